@@ -1,0 +1,75 @@
+"""Content identities and the one way a file gets its final name.
+
+Every artefact is written under a temporary name in its own folder, flushed, renamed and the folder flushed, so a
+final name always means complete bytes; and every digest here is blake2b with 128 bits (RFC 7693), which is faster
+than SHA-256 on every machine we run on and long enough for content addressing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DIGEST_BYTES = 16
+
+
+def digest_bytes(data: bytes) -> str:
+    """blake2b-128 of `data` as 32 hex characters."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """blake2b-128 of a file's bytes, read in blocks; OSError as `open` raises it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+
+
+def key_of(**parts: Any) -> str:
+    """Digest of named plain values (str, int, float, bool, None, list, dict): the key of a measurement.
+
+    Canonical JSON: sorted names, no white space, no NaN. Anything else raises TypeError, so that an object with
+    an unstable repr can never become part of a key.
+    """
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return digest_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def temporary_name(path: Path) -> Path:
+    """A fresh hidden sibling of `path`, with its suffix kept because encoders choose formats by suffix."""
+    return path.with_name(f".tmp-{uuid.uuid4().hex}{path.suffix}")
+
+
+def fsync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes | Callable[[Path], Any]) -> str:
+    """Write bytes (or let `data` write them to a given temporary path) and publish them as `path`.
+
+    Returns the digest of the published bytes. On any error the temporary file is removed and `path` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    try:
+        if callable(data):
+            data(temporary)
+        else:
+            temporary.write_bytes(data)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        digest = digest_file(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+    return digest
