@@ -1,8 +1,7 @@
 """The model families, in one table: nothing else in the code knows 16 fps, 81 frames or 16 channels.
 
 Numbers are those of the official configurations: `wan/configs/*.py` of Wan-Video/Wan2.1 and Wan2.2 (sample_fps,
-frame_num, vae_stride, patch_size, boundary, sample_shift) and the model_index/transformer/vae `config.json` files of the
-`Wan-AI/*-Diffusers` repositories.
+frame_num, vae_stride, patch_size, boundary, sample_shift) and the `config.json` files of the `Wan-AI/*-Diffusers` repositories.
 """
 
 from __future__ import annotations
@@ -57,11 +56,10 @@ class Family:
 
 _TWO = ("high", "low")
 _ONE = ("single",)
+_FIVE_B = {"fps": 24, "max_frames": 121, "z": 48, "spatial_stride": 16, "grid": 32}
 
 
-def _wan(
-    name: str, experts: tuple[str, ...], boundary: float | None, shift: float, task: Task, hub: str, **more
-):  # type: ignore[no-untyped-def]
+def _wan(name: str, experts: tuple[str, ...], boundary: float | None, shift: float, task: Task, hub: str, **more):  # type: ignore[no-untyped-def]
     base = {"fps": 16, "max_frames": 81, "z": 16, "spatial_stride": 8, "grid": 16} | more
     return Family(
         name=name,
@@ -82,7 +80,7 @@ FAMILIES: dict[str, Family] = {
         _wan("wan2.1-i2v-14b", _ONE, None, 5.0, "i2v", "Wan2.1-I2V-14B-480P", clip_embeds=True),
         _wan("wan2.2-t2v-a14b", _TWO, 0.875, 12.0, "t2v", "Wan2.2-T2V-A14B"),
         _wan("wan2.2-i2v-a14b", _TWO, 0.900, 5.0, "i2v", "Wan2.2-I2V-A14B"),
-        _wan("wan2.2-ti2v-5b", _ONE, None, 5.0, "ti2v", "Wan2.2-TI2V-5B", fps=24, max_frames=121, z=48, spatial_stride=16, grid=32),
+        _wan("wan2.2-ti2v-5b", _ONE, None, 5.0, "ti2v", "Wan2.2-TI2V-5B", **_FIVE_B),
         # Random weights of the real classes, a few MB, built locally: for the demo and for tests.
         Family(
             name="tiny", fps=16, max_frames=81, z=16, spatial_stride=8, grid=16, experts=_TWO, boundary=0.875,

@@ -67,7 +67,7 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], Any]) -> str:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         digest = digest_file(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
