@@ -1,7 +1,8 @@
 """The model families, in one table: nothing else in the code knows 16 fps, 81 frames or 16 channels.
 
 Numbers are those of the official configurations: `wan/configs/*.py` of Wan-Video/Wan2.1 and Wan2.2 (sample_fps,
-frame_num, vae_stride, patch_size, boundary, sample_shift) and the `config.json` files of the `Wan-AI/*-Diffusers` repositories.
+frame_num, vae_stride, patch_size, boundary, sample_shift) and the `config.json` files of the `Wan-AI/*-Diffusers`
+repositories.
 """
 
 from __future__ import annotations
