@@ -1,0 +1,112 @@
+"""Signals: what must hold of them, and that a file gives back exactly what was saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wanprep import ids
+from wanprep.signals.store import Signals
+
+
+def make(n: int = 7, width: int = 6, height: int = 4, **changes) -> Signals:
+    rng = np.random.default_rng(3)
+    frame = {"a": rng.random(n).astype(np.float32), "b": np.full(n, np.nan, np.float32)}
+    fields = {
+        "time_base": Fraction(1, 90000),
+        "width": width,
+        "height": height,
+        "pts": 1000 + np.cumsum(rng.integers(1, 5000, n)).astype(np.int64),
+        "last_duration": 3003,
+        "frame": frame,
+        "sampled": np.array([0, 3], np.int32),
+        "thumbs": rng.integers(0, 256, (2, 4, 8, 3)).astype(np.uint8),
+        "row_p97": rng.integers(0, 256, (2, height)).astype(np.uint8),
+        "col_p97": rng.integers(0, 256, (2, width)).astype(np.uint8),
+        "truncated": 'invalid data at 1.5 s — "ü"',
+        "extra": {"hist": rng.integers(0, 256, (n, 5)).astype(np.uint8)},
+    }
+    return Signals(**(fields | changes))
+
+
+def same(left: Signals, right: Signals) -> bool:
+    return left.to_bytes() == right.to_bytes()
+
+
+def test_round_trip_is_exact(tmp_path: Path):
+    signals = make()
+    path = tmp_path / "deep" / "a.safetensors"
+    digest = signals.save(path)
+    back = Signals.load(path)
+    assert digest == ids.digest_file(path)
+    assert same(back, signals)
+    assert back.time_base == Fraction(1, 90000)
+    assert back.truncated == signals.truncated
+    assert np.array_equal(back.frame["b"], signals.frame["b"], equal_nan=True)
+    assert back.extra["hist"].dtype == np.uint8
+    assert list(tmp_path.glob("**/.tmp*")) == []
+
+
+def test_one_changed_number_changes_the_digest(tmp_path: Path):
+    signals = make()
+    other = replace(signals, frame=signals.frame | {"a": signals.frame["a"] + np.float32(1e-6)})
+    assert signals.save(tmp_path / "a") == signals.save(tmp_path / "b")
+    assert signals.save(tmp_path / "a") != other.save(tmp_path / "b")
+
+
+def test_views_of_arrays_are_saved_as_they_read(tmp_path: Path):
+    signals = make()
+    flipped = replace(signals, thumbs=signals.thumbs[:, ::-1, :, ::-1])
+    flipped.save(tmp_path / "a")
+    assert np.array_equal(Signals.load(tmp_path / "a").thumbs, signals.thumbs[:, ::-1, :, ::-1])
+
+
+def test_seconds_and_end():
+    signals = make(3, pts=np.array([900, 3900, 9900], np.int64), frame={}, extra={}, sampled=np.array([0, 2], np.int32))
+    assert signals.seconds() == pytest.approx([0, 3000 / 90000, 0.1])
+    assert signals.end_pts() == 9900 + 3003
+    assert replace(signals, last_duration=0).end_pts() == 9900 + 4500
+    lone = make(1, pts=np.array([5], np.int64), frame={}, extra={}, last_duration=0, sampled=np.array([0], np.int32),
+                thumbs=np.zeros((1, 2, 2, 3), np.uint8), row_p97=np.zeros((1, 4), np.uint8),
+                col_p97=np.zeros((1, 6), np.uint8))  # fmt: skip
+    assert lone.end_pts() == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pts": np.array([0, 2, 2, 3, 4, 5, 6], np.int64)}, "frame 2"),
+        ({"pts": np.arange(7, dtype=np.int32)}, "int64"),
+        ({"pts": np.array([], np.int64)}, "at least one frame"),
+        ({"frame": {"a": np.zeros(6, np.float32)}}, "frame\\['a'\\]"),
+        ({"frame": {"a": np.zeros(7)}}, "float32"),
+        ({"extra": {"h": np.zeros((6, 2))}}, "6 rows for 7"),
+        ({"sampled": np.array([3, 0], np.int32)}, "increasing"),
+        ({"sampled": np.array([0, 7], np.int32)}, "below 7"),
+        ({"row_p97": np.zeros((2, 5), np.uint8)}, "row_p97"),
+        ({"thumbs": np.zeros((1, 4, 8, 3), np.uint8)}, "thumbs"),
+        ({"time_base": Fraction(0)}, "time_base"),
+        ({"width": 0}, "0x4"),
+        ({"last_duration": -1}, "last_duration"),
+    ],
+)
+def test_impossible_signals_are_refused(changes, message):
+    make()  # the control: the same fields without the change are accepted
+    with pytest.raises(ValueError, match=message):
+        make(**changes)
+
+
+def test_other_files_are_refused_with_the_remedy(tmp_path: Path):
+    from safetensors.numpy import save_file
+
+    (tmp_path / "text").write_text("not tensors at all")
+    save_file({"pts": np.arange(3)}, tmp_path / "other")
+    for name in ("text", "other"):
+        with pytest.raises(ValueError, match="analyse the source again"):
+            Signals.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        Signals.load(tmp_path / "absent")

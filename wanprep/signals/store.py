@@ -1,0 +1,144 @@
+"""What one analysis decode of a source leaves behind: numbers, a few thumbnails, and nothing decided.
+
+Every threshold of splitting and filtering is applied to this record afterwards, so changing one decodes nothing. The
+file format is safetensors with string metadata: no pickles, readable without wanprep.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wanprep import ids
+
+FORMAT = "wanprep.signals"
+VERSION = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signals:
+    """Measurements of one source in presentation order: N frames, M of them sampled (about two a second).
+
+    time_base: seconds per pts unit. width, height: display size in pixels (rotation and sample aspect applied).
+    pts: int64[N], strictly increasing. last_duration: duration of the last frame in pts units, 0 = unknown.
+    frame: per-frame numbers, float32[N], NaN where not measured. extra: per-frame vectors, [N, ...].
+    sampled: int32[M], frame indices, strictly increasing. thumbs: uint8[M, h, w, 3] BGR.
+    row_p97, col_p97: uint8[M, height], uint8[M, width]: 97th percentile of full-range luma (0..255) of each
+    full-resolution row and column of the sampled frames.
+    truncated: "" or why the stream broke before its end.
+    """
+
+    time_base: Fraction
+    width: int
+    height: int
+    pts: np.ndarray
+    last_duration: int
+    frame: dict[str, np.ndarray]
+    sampled: np.ndarray
+    thumbs: np.ndarray
+    row_p97: np.ndarray
+    col_p97: np.ndarray
+    truncated: str = ""
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.time_base <= 0:
+            raise ValueError(f"time_base must be positive seconds per unit, not {self.time_base}")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"display size must be positive, not {self.width}x{self.height}")
+        n, m = len(self.pts), len(self.sampled)
+        if n == 0:
+            raise ValueError("signals need at least one frame; reject the source instead")
+        self._check("pts", self.pts, (n,), np.int64)
+        if n > 1 and not (np.diff(self.pts) > 0).all():
+            at = int(np.flatnonzero(np.diff(self.pts) <= 0)[0]) + 1
+            raise ValueError(f"pts must strictly increase; frame {at} has {self.pts[at]} after {self.pts[at - 1]}")
+        if self.last_duration < 0:
+            raise ValueError(f"last_duration must be >= 0, not {self.last_duration}")
+        for name, values in self.frame.items():
+            self._check(f"frame[{name!r}]", values, (n,), np.float32)
+        for name, values in self.extra.items():
+            if len(values) != n:
+                raise ValueError(f"extra[{name!r}] has {len(values)} rows for {n} frames")
+        self._check("sampled", self.sampled, (m,), np.int32)
+        if m and (self.sampled[0] < 0 or self.sampled[-1] >= n or not (np.diff(self.sampled) > 0).all()):
+            raise ValueError(f"sampled must be strictly increasing frame indices below {n}")
+        self._check("thumbs", self.thumbs, (m, *self.thumbs.shape[1:3], 3), np.uint8)
+        self._check("row_p97", self.row_p97, (m, self.height), np.uint8)
+        self._check("col_p97", self.col_p97, (m, self.width), np.uint8)
+
+    @staticmethod
+    def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: Any) -> None:
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(f"{name} must be {np.dtype(dtype)}{list(shape)}, not {array.dtype}{list(array.shape)}")
+
+    def seconds(self) -> np.ndarray:
+        """float64[N]: presentation times in seconds relative to the first frame."""
+        return (self.pts - self.pts[0]) * float(self.time_base)
+
+    def end_pts(self) -> int:
+        """First pts after the last frame; an unknown last duration counts as the median frame interval."""
+        return int(self.pts[-1]) + self.interval()
+
+    def interval(self) -> int:
+        """Duration of the last frame in pts units: as stored, else the median interval, else 1 (a lone frame)."""
+        if self.last_duration > 0:
+            return int(self.last_duration)
+        return max(1, int(np.median(np.diff(self.pts)))) if len(self.pts) > 1 else 1
+
+    def save(self, path: Path) -> str:
+        """Write atomically; returns the blake2b-128 digest of the file. OSError when the disk is at fault."""
+        return ids.write_atomic(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The file as bytes: the same signals always give the same bytes."""
+        from safetensors.numpy import save
+
+        tensors = {name: getattr(self, name) for name in ("pts", "sampled", "thumbs", "row_p97", "col_p97")}
+        tensors |= {f"frame/{name}": values for name, values in self.frame.items()}
+        tensors |= {f"extra/{name}": values for name, values in self.extra.items()}
+        facts = {
+            "time_base": str(self.time_base),
+            "width": self.width,
+            "height": self.height,
+            "last_duration": int(self.last_duration),
+            "truncated": self.truncated,
+        }
+        # One metadata entry: safetensors keeps several in no fixed order, and equal signals should be equal bytes.
+        metadata = {FORMAT: json.dumps({"version": VERSION} | facts, sort_keys=True)}
+        # safetensors writes memory order, whatever the strides say.
+        return save({name: np.ascontiguousarray(values) for name, values in tensors.items()}, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> Signals:
+        """Read what `save` wrote; ValueError for any other file, OSError as `open` raises it."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                facts = json.loads((file.metadata() or {}).get(FORMAT, "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a safetensors file ({error}); analyse the source again") from error
+        if facts.get("version") != VERSION:
+            found = facts.get("version", "no version")
+            raise ValueError(f"{path} holds signals {found}, wanted {VERSION}; analyse the source again")
+
+        def group(prefix: str) -> dict[str, np.ndarray]:
+            return {name.removeprefix(prefix): tensors.pop(name) for name in sorted(tensors) if name.startswith(prefix)}
+
+        return cls(
+            time_base=Fraction(facts["time_base"]),
+            width=facts["width"],
+            height=facts["height"],
+            last_duration=facts["last_duration"],
+            truncated=facts["truncated"],
+            frame=group("frame/"),
+            extra=group("extra/"),
+            **tensors,
+        )
