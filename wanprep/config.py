@@ -1,0 +1,237 @@
+"""From TOML tables to validated dataclasses, and back.
+
+Every stage owns its configuration as a frozen dataclass; this module only builds such dataclasses from plain tables,
+refuses what it does not know with the nearest name, and knows where a value came from: command line > environment
+(`WANPREP_SECTION__KEY`) > pipeline file > defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wanprep.stage import UsageError
+
+T = TypeVar("T")
+Table = dict[str, Any]
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
+    """Build dataclass `cls` (nested ones too) from a TOML table.
+
+    Errors are UsageErrors that name the place (`where`), the value and the remedy: an unknown key (with the nearest
+    known one), a wrong type, or whatever the dataclass's own `__post_init__` refuses with ValueError.
+    """
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
+    values: Table = {}
+    for key, value in table.items():
+        place = f"{where}.{key}" if where else key
+        if key not in known:
+            raise UsageError(f"unknown setting {place!r}{_did_you_mean(key, known)}")
+        values[key] = _convert(hints[key], value, place)
+    try:
+        return cls(**values)
+    except UsageError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"[{where or cls.__name__}] {error}") from error
+
+
+def _did_you_mean(key: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else f"; known: {', '.join(names)}"
+
+
+def _convert(hint: Any, value: Any, place: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(arguments, value, place)
+    if origin is typing.Literal:
+        if value not in arguments:
+            near = _did_you_mean(str(value), [str(a) for a in arguments])
+            raise UsageError(f"{place} = {value!r} is not one of its values{near}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{place} must be a table, got {value!r}")
+        return from_table(typing.cast(type, hint), value, place)
+    if origin in (tuple, list):
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{place} must be a list, got {value!r}")
+        if origin is tuple and arguments and arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise UsageError(f"{place} must have {len(arguments)} values, got {value!r}")
+        inner = _element_hints(arguments, len(value))
+        return origin(_convert(h, v, f"{place}[{i}]") for i, (h, v) in enumerate(zip(inner, value)))
+    if origin is dict:
+        return dict(value)
+    return _convert_plain(hint, value, place)
+
+
+def _convert_union(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    problems: list[UsageError] = []
+    for option in arguments:
+        if option is type(None):
+            continue
+        try:
+            return _convert(option, value, place)
+        except UsageError as error:
+            problems.append(error)
+    raise problems[0]
+
+
+def _element_hints(arguments: tuple[Any, ...], count: int) -> list[Any]:
+    if not arguments:
+        return [Any] * count
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return [arguments[0]] * count
+    return list(arguments) if len(arguments) == count else [arguments[0]] * count
+
+
+def _convert_plain(hint: Any, value: Any, place: str) -> Any:
+    if hint is Any or hint is object:
+        return value
+    if hint is Path and isinstance(value, str | Path):
+        return Path(value).expanduser()
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise UsageError(f"{place} must be {getattr(hint, '__name__', hint)}, got {value!r}")
+
+
+def to_table(config: Any) -> Any:
+    """A dataclass as a plain table (tuples as lists, paths as text, None left out), ready for TOML or JSON."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        pairs = ((f.name, getattr(config, f.name)) for f in dataclasses.fields(config))
+        return {name: to_table(value) for name, value in pairs if value is not None}
+    if isinstance(config, Mapping):
+        return {key: to_table(value) for key, value in config.items() if value is not None}
+    if isinstance(config, list | tuple):
+        return [to_table(value) for value in config]
+    return str(config) if isinstance(config, Path) else config
+
+
+def read_toml(path: Path) -> Table:
+    """Parse a TOML file; UsageError with the line when it is not TOML or cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def dump_toml(table: Mapping[str, Any]) -> str:
+    """A table as TOML text. Covers what `to_table` gives: scalars, lists, tables and lists of tables."""
+    lines: list[str] = []
+    _dump_into(lines, table, ())
+    return "\n".join(lines).strip() + "\n"
+
+
+def _dump_into(lines: list[str], table: Mapping[str, Any], path: tuple[str, ...]) -> None:
+    def is_tables(value: Any) -> bool:
+        return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+    for key, value in table.items():
+        if not isinstance(value, Mapping) and not is_tables(value):
+            lines.append(f"{_toml_key(key)} = {_toml_value(value)}")
+    for key, value in table.items():
+        name = ".".join(_toml_key(p) for p in (*path, key))
+        if isinstance(value, Mapping):
+            lines += ["", f"[{name}]"]
+            _dump_into(lines, value, (*path, key))
+        elif is_tables(value):
+            for entry in value:
+                lines += ["", f"[[{name}]]"]
+                _dump_into(lines, entry, (*path, key))
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _toml_string(key)
+
+
+def _toml_string(text: str) -> str:
+    # TOML basic strings share JSON's escapes, except that JSON leaves DEL unescaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _toml_string(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, int | float):
+        return repr(value)
+    raise TypeError(f"{value!r} has no TOML form")
+
+
+def parse_set(assignments: Iterable[str]) -> Table:
+    """`--set filter.blur.threshold=0.2` -> nested table. Values are TOML; a bare word is taken as a string."""
+    table: Table = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--set {assignment!r}: expected section.key=value")
+        put(table, name.strip().split("."), parse_value(text.strip()))
+    return table
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value, or the text itself when it is none (so `--set family=tiny` needs no quotes)."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def put(table: Table, path: list[str], value: Any) -> None:
+    """Set a value deep in a nested table, making the tables on the way."""
+    for part in path[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"{'.'.join(path)}: {part!r} is a value, not a section")
+        table = inner
+    table[path[-1]] = value
+
+
+def from_environment(environment: Mapping[str, str], sections: Iterable[str], prefix: str = "WANPREP_") -> Table:
+    """`WANPREP_FAMILY=tiny`, `WANPREP_FILTER__BLUR=false` -> nested table.
+
+    Only names whose first part is a section or top-level setting are taken, so that WANPREP_HOME and the like,
+    which configure the machine and not the pipeline, stay out of it.
+    """
+    table: Table = {}
+    known = set(sections)
+    for name, text in sorted(environment.items()):
+        if name.startswith(prefix):
+            path = name.removeprefix(prefix).lower().split("__")
+            if path[0] in known:
+                put(table, path, parse_value(text))
+    return table
+
+
+def merge(*tables: Mapping[str, Any]) -> Table:
+    """Later tables win, key by key; lists (such as views) are replaced whole."""
+    merged: Table = {}
+    for table in tables:
+        for key, value in table.items():
+            if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
+                merged[key] = merge(merged[key], value)
+            else:
+                merged[key] = merge(value) if isinstance(value, Mapping) else value
+    return merged
