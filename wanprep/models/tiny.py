@@ -30,7 +30,13 @@ RECIPE = 1  # raise this whenever the bytes built below change
 _FAMILY = family("tiny")
 
 # Frequent words of captions get a token of their own; everything else is spelled in characters.
-_WORDS = ["a", "an", "the", "of", "in", "on", "at", "and", "with", "to", "from", "is", "are", "by", "over", "under", "near", "behind", "through", "into", "this", "that", "while", "as", "it", "its", "man", "woman", "person", "people", "boy", "girl", "child", "face", "hands", "hair", "eyes", "red", "green", "blue", "yellow", "white", "black", "brown", "grey", "dark", "bright", "light", "shadow", "sun", "sky", "sea", "water", "tree", "forest", "grass", "city", "street", "house", "room", "window", "door", "table", "car", "train", "road", "walks", "walking", "runs", "running", "stands", "sits", "looks", "turns", "moves", "moving", "slowly", "quickly", "left", "right", "up", "down", "toward", "away", "camera", "pans", "zooms", "static", "close", "wide", "shot", "view", "scene", "background", "foreground", "video", "anime", "film", "style", "painting"]
+_WORDS = """
+a an the of in on at and with to from is are by over under near behind through into this that while as it its
+man woman person people boy girl child face hands hair eyes red green blue yellow white black brown grey dark
+bright light shadow sun sky sea water tree forest grass city street house room window door table car train road
+walks walking runs running stands sits looks turns moves moving slowly quickly left right up down toward away
+camera pans zooms static close wide shot view scene background foreground video anime film style painting
+"""
 
 
 def home() -> Path:
@@ -109,7 +115,7 @@ def make_tokenizer() -> Any:
     characters = [c for c in string.printable if not c.isspace()]
     vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     vocabulary += [(c, -6.0) for c in characters]
-    vocabulary += [(f"▁{word}", -4.0) for word in dict.fromkeys(_WORDS) if len(word) > 1]
+    vocabulary += [(f"▁{word}", -4.0) for word in dict.fromkeys(_WORDS.split()) if len(word) > 1]
     return T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=_FAMILY.text_len)
 
 
