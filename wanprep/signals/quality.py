@@ -1,0 +1,130 @@
+"""Per-frame quality numbers taken during the analysis decode, and the scores of a clip made of them afterwards.
+
+The meter runs once per source and knows nothing of clips; `clip_scores` is pure and cheap, so new cuts and new
+thresholds cost no decode. Numbers about a pair of frames carry the time back to the earlier one, so that no pair
+across a cut is ever counted for a clip.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from wanprep.signals.blur import reblur, sharpness
+from wanprep.signals.light import light_jump
+from wanprep.signals.motion import RATE, camera_step, reversal_rate, velocities
+from wanprep.signals.store import Signals
+
+FIELDS: tuple[str, ...] = (
+    "frame_diff",  # every frame: largest |difference| of 3x3 means with the frame before, levels 0..255
+    "step_s",  # seconds back to the other frame of cam_* and light_jump
+    "cam_dx",  # camera motion in widths over step_s, see motion.CameraStep
+    "cam_dy",
+    "cam_rot",
+    "cam_scale",
+    "cam_fit",
+    "light_jump",  # |log| of the exposure ratio over step_s
+    "change_s",  # seconds back to the other frame of `change`
+    "change",  # share of pixels whose 3x3 mean changed by more than CHANGE_LEVELS, 0..1
+    "sharpness",  # blur.sharpness, low = out of focus
+    "reblur",  # blur.reblur, high = smeared
+    "luma",  # mean luma, 0..255
+)
+CHANGE_LEVELS = 8.0
+CHANGE_SECONDS = 0.5
+MIN_STEP = 0.6 / RATE  # frames of 24 and 25 fps are all measured, every second one of 30, every third of 60
+DUPLICATE_LEVELS = 2.0
+
+
+class QualityMeter:
+    """Feed every frame in presentation order; state is the few earlier frames still to be compared with."""
+
+    def __init__(self, width_small: int, height_small: int) -> None:
+        if width_small < 16 or height_small < 16:
+            raise ValueError(f"frames of {width_small}x{height_small} are too small to measure; feed about 256 px wide")
+        self._shape = (height_small, width_small)
+        self._last: np.ndarray | None = None  # 3x3 means of the frame before
+        self._step: tuple[float, np.ndarray] | None = None  # last frame measured for motion
+        self._past: list[tuple[float, np.ndarray]] = []  # 3x3 means at the sampled times of the last half second
+
+    def feed(self, seconds: float, gray_small: np.ndarray, gray_mid: np.ndarray | None) -> dict[str, float]:
+        """Numbers of this frame (keys = FIELDS, NaN where not measured on it).
+
+        seconds: presentation time, increasing. gray_small: uint8[h, w] luma. gray_mid: uint8 luma about 360 px high on
+        about four frames a second, else None. ValueError when the size changes.
+        """
+        import cv2
+
+        if gray_small.shape != self._shape:
+            raise ValueError(f"expected luma of shape {self._shape}, got {gray_small.shape}")
+        row = dict.fromkeys(FIELDS, math.nan)
+        smooth = cv2.blur(gray_small, (3, 3))
+        if self._last is not None:
+            row["frame_diff"] = float(cv2.norm(smooth, self._last, cv2.NORM_INF))
+        self._last = smooth
+        self._feed_motion(row, seconds, gray_small)
+        if gray_mid is not None:
+            row["sharpness"], row["reblur"] = sharpness(gray_mid), reblur(gray_mid)
+            row["luma"] = float(cv2.mean(gray_small)[0])
+            self._feed_change(row, seconds, smooth)
+        return row
+
+    def _feed_motion(self, row: dict[str, float], seconds: float, gray: np.ndarray) -> None:
+        if self._step is None:
+            self._step = (seconds, gray)
+            return
+        elapsed = seconds - self._step[0]
+        if elapsed < MIN_STEP:
+            return
+        step = camera_step(self._step[1], gray)
+        row |= {
+            "step_s": elapsed, "cam_dx": step.dx, "cam_dy": step.dy, "cam_rot": step.rot, "cam_scale": step.scale,
+            "cam_fit": step.fit, "light_jump": light_jump(self._step[1], gray, step.matrix),
+        }  # fmt: skip
+        self._step = (seconds, gray)
+
+    def _feed_change(self, row: dict[str, float], seconds: float, smooth: np.ndarray) -> None:
+        import cv2
+
+        # The frame closest to half a second ago, not older than a second.
+        self._past = [p for p in self._past if seconds - p[0] <= 2 * CHANGE_SECONDS]
+        if self._past:
+            then, before = min(self._past, key=lambda p: abs(seconds - p[0] - CHANGE_SECONDS))
+            if seconds - then >= CHANGE_SECONDS / 2:
+                row["change_s"] = seconds - then
+                row["change"] = float(np.mean(cv2.absdiff(smooth, before) > CHANGE_LEVELS))
+        self._past.append((seconds, smooth))
+
+
+def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
+    """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see)."""
+    if not 0 <= i0 < i1 <= len(signals.pts):
+        raise ValueError(f"clip [{i0}, {i1}) is not inside the {len(signals.pts)} frames of its source")
+    seconds = signals.seconds()[i0:i1]
+    frame = {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}
+    inside = _inside(seconds, frame["step_s"])
+    steps = np.stack([frame[n][inside] for n in ("cam_dx", "cam_dy", "cam_rot", "cam_scale")], axis=1)
+    path = velocities(seconds[inside], frame["step_s"][inside], steps)
+    change = frame["change"][_inside(seconds, frame["change_s"])]
+    diffs = frame["frame_diff"][1:]
+    return {
+        "sharpness": _quantile(frame["sharpness"], 0.5),
+        "reblur": _quantile(frame["reblur"], 0.5),
+        "shake": reversal_rate(path),
+        "light_jump": _quantile(frame["light_jump"][inside], 1.0),
+        "motion": _quantile(change, 0.75),
+        "duplicate_rate": float(np.mean(diffs <= DUPLICATE_LEVELS)) if len(diffs) else math.nan,
+        "luma": _quantile(frame["luma"], 0.5),
+    }
+
+
+def _inside(seconds: np.ndarray, back_s: np.ndarray) -> np.ndarray:
+    """bool[N]: measured pairs whose earlier frame is in the clip too."""
+    with np.errstate(invalid="ignore"):
+        return seconds - back_s >= seconds[0] - 1e-4  # float32 seconds
+
+
+def _quantile(values: np.ndarray, q: float) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, q)) if len(known) else math.nan
