@@ -1,0 +1,122 @@
+import multiprocessing
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from wanprep import manifest as manifest_module
+from wanprep.manifest import DamagedPart, Manifest, comparable
+
+
+def row(key: str, outcome: str = "done", **more: object) -> dict:
+    return {"key": key, "outcome": outcome, "reason": "", "detail": "", "seconds": 0.5, "source_id": "s", **more}
+
+
+def test_appended_rows_come_back_and_are_readable_by_others(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.append("files", [row("a"), row("b", "rejected")])
+    manifest.append("files", [row("c", "failed")])
+    assert manifest.final_keys("files") == {"a", "b"}
+    assert sorted(pl.read_delta(str(tmp_path / "files"))["key"]) == ["a", "b", "c"]
+    assert sorted(pl.read_parquet(tmp_path / "files" / "*.parquet")["key"]) == ["a", "b", "c"]
+
+
+def test_latest_prefers_a_final_row_over_a_newer_failure(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.append("files", [row("a", "failed", reason="first")])
+    manifest.append("files", [row("a", "failed", reason="second")])
+    assert manifest.latest("files")["reason"].to_list() == ["second"]
+    manifest.append("files", [row("a", "done", reason="good")])
+    manifest.append("files", [row("a", "failed", reason="late")])
+    assert manifest.latest("files")["reason"].to_list() == ["good"]
+
+
+def test_replace_commits_only_changes(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    source = {"source_id": "x", "path": "a.mp4", "state": "ok"}
+    assert manifest.replace("sources", [source])
+    assert not manifest.replace("sources", [source])
+    assert manifest.replace("sources", [source | {"state": "rejected"}])
+    assert manifest.read("sources")["state"].to_list() == ["rejected"]
+    assert manifest.replace("sources", [])
+    assert manifest.read("sources").is_empty()
+    assert manifest.replace("sources", [source])  # content seen before, under the same part name
+    assert manifest.read("sources")["state"].to_list() == ["ok"]
+
+
+def test_unknown_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no column"):
+        Manifest(tmp_path).append("files", [{"key": "a", "colour": "red"}])
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    Manifest(tmp_path).append("files", [row(f"k{i}") for i in range(50)])
+    part = next((tmp_path / "files").glob("part-*.parquet"))
+    clean = part.read_bytes()
+    chooser = random.Random(0)
+    for _ in range(40):
+        bit = chooser.randrange(len(clean) * 8)
+        broken = bytearray(clean)
+        broken[bit // 8] ^= 1 << bit % 8
+        part.write_bytes(broken)
+        with pytest.raises(DamagedPart, match=part.name):
+            Manifest(tmp_path).read("files")
+    part.write_bytes(clean)
+    assert len(Manifest(tmp_path).read("files")) == 50
+
+
+def test_compaction_keeps_rows_and_old_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_module, "COMPACT_ABOVE", 4)
+    manifest = Manifest(tmp_path)
+    old_parts: list[Path] = []
+    for index in range(11):
+        manifest.append("files", [row(f"k{index:02}")])
+        old_parts += [p for p in (tmp_path / "files").glob("part-*") if p not in old_parts]
+    assert sorted(manifest.read("files")["key"]) == [f"k{i:02}" for i in range(11)]
+    assert len(pl.read_delta(str(tmp_path / "files"))) == 11
+    assert all(part.exists() for part in old_parts)  # a reader that listed them earlier can still open them
+
+
+def _writer(root: str, who: int) -> None:
+    manifest_module.COMPACT_ABOVE = 10
+    manifest = Manifest(Path(root))
+    for index in range(12):
+        manifest.append("files", [row(f"{who}-{index}")])
+
+
+def test_concurrent_writers_and_compaction_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_writer, args=(str(tmp_path), who)) for who in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    keys = Manifest(tmp_path).read("files")["key"].to_list()
+    assert sorted(keys) == sorted(f"{who}-{index}" for who in range(3) for index in range(12))
+
+
+def test_comparable_leaves_out_volatile_columns(tmp_path: Path) -> None:
+    one, two = Manifest(tmp_path / "1"), Manifest(tmp_path / "2")
+    one.append("files", [row("a", seconds=1.0)])
+    one.append("files", [row("b")])
+    two.append("files", [row("b"), row("a", seconds=9.0)])
+    assert comparable(one.latest("files")).equals(comparable(two.latest("files")))
+
+
+def _replacer(root: str, who: int) -> None:
+    manifest = Manifest(Path(root))
+    for index in range(10):
+        manifest.replace("sources", [{"source_id": f"{who}-{index}", "state": "ok"}])
+
+
+def test_concurrent_rewrites_leave_one_content(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_replacer, args=(str(tmp_path), who)) for who in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert len(Manifest(tmp_path).read("sources")) == 1

@@ -1,0 +1,236 @@
+"""The manifest: Delta tables whose parts are named by the digest of their bytes.
+
+Every table under `manifest/` is an ordinary Delta table (readable by polars, DuckDB, pandas, Spark). A part's file name
+is `part-<blake2b of its bytes>.parquet`: the commit log names the part, the part's name proves its bytes, and each part
+is verified once a process before it is read, because Parquet readers do not notice a flipped bit.
+
+Two kinds of table:
+- *measured* tables grow by appends. A key may have several rows (a failure, then a success); `latest` picks one.
+- *derived* tables are what `wanprep.decide` makes of the measured ones; `replace` rewrites them in one commit, and only
+  if a row changed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable, Field, Schema
+from deltalake.exceptions import CommitFailedError
+from deltalake.schema import ArrayType, PrimitiveType
+from deltalake.transaction import AddAction, CommitProperties, RemoveAction
+
+from wanprep.ids import digest_bytes, digest_file, write_atomic
+from wanprep.lease import exclusive
+from wanprep.schema import FINAL, TABLES, VOLATILE, Column
+
+COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that
+RETRIES = 20
+
+
+class DamagedPart(Exception):
+    """A part's bytes are not what its name says."""
+
+
+class Manifest:
+    """All tables of one dataset. Cheap to make; tables come into being with their first row."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._tables: dict[str, Table] = {}
+
+    def table(self, name: str) -> Table:
+        if name not in self._tables:
+            self._tables[name] = Table(self.root / name, TABLES[name])
+        return self._tables[name]
+
+    def read(self, name: str) -> pl.DataFrame:
+        return self.table(name).read()
+
+    def latest(self, name: str) -> pl.DataFrame:
+        """One row a key: a final one (done, rejected) if there is any, the newest otherwise; ordered by key."""
+        rows = self.read(name)
+        final = pl.col("outcome").is_in(FINAL)
+        return rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True).sort("key")
+
+    def final_keys(self, name: str) -> set[str]:
+        """Keys that need no further measurement."""
+        rows = self.read(name)
+        return set(rows.filter(pl.col("outcome").is_in(FINAL))["key"])
+
+    def append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.table(name).append(rows)
+
+    def replace(self, name: str, rows: Iterable[Mapping[str, Any]]) -> bool:
+        return self.table(name).replace(rows)
+
+
+class Table:
+    """One Delta table with content-addressed parts."""
+
+    def __init__(self, folder: Path, columns: Mapping[str, Column]) -> None:
+        self.folder = folder
+        self.columns = dict(columns)
+        self._verified: set[str] = set()
+        self._cache: tuple[int, pl.DataFrame] | None = None
+
+    @cached_property
+    def polars_schema(self) -> dict[str, Any]:
+        return {name: _POLARS[column] for name, column in self.columns.items()}
+
+    @cached_property
+    def delta_schema(self) -> Schema:
+        return Schema([Field(name, _DELTA[column]) for name, column in self.columns.items()])
+
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(str(self.folder))
+
+    def _open(self) -> DeltaTable:
+        if not self.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                DeltaTable.create(str(self.folder), self.delta_schema, mode="ignore")
+            except CommitFailedError:
+                if not self.exists():  # otherwise another process made it first, and that is as good
+                    raise
+        return DeltaTable(str(self.folder))
+
+    def read(self) -> pl.DataFrame:
+        """All rows. Raises DamagedPart naming the file when bytes have changed since they were written."""
+        if not self.exists():
+            return pl.DataFrame(schema=self.polars_schema)
+        table = DeltaTable(str(self.folder))
+        if self._cache and self._cache[0] == table.version():
+            return self._cache[1]
+        frame = self._frame(self._parts(table))
+        self._cache = (table.version(), frame)
+        return frame
+
+    def _frame(self, parts: list[str]) -> pl.DataFrame:
+        frames = [self._part(name) for name in sorted(parts)]
+        return pl.concat([pl.DataFrame(schema=self.polars_schema), *frames], how="vertical")
+
+    def _parts(self, table: DeltaTable) -> list[str]:
+        return [uri.rsplit("/", 1)[-1] for uri in table.file_uris()]
+
+    def _part(self, name: str) -> pl.DataFrame:
+        path = self.folder / name
+        if name not in self._verified:
+            if name != _part_name(digest_file(path)):
+                raise DamagedPart(
+                    f"{path} does not hold the bytes that were written (its digest is not in its name). "
+                    "Restore it from a copy of the dataset, or delete the table's folder to measure again."
+                )
+            self._verified.add(name)
+        frame = pl.read_parquet(path)
+        # A part written before a column existed reads as null there.
+        missing = [pl.lit(None, dtype=t).alias(c) for c, t in self.polars_schema.items() if c not in frame.columns]
+        return frame.with_columns(missing).select(pl.col(c).cast(t) for c, t in self.polars_schema.items())
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows in one commit. Volatile columns (seq, at, host) are filled in here.
+
+        Safe beside other writers: appends never conflict. ValueError on a column that the table does not have.
+        """
+        table = self._open()
+        stamp = {"seq": table.version() + 1, "at": time.time(), "host": socket.gethostname()}
+        full = [{**{k: v for k, v in stamp.items() if k in self.columns}, **row} for row in rows]
+        if full:
+            self._commit(table, self._write_part(full), removed=[])
+            self._compact()
+
+    def replace(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Make `rows` the whole content, in one commit; False when they are so already."""
+        full = [dict(row) for row in rows]
+        with self._rewriting():
+            table = self._open()
+            before = self._parts(table)
+            part = self._write_part(full) if full else None
+            if before == ([part[0]] if part else []):
+                return False
+            self._commit(table, part, removed=[name for name in before if not part or name != part[0]])
+            return True
+
+    def _rewriting(self) -> AbstractContextManager[None]:
+        # delta-rs takes our write transactions for blind appends, so two that remove the same part would both
+        # succeed and double its rows (measured): whoever removes parts holds this lock. Appends need none.
+        return exclusive(self.folder.with_name(f".{self.folder.name}.lock"), wait=True)
+
+    def _write_part(self, rows: list[dict[str, Any]]) -> tuple[str, int]:
+        for row in rows:
+            unknown = row.keys() - self.columns.keys()
+            if unknown:
+                raise ValueError(f"table {self.folder.name} has no column {sorted(unknown)}")
+        frame = pl.DataFrame(rows, schema=self.polars_schema, orient="row")
+        buffer = _parquet(frame)
+        name = _part_name(digest_bytes(buffer))
+        write_atomic(self.folder / name, buffer)  # even if it exists: what is there may be damaged
+        self._verified.add(name)
+        return name, len(buffer)
+
+    def _commit(self, table: DeltaTable, part: tuple[str, int] | None, removed: list[str], change: bool = True) -> None:
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            RemoveAction(path=name, data_change=change, deletion_timestamp=now, partition_values={}) for name in removed
+        ]
+        if part:
+            stats = json.dumps({"numRecords": -1}) if part[1] < 0 else "{}"
+            actions.append(AddAction(part[0], part[1], {}, now, change, stats))
+        table.create_write_transaction(
+            actions, "append", self.delta_schema, commit_properties=CommitProperties(max_commit_retries=RETRIES)
+        )
+
+    def _compact(self) -> None:
+        """Merge small parts once there are many. Old parts stay for readers until they are a week old."""
+        if len(self._parts(self._open())) <= COMPACT_ABOVE:
+            return
+        with self._rewriting():
+            table = self._open()
+            parts = self._parts(table)
+            if len(parts) > COMPACT_ABOVE:  # nobody did it while we waited
+                self._commit(table, self._write_part(self._frame(parts).to_dicts()), removed=parts, change=False)
+                DeltaTable(str(self.folder)).vacuum(dry_run=False)
+
+
+def comparable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows without what differs between two runs of the same work (seconds, host, sequence), in a stable order."""
+    kept = frame.drop(column for column in VOLATILE if column in frame.columns)
+    return kept.sort(kept.columns) if len(kept) else kept
+
+
+def _part_name(digest: str) -> str:
+    return f"part-{digest}.parquet"
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", statistics=True)
+    return buffer.getvalue()
+
+
+_POLARS: dict[Column, Any] = {
+    "text": pl.String,
+    "int": pl.Int64,
+    "float": pl.Float64,
+    "bool": pl.Boolean,
+    "bytes": pl.Binary,
+    "texts": pl.List(pl.String),
+    "ints": pl.List(pl.Int64),
+}
+_DELTA: dict[Column, Any] = {
+    "text": PrimitiveType("string"),
+    "int": PrimitiveType("long"),
+    "float": PrimitiveType("double"),
+    "bool": PrimitiveType("boolean"),
+    "bytes": PrimitiveType("binary"),
+    "texts": ArrayType(PrimitiveType("string"), contains_null=True),
+    "ints": ArrayType(PrimitiveType("long"), contains_null=True),
+}

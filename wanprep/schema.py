@@ -1,0 +1,73 @@
+"""The columns of every manifest table, in one place.
+
+Measured tables share MEASURED: a key made of exactly what the row depends on, how the measurement ended, and volatile
+columns that differ between two runs of the same work. Derived tables hold decisions and have no such columns.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Column = Literal["text", "int", "float", "bool", "bytes", "texts", "ints"]
+Columns = dict[str, Column]
+
+FINAL = ("done", "rejected")
+VOLATILE = ("seconds", "host", "seq", "at")
+
+
+def _columns(**names: str) -> Columns:
+    """`_columns(text="a b", int="c")` -> {"a": "text", "b": "text", "c": "int"}."""
+    return {name: kind for kind, group in names.items() for name in group.split()}  # type: ignore[misc]
+
+
+STAMP = _columns(int="seq", float="at", text="host")
+# outcome: done | rejected | failed. reason: stable label of a rejection, class of the error of a failure.
+# detail: a sentence for people.
+MEASURED = _columns(text="key outcome reason detail", float="seconds") | STAMP
+FILE = _columns(text="path digest", int="bytes")
+SPAN = _columns(int="start_pts end_pts")
+
+TABLES: dict[str, Columns] = {
+    # Measured: one row a file found, keyed by the hint (root, relative path, size, mtime) that saves re-hashing.
+    "files": MEASURED | _columns(text="source_id"),
+    # Measured: one analysis decode a source. facts: JSON of the probe.
+    "signals": MEASURED
+    | FILE
+    | _columns(
+        text="source_id kind time_base truncated facts", int="n_frames first_pts last_pts last_duration width height"
+    ),
+    # Remembered: what the shot rules and the frame plan make of one source's signals. All but the ids is JSON.
+    "shots": MEASURED | _columns(text="source_id spans transitions"),
+    "plans": MEASURED | _columns(text="source_id plans"),
+    # Measured: scores of one clip. scores: JSON; evidence: overlay map.
+    "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence"),
+    # Measured: files made of clips and texts. kind: mp4 | png | latent | text. meta: JSON.
+    "artefacts": MEASURED | FILE | _columns(text="kind clip_id meta", int="width height frames", float="psnr"),
+    # Measured: raw captions.
+    "captions": MEASURED | SPAN | _columns(text="clip_id source_id captioner origin identity text", texts="flags"),
+    # What we last wrote into each captions/<clip_id>.txt, so that an edit by hand is recognised.
+    "published": _columns(text="key clip_id digest") | STAMP,
+    # Human decisions, anchored to a span of a source.
+    "events": SPAN | _columns(text="key kind source_id clip_id value origin") | STAMP,
+    "runs": _columns(text="key command pipeline version") | STAMP,
+    # Derived: decisions.
+    "sources": _columns(
+        text="source_id root path group kind state reason detail duplicate_of file_key", int="bytes mtime_ns"
+    ),
+    "clips": SPAN
+    | _columns(
+        text="clip_id source_id path group kind signals_key time_base truncated state scores caption caption_origin",
+        int="start_frame end_frame width height n_frames duplicated",
+        float="start_s end_s",
+        texts="reasons unknown caption_flags",
+        ints="crop",
+        bool="provisional",
+    ),
+    "samples": _columns(
+        text="sample_id clip_id source_id group view state reason detail media_key media_path media_digest caption "
+        "latent_key latent_path latent_digest text_key text_path text_digest cache_state",
+        int="start frames width height repeats tokens",
+        float="weight",
+        ints="crop",
+    ),
+}
