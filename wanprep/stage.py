@@ -7,7 +7,7 @@ meets can vanish. See design, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,31 +43,38 @@ class UsageError(Exception):
     """A wrong command line or configuration: exit code 2."""
 
 
+Row = Mapping[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One thing to measure.
+    """One call of `Stage.measure`; it makes one row a part.
 
-    key: identity of the measurement, made of exactly what its result depends on (never a threshold).
     label: what to call it in messages.
-    args: plain values handed to `Stage.measure`, small enough to cross a process border.
+    parts: key of each wanted row -> what is particular to it. A key is made of exactly what its row depends on
+        (never a threshold); parts whose row is final already are left out before measuring, so one decode can serve
+        several results and a new one needs only itself.
+    args: what all parts share. Plain values, small enough to cross a process border.
+    row: columns to store with every outcome, a rejection or failure too (ids, mostly).
     """
 
-    key: str
     label: str
+    parts: Mapping[str, Any]
     args: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Stage(Protocol):
-    """The costly half of a stage. The deciding half is a pure function called by `wanprep.decide`."""
+    """The costly half of a stage. The deciding half is pure and lives in `wanprep.decide`."""
 
     name: str
     table: str
-    parallel: bool  # True: worker processes; False: in this process (GPU work, or an endpoint)
+    parallel: bool  # True: worker processes; False: in this process (GPU work)
 
     def items(self, dataset: Dataset) -> list[Item]:
-        """Everything wanted now, measured or not; the runner leaves out what is final already."""
+        """Everything wanted now, measured or not, in a stable order."""
         ...
 
-    def measure(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Measure one item and return its row; raise Reject when its bytes are at fault."""
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        """One row (with its "key") a part. Raises Reject when the bytes are at fault, anything else when not."""
         ...
