@@ -1,0 +1,191 @@
+"""A run's folder: one saved state per expert, a small file that names them, and the record of every step.
+
+    runs/<name>/run.json                       the experts, their step, state file, digest and what they depend on
+    runs/<name>/state/<expert>-<step>.safetensors   adapter, optimizer and random numbers (plain numbers in its header)
+    runs/<name>/metrics.jsonl                  one line a step and a held-out measurement
+    runs/<name>/loras/, <name>_high_noise.safetensors, ...
+
+A state is published under its final name first and named by run.json second, both by rename, so whenever the process
+dies run.json names complete states. Metrics may run ahead of the state: resuming cuts them back to the step they will
+be written from again. Tensors and JSON only, no pickle: nothing in this folder can run code.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from wanprep.ids import digest_file, write_atomic
+from wanprep.stage import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+Mode = Literal["auto", "resume", "fresh"]
+
+
+@dataclass(kw_only=True)
+class Run:
+    """An opened run folder. `experts`: run.json's entry for each expert that has a saved state."""
+
+    folder: Path
+    experts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def step(self, expert: str) -> int:
+        return int(self.experts.get(expert, {}).get("step", 0))
+
+
+@contextmanager
+def opened(folder: Path, mode: Mode = "auto") -> Iterator[Run]:
+    """Open or create a run folder and hold it alone until the block ends.
+
+    auto: go on when there is something, begin otherwise. resume: something must be there. fresh: an earlier run is
+    moved aside to `<name>.old-1`, `.old-2`, ..., never deleted. UsageError when another process has the run.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, so that moving the folder aside keeps the lock. The kernel drops it with the process.
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"{folder} is being trained by another process; wait, or choose --set run.name=…"
+            ) from error
+        if mode == "resume" and not (folder / "run.json").exists():
+            raise UsageError(f"there is nothing to resume in {folder}; leave out --resume to begin")
+        if mode == "fresh" and folder.exists():
+            folder.rename(_free_name(folder))
+        folder.mkdir(exist_ok=True)
+        for leftover in folder.rglob(".tmp-*"):
+            leftover.unlink()
+        yield _read(folder)
+
+
+def _free_name(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    return aside
+
+
+def _read(folder: Path) -> Run:
+    path = folder / "run.json"
+    if not path.exists():
+        return Run(folder=folder)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["format"] != FORMAT:
+            raise UsageError(f"{path} has format {record['format']}, this version reads {FORMAT}; add --fresh")
+        return Run(folder=folder, experts=record["experts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a run file ({error}); begin again with --fresh") from error
+
+
+def check_unchanged(run: Run, expert: str, matters: Mapping[str, Any], *, accept: bool) -> None:
+    """UsageError that lists what changed since the expert's state was saved, unless `accept`."""
+    saved = run.experts.get(expert, {}).get("matters")
+    if saved is None or accept:
+        return
+    # Through JSON, because that is how the saved side has been.
+    now = json.loads(json.dumps(dict(matters)))
+    names = sorted(name for name in saved.keys() | now.keys() if saved.get(name) != now.get(name))
+    if names:
+        changes = "; ".join(f"{name}: {saved.get(name)!r} -> {now.get(name)!r}" for name in names)
+        raise UsageError(
+            f"run {run.folder} was begun with other settings for {expert} ({changes}). "
+            "Set them back, add --accept-changes to go on with the new ones, or begin again with --fresh"
+        )
+
+
+def save_expert(
+    run: Run, expert: str, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, int], entry: Mapping[str, Any]
+) -> None:
+    """Publish an expert's state, then name it in run.json (with `entry`), then drop older states."""
+    from safetensors.torch import save_file
+
+    path = run.folder / "state" / f"{expert}-{numbers['step']:06d}.safetensors"
+    header = {"state": json.dumps(dict(numbers), sort_keys=True)}
+    digest = write_atomic(path, lambda temporary: save_file(dict(tensors), str(temporary), metadata=header))
+    run.experts[expert] = {
+        "step": numbers["step"], "state": path.relative_to(run.folder).as_posix(), "digest": digest, **entry,
+    }  # fmt: skip
+    record = {"format": FORMAT, "name": run.folder.name, "experts": run.experts}
+    write_atomic(run.folder / "run.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    for older in path.parent.glob(f"{expert}-*.safetensors"):
+        if older != path:
+            older.unlink()
+
+
+def load_expert(run: Run, expert: str) -> tuple[dict[str, torch.Tensor], dict[str, int]] | None:
+    """The state run.json names for an expert, or None. UsageError when the file is gone or its bytes changed."""
+    from safetensors import safe_open
+
+    entry = run.experts.get(expert)
+    if entry is None:
+        return None
+    path = run.folder / entry["state"]
+    if not path.is_file():
+        raise UsageError(f"{path}, the saved state of {expert}, is gone; put it back or begin again with --fresh")
+    if digest_file(path) != entry["digest"]:  # safetensors itself does not notice a flipped bit
+        raise UsageError(f"{path}, the saved state of {expert}, is damaged (digest differs); begin again with --fresh")
+    with safe_open(str(path), framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator of its own)
+        numbers = json.loads(file.metadata()["state"])
+    return tensors, numbers
+
+
+def cut_metrics(run: Run) -> None:
+    """Drop the lines after each expert's saved step, and a torn last line: resuming writes them again."""
+    if not run.metrics_path.exists():
+        return
+    kept = []
+    for line in run.metrics_path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["expert"] in run.experts and row["step"] <= run.step(row["expert"]):
+            kept.append(line)
+    write_atomic(run.metrics_path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def last_held_out(run: Run) -> dict[str, dict[str, Any]]:
+    """Each expert's newest held-out row of metrics.jsonl."""
+    rows = [json.loads(line) for line in run.metrics_path.read_text(encoding="utf-8").splitlines()]
+    return {row["expert"]: row for row in rows if row["kind"] == "held_out"}
+
+
+class Metrics:
+    """metrics.jsonl, opened to append. What differs between equal runs (time) stands apart under `volatile`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, kind: str, row: Mapping[str, Any], **volatile: Any) -> None:
+        self._file.write(json.dumps({"kind": kind, **row, "volatile": volatile}) + "\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Onto the disk, before a state that stands for these lines."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def prune_loras(folder: Path, pattern: str, keep: int) -> None:
+    """Keep the `keep` newest (by the step in the name) of the LoRA files that match `pattern`."""
+    files = sorted(folder.glob(pattern))
+    for file in files[: max(0, len(files) - keep)]:
+        file.unlink()

@@ -1,0 +1,107 @@
+"""Which sample comes next, and which samples are never trained on.
+
+The dataset decides the order of an epoch (repeats and weights included) from a seed; each expert walks it with its
+own seed and its own position, so that an expert's sequence does not depend on whether the other one trains too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from wanprep.ids import key_of
+from wanprep.stage import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Sample(Protocol):
+    """What the trainer needs to know of `wanprep.cached.CachedSample`."""
+
+    @property
+    def sample_id(self) -> str: ...
+    @property
+    def clip_id(self) -> str: ...
+    @property
+    def source_id(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+
+
+class Dataset(Protocol):
+    """What the trainer needs of `wanprep.cached.CachedDataset`: latents [z, T, h, w], text embeddings [512, d]."""
+
+    @property
+    def samples(self) -> Sequence[Sample]: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def latent(self, sample: Sample) -> torch.Tensor: ...
+    def text(self, sample: Sample) -> torch.Tensor: ...
+    def empty(self) -> torch.Tensor: ...
+    def epoch_order(self, seed: int, epoch: int) -> list[int]: ...
+
+
+def hold_out(samples: Sequence[Sample], share: float) -> tuple[list[int], list[int]]:
+    """Split sample indices into (training, held out), about `share` of them held out.
+
+    Whole groups when some fit into the share, else whole sources, else one block of clips that lie next to each other
+    in the dataset's order: samples that look alike must not stand on both sides, or the held-out loss only measures
+    memory. Which groups is decided by a digest of their names, so that adding one moves few others. A share of 0, or a
+    single clip, holds out nothing.
+    """
+    everything = list(range(len(samples)))
+    allowed = max(1, round(share * len(samples)))
+    if share == 0:
+        return everything, []
+    for unit in ("group", "source_id", "clip_id"):
+        members: dict[str, list[int]] = {}
+        for index, sample in enumerate(samples):
+            members.setdefault(str(getattr(sample, unit)), []).append(index)
+        names = list(members)
+        names = names[::-1] if unit == "clip_id" else sorted(names, key=lambda name: key_of(name=name))
+        held: list[int] = []
+        for name in names[: len(names) - 1]:  # one unit is always left to train on
+            if len(held) + len(members[name]) <= allowed:
+                held += members[name]
+            elif unit == "clip_id":
+                break  # a gap would end the block
+        if held:
+            return sorted(set(everything) - set(held)), sorted(held)
+    return everything, []
+
+
+@dataclass
+class Cursor:
+    """An expert's place in its own endless sequence of epochs. `allowed` leaves out the held-out samples."""
+
+    dataset: Dataset
+    allowed: frozenset[int]
+    seed: int
+    epoch: int = 0
+    position: int = 0
+    _order: tuple[int, list[int]] | None = None
+
+    def next(self) -> int:
+        """The index of the next sample; moves on."""
+        order = self._epoch()
+        while self.position >= len(order):
+            self.epoch, self.position = self.epoch + 1, 0
+            order = self._epoch()
+        self.position += 1
+        return order[self.position - 1]
+
+    def _epoch(self) -> list[int]:
+        if self._order is None or self._order[0] != self.epoch:
+            order = [i for i in self.dataset.epoch_order(self.seed, self.epoch) if i in self.allowed]
+            if not order:
+                raise UsageError("the dataset has no sample to train on: check `wanprep status`, and validation.share")
+            self._order = (self.epoch, order)
+        return self._order[1]

@@ -1,0 +1,167 @@
+"""The adapters: put on a transformer, saved under the names ComfyUI and diffusers both read, and read back.
+
+peft does the arithmetic (scale = alpha/rank, A random, B zero). The file speaks Wan's own module names behind
+`diffusion_model.`, because that is the one form that ComfyUI matches in full and diffusers converts, with or without a
+subset of the layers; diffusers' own names would be sent to cross-attention by some loaders. Alpha is a scalar per
+layer: a loader that sees none silently assumes a scale of 1. The metadata is one JSON value under one key, since
+safetensors writes several keys in a random order and the same run must give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanprep.ids import write_atomic
+from wanprep.stage import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+# diffusers' module inside a block -> Wan's own. Both lists are complete: every linear layer of a T2V block.
+WAN_NAMES = {
+    **{f"attn1.{d}": f"self_attn.{w}" for d, w in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))},
+    **{f"attn2.{d}": f"cross_attn.{w}" for d, w in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))},
+    "ffn.net.0.proj": "ffn.0",
+    "ffn.net.2": "ffn.2",
+}
+DIFFUSERS_NAMES = {wan: name for name, wan in WAN_NAMES.items()}
+TARGETS = r"blocks\.\d+\.(" + "|".join(re.escape(name) for name in WAN_NAMES) + ")"
+PREFIX = "diffusion_model."
+METADATA_KEY = "wantrain"
+SUFFIXES = {"high": "_high_noise", "low": "_low_noise", "single": ""}
+_PARTS = ("lora_A", "lora_B")
+_FILE_KEY = re.compile(rf"{re.escape(PREFIX)}(blocks\.\d+)\.(.+?)\.(lora_A\.weight|lora_B\.weight|alpha)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraFile:
+    """A LoRA file's content. tensors: `blocks.0.attn1.to_q.lora_A` -> [rank, in] or `.lora_B` -> [out, rank]."""
+
+    tensors: Mapping[str, torch.Tensor]
+    rank: int
+    alpha: float
+    metadata: Mapping[str, Any]
+
+
+def file_name(name: str, expert: str, step: int | None = None) -> str:
+    """`<name>_high_noise.safetensors`; with a step, `<name>_000250_high_noise.safetensors`."""
+    middle = "" if step is None else f"_{step:06d}"
+    return f"{name}{middle}{SUFFIXES[expert]}.safetensors"
+
+
+def add_lora(
+    model: torch.nn.Module, *, rank: int, alpha: float, generator: torch.Generator
+) -> dict[str, torch.nn.Parameter]:
+    """Freeze `model`, put a LoRA of `rank` on every target and return its parameters (float32) by name, sorted.
+
+    A is Kaiming-uniform with a = sqrt(5) as in peft, but drawn from `generator` in order of name, so that an expert's
+    start depends on its own seed alone; B is zero, so that the first forward equals the base model's.
+    """
+    import torch
+    from diffusers.training_utils import cast_training_params
+    from peft import LoraConfig
+
+    model.requires_grad_(False)
+    model.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS, init_lora_weights=True))  # type: ignore[operator,arg-type]
+    cast_training_params([model], dtype=torch.float32)
+    params = lora_parameters(model)
+    if not params:
+        raise ValueError(f"{type(model).__name__} has no layer that matches {TARGETS}")
+    for name, parameter in params.items():
+        if name.endswith("lora_A"):
+            fresh = torch.empty(parameter.shape, dtype=torch.float32)
+            torch.nn.init.kaiming_uniform_(fresh, a=math.sqrt(5), generator=generator)
+            parameter.data.copy_(fresh)
+    return params
+
+
+def lora_parameters(model: torch.nn.Module, adapter: str = "default") -> dict[str, torch.nn.Parameter]:
+    """A model's LoRA parameters by `<module>.lora_A` / `<module>.lora_B`, sorted by name."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        for part in _PARTS:
+            if name.endswith(f".{part}.{adapter}.weight"):
+                found[name.removesuffix(f".{adapter}.weight")] = parameter
+    return dict(sorted(found.items()))
+
+
+def to_file_key(module: str) -> str:
+    """`blocks.0.attn1.to_q` -> `diffusion_model.blocks.0.self_attn.q`."""
+    block, number, inside = module.split(".", 2)
+    return f"{PREFIX}{block}.{number}.{WAN_NAMES[inside]}"
+
+
+def save_lora(
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    alpha: float,
+    metadata: Mapping[str, Any],
+    dtype: str = "bfloat16",
+) -> str:
+    """Write a LoRA file atomically and return its digest. `tensors` are named as `lora_parameters` names them."""
+    import torch
+    from safetensors.torch import save_file
+
+    named: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        module, part = name.rsplit(".", 1)
+        named[f"{to_file_key(module)}.{part}.weight"] = tensor.detach().to("cpu", getattr(torch, dtype)).contiguous()
+        # One tensor a layer, in float32: bfloat16 has no 33, and safetensors refuses shared memory.
+        named[f"{to_file_key(module)}.alpha"] = torch.tensor(float(alpha), dtype=torch.float32)
+    text = json.dumps(dict(metadata), sort_keys=True)
+    return write_atomic(path, lambda temporary: save_file(named, str(temporary), metadata={METADATA_KEY: text}))
+
+
+def name_problems(keys: Iterable[str]) -> list[str]:
+    """What is wrong with a LoRA file's keys, in sentences; an empty list when ComfyUI and diffusers read all of them.
+
+    A wrong name is only a warning in both programs: the LoRA loads and does less than it should.
+    """
+    parts: dict[str, set[str]] = {}
+    problems = []
+    for key in keys:
+        match = _FILE_KEY.fullmatch(key)
+        if match is None or match[2] not in DIFFUSERS_NAMES:
+            problems.append(f"{key!r} names no layer of a Wan transformer")
+        else:
+            parts.setdefault(f"{match[1]}.{match[2]}", set()).add(match[3])
+    for layer, present in parts.items():
+        absent = {"lora_A.weight", "lora_B.weight", "alpha"} - present
+        problems += [f"{PREFIX}{layer} has no {part}" for part in sorted(absent)]
+    return problems if parts or problems else ["the file has no LoRA layer"]
+
+
+def read_lora(path: Path) -> LoraFile:
+    """Read a file that `save_lora` (or anyone using the same names) wrote; UsageError that lists what is wrong."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            raw = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator of its own)
+            header = file.metadata() or {}
+    except Exception as error:  # safetensors raises its own type for a torn header
+        raise UsageError(f"cannot read LoRA {path}: {error}") from error
+    problems = name_problems(raw)
+    if problems:
+        raise UsageError(f"{path} is not a LoRA in the names of ComfyUI: " + "; ".join(problems[:5]))
+    tensors, alphas, ranks = {}, set(), set()
+    for key, tensor in raw.items():
+        match = _FILE_KEY.fullmatch(key)
+        assert match is not None
+        module = f"{match[1]}.{DIFFUSERS_NAMES[match[2]]}"
+        if match[3] == "alpha":
+            alphas.add(float(tensor))
+        else:
+            tensors[f"{module}.{match[3].removesuffix('.weight')}"] = tensor
+            ranks.add(tensor.shape[0 if match[3].startswith("lora_A") else 1])
+    if len(alphas) != 1 or len(ranks) != 1:
+        raise UsageError(f"{path} mixes ranks {sorted(ranks)} or alphas {sorted(alphas)}: one of each is supported")
+    metadata = json.loads(header.get(METADATA_KEY, "{}"))
+    return LoraFile(tensors=dict(sorted(tensors.items())), rank=ranks.pop(), alpha=alphas.pop(), metadata=metadata)
