@@ -1,0 +1,213 @@
+"""Decoded pictures to arrays: the one place where size, rotation, pixel shape, matrix, range and HDR are settled.
+
+Colour rule: the matrix the frame names; when it names none, BT.709 for pictures at least 1280 wide or more than 576
+high and BT.601 below (what mpv does; FFmpeg's scaler would take 601 for everything and turn HD skin orange). Range:
+what the frame says; when it says nothing, limited for YUV and full for RGB and the old yuvj formats. Output is
+full-range RGB in BT.709 curve and primaries; PQ, HLG and BT.2020 pictures go through `tonemap`. Alpha lies on black.
+Scaling is Lanczos with its support widened when shrinking (no aliasing), area averaging for `bgr` and `gray`
+thumbnails. Bit-exact scaler flags and one thread: the same picture gives the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wanprep.media.probe import Probe
+from wanprep.media.tonemap import to_bt709
+
+Crop = tuple[int, int, int, int]  # x, y, width, height in display pixels
+
+_SWS_709, _SWS_601 = 1, 5
+# AVCOL_SPC_* of a frame to the SWS_CS_* of the scaler (libswscale/swscale.h)
+_SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_FULL, _LIMITED = 2, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How a decoded picture becomes the shown one: pixels made square, mirrored, then turned clockwise."""
+
+    width: int
+    height: int
+    rotation: int = 0
+    mirrored: bool = False
+
+    @classmethod
+    def of(cls, probe: Probe) -> Shape:
+        return cls(width=probe.width, height=probe.height, rotation=probe.rotation, mirrored=probe.mirrored)
+
+
+class Converter:
+    """Scalers for the pictures of one source, kept because setting one up costs more than using it."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self._scalers: dict[tuple[Any, ...], Any] = {}
+
+    def scaled(self, frame: Any, width: int, height: int, pix_fmt: str, area: bool = False) -> NDArray[Any]:
+        """An av.VideoFrame as an array of width x height in `pix_fmt`, still in the decoded orientation."""
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        key = (frame.width, frame.height, frame.format.name, width, height, pix_fmt, area)
+        scaler = self._scalers.setdefault(key, VideoReformatter())
+        how = Interpolation.AREA if area else Interpolation.LANCZOS
+        how |= Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+        how |= Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+        matrix = _matrix(frame)
+        out = scaler.reformat(
+            frame,
+            width=width,
+            height=height,
+            format=pix_fmt,
+            src_colorspace=matrix,
+            dst_colorspace=matrix,
+            interpolation=how,
+            src_color_range=_range(frame),
+            dst_color_range=_FULL,
+            threads=1,
+        )
+        return out.to_ndarray()
+
+
+class Frame:
+    """One shown picture. `pts` and `duration` in the source's time_base units; pixels are made when asked for.
+
+    Holds the decoder's picture until dropped (3 MB at 1080p): use it and let go. Crops are (x, y, width, height) in
+    display pixels, cut to the nearest decoded pixel; the default is the whole picture.
+    """
+
+    __slots__ = ("_converter", "_frame", "_whole", "duration", "pts")
+
+    def __init__(self, frame: Any, converter: Converter, pts: int, duration: int) -> None:
+        self.pts = pts
+        self.duration = duration
+        self._frame = frame
+        self._converter = converter
+        self._whole: NDArray[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Frame pts={self.pts} duration={self.duration}>"
+
+    def rgb(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
+        """uint8 [height, width, 3], full-range BT.709 RGB. ValueError for a crop outside the picture."""
+        return self._picture(width, height, crop, area=False)
+
+    def bgr(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
+        """uint8 [height, width, 3] as OpenCV has it; scaled by area averaging, for detectors and thumbnails."""
+        return np.ascontiguousarray(self._picture(width, height, crop, area=True)[..., ::-1])
+
+    def gray(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
+        """uint8 [height, width], luma stretched to 0..255, area-averaged: the cheapest way to look at a picture."""
+        if crop is not None or _needs_tonemap(self._frame) or _has_alpha(self._frame):
+            rgb = self._picture(width, height, crop, area=True)
+            weights = (0.2126, 0.7152, 0.0722) if _matrix(self._frame) != _SWS_601 else (0.299, 0.587, 0.114)
+            return np.rint(rgb @ np.array(weights, dtype=np.float32)).astype(np.uint8)
+        inner = self._inner_size(width, height)
+        return self._upright(self._converter.scaled(self._frame, *inner, "gray", area=True))
+
+    def _picture(self, width: int, height: int, crop: Crop | None, *, area: bool) -> NDArray[np.uint8]:
+        if width < 1 or height < 1:
+            raise ValueError(f"asked for a picture of {width}x{height}: both must be at least 1")
+        inner = self._inner_size(width, height)
+        deep = _needs_tonemap(self._frame)
+        pix_fmt = "rgb48le" if deep else "rgb24"
+        if crop is None and not _has_alpha(self._frame):
+            pixels = self._converter.scaled(self._frame, *inner, pix_fmt, area)
+        else:
+            part = self._part(crop, deep)
+            if (part.shape[1], part.shape[0]) != inner:
+                pixels = self._converter.scaled(_wrap(part, pix_fmt), *inner, pix_fmt, area)
+            else:
+                pixels = part
+        if deep:
+            shape = pixels.view(np.uint16) if pixels.dtype != np.uint16 else pixels
+            pixels = to_bt709(shape, _transfer(self._frame), _primaries(self._frame))
+        return self._upright(pixels)
+
+    def _part(self, crop: Crop | None, deep: bool) -> NDArray[Any]:
+        """The cropped decoded picture as RGB at its own size; the conversion of the whole is kept for other crops."""
+        if self._whole is None:
+            size = self._frame.width, self._frame.height
+            if _has_alpha(self._frame):
+                rgba = self._converter.scaled(self._frame, *size, "rgba64le" if deep else "rgba")
+                top = 65535 if deep else 255
+                self._whole = (rgba[..., :3].astype(np.uint32) * rgba[..., 3:] // top).astype(rgba.dtype)
+            else:
+                self._whole = self._converter.scaled(self._frame, *size, "rgb48le" if deep else "rgb24")
+        if crop is None:
+            return self._whole
+        x0, y0, x1, y1 = decoded_box(crop, self._converter.shape, self._frame.width, self._frame.height)
+        return np.ascontiguousarray(self._whole[y0:y1, x0:x1])
+
+    def _inner_size(self, width: int, height: int) -> tuple[int, int]:
+        return (width, height) if self._converter.shape.rotation % 180 == 0 else (height, width)
+
+    def _upright(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        shape = self._converter.shape
+        if shape.mirrored:
+            pixels = pixels[:, ::-1]
+        if shape.rotation:
+            pixels = np.rot90(pixels, k=-shape.rotation // 90)
+        return np.ascontiguousarray(pixels)
+
+
+def still_frame(rgb_HWC: NDArray[np.uint8]) -> Frame:
+    """A still picture (uint8 [H, W, 3], as shown) with the methods of a video frame, at pts 0."""
+    height, width = rgb_HWC.shape[:2]
+    return Frame(_wrap(rgb_HWC, "rgb24"), Converter(Shape(width=width, height=height)), pts=0, duration=1)
+
+
+def decoded_box(crop: Crop, shape: Shape, coded_width: int, coded_height: int) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1) in decoded pixels of a crop given in display pixels. ValueError when it leaves the picture."""
+    x, y, w, h = crop
+    if x < 0 or y < 0 or w < 1 or h < 1 or x + w > shape.width or y + h > shape.height:
+        raise ValueError(f"crop {crop} (x, y, width, height) leaves the picture of {shape.width}x{shape.height}")
+    u0, u1 = Fraction(x, shape.width), Fraction(x + w, shape.width)
+    v0, v1 = Fraction(y, shape.height), Fraction(y + h, shape.height)
+    for _ in range(shape.rotation // 90):  # undo one clockwise quarter turn: (u, v) was at (v, 1 - u)
+        u0, u1, v0, v1 = v0, v1, 1 - u1, 1 - u0
+    if shape.mirrored:
+        u0, u1 = 1 - u1, 1 - u0
+    x0, y0 = round(u0 * coded_width), round(v0 * coded_height)
+    return x0, y0, max(x0 + 1, round(u1 * coded_width)), max(y0 + 1, round(v1 * coded_height))
+
+
+def _wrap(pixels: NDArray[Any], pix_fmt: str) -> Any:
+    import av
+
+    return av.VideoFrame.from_ndarray(pixels, format=pix_fmt)
+
+
+def _matrix(frame: Any) -> int:
+    known = _SWS_MATRIX.get(frame.colorspace)
+    if known is not None:
+        return known
+    return _SWS_709 if frame.width >= 1280 or frame.height > 576 else _SWS_601
+
+
+def _range(frame: Any) -> int:
+    name = frame.format.name
+    if name.startswith("yuvj") or frame.format.is_rgb:
+        return _FULL
+    return frame.color_range if frame.color_range in (_LIMITED, _FULL) else _LIMITED
+
+
+def _transfer(frame: Any) -> str:
+    return {16: "pq", 18: "hlg"}.get(frame.color_trc, "sdr")
+
+
+def _primaries(frame: Any) -> str:
+    return "bt2020" if frame.color_primaries == 9 or frame.color_trc in (16, 18) else "bt709"
+
+
+def _needs_tonemap(frame: Any) -> bool:
+    return _transfer(frame) != "sdr" or _primaries(frame) == "bt2020"
+
+
+def _has_alpha(frame: Any) -> bool:
+    return any(component.is_alpha for component in frame.format.components)

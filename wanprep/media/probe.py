@@ -1,0 +1,256 @@
+"""What a file is: one look at its bytes and its first decoded frame, before anything else is believed.
+
+Containers lie about duration, rate and frame count, so those are kept as hints and never used for counting; the
+picture's size, rotation, colour and first timestamp come from the first frame that really decodes. Files are opened
+so that a name cannot be taken for a protocol or an option and the content cannot point at another file: an ffconcat
+script or a playlist named .mp4 is refused (measured: a protocol whitelist alone does not stop that).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import stat
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanprep.stage import Reject
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+# Demuxers that hold their own samples. Not in the list: concat, hls, dash, sdp, image2 (%03d), and whatever is new.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,mxf,gif,h264,hevc,ivf,dv,rm,nut,"
+    "yuv4mpegpipe,obu,av1"
+)
+MAX_VIDEO_PIXELS = 7680 * 4320 * 2
+TRANSFERS = {1: "bt709", 6: "smpte170m", 8: "linear", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq", 18: "hlg"}
+PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 11: "dci-p3", 12: "display-p3"}
+MATRICES = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
+RANGES = {1: "limited", 2: "full"}
+UNSUPPORTED_MATRICES = {8: "YCgCo", 14: "ICtCp", 15: "IPT (Dolby Vision)", 16: "YCgCo-Re", 17: "YCgCo-Ro"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What one source is. Sizes in pixels, times in `time_base` units; `header_*` are hints, never counts.
+
+    width, height: as shown: square pixels, after rotation. coded_*: the decoded picture.
+    rotation: degrees clockwise the decoded picture must be turned; mirrored: flipped left-right before that.
+    stream_index: the chosen one of n_video_streams (largest area, then longest; cover pictures do not count).
+    transfer, primaries, matrix, colour_range: names, "unspecified" when the file does not say.
+    interlaced: hint from the first frame; every frame is looked at when read.
+    """
+
+    kind: str  # "video" | "image"
+    container: str
+    codec: str
+    pix_fmt: str
+    coded_width: int
+    coded_height: int
+    width: int
+    height: int
+    rotation: int = 0
+    mirrored: bool = False
+    sar: Fraction = Fraction(1)
+    time_base: Fraction = Fraction(1)
+    start_pts: int = 0
+    stream_index: int = 0
+    n_video_streams: int = 1
+    transfer: str = "unspecified"
+    primaries: str = "unspecified"
+    matrix: str = "unspecified"
+    colour_range: str = "unspecified"
+    hdr: bool = False
+    bit_depth: int = 8
+    interlaced: bool = False
+    alpha: bool = False
+    header_duration_s: float | None = None
+    header_rate: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("video", "image"):
+            raise ValueError(f'kind must be "video" or "image", got {self.kind!r}')
+        if self.rotation not in (0, 90, 180, 270):
+            raise ValueError(f"rotation must be 0, 90, 180 or 270 degrees clockwise, got {self.rotation}")
+        if min(self.width, self.height, self.coded_width, self.coded_height) < 1:
+            raise ValueError(
+                f"empty picture: {self.coded_width}x{self.coded_height} shown as {self.width}x{self.height}"
+            )
+
+
+def probe(path: Path) -> Probe:
+    """Look at `path`. Raises Reject when its bytes are at fault, OSError when this machine cannot read them.
+
+    Reasons: not_a_file, empty_file, not_video, no_video, no_frames, no_decoder, unreadable, unsupported_image,
+    image_too_large, video_too_large, unsupported_colour.
+    """
+    from wanprep.media import stills
+
+    check_file(path)
+    with path.open("rb") as file:
+        head = file.read(64)
+    if stills.sniff(head):
+        return stills.probe_still(path)
+    return _probe_video(path, head)
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is not an ordinary file with bytes in it, without opening it (opening a FIFO would hang)."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if "symbolic links" in str(error):  # ELOOP
+            raise Reject("not_a_file", "a loop of symbolic links") from error
+        raise
+    if not stat.S_ISREG(status.st_mode):
+        raise Reject("not_a_file", f"not an ordinary file (mode {stat.filemode(status.st_mode)})")
+    if status.st_size == 0:
+        raise Reject("empty_file", "0 bytes")
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a checked file for demuxing, safely. Raises av.FFmpegError; the caller closes what is returned."""
+    import av
+
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    name = f"file:{path}"
+    try:
+        name.encode()
+        target: Any = name
+    except UnicodeEncodeError:  # a name that is not UTF-8: hand over an open file instead
+        target = path.open("rb")
+    return av.open(target, options=options, metadata_errors="ignore", buffer_size=1 << 18)
+
+
+def choose_stream(container: InputContainer) -> tuple[Any, int]:
+    """The video stream to use and how many there are, cover pictures left out. Reject: no_video, no_decoder."""
+    from av.stream import Disposition
+
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise Reject("no_video", f"no video stream among {len(container.streams)} stream(s)")
+    usable = [s for s in streams if s.codec_context is not None]
+    if not usable:
+        raise Reject("no_decoder", "no decoder for its video codec in this build of FFmpeg")
+
+    def rank(stream: Any) -> tuple[int, float, int]:
+        duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        return (stream.codec_context.width * stream.codec_context.height, duration, -stream.index)
+
+    return max(usable, key=rank), len(streams)
+
+
+def display_transform(frame: Any) -> tuple[int, bool]:
+    """(degrees clockwise in steps of 90, mirrored first) from a frame's display matrix; (0, False) without one.
+
+    The 3x3 matrix maps (right, down) to (a·p + c·q, b·p + d·q) (ISO 14496-12, 8.2.2). A mirrored picture has a
+    negative determinant; the second column is the same with and without mirroring.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 0, False
+    a, b, _, c, d, _, *_ = struct.unpack("=9i", bytes(data)[:36])
+    if a * d - b * c == 0:
+        return 0, False
+    turned = math.degrees(math.atan2(-c, d))
+    return round(turned / 90) * 90 % 360, a * d - b * c < 0
+
+
+def _probe_video(path: Path, head: bytes) -> Probe:
+    from wanprep.media.read import first_frame
+
+    try:
+        container = open_container(path)
+    except Exception as error:
+        raise _refusal(path, head, error) from error
+    with container:
+        stream, count = choose_stream(container)
+        context = stream.codec_context
+        if context.width * context.height > MAX_VIDEO_PIXELS:
+            raise Reject("video_too_large", f"{context.width}x{context.height} (limit {MAX_VIDEO_PIXELS} pixels)")
+        frame, pts = first_frame(container, stream)
+        if frame.colorspace in UNSUPPORTED_MATRICES:
+            raise Reject(
+                "unsupported_colour", f"{UNSUPPORTED_MATRICES[frame.colorspace]} cannot be turned into RGB here"
+            )
+        rotation, mirrored = display_transform(frame)
+        sar = _sane_sar(stream.sample_aspect_ratio)
+        shown = (max(1, round(frame.width * sar)), frame.height)
+        width, height = shown if rotation % 180 == 0 else shown[::-1]
+        components = frame.format.components
+        return Probe(
+            kind="video",
+            container=container.format.name,
+            codec=context.name,
+            pix_fmt=frame.format.name,
+            coded_width=frame.width,
+            coded_height=frame.height,
+            width=width,
+            height=height,
+            rotation=rotation,
+            mirrored=mirrored,
+            sar=sar,
+            time_base=stream.time_base,
+            start_pts=pts,
+            stream_index=stream.index,
+            n_video_streams=count,
+            transfer=_named(TRANSFERS, frame.color_trc),
+            primaries=_named(PRIMARIES, frame.color_primaries),
+            matrix=_named(MATRICES, frame.colorspace),
+            colour_range="full" if frame.format.name.startswith("yuvj") else _named(RANGES, frame.color_range),
+            hdr=frame.color_trc in (16, 18),
+            bit_depth=max((c.bits for c in components), default=8),
+            interlaced=frame.interlaced_frame,
+            alpha=any(c.is_alpha for c in components),
+            header_duration_s=container.duration / 1e6 if container.duration else None,
+            header_rate=stream.average_rate or None,
+        )
+
+
+def _refusal(path: Path, head: bytes, error: Exception) -> Exception:
+    """The Reject for a file FFmpeg would not open, with FFmpeg's own words; machine errors pass unchanged."""
+    import av
+
+    if not isinstance(error, av.FFmpegError) or isinstance(error, OSError):
+        return error
+    detail = f"{error.strerror}{_last_words(path)}"
+    return Reject("unreadable" if _looks_like_video(head) else "not_video", detail)
+
+
+def _last_words(path: Path) -> str:
+    """What FFmpeg logs on opening `path` once more: logging is off otherwise, since it can deadlock with threads."""
+    import av
+    import av.logging
+
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as logs, contextlib.suppress(av.FFmpegError):
+            open_container(path).close()
+        said = [text.strip() for _, _, text in logs if text.strip()]
+    finally:
+        av.logging.set_level(level)
+    return f": {said[-1]}" if said else ""
+
+
+def _looks_like_video(head: bytes) -> bool:
+    """Does it start like one of the common containers, so that "broken video" is the better word than "no video"?"""
+    return (
+        head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+        or head.startswith((b"\x1aE\xdf\xa3", b"FLV\x01", b"\x30\x26\xb2\x75", b"OggS", b"\x00\x00\x01\xba", b"GIF8"))
+        or (head.startswith(b"RIFF") and head[8:12] == b"AVI ")
+    )
+
+
+def _sane_sar(sar: Fraction | None) -> Fraction:
+    """Pixel shape; 1 when unknown or absurd (beyond 8:1, which no real format uses)."""
+    return Fraction(sar) if sar and Fraction(1, 8) <= sar <= 8 else Fraction(1)
+
+
+def _named(names: dict[int, str], value: int) -> str:
+    return names.get(value, "unspecified" if value in (0, 2) else str(value))
