@@ -46,7 +46,7 @@ TABLES: dict[str, Columns] = {
     # Measured: raw captions.
     "captions": MEASURED | SPAN | _columns(text="clip_id source_id captioner origin identity text", texts="flags"),
     # What we last wrote into each captions/<clip_id>.txt, so that an edit by hand is recognised.
-    "published": _columns(text="key clip_id digest") | STAMP,
+    "published": SPAN | _columns(text="key kind clip_id source_id digest") | STAMP,
     # Human decisions, anchored to a span of a source.
     "events": SPAN | _columns(text="key kind source_id clip_id value origin") | STAMP,
     "runs": _columns(text="key command pipeline version") | STAMP,
@@ -56,7 +56,8 @@ TABLES: dict[str, Columns] = {
     ),
     "clips": SPAN
     | _columns(
-        text="clip_id source_id path group kind signals_key time_base truncated state scores caption caption_origin",
+        text="clip_id source_id path group kind signals_key time_base truncated state scores "
+        "caption caption_origin caption_key",
         int="start_frame end_frame width height n_frames duplicated",
         float="start_s end_s",
         texts="reasons unknown caption_flags",

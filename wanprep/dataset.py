@@ -1,0 +1,117 @@
+"""One dataset folder: its pipeline, its manifest, and where things lie in it.
+
+<dataset>/wanprep.toml        resolved pipeline and source folders, for people to read and edit
+<dataset>/manifest/           Delta tables (wanprep.manifest)
+<dataset>/manifest.parquet    one flat row a sample, for people and other tools; derived, never read back
+<dataset>/signals/  clips/<W>x<H>/  captions/  cache/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from wanprep import config
+from wanprep.ids import write_atomic
+from wanprep.manifest import Manifest
+from wanprep.pipeline import Pipeline, as_toml, resolve
+from wanprep.scan import MARKER, root_id
+from wanprep.stage import UsageError
+
+if TYPE_CHECKING:
+    from wanprep.decide import Decided, Measured
+    from wanprep.stages.cache import Encoder
+
+HEADER = """\
+# Written by wanprep: the settings this dataset was made with. Edit them and run the command again;
+# only what depends on a change is made anew. `wanprep run --pipeline FILE` replaces them all.
+
+"""
+
+
+class Dataset:
+    """An opened dataset folder."""
+
+    def __init__(self, root: Path, pipeline: Pipeline, roots: Mapping[str, str]) -> None:
+        self.root = root
+        self.pipeline = pipeline
+        self.roots = dict(roots)
+        self.manifest = Manifest(root / "manifest")
+
+    @classmethod
+    def open(cls, root: Path, *, file: Path | None = None, assignments: Iterable[str] = ()) -> Dataset:
+        """Open an existing dataset; UsageError when there is none at `root`."""
+        if not (root / MARKER).is_file():
+            raise UsageError(f"{root} is not a dataset (it has no {MARKER}); make one: wanprep run MOVIES --out {root}")
+        return cls.create(root, file=file, assignments=assignments)
+
+    @classmethod
+    def create(cls, root: Path, *, file: Path | None = None, assignments: Iterable[str] = ()) -> Dataset:
+        """Open the dataset at `root`, or prepare one in memory; nothing is written before `save`."""
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"{root} is a file; give a folder for the dataset")
+        stored = config.read_toml(root / MARKER) if (root / MARKER).is_file() else {}
+        roots = stored.pop("roots", {})
+        return cls(root, resolve(stored=stored, file=file, assignments=assignments), roots)
+
+    def save(self) -> None:
+        """Store the resolved pipeline and source folders, unless they are stored so already."""
+        text = HEADER + as_toml(self.pipeline)
+        if self.roots:
+            text += "\n" + config.dump_toml({"roots": self.roots})
+        path = self.root / MARKER
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomic(path, text.encode())
+
+    def add_root(self, folder: Path) -> str:
+        base = (folder if folder.is_dir() else folder.parent).resolve()
+        self.roots[root_id(base)] = str(base)
+        return root_id(base)
+
+    def encoder(self) -> Encoder | None:
+        """Names and makes the caches; None when `weights = "auto"` finds nothing on this machine.
+
+        Raises Missing when weights were asked for by name and are not usable.
+        """
+        from wanprep.models.find import find_weights
+        from wanprep.stages.cache import shared_encoder
+
+        family, cache = self.pipeline.model, self.pipeline.cache
+        if cache.weights == "auto" and not all(find_weights(family, part) for part in ("vae", "text")):
+            return None
+        return shared_encoder(family.name, cache)
+
+    def measured(self, wanted_captions: Mapping[str, str] | None = None) -> Measured:
+        """Everything that decisions are made of. wanted_captions: by default those of the last captioning."""
+        from wanprep.decide import Measured
+
+        if wanted_captions is None:
+            clips = self.manifest.read("clips").filter(pl.col("caption_key").is_not_null())
+            wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))
+        names = ("files", "signals", "shots", "plans", "scores", "artefacts")
+        tables = {name: self.manifest.latest(name).to_dicts() for name in names}
+        for name in ("captions", "events"):  # here the order of recording matters
+            tables[name] = self.manifest.read(name).sort("seq", maintain_order=True).to_dicts()
+        sources = self.manifest.read("sources").to_dicts()
+        return Measured(sources=sources, wanted_captions=wanted_captions, **tables)
+
+    def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
+        """Decide everything anew and store the decisions."""
+        from wanprep.decide import decide
+
+        decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
+        self.manifest.replace("sources", decided.sources)
+        self.manifest.replace("clips", decided.clips)
+        self.manifest.replace("samples", decided.samples)
+        return decided
+
+    def source_path(self, row: Mapping[str, Any]) -> Path:
+        """Where a source lies on this machine; row: one of the sources table."""
+        if row["root"] not in self.roots:
+            raise UsageError(
+                f"{self.root / MARKER} does not name the folder of {row['path']} in [roots]; run with SRC again"
+            )
+        return Path(self.roots[row["root"]]) / row["path"]

@@ -1,0 +1,251 @@
+"""The deciding half of all stages: from measured rows and the pipeline to every source, clip and sample in one state.
+
+Pure and whole-table: no file is opened here, nothing depends on the order of rows, and all of it is recomputed after
+every change. So a changed threshold decodes nothing, and the tables always agree with the pipeline that is stored
+beside them.
+
+States. source: ok | rejected | failed | pending | gone. clip: keep | rejected | pending. sample: ok | rejected |
+duplicate; its cache_state: cached | pending | failed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from wanprep import keys
+from wanprep.captioners.files import Chosen
+from wanprep.events import attach
+from wanprep.pipeline import Pipeline
+from wanprep.stages import caption, filter
+from wanprep.stages.bucket import ClipInfo, samples_of
+from wanprep.stages.cache import Encoder
+
+Row = dict[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Latest row a key of every measured table, and the listing of sources."""
+
+    sources: Rows = ()
+    files: Rows = ()
+    signals: Rows = ()
+    shots: Rows = ()
+    plans: Rows = ()
+    scores: Rows = ()
+    artefacts: Rows = ()
+    captions: Rows = ()
+    events: Rows = ()
+    wanted_captions: Mapping[str, str] = field(default_factory=dict)  # clip_id -> key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    sources: list[Row]
+    clips: list[Row]
+    samples: list[Row]
+    orphaned: list[Row]  # human decisions whose clip is no more
+
+
+def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = None) -> Decided:
+    """All decisions. encoder: names the latents and embeddings that are wanted; None when its weights are not on this
+    machine (then no sample is cached, and none is lost)."""
+    sources = decide_sources(measured)
+    clips = decide_clips(sources, measured, pipeline)
+    judge(clips, measured, pipeline)
+    orphaned = give_captions(clips, measured, pipeline)
+    samples = decide_samples(clips, measured, pipeline, encoder)
+    return Decided(sources=sources, clips=clips, samples=samples, orphaned=orphaned)
+
+
+def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {row["key"]: row for row in rows}
+
+
+def decide_sources(measured: Measured) -> list[Row]:
+    """State of each listed file. The first of several files with the same bytes stands for all of them."""
+    files, signals = _by_key(measured.files), _by_key(measured.signals)
+    first: dict[str, str] = {}
+    decided = []
+    for listed in sorted(measured.sources, key=lambda row: (row["state"] == "gone", row["root"], row["path"])):
+        row = {**listed, "source_id": None, "kind": None, "reason": "", "detail": "", "duplicate_of": None}
+        file = files.get(row["file_key"])
+        row["source_id"] = file["source_id"] if file else None
+        if listed["state"] == "gone":
+            row |= {"reason": "file_missing", "detail": "was here in an earlier run; its clips are kept out"}
+        else:
+            row |= _measured_state(file) or _identity_state(row, first) or _signals_state(row, signals)
+        decided.append(row)
+    return sorted(decided, key=lambda row: (row["root"], row["path"]))
+
+
+def _measured_state(row: Mapping[str, Any] | None) -> Row | None:
+    if row is None:
+        return {"state": "pending"}
+    if row["outcome"] == "done":
+        return None
+    return {"state": row["outcome"], "reason": row["reason"], "detail": row["detail"]}
+
+
+def _identity_state(row: Row, first: dict[str, str]) -> Row | None:
+    primary = first.setdefault(row["source_id"], row["path"])
+    if primary == row["path"]:
+        return None
+    detail = f"has the same bytes as {primary}"
+    return {"state": "rejected", "reason": "duplicate_source", "detail": detail, "duplicate_of": primary}
+
+
+def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
+    measured = signals.get(keys.signals(row["source_id"]))
+    state = _measured_state(measured)
+    if state is None:
+        assert measured
+        state = {"state": "ok", "kind": measured["kind"], "detail": measured["truncated"]}
+    return state
+
+
+def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
+    """Every shot of every good source as a clip, before quality is judged."""
+    signals, shots, plans = (_by_key(rows) for rows in (measured.signals, measured.shots, measured.plans))
+    clips: list[Row] = []
+    for source in sources:
+        if source["state"] != "ok":
+            continue
+        signal = signals[keys.signals(source["source_id"])]
+        shots_key = keys.shots(signal["digest"], pipeline.split)
+        shot, plan = shots.get(shots_key), plans.get(keys.plans(shots_key, pipeline.model.fps))
+        if not shot or shot["outcome"] != "done":
+            continue
+        planned = json.loads(plan["plans"]) if plan and plan["outcome"] == "done" else None
+        for index, span in enumerate(json.loads(shot["spans"])):
+            clips.append(_clip(source, signal, span, planned[index] if planned else None))
+    return sorted(clips, key=lambda clip: (clip["path"], clip["start_pts"], clip["clip_id"]))
+
+
+def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan: Mapping[str, Any] | None) -> Row:
+    time_base = Fraction(signal["time_base"])
+    _, _, width, height = span["crop"]
+    good = span["state"] == "ok"
+    return {
+        **{name: source[name] for name in ("source_id", "path", "group", "kind")},
+        "clip_id": keys.clip(source["source_id"], span["start_pts"], span["end_pts"]),
+        "signals_key": signal["key"],
+        "time_base": signal["time_base"],
+        "truncated": signal["truncated"],
+        **{name: span[name] for name in ("start_pts", "end_pts", "start_frame", "end_frame", "crop")},
+        "start_s": float((span["start_pts"] - signal["first_pts"]) * time_base),
+        "end_s": float((span["end_pts"] - signal["first_pts"]) * time_base),
+        "width": width,
+        "height": height,
+        "n_frames": plan["n_frames"] if plan else None,
+        "duplicated": plan["duplicated"] if plan else None,
+        "state": "pending" if good else "rejected",
+        "reasons": [] if good else [span["reason"]],
+        "unknown": [],
+        "scores": "{}",
+        "caption": None,
+        "caption_origin": None,
+        "provisional": None,
+        "caption_flags": [],
+        "caption_key": None,
+    }
+
+
+def judge(clips: list[Row], measured: Measured, pipeline: Pipeline) -> None:
+    """Fill in state, reasons, unknown and scores of every clip that has been scored (in place)."""
+    scores = _by_key(measured.scores)
+    candidates = []
+    for clip in clips:
+        if clip["state"] != "pending" or clip["n_frames"] is None:
+            continue
+        row = scores.get(keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"]))
+        if row and row["outcome"] == "done":
+            names = ("clip_id", "source_id", "group", "kind")
+            evidence = {"evidence": row["evidence"]}
+            candidates.append({**{name: clip[name] for name in names}, **json.loads(row["scores"]), **evidence})
+    verdicts = {verdict.clip_id: verdict for verdict in filter.decide(candidates, pipeline.filter)}
+    for clip in clips:
+        verdict = verdicts.get(clip["clip_id"])
+        if verdict:
+            clip["state"] = "rejected" if verdict.state == "reject" else "keep"
+            clip["reasons"] = list(verdict.reasons)
+            clip["unknown"] = sorted(name for name, (_, _, said) in verdict.scores.items() if said == "unknown")
+            clip["scores"] = json.dumps(verdict.scores, sort_keys=True)
+
+
+def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
+    """Fill in the caption of every kept clip that has one (in place); returns the orphaned human captions."""
+    kept = [clip for clip in clips if clip["state"] == "keep"]
+    wanted = measured.wanted_captions
+    events, orphaned = attach((event for event in measured.events if event["kind"] == "caption"), clips)
+    chosen = caption.decide(kept, measured.captions, events, pipeline.caption, wanted=wanted or None)
+    for clip in kept:
+        clip["caption_key"] = wanted.get(clip["clip_id"])
+        choice: Chosen | None = chosen.get(clip["clip_id"])
+        if choice:
+            clip["caption"], clip["caption_origin"] = choice.text, choice.origin
+            clip["provisional"], clip["caption_flags"] = choice.provisional, list(choice.flags)
+    return orphaned
+
+
+def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> list[Row]:
+    """Samples of the kept clips, joined with their files: mp4, caption, latent, embedding."""
+    kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
+    infos = [
+        ClipInfo(
+            **{name: clip[name] for name in ("clip_id", "source_id", "group", "width", "height", "n_frames")},
+            is_image=clip["kind"] == "image",
+        )
+        for clip in kept.values()
+    ]
+    artefacts = _by_key(measured.artefacts)
+    samples = samples_of(infos, pipeline.views, pipeline.model)
+    for sample in samples:
+        clip = kept[sample["clip_id"]]
+        sample |= dict.fromkeys(_JOINED)
+        sample["caption"] = clip["caption"]
+        if sample["state"] == "ok":
+            _join_media(sample, clip, artefacts, pipeline)
+            _join_cache(sample, artefacts, encoder)
+    return samples
+
+
+_JOINED = (
+    *("media_key", "media_path", "media_digest", "caption", "latent_key", "latent_path", "latent_digest"),
+    *("text_key", "text_path", "text_digest", "cache_state"),
+)
+
+
+def _join_media(sample: Row, clip: Row, artefacts: Mapping[str, Mapping[str, Any]], pipeline: Pipeline) -> None:
+    size = (sample["width"], sample["height"])
+    sample["media_key"] = keys.media(clip, size, sample["crop"], pipeline.model.fps)
+    media = artefacts.get(sample["media_key"])
+    if media and media["outcome"] == "done":
+        sample["media_path"], sample["media_digest"] = media["path"], media["digest"]
+    elif media and media["outcome"] == "rejected":
+        sample |= {"state": "rejected", "reason": media["reason"], "detail": media["detail"]}
+
+
+def _join_cache(sample: Row, artefacts: Mapping[str, Mapping[str, Any]], encoder: Encoder | None) -> None:
+    sample["cache_state"] = "pending"
+    if encoder is None:
+        return
+    found = []
+    if sample["media_digest"]:
+        sample["latent_key"] = encoder.latent_key(sample["media_digest"], sample["start"], sample["frames"])
+        found.append(("latent", artefacts.get(sample["latent_key"])))
+    if sample["caption"] is not None:
+        sample["text_key"] = encoder.text_key(sample["caption"])
+        found.append(("text", artefacts.get(sample["text_key"])))
+    for name, row in found:
+        if row and row["outcome"] == "done":
+            sample[f"{name}_path"], sample[f"{name}_digest"] = row["path"], row["digest"]
+        elif row and row["outcome"] == "failed":
+            sample["cache_state"] = "failed"
+    if sample["latent_path"] and sample["text_path"]:
+        sample["cache_state"] = "cached"

@@ -1,0 +1,47 @@
+"""The key of every measurement, in one place: exactly what a result depends on, and never a threshold.
+
+The one exception is `shots` and `plans`, which remember decisions that are worth remembering (they read every frame's
+numbers); what they depend on includes the settings of `[split]` and the family's rate. Latents and embeddings have
+their keys in `stages.cache`, captions in `stages.caption`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wanprep import ids
+from wanprep.config import to_table
+
+# Raise a version when a change of code changes what is measured.
+ANALYSIS_VERSION = 1
+SCORES_VERSION = 1
+MEDIA_VERSION = 1
+
+
+def signals(source_id: str) -> str:
+    return ids.key_of(stage="signals", version=ANALYSIS_VERSION, source_id=source_id)
+
+
+def shots(signals_digest: str, split: Any) -> str:
+    return ids.key_of(stage="shots", signals=signals_digest, split=to_table(split))
+
+
+def plans(shots_key: str, rate: int) -> str:
+    return ids.key_of(stage="plans", shots=shots_key, rate=rate)
+
+
+def clip(source_id: str, start_pts: int, end_pts: int) -> str:
+    """Identity of a clip: the span, whatever the detector settings that found it. Short, because it names files."""
+    return ids.key_of(source_id=source_id, start_pts=start_pts, end_pts=end_pts)[:16]
+
+
+def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
+    frames = [start_frame, end_frame]
+    return ids.key_of(stage="scores", version=SCORES_VERSION, signals=signals_key, frames=frames)
+
+
+def media(clip_row: Mapping[str, Any], size: tuple[int, int], crop: Sequence[int], rate: int) -> str:
+    span = {name: clip_row[name] for name in ("source_id", "start_pts", "end_pts")}
+    box = {"bars": list(clip_row["crop"]), "crop": list(crop), "size": list(size)}
+    return ids.key_of(stage="media", version=MEDIA_VERSION, rate=rate, **span, **box)

@@ -1,0 +1,63 @@
+"""The whole configuration of a dataset: one section a stage, each owned by its stage.
+
+Where a value comes from, strongest first: command line (`--set`) > environment (`WANPREP_FILTER__BLUR=…`) > the
+pipeline file named on the command line, else the dataset's own `wanprep.toml` > the defaults in code. What was
+resolved is stored as the dataset's `wanprep.toml`, to be read and edited by people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wanprep import config
+from wanprep.families import Family, family
+from wanprep.stages.cache import CacheConfig
+from wanprep.stages.caption import CaptionConfig
+from wanprep.stages.filter import FilterConfig
+from wanprep.stages.split import SplitConfig
+from wanprep.stages.windows import View, check_views
+
+DEFAULT_VIEWS = (View(name="small", media="any", resolution=(384, 208), frames=(1,), mode="head"),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """A resolved pipeline. family: a name of `wanprep.families`; views: at least one."""
+
+    family: str = "wan2.2-t2v-a14b"
+    split: SplitConfig = field(default_factory=SplitConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    views: tuple[View, ...] = DEFAULT_VIEWS
+    caption: CaptionConfig = field(default_factory=CaptionConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+
+    def __post_init__(self) -> None:
+        check_views(self.views, self.model)
+
+    @property
+    def model(self) -> Family:
+        return family(self.family)
+
+
+def resolve(
+    *,
+    stored: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    assignments: Iterable[str] = (),
+) -> Pipeline:
+    """Build the pipeline from its layers; UsageError that names the setting and the remedy."""
+    base = config.read_toml(file) if file else (stored or {})
+    sections = [f.name for f in dataclasses.fields(Pipeline)]
+    from_environment = config.from_environment(os.environ if environment is None else environment, sections)
+    return config.from_table(Pipeline, config.merge(base, from_environment, config.parse_set(assignments)))
+
+
+def as_toml(pipeline: Pipeline) -> str:
+    """The resolved pipeline as the text of a TOML file."""
+    return config.dump_toml(config.to_table(pipeline))

@@ -1,0 +1,122 @@
+"""Find the source files under a folder, and give each its identity: the digest of its bytes.
+
+A file is a source when its extension is one that people use for movies, sound or pictures; the probe decides later
+what it really is, and rejects it by name when it is something else. Other files (captions, notes) are left alone and
+counted. Root, relative path, size and mtime together are only a hint that saves hashing a file again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanprep.ids import digest_bytes, digest_file, key_of
+from wanprep.stage import Item, Reject, Row, UsageError
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts"})
+VIDEO |= {".vob", ".wmv", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf", ".y4m", ".gif"}
+IMAGE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+# Sound and playlists are listed so that they are rejected by name instead of being passed over.
+OTHER = frozenset([".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg", ".opus", ".m3u8", ".mpd", ".sdp"])
+MARKER = "wanprep.toml"  # a folder with this file is a dataset of ours, not a source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a walk found: rows for the `sources` table (still without identity), and other files by extension."""
+
+    rows: tuple[dict[str, Any], ...]
+    ignored: Counter[str]
+
+
+def root_id(root: Path) -> str:
+    """Short name of a root folder, stable for one path."""
+    return digest_bytes(os.fsencode(root.resolve()))[:12]
+
+
+def list_sources(root: Path) -> Listing:
+    """Walk `root` (or take the one file it names) and list sources, ordered by path.
+
+    UsageError when `root` does not exist or holds no source. Linked folders are followed once each.
+    """
+    if not root.exists():
+        raise UsageError(f"{root} does not exist; give the folder with your movies")
+    base = root if root.is_dir() else root.parent
+    files = _walk(root) if root.is_dir() else iter([root])
+    rows, ignored = [], Counter[str]()
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix in VIDEO or suffix in IMAGE or suffix in OTHER:
+            rows.append(_row(base, path))
+        else:
+            ignored[suffix or path.name] += 1
+    if not rows:
+        raise UsageError(f"{root} holds no movie or picture (looked for {' '.join(sorted(VIDEO | IMAGE))})")
+    return Listing(rows=tuple(sorted(rows, key=lambda row: row["path"])), ignored=ignored)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for folder, names, files in os.walk(root, followlinks=True):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen or MARKER in files:
+            names.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
+
+
+def _row(base: Path, path: Path) -> dict[str, Any]:
+    relative = path.relative_to(base)
+    # Tables hold UTF-8 only. A name that is not keeps a readable form here and is rejected by `Hash`.
+    text = os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+    group = os.fsencode(relative.parent.as_posix()).decode("utf-8", "backslashreplace")
+    try:
+        status = path.stat()
+        size, mtime = status.st_size, status.st_mtime_ns
+    except OSError:  # a dangling link, say: `Hash` will name it
+        size, mtime = -1, 0
+    root = root_id(base)
+    return {
+        "root": root,
+        "path": text,
+        "group": base.resolve().name if group == "." else group,
+        "bytes": size,
+        "mtime_ns": mtime,
+        "file_key": key_of(root=root, path=text, bytes=size, mtime_ns=mtime),
+    }
+
+
+@dataclass(frozen=True)
+class Hash:
+    """Measure the identity of every listed file."""
+
+    name: str = "scan"
+    table: str = "files"
+    parallel: bool = True
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        return [
+            Item(label=row["path"], parts={row["file_key"]: None}, args={"path": str(dataset.source_path(row))})
+            for row in dataset.manifest.read("sources").iter_rows(named=True)
+            if row["state"] != "gone"
+        ]
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        path = Path(args["path"])
+        if "\\x" in path.name and not path.exists():
+            raise Reject("name_not_utf8", "the file name is not UTF-8; rename the file")
+        if not path.exists():
+            raise Reject("broken_link", "the link points to nothing")
+        if not path.is_file():
+            raise Reject("not_a_file", "a pipe, socket or device, not a regular file")
+        digest = digest_file(path)
+        return [{"key": key, "source_id": digest} for key in parts]

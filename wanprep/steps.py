@@ -1,0 +1,314 @@
+"""The measuring half of every stage, as the runner takes it: which items are wanted, and how one is measured.
+
+Six stages in the order of the data flow. `split`, `fps` and `cache` consist of two steps each. What is wanted is read
+off the decisions so far, so the steps of a run alternate with `Dataset.decide`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from wanprep import keys
+from wanprep.dataset import Dataset
+from wanprep.scan import Hash
+from wanprep.stage import Item, Row, Stage
+from wanprep.stages.cache import CacheConfig, distinct_texts, encode_latent, encode_text, shared_encoder
+from wanprep.stages.split import SplitConfig
+
+
+def steps(dataset: Dataset) -> dict[str, list[Stage]]:
+    """Every stage's steps, by the stage's name, in running order."""
+    pipeline = dataset.pipeline
+    root = str(dataset.root)
+    return {
+        "split": [Hash(), Analyse(root), Shots(root, pipeline.split)],
+        "fps": [Plans(root, pipeline.split, pipeline.model.fps)],
+        "filter": [Scores(root)],
+        "bucket": [Media(root, pipeline.model.fps)],
+        "caption": [Captions()],
+        "cache": [Texts(root, pipeline.family, pipeline.cache), Latents(root, pipeline.family, pipeline.cache)],
+    }
+
+
+def _sources(dataset: Dataset, *states: str) -> Iterable[dict[str, Any]]:
+    rows = dataset.manifest.read("sources").iter_rows(named=True)
+    return [row for row in rows if row["state"] in states and row["source_id"] and not row["duplicate_of"]]
+
+
+def _signals(dataset: Dataset) -> Iterable[dict[str, Any]]:
+    """Rows of the good sources' signals, each with the path of its source (for messages)."""
+    wanted = {keys.signals(source["source_id"]): source for source in _sources(dataset, "ok")}
+    for row in dataset.manifest.latest("signals").iter_rows(named=True):
+        if row["key"] in wanted and row["outcome"] == "done":
+            yield {**row, "source": wanted[row["key"]]["path"]}
+
+
+def _clips(dataset: Dataset, *states: str) -> list[dict[str, Any]]:
+    return [row for row in dataset.manifest.read("clips").iter_rows(named=True) if row["state"] in states]
+
+
+def _label(clip: Mapping[str, Any]) -> str:
+    return f"{clip['path']} {clip['start_s']:.2f}-{clip['end_s']:.2f} s [{clip['clip_id']}]"
+
+
+@functools.lru_cache(maxsize=2)
+def _load_signals(path: str, digest: str) -> Any:
+    from wanprep.signals.store import Signals
+
+    verify(Path(path), digest)
+    return Signals.load(Path(path))
+
+
+def verify(path: Path, digest: str) -> None:
+    """Raise unless the artefact's bytes are those of its row."""
+    from wanprep.stages.window import verify as check
+
+    check(path, digest)
+
+
+@dataclass(frozen=True)
+class Analyse:
+    """split, first half: the one analysis decode of each source -> signals."""
+
+    root: str
+    name: str = "split"
+    table: str = "signals"
+    parallel: bool = True
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        items = []
+        for source in _sources(dataset, "pending", "failed", "ok", "rejected"):
+            key, source_id = keys.signals(source["source_id"]), source["source_id"]
+            args = {"path": str(dataset.source_path(source)), "source_id": source_id}
+            items.append(Item(label=source["path"], parts={key: None}, args=args, row={"source_id": source_id}))
+        return items
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.engines.local import threads
+        from wanprep.stages.split import analyse_source
+
+        for key in parts:
+            relative = f"signals/{key[:2]}/{key}.safetensors"
+            row = analyse_source(Path(args["path"]), Path(self.root) / relative, threads=threads())
+            yield {**row, "key": key, "path": relative}
+
+
+@dataclass(frozen=True)
+class Shots:
+    """split, second half: signals -> clips, remembered by the settings of [split]."""
+
+    root: str
+    config: SplitConfig
+    name: str = "shots"
+    table: str = "shots"
+    parallel: bool = True
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        items = []
+        for row in _signals(dataset):
+            args = {"path": row["path"], "digest": row["digest"]}
+            key = keys.shots(row["digest"], self.config)
+            items.append(Item(label=row["source"], parts={key: None}, args=args, row={"source_id": row["source_id"]}))
+        return items
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.stages.split import clips_of
+
+        spans = clips_of(_load_signals(f"{self.root}/{args['path']}", args["digest"]), self.config)
+        text = json.dumps([asdict(span) for span in spans])
+        return [{"key": key, "spans": text} for key in parts]
+
+
+@dataclass(frozen=True)
+class Plans:
+    """fps: every clip's frame plan at the family's rate, from true timestamps."""
+
+    root: str
+    config: SplitConfig
+    rate: int
+    name: str = "fps"
+    table: str = "plans"
+    parallel: bool = True
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        shots = {row["key"]: row for row in dataset.manifest.latest("shots").iter_rows(named=True)}
+        items = []
+        for row in _signals(dataset):
+            shot = shots.get(keys.shots(row["digest"], self.config))
+            if shot and shot["outcome"] == "done":
+                args = {"path": row["path"], "digest": row["digest"], "spans": shot["spans"]}
+                key = keys.plans(shot["key"], self.rate)
+                more = {"source_id": row["source_id"]}
+                items.append(Item(label=row["source"], parts={key: None}, args=args, row=more))
+        return items
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.stages.fps import duplicated, frame_plan
+
+        signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
+        plans = []
+        for span in json.loads(args["spans"]):
+            plan = frame_plan(signals.pts, span["start_pts"], span["end_pts"], signals.time_base, self.rate)
+            plans.append({"n_frames": len(plan), "duplicated": duplicated(plan)})
+        return [{"key": key, "plans": json.dumps(plans)} for key in parts]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """filter: signals of one clip -> scores."""
+
+    root: str
+    name: str = "filter"
+    table: str = "scores"
+    parallel: bool = True
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        files = {row["key"]: row for row in _signals(dataset)}
+        items = []
+        for clip in _clips(dataset, "pending", "keep", "rejected"):
+            file = files.get(clip["signals_key"])
+            if file and clip["n_frames"] is not None and "too_short" not in clip["reasons"]:
+                frames = (clip["start_frame"], clip["end_frame"])
+                key = keys.scores(clip["signals_key"], *frames)
+                args = {"path": file["path"], "digest": file["digest"]}
+                row = {"clip_id": clip["clip_id"]}
+                items.append(Item(label=_label(clip), parts={key: frames}, args=args, row=row))
+        return items
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.stages.filter import measure_clip
+
+        signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
+        for key, (start, end) in parts.items():
+            scores = dict(measure_clip(signals, start, end))
+            evidence = scores.pop("evidence", None)
+            yield {"key": key, "scores": json.dumps(scores), "evidence": evidence}
+
+
+@dataclass(frozen=True)
+class Media:
+    """bucket: one decode of each kept clip -> its mp4 (a still: png) at every size that its samples need."""
+
+    root: str
+    rate: int
+    name: str = "bucket"
+    table: str = "artefacts"
+    parallel: bool = True
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        clips = {clip["clip_id"]: clip for clip in _clips(dataset, "keep")}
+        sources = {source["source_id"]: source for source in _sources(dataset, "ok")}
+        files = {row["key"]: row for row in _signals(dataset)}
+        wanted: dict[str, dict[str, Any]] = {}
+        for sample in dataset.manifest.read("samples").iter_rows(named=True):
+            if sample["media_key"]:
+                target = {"size": (sample["width"], sample["height"]), "crop": sample["crop"]}
+                wanted.setdefault(sample["clip_id"], {})[sample["media_key"]] = target
+        items = []
+        for clip_id in sorted(wanted, key=lambda name: (clips[name]["path"], clips[name]["start_pts"])):
+            clip = clips[clip_id]
+            names = ("clip_id", "kind", "start_pts", "end_pts", "crop", "n_frames")
+            args = {name: clip[name] for name in names}
+            args["path"] = str(dataset.source_path(sources[clip["source_id"]]))
+            args["signals"] = {name: files[clip["signals_key"]][name] for name in ("path", "digest")}
+            items.append(Item(label=_label(clip), parts=wanted[clip_id], args=args, row={"clip_id": clip_id}))
+        return items
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.stages.render import render_clip
+
+        signals = _load_signals(f"{self.root}/{args['signals']['path']}", args["signals"]["digest"])
+        return render_clip(Path(self.root), args, parts, signals, self.rate)
+
+
+@dataclass(frozen=True)
+class Captions:
+    """caption: one raw caption for each kept clip."""
+
+    name: str = "caption"
+    table: str = "captions"
+    parallel: bool = False
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        from wanprep.stages.caption import item_of
+
+        sources = {source["source_id"]: source for source in _sources(dataset, "ok")}
+        items = []
+        for clip in _clips(dataset, "keep"):
+            path = dataset.source_path(sources[clip["source_id"]])
+            fields = {"camera": json.loads(clip["scores"]).get("camera")}
+            items.append(item_of(clip, path, dataset.pipeline.caption, fields=fields))
+        return items
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.stages.caption import measure
+
+        return [{**measure(args), "key": key} for key in parts]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """cache, first half: each distinct caption -> one embedding."""
+
+    root: str
+    family: str
+    config: CacheConfig
+    name: str = "cache"
+    table: str = "artefacts"
+    parallel: bool = False
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        encoder = dataset.encoder()
+        samples = dataset.manifest.read("samples")
+        if encoder is None or samples.is_empty():
+            return []
+        captions = samples.filter(samples["text_key"].is_not_null())["caption"].unique().to_list()
+        texts = distinct_texts(captions)
+        return [Item(label=f"text {t[:40]!r}", parts={encoder.text_key(t): t}, row={"kind": "text"}) for t in texts]
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        encoder = shared_encoder(self.family, self.config)
+        return [_artefact(encode_text(encoder, Path(self.root), text)) for text in parts.values()]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """cache, second half: each sample's window -> one latent."""
+
+    root: str
+    family: str
+    config: CacheConfig
+    name: str = "latents"
+    table: str = "artefacts"
+    parallel: bool = False
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        items = []
+        for sample in dataset.manifest.read("samples").iter_rows(named=True):
+            if sample["latent_key"]:
+                names = ("media_path", "media_digest", "start", "frames", "width", "height")
+                args = {name: sample[name] for name in names}
+                label = f"{sample['clip_id']} {sample['view']} [{sample['start']}, +{sample['frames']})"
+                row = {"kind": "latent", "clip_id": sample["clip_id"]}
+                items.append(Item(label=label, parts={sample["latent_key"]: None}, args=args, row=row))
+        return items
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        encoder = shared_encoder(self.family, self.config)
+        row = _artefact(encode_latent(encoder, Path(self.root), **args))
+        if row["key"] not in parts:
+            raise RuntimeError(
+                f"the weights changed during the run (wanted {list(parts)}, made {row['key']}); run again"
+            )
+        return [row | {name: args[name] for name in ("width", "height", "frames")}]
+
+
+def _artefact(made: Mapping[str, Any]) -> dict[str, Any]:
+    columns = ("kind", "key", "path", "digest", "bytes")
+    meta = {name: value for name, value in made.items() if name not in columns}
+    return {name: made[name] for name in columns} | {"meta": json.dumps(meta, sort_keys=True)}
