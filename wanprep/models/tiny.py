@@ -61,6 +61,8 @@ def tiny_folder(root: Path | None = None) -> Path:
     temporary = base / f".tmp-tiny-{uuid.uuid4().hex}"
     try:
         build(temporary)
+        for path in temporary.rglob("*"):
+            _settle(path)
         try:
             temporary.rename(final)
         except OSError:
@@ -72,6 +74,16 @@ def tiny_folder(root: Path | None = None) -> Path:
     return final
 
 
+def _settle(path: Path) -> None:
+    """Flush to disk; and let others read, as the libraries' private temporary files do not."""
+    if path.is_dir():
+        fsync_folder(path)
+        return
+    path.chmod(0o644)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def build(folder: Path) -> None:
     """Write the pipeline to `folder`. The bytes depend on the recipe and the library versions, on nothing else."""
     import torch
@@ -79,7 +91,7 @@ def build(folder: Path) -> None:
 
     with _reproducible():
         tokenizer = make_tokenizer()
-        pipeline = WanPipeline(
+        pipeline: Any = WanPipeline(
             tokenizer=tokenizer,
             text_encoder=_make_text_encoder(seed=3, vocabulary=len(tokenizer)),
             vae=_make_vae(seed=4),
@@ -124,7 +136,7 @@ def _make_transformer(seed: int) -> Any:
     from diffusers import WanTransformer3DModel
 
     torch.manual_seed(seed)
-    model = WanTransformer3DModel(
+    model: Any = WanTransformer3DModel(
         patch_size=(1, _FAMILY.grid // _FAMILY.spatial_stride, _FAMILY.grid // _FAMILY.spatial_stride),
         num_attention_heads=4, attention_head_dim=24, in_channels=_FAMILY.z, out_channels=_FAMILY.z,
         text_dim=_FAMILY.text_dim, freq_dim=32, ffn_dim=192, num_layers=2, rope_max_seq_len=64,
@@ -153,10 +165,11 @@ def _make_vae(seed: int) -> Any:
     from diffusers import AutoencoderKLWan
 
     torch.manual_seed(seed)
-    vae = AutoencoderKLWan(
+    vae: Any = AutoencoderKLWan(
         base_dim=4, z_dim=_FAMILY.z, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
         latents_mean=[0.0] * _FAMILY.z, latents_std=[1.0] * _FAMILY.z,
-    ).eval()  # fmt: skip
+    )  # fmt: skip
+    vae.eval()
     with torch.no_grad():
         raw_CN = torch.cat([vae.encode(clip).latent_dist.mode()[0].flatten(1) for clip in _footage(torch)], dim=1)
     # Four decimals: enough for unit std, and the same on every machine although the last bits of a sum are not.

@@ -1,0 +1,37 @@
+"""Safetensors bytes that are the same each time.
+
+The library keeps metadata in a hash map with a random seed, so equal tensors and equal metadata give different files.
+Artefacts are known by their digest here; the header is therefore written anew with its names in order.
+Format: https://huggingface.co/docs/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def to_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file as bytes, deterministic. Values of `metadata` must be strings (TypeError otherwise)."""
+    from safetensors.torch import save
+
+    for name, value in metadata.items():
+        if not isinstance(value, str):
+            raise TypeError(f"safetensors metadata {name!r} must be a string, not {type(value).__name__}")
+    raw = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    length = struct.unpack("<Q", raw[:8])[0]
+    header = {"__metadata__": dict(sorted(metadata.items()))} | json.loads(raw[8 : 8 + length])
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors start at a multiple of eight bytes
+    return struct.pack("<Q", len(text)) + text + raw[8 + length :]
+
+
+def metadata_of(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file given as bytes."""
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8 : 8 + length]).get("__metadata__", {})
