@@ -1,0 +1,1 @@
+"""Captioners: one backend a file, one line in `registry.py`."""

@@ -1,0 +1,132 @@
+"""Sidecar, template and registry."""
+
+import numpy as np
+import pytest
+
+from wanprep.captioners import registry
+from wanprep.captioners.base import CaptionRequest
+from wanprep.captioners.sidecar import Sidecar, find_sidecar
+from wanprep.captioners.template import Template, parse_template
+from wanprep.stage import Missing, Reject, UsageError
+
+
+def request(path, **changes):
+    values = {"clip_id": "c1", "source_path": path, "source_rel": "ponyo/reel_3-b.mp4", "group": "ponyo"}
+    return CaptionRequest(**{**values, "start_s": 1.0, "end_s": 3.5, **changes})
+
+
+@pytest.fixture
+def movie(tmp_path):
+    path = tmp_path / "movie.mp4"
+    path.write_bytes(b"not read")
+    return path
+
+
+def test_sidecar_precedence(movie):
+    folder = movie.parent
+    assert find_sidecar(movie) is None
+    (folder / "_default.txt").write_text("of the folder")
+    assert find_sidecar(movie).name == "_default.txt"
+    (folder / "movie.txt").write_text("of the stem")
+    assert find_sidecar(movie).name == "movie.txt"
+    (folder / "movie.mp4.txt").write_text("of the name")
+    assert find_sidecar(movie).name == "movie.mp4.txt"
+    assert find_sidecar(movie.with_suffix(".mov")).name == "movie.txt"
+    (folder / "below").mkdir()
+    assert find_sidecar(folder / "below" / "other.mp4") is None  # a default is for its own folder only
+
+
+def test_sidecar_reads_utf8_with_and_without_mark(movie):
+    sidecar = movie.with_suffix(".txt")
+    for encoding in ("utf-8", "utf-8-sig"):
+        sidecar.write_bytes("ein Mädchen läuft\n".encode(encoding))
+        assert Sidecar().caption(request(movie)).text == "ein Mädchen läuft"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (None, "no_sidecar"),
+        (b" \n", "caption_empty"),
+        ("Mädchen".encode("latin-1"), "caption_not_utf8"),
+        ("girl".encode("utf-16"), "caption_not_utf8"),
+        ("girl".encode("utf-16-le"), "caption_not_utf8"),  # valid UTF-8, full of NULs
+        (b"x" * 70_000, "caption_too_long"),
+    ],
+)
+def test_sidecar_rejects(movie, data, reason):
+    if data is not None:
+        movie.with_suffix(".txt").write_bytes(data)
+    with pytest.raises(Reject) as caught:
+        Sidecar().caption(request(movie))
+    assert caught.value.reason == reason
+    assert caught.value.detail
+
+
+def test_sidecar_inputs_follow_the_bytes(movie):
+    sidecar = movie.with_suffix(".txt")
+    seen = [Sidecar().inputs(request(movie))["digest"]]
+    for text in ("a", "b"):
+        sidecar.write_text(text)
+        seen.append(Sidecar().inputs(request(movie))["digest"])
+    assert seen[0] is None
+    assert len(set(seen)) == 3
+
+
+def test_template_fills_and_closes_gaps(movie):
+    template = Template(template="{trigger}, a {class}, {camera}, {source} of {group}, {seconds:.1f} s")
+    fields = {"class": "girl", "camera": "pan left"}
+    caption = template.caption(request(movie, fields=fields))
+    assert caption.text == "[trigger], a girl, pan left, reel 3 b of ponyo, 2.5 s"
+    assert caption.flags == ("provisional",)
+    assert template.caption(request(movie)).text == "[trigger], a, reel 3 b of ponyo, 2.5 s"
+    assert Template().caption(request(movie)).text == "a video clip"
+
+
+def test_template_inputs_are_the_fields_it_uses(movie):
+    template = Template(template="{class} in {group}")
+    base = template.inputs(request(movie))
+    assert template.inputs(request(movie, end_s=9.0, fields={"camera": "pan"})) == base
+    assert template.inputs(request(movie, fields={"class": "girl"})) != base
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("a {clas}", 'did you mean "{class}"'),
+        ("a {}", 'no field "{}"'),
+        ("a {group.upper}", "no field"),
+        ("a {group[0]}", "no field"),
+        ("a {group!r}", "no field"),
+        ("a {group", "braces"),
+        ("a {group:.1f}", "format code"),
+    ],
+)
+def test_template_errors_at_configuration(template, message):
+    with pytest.raises(UsageError, match="caption template") as caught:
+        parse_template(template)
+    assert message in str(caught.value)
+
+
+def test_registry_makes_every_captioner():
+    for name in registry.CAPTIONERS:
+        captioner = registry.make(name)
+        assert captioner.name == name
+        assert captioner.identity()["captioner"] == name
+
+
+def test_registry_names():
+    with pytest.raises(UsageError, match='did you mean "sidecar"'):
+        registry.make("side-car")
+    with pytest.raises(UsageError, match="a rule"):
+        registry.make("auto")
+    for name in registry.ABSENT:
+        with pytest.raises(Missing, match="not part of this version"):
+            registry.make(name)
+    assert registry.vlm_on_disk() is None
+
+
+def test_request_refuses_a_negative_span(movie):
+    with pytest.raises(ValueError, match="before its start"):
+        request(movie, end_s=0.5)
+    assert request(movie, load_frames=lambda: (np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1))).load_frames

@@ -1,0 +1,211 @@
+"""captions/<clip_id>.txt: one editable file a clip, and telling an edit by hand from a file of our own.
+
+Our own files are remembered by rows of the table `published`. A row says what is about to be written (`intent`), that
+it has been (`written`), or that an edit by hand was found and recorded (`seen`). The intent is recorded before the file
+is touched, so a process killed anywhere leaves one of three states, all told apart by the next run:
+
+    killed before the rename   the file holds what the last settled row (written, seen) says   ours
+    killed after the rename    the file holds what a row of intent after that says            ours
+    anything else              somebody typed                                                 an edit by hand
+
+An older text of ours that somebody typed back is an edit too: only rows since the last settled one count. The text of
+an edited file becomes an event of kind "caption" and is the caption from then on; no automatic caption ever overwrites
+the file, only a newer one by hand (from review). To go back to the automatic caption, record an event without text and
+delete the file. A file is compared by its text, so a line end added by an editor is no edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wanprep.captioners.base import Origin
+from wanprep.captioners.sidecar import decode_caption
+from wanprep.ids import digest_bytes, key_of, write_atomic
+from wanprep.stage import Reject
+
+FOLDER = "captions"
+ANCHOR = ("source_id", "start_pts", "end_pts")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The caption a clip has now. text: as trained on (trigger first); raw: as said or typed, before cleaning."""
+
+    text: str
+    raw: str
+    origin: Origin
+    provisional: bool = False
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the rows tell of one file.
+
+    ours: digests the file may have without anybody having typed since. settled: the digest of the last settled row;
+    edited: that row was an edit by hand. rows: how many there are. anchor: source_id, start_pts, end_pts of its clip.
+    """
+
+    ours: frozenset[str] = frozenset()
+    settled: str | None = None
+    edited: bool = False
+    rows: int = 0
+    anchor: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What the folder holds that the rows do not know.
+
+    events: rows for the table `events`, one an edit. seen: rows for `published`, to be recorded after the events.
+    unreadable: clip_id -> why its file cannot be read as text; left alone, and the caption before the edit stays.
+    unknown: names of .txt files that belong to no clip we know of.
+    """
+
+    events: tuple[Row, ...] = ()
+    seen: tuple[Row, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+def text_digest(text: str) -> str:
+    """Identity of a caption file's text: line ends and white space at the end of the file do not count."""
+    return digest_bytes(text.replace("\r\n", "\n").rstrip().encode("utf-8", "surrogatepass"))
+
+
+def known_files(published: Iterable[Mapping[str, Any]]) -> dict[str, Known]:
+    """Fold the rows of `published`, in order of recording, into what is known of each clip's file. Pure."""
+    known: dict[str, Known] = {}
+    for row in published:
+        before = known.get(row["clip_id"], Known())
+        settled = row["kind"] != "intent"
+        known[row["clip_id"]] = Known(
+            ours=frozenset((row["digest"],)) if settled else before.ours | {row["digest"]},
+            settled=row["digest"] if settled else before.settled,
+            edited=row["kind"] == "seen" if settled else before.edited,
+            rows=before.rows + 1,
+            anchor={name: row[name] for name in ANCHOR},
+        )
+    return known
+
+
+def scan(folder: Path, clips: Iterable[Mapping[str, Any]], known: Mapping[str, Known]) -> Scan:
+    """Find edits by hand in `folder`. Reads only.
+
+    clips: rows with clip_id, source_id, start_pts, end_pts; a file of a clip that is gone is anchored by what was
+    known when it was written. Record `events` first and `seen` after them: killed in between, the same edit is found
+    again under the same event key.
+    """
+    anchors = {row["clip_id"]: {name: row[name] for name in ANCHOR} for row in clips}
+    events: list[Row] = []
+    seen: list[Row] = []
+    unreadable: dict[str, str] = {}
+    unknown: list[str] = []
+    for path in sorted(folder.glob("*.txt")):
+        clip_id, state = path.stem, known.get(path.stem, Known())
+        anchor = anchors.get(clip_id) or state.anchor
+        if not anchor:
+            unknown.append(path.name)
+            continue
+        try:
+            text = _read(path)
+        except Reject as problem:
+            unreadable[clip_id] = str(problem)
+            continue
+        if text is not None and text_digest(text) not in state.ours:
+            events.append(_event(clip_id, anchor, text, state))
+            seen.append(_row("seen", clip_id, anchor, text_digest(text), state))
+    return Scan(events=tuple(events), seen=tuple(seen), unreadable=unreadable, unknown=tuple(unknown))
+
+
+def publish(
+    folder: Path,
+    clips: Iterable[Mapping[str, Any]],
+    chosen: Mapping[str, Chosen],
+    known: Mapping[str, Known],
+    record: Callable[[Sequence[Row]], Any],
+) -> tuple[str, ...]:
+    """Bring the files up to the chosen captions; returns the clip_ids whose file was written.
+
+    record: appends rows to the table `published` and returns once they are durable; called with the intents before the
+    first file is touched, and with `written` rows after the last. A file that holds an edit which `scan` has not seen
+    yet is left for the next scan, and so is one that cannot be read. A missing file is written again.
+    """
+    anchors = {row["clip_id"]: {name: row[name] for name in ANCHOR} for row in clips}
+    plan = {
+        clip_id: choice
+        for clip_id, choice in chosen.items()
+        if clip_id in anchors and _wants_writing(folder / f"{clip_id}.txt", choice, known.get(clip_id, Known()))
+    }
+
+    def rows(kind: str, clip_ids: Iterable[str]) -> list[Row]:
+        return [
+            _row(kind, clip_id, anchors[clip_id], text_digest(file_text(plan[clip_id])), known.get(clip_id, Known()))
+            for clip_id in clip_ids
+        ]
+
+    if plan:
+        record(rows("intent", plan))
+    written = []
+    for clip_id, choice in plan.items():
+        path = folder / f"{clip_id}.txt"
+        if _may_write(path, choice, known.get(clip_id, Known())):  # once more, right before: people type while we work
+            write_atomic(path, (file_text(choice).rstrip() + "\n").encode("utf-8", "surrogatepass"))
+            written.append(clip_id)
+    if written:
+        record(rows("written", written))
+    return tuple(written)
+
+
+def file_text(choice: Chosen) -> str:
+    """What a caption file holds: a caption by hand as typed, any other as trained on."""
+    return choice.raw if choice.origin == "human" else choice.text
+
+
+def _wants_writing(path: Path, choice: Chosen, known: Known) -> bool:
+    """False when the file has this text and the rows say so, or when it is not ours to write."""
+    digest = text_digest(file_text(choice))
+    settled = known.settled == digest and len(known.ours) == 1
+    return _may_write(path, choice, known) and not (settled and _digest(path) == digest)
+
+
+def _may_write(path: Path, choice: Chosen, known: Known) -> bool:
+    """May the file be replaced? A missing one: yes. One without any row: only if it holds what we would write anyway,
+    as after the manifest was made anew. An edited one: only by a caption by hand."""
+    try:
+        digest = _digest(path)
+    except Reject:
+        return False
+    if digest is None:
+        return True
+    if not known.rows:
+        return digest == text_digest(file_text(choice))
+    return digest in known.ours and (choice.origin == "human" or not known.edited)
+
+
+def _digest(path: Path) -> str | None:
+    text = _read(path)
+    return None if text is None else text_digest(text)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return decode_caption(path.read_bytes(), path.name)
+    except FileNotFoundError:
+        return None
+
+
+def _row(kind: str, clip_id: str, anchor: Mapping[str, Any], digest: str, known: Known) -> Row:
+    key = key_of(kind=kind, clip_id=clip_id, digest=digest, after=known.rows)
+    return {"key": key, "kind": kind, "clip_id": clip_id, "digest": digest, **anchor}
+
+
+def _event(clip_id: str, anchor: Mapping[str, Any], text: str, known: Known) -> Row:
+    """One edit. The key holds how many rows came before, so the same text typed again later is another event."""
+    key = key_of(kind="caption", clip_id=clip_id, digest=text_digest(text), after=known.rows)
+    value = text.replace("\r\n", "\n").rstrip()
+    return {"key": key, "kind": "caption", "clip_id": clip_id, **anchor, "value": value, "origin": "human"}

@@ -1,0 +1,95 @@
+"""From a raw caption to the one text that is shown, written, encoded and trained on. Pure.
+
+The text is brought to a fixed point of the cleaning that diffusers' Wan pipelines do, so that cleaning it once more
+(the pipeline will) changes nothing: what one reads in a caption file is what the text encoder sees.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+
+PLACEHOLDER = "[trigger]"
+_PLACEHOLDER = re.compile(re.escape(PLACEHOLDER), re.IGNORECASE)
+_JOINTS = " \t\n,.;:!|-–—，。、；："  # what people and models put between a trigger and the sentence after it
+_OPENERS = re.escape("\"'“‘«*_`([{")
+_CLOSERS = re.escape("\"'”’»*_`)]}")
+
+
+def clean(text: str) -> str:
+    """diffusers' `prompt_clean` (ftfy, html.unescape twice, strip, white space collapsed), repeated until it rests.
+
+    Source: diffusers/pipelines/wan/pipeline_wan.py, `basic_clean` and `whitespace_clean`. One pass is enough for all
+    but nested HTML entities; each further pass only shortens the text, so the loop ends.
+    """
+    import ftfy
+
+    while True:
+        passed = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+        passed = re.sub(r"\s+", " ", passed).strip()
+        if passed == text:
+            return text
+        text = passed
+
+
+def final_text(raw: str, trigger: str | None, separator: str = " ", *, class_word: str | None = None) -> str:
+    """The caption to train on: cleaned, trigger first exactly once.
+
+    raw: any text. trigger: put first with `separator` behind it; a repetition of it at the start of `raw` (other case,
+    quotes, punctuation or separator) is taken away first, mentions further in stay, `[trigger]` becomes the trigger.
+    Without a trigger `[trigger]` becomes `class_word`, or goes. Idempotent. ValueError if the trigger or the class
+    word contains the placeholder.
+    """
+    for value in (trigger, class_word):
+        if value and _PLACEHOLDER.search(value):
+            raise ValueError(f'"{value}" contains {PLACEHOLDER}, which stands for the trigger')
+    trigger = clean(trigger or "")
+    text = _fill_placeholder(clean(raw), trigger or clean(class_word or ""))
+    if not trigger:
+        return text
+    lead = re.sub(r"\s+", " ", trigger + separator)
+    body = _without_lead(text, trigger, separator)
+    if not body:  # no dangling comma; the words of the separator stay
+        bare = lead.rstrip(_JOINTS)
+        return clean(bare if len(bare) > len(trigger) else trigger)
+    return clean(lead + body)
+
+
+def _fill_placeholder(text: str, replacement: str) -> str:
+    """Replace every `[trigger]`; what an empty replacement leaves at the front (", a girl") goes too."""
+    filled = text
+    while _PLACEHOLDER.search(filled):
+        filled = clean(_PLACEHOLDER.sub(lambda _: replacement, filled))
+    return filled.lstrip(_JOINTS) if filled != text and not replacement else filled
+
+
+def _without_lead(text: str, trigger: str, separator: str) -> str:
+    """`text` without any leading repetition of the trigger and without joints at its start."""
+    pattern = _lead_pattern(trigger, separator)
+    while True:
+        text = text.lstrip(_JOINTS)
+        match = pattern.match(text)
+        if match is None or not match.end():
+            return text
+        text = text[match.end() :]
+
+
+@functools.cache
+def _lead_pattern(trigger: str, separator: str) -> re.Pattern[str]:
+    """The trigger at the start of a text: its words with any punctuation between, then the separator's words or not.
+
+    Never inside a longer word: the trigger "frung" does not match "frungy".
+    """
+    exact = re.escape(re.sub(r"\s+", " ", trigger + separator).strip())
+    loose = _loose(trigger)
+    tail = _loose(separator)
+    if tail:
+        loose = rf"{loose}(?:[\W_]*{tail})?"
+    return re.compile(rf"(?:{exact}|[{_OPENERS}]*{loose})(?!(?<=[^\W_])[^\W_])[{_CLOSERS}]*", re.IGNORECASE)
+
+
+def _loose(phrase: str) -> str:
+    """A pattern for the words of `phrase` with any punctuation between them; without words, the phrase itself."""
+    words = re.findall(r"[^\W_]+", phrase)
+    return r"[\W_]+".join(re.escape(word) for word in words) if words else re.escape(phrase.strip(_JOINTS))
