@@ -21,11 +21,12 @@ def light_jump(before_HW: np.ndarray, after_HW: np.ndarray, matrix: np.ndarray |
     """
     import cv2
 
-    if matrix is not None:
-        height, width = before_HW.shape
-        before_HW = cv2.warpAffine(before_HW, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     size = (before_HW.shape[1] // 2, before_HW.shape[0] // 2)
-    a = cv2.resize(before_HW, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(before_HW, size, interpolation=cv2.INTER_AREA)
+    if matrix is not None:
+        halved = matrix * np.array([1.0, 1.0, 0.5])
+        small = cv2.warpAffine(small, halved, size, borderMode=cv2.BORDER_REPLICATE)
+    a = small.astype(np.float32)
     b = cv2.resize(after_HW, size, interpolation=cv2.INTER_AREA).astype(np.float32)
 
     def mean(image: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from wanprep.signals.blur import reblur, sharpness
+from wanprep.signals.blur import sharpness, smear
 from wanprep.signals.light import light_jump
 from wanprep.signals.motion import RATE, camera_step, reversal_rate, velocities
 from wanprep.signals.store import Signals
@@ -28,7 +28,7 @@ FIELDS: tuple[str, ...] = (
     "change_s",  # seconds back to the other frame of `change`
     "change",  # share of pixels whose 3x3 mean changed by more than CHANGE_LEVELS, 0..1
     "sharpness",  # blur.sharpness, low = out of focus
-    "reblur",  # blur.reblur, high = smeared
+    "smear",  # blur.smear, high = motion blur
     "luma",  # mean luma, 0..255
 )
 CHANGE_LEVELS = 8.0
@@ -65,7 +65,7 @@ class QualityMeter:
         self._last = smooth
         self._feed_motion(row, seconds, gray_small)
         if gray_mid is not None:
-            row["sharpness"], row["reblur"] = sharpness(gray_mid), reblur(gray_mid)
+            row["sharpness"], row["smear"] = sharpness(gray_mid), smear(gray_mid)
             row["luma"] = float(cv2.mean(gray_small)[0])
             self._feed_change(row, seconds, smooth)
         return row
@@ -110,7 +110,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     diffs = frame["frame_diff"][1:]
     return {
         "sharpness": _quantile(frame["sharpness"], 0.5),
-        "reblur": _quantile(frame["reblur"], 0.5),
+        "smear": _quantile(frame["smear"], 0.5),
         "shake": reversal_rate(path),
         "light_jump": _quantile(frame["light_jump"][inside], 1.0),
         "motion": _quantile(change, 0.75),
