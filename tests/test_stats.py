@@ -164,6 +164,33 @@ def test_the_decided_caption_wins_over_the_measured_one():
     }
 
 
+def test_rows_as_the_manifest_has_them():
+    sources = [
+        {"source_id": "a", "path": "one.mkv", "state": "ok", "kind": "video", "duplicate_of": None},
+        {"source_id": "a", "path": "copy.mkv", "state": "rejected", "kind": None, "duplicate_of": "one.mkv"},
+        {"source_id": None, "path": "new.mkv", "state": "pending", "kind": None},
+    ]
+    # One frame and a video all the same: its kind says so. Pending clips have no frame plan yet.
+    clips = [
+        clip("c1", 60, kind="video"),
+        clip("c2", 1, kind="video"),
+        clip("c3", 9, state="pending") | {"n_frames": None},
+    ]
+    rows = [row | {"mp4_state": None, "latent_state": None, "cache_state": "failed"} for row in samples_for(clips)]
+    rows[0]["media_digest"] = "d"
+    stats = report(clips, rows, sources, [], [], WAN)
+    assert [(line.path, line.clips, line.samples) for line in stats.by_source] == [
+        ("copy.mkv", 0, 0),
+        ("new.mkv", 0, 0),
+        ("one.mkv", 3, 5),
+    ]
+    assert stats.clips.stills == 0
+    assert sum(entry.clips for entry in stats.lengths) == 2
+    assert stats.cache.latents == {"failed": 5}
+    assert sum(stats.cache.files.values()) == 3
+    assert "min" not in drawn(stats).splitlines()[2]
+
+
 def test_json_is_plain_and_complete():
     stats = example()
     table = json.loads(stats.to_json())

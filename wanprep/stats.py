@@ -49,16 +49,18 @@ def report(
 ) -> Stats:
     """Count everything.
 
-    clips: clip_id, source_id, state, reasons, n_frames, seconds (or start_s and end_s).
-    samples: columns of `stages.bucket`, and mp4_state, latent_state (or cache_state), caption_origin.
-    sources: source_id, path, group, kind, outcome (or state), reason, duration_s. captions: clip_id, origin.
-    artefacts: kind, bytes. ValueError when batch_size or accumulate is below 1.
+    clips: clip_id, source_id, state, reasons, n_frames, seconds (or start_s and end_s), kind.
+    samples: columns of `stages.bucket`, and mp4_state (or media_digest), latent_state (or cache_state), caption_origin.
+    sources: source_id, path, group, kind, outcome (or state), reason, duplicate_of, duration_s.
+    captions: clip_id, origin. artefacts: kind, bytes.
+
+    Names in brackets are those of the manifest's tables. ValueError when batch_size or accumulate is below 1.
     """
     clips, samples, sources = _list(clips), _list(samples), _list(sources)
     ok = [row for row in samples if row["state"] == "ok"]
-    kinds = {row["source_id"]: row.get("kind") for row in sources}
+    kinds = {row["source_id"]: row["kind"] for row in sources if row.get("kind")}
     kept = [row for row in clips if row["state"] in KEPT]
-    moving = [row for row in kept if (kinds.get(row["source_id"]) or _kind(row)) != "image"]
+    moving = [row for row in kept if (row.get("kind") or kinds.get(row["source_id"]) or _kind(row)) != "image"]
     epoch = costs.epoch_of(ok, batch_size=batch_size, accumulate=accumulate)
     return Stats(
         family=family.name,
@@ -194,7 +196,9 @@ def _by_source(sources: list[Row], clips: list[Row], ok: list[Row]) -> list[Sour
     samples = Counter(source_of.get(row["clip_id"]) for row in ok)
     lines = []
     for row in sources:
-        mine = of[row["source_id"]]
+        # Files with the same bytes share a source_id; the clips belong to the one that stands for them.
+        stands = not row.get("duplicate_of")
+        mine = of[row["source_id"]] if stands else []
         kept = [clip for clip in mine if clip["state"] in KEPT]
         lines.append(
             SourceLine(
@@ -205,7 +209,7 @@ def _by_source(sources: list[Row], clips: list[Row], ok: list[Row]) -> list[Sour
                 reason=row.get("reason") or "",
                 clips=len(mine),
                 kept=len(kept),
-                samples=samples[row["source_id"]],
+                samples=samples[row["source_id"]] if stands else 0,
                 seconds=row.get("duration_s") or 0.0,
                 kept_seconds=sum(_seconds(clip) for clip in kept),
             )
@@ -240,8 +244,12 @@ def _captions(kept: list[Row], ok: list[Row], captions: list[Row]) -> dict[str, 
     return _counts(origins.get(row["clip_id"]) or "none" for row in kept)
 
 
+def _file_state(row: Row) -> str:
+    return row.get("mp4_state") or ("ready" if row.get("media_digest") else "pending")
+
+
 def _cache(ok: list[Row], artefacts: list[Row], family: Family) -> CacheStats:
-    files = {(row["clip_id"], row["width"], row["height"]): row.get("mp4_state") or "pending" for row in ok}
+    files = {(row["clip_id"], row["width"], row["height"]): _file_state(row) for row in ok}
     kinds: dict[str, dict[str, int]] = {}
     for row in artefacts:
         if row.get("outcome") in (None, "done"):

@@ -129,11 +129,12 @@ def _overview(stats: Stats) -> RenderableType:
 def _totals(stats: Stats) -> RenderableType:
     sources, clips, epoch = stats.sources, stats.clips, stats.epoch
     samples = sum(stats.samples.values())
+    length = f"; {minutes(sources.seconds)}" if sources.seconds else ""  # unknown unless the rows say it
     visits = f"{epoch.samples} samples" + (f" visited {epoch.visits} times" if epoch.visits != epoch.samples else "")
     pace = f" (one every {stats.accumulate} batches)" if stats.accumulate > 1 else ""
     kinds = f"; {_states(sources.kinds)}" if sources.kinds else ""
     rows = [
-        ("sources", f"{sources.total}: {_states(sources.outcomes)}{kinds}; {minutes(sources.seconds)}"),
+        ("sources", f"{sources.total}: {_states(sources.outcomes)}{kinds}{length}"),
         (
             "clips",
             f"{clips.total}: {_states(clips.states)}; kept {minutes(clips.kept_seconds)} of "
@@ -206,7 +207,8 @@ def _storage(stats: Stats) -> RenderableType:
         ("latents", f"{_states(cache.latents)}; {human_bytes(cache.expected_bytes)} when all are cached"),
     ]
     for kind, entry in cache.artefacts.items():
-        rows.append((f"stored {plain(kind)}", f"{entry['files']} files, {human_bytes(entry['bytes'])}"))
+        files = f"{entry['files']} {'file' if entry['files'] == 1 else 'files'}"
+        rows.append((f"stored {plain(kind)}", f"{files}, {human_bytes(entry['bytes'])}"))
     return _grid(rows)
 
 
