@@ -39,7 +39,8 @@ class VideoReader:
 
     truncated: "" or why the stream ended early (its good part was delivered);
     dropped: frames left out because their timestamp was not later than the one before;
-    repaired: frames whose missing timestamp was inferred.
+    repaired: frames whose missing timestamp was inferred;
+    skipped: packets before the first picture that could not be decoded (a recording cut anywhere).
     """
 
     def __init__(self, path: Path, probe: Probe, threads: int = 1) -> None:
@@ -47,6 +48,7 @@ class VideoReader:
         self.truncated = ""
         self.dropped = 0
         self.repaired = 0
+        self.skipped = 0
         self._converter = Converter(Shape.of(probe))
         self._containers: list[Any] = []
 
@@ -66,7 +68,7 @@ class VideoReader:
 
         duration is the distance to the next frame; for the last one what the file says, else the distance before.
         """
-        self.truncated, self.dropped, self.repaired = "", 0, 0
+        self.truncated, self.dropped, self.repaired, self.skipped = "", 0, 0, 0
         if self.probe.kind == "image":
             yield from self._still(start_pts, end_pts)
             return
@@ -116,7 +118,7 @@ class VideoReader:
 
     def _decode(self, seek_pts: int | None, threads: int) -> Generator[tuple[Any, int]]:
         """Decode from the keyframe before seek_pts (None: the start). Ends at once when seeking cannot be trusted."""
-        self.truncated, self.dropped, self.repaired = "", 0, 0
+        self.truncated, self.dropped, self.repaired, self.skipped = "", 0, 0, 0
         container = open_container(self.path)
         self._containers.append(container)
         try:
@@ -157,6 +159,7 @@ class VideoReader:
                     raise
                 bad += 1
                 if not delivered and bad <= _MAX_BAD_STARTS:
+                    self.skipped = bad
                     continue  # a recording cut anywhere begins with pictures that refer to missing ones
                 self.truncated = str(error.strerror or error)
                 if stream.codec_context.thread_count == 1:
