@@ -49,6 +49,7 @@ class Decided:
     sources: list[Row]
     clips: list[Row]
     samples: list[Row]
+    chosen: dict[str, Chosen]  # clip_id -> its caption
     orphaned: list[Row]  # human decisions whose clip is no more
 
 
@@ -58,9 +59,9 @@ def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = Non
     sources = decide_sources(measured)
     clips = decide_clips(sources, measured, pipeline)
     judge(clips, measured, pipeline)
-    orphaned = give_captions(clips, measured, pipeline)
+    chosen, orphaned = give_captions(clips, measured, pipeline)
     samples = decide_samples(clips, measured, pipeline, encoder)
-    return Decided(sources=sources, clips=clips, samples=samples, orphaned=orphaned)
+    return Decided(sources=sources, clips=clips, samples=samples, chosen=chosen, orphaned=orphaned)
 
 
 def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -178,8 +179,9 @@ def judge(clips: list[Row], measured: Measured, pipeline: Pipeline) -> None:
             clip["scores"] = json.dumps(verdict.scores, sort_keys=True)
 
 
-def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
-    """Fill in the caption of every kept clip that has one (in place); returns the orphaned human captions."""
+def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> tuple[dict[str, Chosen], list[Row]]:
+    """Fill in the caption of every kept clip that has one (in place); also returns the captions by clip, and those
+    written by hand whose clip is no more."""
     kept = [clip for clip in clips if clip["state"] == "keep"]
     wanted = measured.wanted_captions
     events, orphaned = attach((event for event in measured.events if event["kind"] == "caption"), clips)
@@ -190,7 +192,7 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> l
         if choice:
             clip["caption"], clip["caption_origin"] = choice.text, choice.origin
             clip["provisional"], clip["caption_flags"] = choice.provisional, list(choice.flags)
-    return orphaned
+    return chosen, orphaned
 
 
 def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> list[Row]:

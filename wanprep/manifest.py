@@ -140,12 +140,14 @@ class Table:
 
         Safe beside other writers: appends never conflict. ValueError on a column that the table does not have.
         """
+        rows = list(rows)
+        if not rows:
+            return
         table = self._open()
         stamp = {"seq": table.version() + 1, "at": time.time(), "host": socket.gethostname()}
         full = [{**{k: v for k, v in stamp.items() if k in self.columns}, **row} for row in rows]
-        if full:
-            self._commit(table, self._write_part(full), removed=[])
-            self._compact()
+        self._commit(table, self._write_part(full), removed=[])
+        self._compact()
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> bool:
         """Make `rows` the whole content, in one commit; False when they are so already."""

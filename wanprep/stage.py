@@ -67,9 +67,16 @@ class Item:
 class Stage(Protocol):
     """The costly half of a stage. The deciding half is pure and lives in `wanprep.decide`."""
 
-    name: str
-    table: str
-    parallel: bool  # True: worker processes; False: in this process (GPU work)
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def table(self) -> str: ...
+
+    @property
+    def parallel(self) -> bool:
+        """True: worker processes. False: in this process (GPU work)."""
+        ...
 
     def items(self, dataset: Dataset) -> list[Item]:
         """Everything wanted now, measured or not, in a stable order."""

@@ -1,0 +1,253 @@
+"""The command line. Parsing only: every command imports what it needs when it runs, so that help answers at once."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wanprep import __version__
+from wanprep.stage import Missing, UsageError
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+OUT = click.option(
+    "-o", "--out", "out", type=click.Path(path_type=Path), default=Path("dataset"), show_default=True,
+    envvar="WANPREP_OUT", help="Dataset folder.",
+)  # fmt: skip
+JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
+
+
+def settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command that decides."""
+    options = [
+        OUT,
+        click.option(
+            "--pipeline", type=click.Path(path_type=Path), help="Pipeline file, instead of the dataset's own."
+        ),
+        click.option(
+            "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable."
+        ),
+        click.option("-v", "--verbose", count=True, help="Tell of every item."),
+        click.option("-q", "--quiet", is_flag=True, help="Errors only."),
+        click.option("--log-file", type=click.Path(dir_okay=False), help="Also write all messages to this file."),
+        JSON,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def measuring(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command that measures."""
+    options = [
+        click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"),
+        click.option("--limit", type=click.IntRange(min=0), help="Measure at most so many items in each step."),
+        click.option("--only", metavar="TEXT", help="Measure only items with TEXT in path or clip id."),
+        click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return settings(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(__version__, prog_name="wanprep")
+def cli() -> None:
+    """Turn a folder of movies into a training set for Wan video models.
+
+    \b
+    wanprep run movies/ --out dataset     all six stages; run again to go on
+    wanprep status                        what is done, rejected, failed, pending
+    wanprep stats                         clips, buckets, samples, steps an epoch
+    wanprep explain CLIP                  why a clip was kept or rejected
+
+    Settings come from --set, then WANPREP_* variables (WANPREP_FAMILY=tiny,
+    WANPREP_FILTER__BLUR=...), then the pipeline file, then the defaults.
+
+    Exit codes: 0 all is done (rejected content is done), 1 some items failed,
+    2 usage, 3 something is missing on this machine, 4 another run is at it,
+    130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@measuring
+def run(source: Path, **options: Any) -> None:
+    """Run all six stages on SOURCE, a folder of movies and pictures (or one file).
+
+    \b
+    wanprep run movies/
+    wanprep run movies/ --out ghibli --pipeline pipelines/style-24gb-three-views.toml
+    wanprep run movies/ --set family=wan2.1-t2v-14b --dry-run
+    """
+    _run(("split", "fps", "filter", "bucket", "caption", "cache"), source=source, **options)
+
+
+def _stage_command(name: str, text: str) -> None:
+    @cli.command(name, help=text)
+    @measuring
+    def command(**options: Any) -> None:
+        _run((name,), **options)
+
+
+_stage_command("split", "Find the shots of every source, in one analysis decode.")
+_stage_command("fps", "Plan every clip's frames at the model's rate, from true timestamps.")
+_stage_command("filter", "Score blur, shake, stillness, overlays, light; decide. A new threshold decodes nothing.")
+_stage_command("bucket", "Make samples of the kept clips, and write the mp4 files they need.")
+_stage_command("cache", "Encode samples to latents and captions to embeddings.")
+
+
+@cli.command()
+@click.option("--vlm", metavar="NAME", help="Captioner: auto, sidecar, template, qwen2-vl, ...")
+@click.option("--trigger", help="Phrase put before every caption, exactly once.")
+@measuring
+def caption(vlm: str | None, trigger: str | None, assignments: tuple[str, ...], **options: Any) -> None:
+    """Caption the kept clips; one editable captions/<clip>.txt each.
+
+    A file that you edit wins over every later run and is never overwritten.
+
+    \b
+    wanprep caption
+    wanprep caption --vlm qwen2-vl --trigger "frung, young woman"
+    """
+    from wanprep.config import dump_toml
+
+    def quoted(value: str) -> str:
+        return dump_toml({"v": value}).removeprefix("v = ").strip()
+
+    if vlm:
+        assignments += (f"caption.captioner={quoted(vlm)}",)
+    if trigger:
+        assignments += (f"caption.trigger={quoted(trigger)}",)
+    _run(("caption",), assignments=assignments, **options)
+
+
+def _run(
+    stages: tuple[str, ...], *, out: Path, as_json: bool, dry_run: bool, source: Path | None = None, **rest: Any
+) -> None:
+    from wanprep import progress, report
+    from wanprep import run as runs
+    from wanprep.dataset import Dataset
+    from wanprep.runner import Options
+
+    progress.set_up_logging(rest["verbose"], rest["quiet"], rest["log_file"])
+    workers = rest["workers"] or os.cpu_count() or 1
+    options = Options(workers=workers, limit=rest["limit"], only=rest["only"], dry_run=dry_run)
+    make = Dataset.create if source is not None else Dataset.open
+    dataset = make(out, file=rest["pipeline"], assignments=rest["assignments"])
+    if dry_run:
+        report.show_plan(dataset, runs.plan(dataset, stages, options), source, as_json)
+        return
+    with progress.listener(rest["quiet"]) as listen:
+        summary = runs.run(dataset, stages, options, source=source, listen=listen, command=" ".join(sys.argv[1:]))
+    report.show_summary(dataset, summary, as_json, rest["quiet"])
+    if summary.failed:
+        raise SystemExit(1)
+
+
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that reads a dataset: gets it opened, and takes --out and --json."""
+
+    @OUT
+    @JSON
+    @functools.wraps(command)
+    def wrapped(out: Path, **rest: Any) -> Any:
+        from wanprep.dataset import Dataset
+
+        return command(Dataset.open(out), **rest)
+
+    return wrapped
+
+
+@cli.command()
+@reading
+def status(dataset: Dataset, as_json: bool) -> None:
+    """Per stage: done, rejected by reason, failed, pending."""
+    from wanprep import report
+
+    report.show_status(dataset, as_json)
+
+
+@cli.command()
+@click.option("--by", type=click.Choice(["source", "bucket", "reason", "view"]), help="Only this table, whole.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="For steps an epoch.")
+@reading
+def stats(dataset: Dataset, as_json: bool, by: str | None, batch_size: int) -> None:
+    """Sources, clips, samples, buckets, tokens, and exact steps an epoch."""
+    from wanprep import report
+
+    report.show_stats(dataset, as_json, by, batch_size)
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--state", help="Only rows in this state (keep, rejected, ...).")(command)
+    command = click.option("--reason", help="Only rows with this reason.")(command)
+    return click.option("--source", "source", metavar="TEXT", help="Only rows whose source path contains TEXT.")(
+        command
+    )
+
+
+@cli.command()
+@_filters
+@reading
+def clips(dataset: Dataset, **filters: Any) -> None:
+    """Every clip: state, reason, scores, source frame and time range."""
+    from wanprep import show
+
+    show.show_clips(dataset, **filters)
+
+
+@cli.command()
+@_filters
+@reading
+def samples(dataset: Dataset, **filters: Any) -> None:
+    """Every sample: state, reason, view, bucket, window, source time range."""
+    from wanprep import show
+
+    show.show_samples(dataset, **filters)
+
+
+@cli.command()
+@click.argument("clip")
+@reading
+def explain(dataset: Dataset, clip: str, as_json: bool) -> None:
+    """Everything known of one CLIP (its id or the start of it) and why it was decided so."""
+    from wanprep import show
+
+    show.show_explain(dataset, clip, as_json)
+
+
+def main() -> None:
+    """Entry point: turns what is raised into the exit codes of `wanprep --help`."""
+    from wanprep.lease import Held
+
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        raise SystemExit(stop.exit_code) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except (UsageError, Missing, Held) as error:
+        click.echo(f"wanprep: {error}", err=True)
+        raise SystemExit({UsageError: 2, Missing: 3, Held: 4}[type(error)]) from None
+    except (KeyboardInterrupt, click.Abort):
+        again = " ".join(["wanprep", *(json.dumps(a) if " " in a else a for a in sys.argv[1:])])
+        click.echo(f"\nwanprep: interrupted; what was done is kept. Go on with: {again}", err=True)
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # `wanprep clips | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Progress for people: a live bar on a terminal, a plain line every few seconds anywhere else. Always on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wanprep.runner import Listener, Report
+
+if TYPE_CHECKING:
+    from wanprep.engines.local import Outcome
+
+PLAIN_SECONDS = 5.0
+TITLES = {
+    "scan": "scan    hash the files",
+    "split": "split   analyse sources",
+    "shots": "split   find the shots",
+    "fps": "fps     plan the frames",
+    "filter": "filter  score the clips",
+    "bucket": "bucket  write the clips",
+    "caption": "caption the clips",
+    "cache": "cache   encode the texts",
+    "latents": "cache   encode the clips",
+}
+
+log = logging.getLogger("wanprep")
+
+
+@contextlib.contextmanager
+def listener(quiet: bool = False) -> Iterator[Listener]:
+    """A listener for `run_stage`. Every item that did not end well gets a line of its own, whatever the verbosity."""
+    if quiet or not sys.stderr.isatty():
+        yield _Plain(quiet)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, int] = {}
+
+        def listen(report: Report, outcome: Outcome | None, total: int) -> None:
+            if report.stage not in tasks:
+                if not total:
+                    return
+                tasks[report.stage] = progress.add_task(TITLES[report.stage], total=total)
+            if outcome:
+                _tell(outcome)
+                progress.advance(tasks[report.stage])  # type: ignore[arg-type]
+
+        yield listen
+
+
+class _Plain:
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.last = time.monotonic()
+        self.count = 0
+
+    def __call__(self, report: Report, outcome: Outcome | None, total: int) -> None:
+        if outcome is None:
+            self.count = 0
+            if total and not self.quiet:
+                log.info("%s: %d to do, %d were done before", TITLES[report.stage], total, report.final)
+            return
+        self.count += 1
+        _tell(outcome)
+        if not self.quiet and time.monotonic() - self.last > PLAIN_SECONDS:
+            self.last = time.monotonic()
+            log.info("%s: %d of %d", TITLES[report.stage], self.count, total)
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.kind == "rejected":
+        log.warning("rejected  %s: %s (%s)", outcome.item.label, outcome.reason, outcome.detail)
+    elif outcome.kind == "failed":
+        log.error("failed    %s: %s: %s", outcome.item.label, outcome.reason, outcome.detail)
+    else:
+        log.debug("done      %s in %.2f s", outcome.item.label, outcome.seconds)
+
+
+def set_up_logging(verbose: int, quiet: bool, log_file: str | None) -> None:
+    """Messages to stderr (through rich when it is a terminal, so that bars survive), everything to --log-file."""
+    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.handlers.clear()
+    screen: logging.Handler
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        screen = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=False)
+    else:
+        screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(level)
+    log.addHandler(screen)
+    if log_file:
+        file = logging.FileHandler(log_file, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        log.addHandler(file)

@@ -1,0 +1,192 @@
+"""What commands show: data on stdout (tables for people, JSON for programs), the end of a run on stderr."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanprep.runner import Report
+from wanprep.tables import console, print_json, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wanprep.dataset import Dataset
+    from wanprep.run import Summary
+
+Row = Mapping[str, Any]
+
+
+def _steps(reports: Mapping[str, Report]) -> RenderableType:
+    drawn = table("step", ">done", ">before", ">rejected", ">failed", ">pending")
+    for name, report in reports.items():
+        counts = (report.done, report.final, sum(report.rejected.values()), len(report.failed), report.pending)
+        drawn.add_row(name, *(str(count or "") for count in counts))
+    return drawn
+
+
+def _report_json(report: Report) -> dict[str, Any]:
+    values = vars(report) | {"rejected": dict(report.rejected)}
+    return values | {"failed": [{"item": item, "why": why} for item, why in report.failed]}
+
+
+def show_plan(dataset: Dataset, reports: Mapping[str, Report], source: Path | None, as_json: bool) -> None:
+    """What a dry run found. Later stages are counted as far as the earlier ones have decided."""
+    listing = None
+    if source is not None:
+        from wanprep.scan import list_sources
+
+        found = list_sources(source)
+        size = sum(max(0, row["bytes"]) for row in found.rows)
+        listing = {"sources": len(found.rows), "bytes": size, "ignored": dict(found.ignored)}
+    if as_json:
+        print_json({"source": listing, "steps": {name: _report_json(report) for name, report in reports.items()}})
+        return
+    out = console()
+    if listing:
+        ignored = ", ".join(f"{count} {suffix}" for suffix, count in sorted(listing["ignored"].items()))
+        out.print(
+            f"{source}: {listing['sources']} sources, {listing['bytes'] / 1e6:.1f} MB; left alone: {ignored or 'none'}"
+        )
+    out.print(_steps(reports))
+    out.print("Dry run: nothing was written. Counts of later steps grow as earlier ones decide.")
+
+
+def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool) -> None:
+    """The end panel: what was done, what is pending or provisional, what to do next."""
+    decided = summary.decided
+    assert decided
+    lines = _outcome_lines(dataset, summary)
+    if as_json:
+        steps = {name: _report_json(report) for name, report in summary.reports.items()}
+        states = {
+            name: dict(Counter(row["state"] for row in getattr(decided, name)))
+            for name in ("sources", "clips", "samples")
+        }
+        print_json({"steps": steps, **states, "seconds": summary.seconds, "notes": lines})
+        return
+    if quiet:
+        return
+    out = console(err=True)
+    out.print(_steps(summary.reports))
+    for line in lines:
+        out.print(line)
+
+
+def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
+    decided = summary.decided
+    assert decided
+    lines = []
+    for name in ("sources", "clips", "samples"):
+        lines.append(f"{name:8} {_listed(_states(decided, name))}")
+    if summary.ignored:
+        lines.append(f"left alone (no movie or picture): {_listed(summary.ignored)}")
+    if summary.edited:
+        lines.append(f"{summary.edited} captions edited by hand were taken over")
+    if decided.orphaned:
+        lines.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
+    provisional = sum(bool(clip["provisional"]) for clip in decided.clips)
+    if provisional:
+        lines.append(
+            f"{provisional} captions are provisional (from the template): edit captions/*.txt, or caption --vlm"
+        )
+    if dataset.pipeline.family == "tiny":
+        lines.append("family tiny: random weights, for the demo and for tests; nothing to train a real model on")
+    lines += _share_warnings(decided.clips, dataset.pipeline.filter.max_reject_share_warning)
+    lines.append(_last_line(dataset, summary))
+    return lines
+
+
+def _share_warnings(clips: Iterable[Row], limit: float) -> list[str]:
+    judged = [clip for clip in clips if clip["scores"] != "{}"]
+    reasons = Counter(reason for clip in judged for reason in clip["reasons"])
+    return [
+        f"{reason} alone removes {count / len(judged):.0%} of the clips; look at: wanprep clips --reason {reason}"
+        for reason, count in reasons.most_common()
+        if len(judged) >= 5 and count / len(judged) > limit
+    ]
+
+
+def _states(decided: Any, name: str) -> Counter[str]:
+    return Counter(row["state"] for row in getattr(decided, name))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def _last_line(dataset: Dataset, summary: Summary) -> str:
+    if summary.failed:
+        return f"{len(summary.failed)} items failed; they are tried again by the next run. {summary.seconds:.1f} s"
+    if summary.waiting:
+        return f"pending: {summary.waiting}"
+    if summary.pending:
+        return f"{summary.pending} items are pending (--limit, --only). {summary.seconds:.1f} s"
+    if not any(report.done or report.rejected for report in summary.reports.values()):
+        return f"nothing was pending: {dataset.root} is up to date. {summary.seconds:.1f} s"
+    return f"{dataset.root} is complete. {summary.seconds:.1f} s"
+
+
+def show_status(dataset: Dataset, as_json: bool) -> None:
+    """Done, rejected by reason, failed, pending: for every step, counted in what is wanted today."""
+    from wanprep.run import STAGES
+    from wanprep.steps import steps
+
+    rows: list[dict[str, Any]] = []
+    for stage in STAGES:
+        for step in steps(dataset)[stage]:
+            outcomes = {row["key"]: row for row in dataset.manifest.latest(step.table).iter_rows(named=True)}
+            counts: Counter[str] = Counter()
+            reasons: Counter[str] = Counter()
+            for item in step.items(dataset):
+                for key in item.parts:
+                    row = outcomes.get(key)
+                    counts[row["outcome"] if row else "pending"] += 1
+                    if row and row["outcome"] == "rejected":
+                        reasons[row["reason"]] += 1
+            rows.append(
+                {"step": step.name, **{n: counts[n] for n in ("done", "failed", "pending")}, "rejected": dict(reasons)}
+            )
+    if as_json:
+        print_json(rows)
+        return
+    drawn = table("step", ">done", ">failed", ">pending", "rejected")
+    for row in rows:
+        states = [str(row[name] or "") for name in ("done", "failed", "pending")]
+        drawn.add_row(row["step"], *states, _listed(row["rejected"]) if row["rejected"] else "")
+    console().print(drawn)
+
+
+def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> None:
+    from wanprep.stats import render, report
+
+    facts = {row["source_id"]: row for row in dataset.manifest.latest("signals").iter_rows(named=True)}
+    sources = [
+        {**row, "duration_s": _duration(facts.get(row["source_id"]))}
+        for row in dataset.manifest.read("sources").to_dicts()
+    ]
+    clips = dataset.manifest.read("clips").to_dicts()
+    origins = {clip["clip_id"]: clip["caption_origin"] for clip in clips}
+    samples = [
+        {**row, "caption_origin": origins.get(row["clip_id"]), "mp4_state": "done" if row["media_path"] else "pending"}
+        for row in dataset.manifest.read("samples").to_dicts()
+    ]
+    captions = [
+        {"clip_id": clip["clip_id"], "origin": clip["caption_origin"]} for clip in clips if clip["caption_origin"]
+    ]
+    artefacts = [row for row in dataset.manifest.latest("artefacts").to_dicts() if row["outcome"] == "done"]
+    stats = report(clips, samples, sources, captions, artefacts, dataset.pipeline.model, batch_size=batch_size)
+    if as_json:
+        print_json(stats.to_json())
+    else:
+        console().print(render(stats, by))
+
+
+def _duration(signal: Row | None) -> float:
+    if not signal or signal["outcome"] != "done":
+        return 0.0
+    span = signal["last_pts"] + signal["last_duration"] - signal["first_pts"]
+    return float(span * Fraction(signal["time_base"]))

@@ -1,0 +1,178 @@
+"""One run: list the sources, then measure and decide stage by stage, and leave the flat manifest behind.
+
+Everything here is safe to stop at any moment: the next run sees what is final and goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wanprep import flat
+from wanprep.captioners import files as caption_files
+from wanprep.config import to_table
+from wanprep.dataset import Dataset
+from wanprep.decide import Decided
+from wanprep.ids import key_of
+from wanprep.runner import Listener, Options, Report, run_stage
+from wanprep.scan import list_sources
+from wanprep.stage import Missing, UsageError
+from wanprep.steps import Captions, steps
+
+STAGES = ("split", "fps", "filter", "bucket", "caption", "cache")
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """What a run did. reports: by step; ignored: files in SRC that are no sources, by extension."""
+
+    reports: dict[str, Report] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+    edited: int = 0  # captions changed by hand since the last run
+    published: int = 0  # caption files written
+    decided: Decided | None = None
+    waiting: str = ""  # what pending items wait for, and the command that helps
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> list[tuple[str, str]]:
+        return [failure for report in self.reports.values() for failure in report.failed]
+
+    @property
+    def pending(self) -> int:
+        return sum(report.pending for report in self.reports.values())
+
+
+def run(
+    dataset: Dataset,
+    stages: Sequence[str],
+    options: Options,
+    *,
+    source: Path | None = None,
+    listen: Listener = lambda *_: None,
+    command: str = "",
+) -> Summary:
+    """Run the named stages. Raises UsageError, Missing (for a stage asked for by name), Held."""
+    start = time.perf_counter()
+    summary = Summary()
+    if source is not None:
+        summary.ignored = take_sources(dataset, source)
+    dataset.save()
+    _note_run(dataset, command)
+    summary.edited = find_edits(dataset)
+    decided = dataset.decide()
+    for stage in stages:
+        if stage == "cache" and not _can_cache(dataset, decided, summary, by_name=len(stages) == 1):
+            continue
+        for step in steps(dataset)[stage]:
+            report = run_stage(step, dataset, options, listen)
+            summary.reports[step.name] = report
+            wanted = wanted_captions(dataset) if stage == "caption" else None
+            if report.done or report.rejected or report.failed or wanted:
+                decided = dataset.decide(wanted)
+        if stage == "caption":
+            summary.published = publish_captions(dataset, decided)
+    flat.write(dataset, decided)
+    summary.decided = decided
+    summary.seconds = time.perf_counter() - start
+    return summary
+
+
+def plan(dataset: Dataset, stages: Sequence[str], options: Options) -> dict[str, Report]:
+    """What each step would measure, as far as the decisions of today tell. Writes nothing."""
+    found = {}
+    for stage in stages:
+        for step in steps(dataset)[stage]:
+            found[step.name] = run_stage(step, dataset, options)
+    return found
+
+
+def take_sources(dataset: Dataset, source: Path) -> Counter[str]:
+    """Bring the table of sources up to what lies under `source` now; returns what was ignored, by extension."""
+    listing = list_sources(source)
+    root = dataset.add_root(source)
+    fresh = {(row["root"], row["path"]): row for row in listing.rows}
+    rows = [{**row, "state": "pending"} for row in listing.rows]
+    for old in dataset.manifest.read("sources").iter_rows(named=True):
+        if (old["root"], old["path"]) not in fresh:
+            # One file of a folder says nothing of its neighbours; a whole folder says what is no longer in it.
+            rows.append({**old, "state": "gone"} if old["root"] == root and source.is_dir() else old)
+    known = dataset.manifest.read("sources")
+    if _listing(rows) != _listing(known.to_dicts()):
+        dataset.manifest.replace("sources", rows)
+    return listing.ignored
+
+
+def _listing(rows: Sequence[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+    return {(row["file_key"], row["group"], row["state"] == "gone") for row in rows}
+
+
+def _note_run(dataset: Dataset, command: str) -> None:
+    """Remember the settings of this run, once for every change of them."""
+    from wanprep import __version__
+
+    pipeline = to_table(dataset.pipeline)
+    key = key_of(pipeline=pipeline, version=__version__)
+    if key not in set(dataset.manifest.read("runs")["key"]):
+        import json
+
+        text = json.dumps(pipeline, sort_keys=True)
+        dataset.manifest.append("runs", [{"key": key, "command": command, "pipeline": text, "version": __version__}])
+
+
+def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name: bool) -> bool:
+    if dataset.encoder() is not None:
+        return True
+    from wanprep.models.find import download_hint, find_weights
+
+    model = dataset.pipeline.model
+    absent = [part for part in ("vae", "text") if find_weights(model, part) is None]
+    what = f"the weights of {model.name} ({' and '.join(absent)}) are not on this machine"
+    remedy = download_hint(model, absent[0])
+    if by_name:
+        raise Missing(what, remedy)
+    pending = sum(sample["state"] == "ok" for sample in decided.samples)
+    summary.reports["cache"] = Report(stage="cache", wanted=pending, pending=pending, waiting_for=what)
+    summary.waiting = f"{what}. {remedy}"
+    return False
+
+
+def find_edits(dataset: Dataset) -> int:
+    """Record captions that were edited by hand since the last run."""
+    folder = dataset.root / caption_files.FOLDER
+    if not folder.is_dir():
+        return 0
+    published = dataset.manifest.read("published").sort("seq", maintain_order=True)
+    clips = dataset.manifest.read("clips").to_dicts()
+    found = caption_files.scan(folder, clips, caption_files.known_files(published.to_dicts()))
+    dataset.manifest.append("events", found.events)
+    dataset.manifest.append("published", found.seen)
+    return len(found.events)
+
+
+def wanted_captions(dataset: Dataset) -> dict[str, str]:
+    """clip_id -> key of the caption that each kept clip asks for now."""
+    return {item.row["clip_id"]: next(iter(item.parts)) for item in Captions().items(dataset)}
+
+
+def publish_captions(dataset: Dataset, decided: Decided) -> int:
+    """Write captions/<clip_id>.txt where they differ; a file edited by hand is left alone."""
+    published = dataset.manifest.read("published").sort("seq", maintain_order=True)
+    written = caption_files.publish(
+        dataset.root / caption_files.FOLDER,
+        decided.clips,
+        decided.chosen,
+        caption_files.known_files(published.to_dicts()),
+        lambda rows: dataset.manifest.append("published", rows),
+    )
+    return len(written)
+
+
+def check_stages(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in STAGES:
+            raise UsageError(f"unknown stage {name!r}; stages are {', '.join(STAGES)}")

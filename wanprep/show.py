@@ -1,0 +1,123 @@
+"""Listing clips and samples, and explaining one clip: data on stdout, tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wanprep.stage import UsageError
+from wanprep.stats_render import keep_end, plain
+from wanprep.tables import console, print_json, table
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+Row = Mapping[str, Any]
+
+
+def _select(rows: Iterable[Row], state: str | None, reason: str | None, source: str | None) -> list[Row]:
+    def fits(row: Row) -> bool:
+        reasons = row.get("reasons") or [row.get("reason")]
+        return (
+            (not state or row["state"] == state)
+            and (not reason or reason in reasons)
+            and (not source or source in row["path"])
+        )
+
+    return [row for row in rows if fits(row)]
+
+
+def _span(row: Row) -> str:
+    return f"{row['start_s']:.2f}-{row['end_s']:.2f}"
+
+
+def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
+    rows = _select(dataset.manifest.read("clips").iter_rows(named=True), **filters)
+    if as_json:
+        print_json([{**row, "scores": json.loads(row["scores"])} for row in rows])
+        return
+    drawn = table("clip", "source", ">seconds", ">frames", "state", "why")
+    for row in rows:
+        why = ", ".join(row["reasons"]) or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
+        drawn.add_row(
+            row["clip_id"][:8],
+            keep_end(row["path"], 24),
+            _span(row),
+            f"{row['start_frame']}-{row['end_frame'] - 1}",
+            row["state"],
+            why,
+        )
+    console().print(drawn)
+
+
+def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
+    clips = {row["clip_id"]: row for row in dataset.manifest.read("clips").iter_rows(named=True)}
+    rate = dataset.pipeline.model.fps
+    rows = []
+    for row in dataset.manifest.read("samples").iter_rows(named=True):
+        clip = clips[row["clip_id"]]
+        start = clip["start_s"] + (row["start"] or 0) / rate
+        # The source frames of a window are those of its first and last slot; the clip's own range bounds them.
+        times = {"start_s": start, "end_s": min(start + (row["frames"] or 0) / rate, clip["end_s"])}
+        rows.append({**row, **times, "path": clip["path"], "clip_frames": [clip["start_frame"], clip["end_frame"]]})
+    chosen = _select(rows, **filters)
+    if as_json:
+        print_json(chosen)
+        return
+    drawn = table("clip", "source", "view", "bucket", ">seconds", "state", "why")
+    for row in chosen:
+        bucket = f"{row['width']}x{row['height']}x{row['frames']}" if row["width"] else f"-x{row['frames']}"
+        state = row["cache_state"] if row["state"] == "ok" else row["state"]
+        drawn.add_row(
+            row["clip_id"][:8], keep_end(row["path"], 20), row["view"], bucket, _span(row), state, row["reason"]
+        )
+    console().print(drawn)
+
+
+def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
+    """One clip: where it comes from, every score against its threshold, its caption, its samples."""
+    clips = dataset.manifest.read("clips").to_dicts()
+    found = [row for row in clips if row["clip_id"].startswith(clip)]
+    if len(found) != 1:
+        many = "no clip" if not found else f"{len(found)} clips"
+        raise UsageError(f"{many} with an id that starts with {clip!r}; wanprep clips lists them")
+    row = found[0]
+    samples = [s for s in dataset.manifest.read("samples").to_dicts() if s["clip_id"] == row["clip_id"]]
+    scores = json.loads(row["scores"])
+    if as_json:
+        print_json({**row, "scores": scores, "samples": samples})
+        return
+    out = console()
+    x, y, w, h = row["crop"]
+    out.print(f"clip {row['clip_id']} of {plain(row['path'])}: {row['state']} {', '.join(row['reasons'])}")
+    out.print(
+        f"  {_span(row)} s, source frames {row['start_frame']}-{row['end_frame'] - 1}, picture {w}x{h} at ({x}, {y})"
+    )
+    out.print(f"  {row['n_frames']} frames at {dataset.pipeline.model.fps} fps, {row['duplicated']} of them repeats")
+    if row["truncated"]:
+        out.print(f"  the source is truncated: {row['truncated']}")
+    if row["caption"] is not None:
+        out.print(f"  caption ({row['caption_origin']}): {plain(row['caption'])}")
+    drawn = table("score", ">value", ">threshold", "verdict", "meaning")
+    for name, (value, threshold, verdict) in sorted(scores.items()):
+        drawn.add_row(name, _number(value), _number(threshold), verdict, _meaning(name))
+    out.print(drawn)
+    listing = table("view", "bucket", ">start", "state", "why")
+    for sample in samples:
+        bucket = f"{sample['width']}x{sample['height']}x{sample['frames']}"
+        listing.add_row(
+            sample["view"], bucket, str(sample["start"]), sample["state"], sample["detail"] or sample["reason"]
+        )
+    out.print(listing)
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _meaning(name: str) -> str:
+    from wanprep.stages import filter
+
+    entry = getattr(filter, "REGISTRY", {}).get(name)
+    return f"{entry.meaning} [{entry.unit}]" if entry else ""
