@@ -1,0 +1,263 @@
+"""Gradual transitions: dissolves and fades, found on tiny luma pictures of every frame and then proved.
+
+While two pictures mix, the picture travels on a straight line from one to the other, and where the two are unlike
+their contrast dips on the way (two uncorrelated pictures at half strength have half the variance). Camera and object
+motion bend the line and keep the contrast. Candidates come from a coarse search over several spans; each gets its
+true ends from a ramp fitted to its projection on that line, and must then fit the mixing model
+
+    T_t = T_s + alpha_t · (T_e − T_s),  alpha from 0 to 1 without turning back, small residual, contrast as predicted.
+
+The linear edit model is that of Hampapur, Jain and Weymouth (1995); the contrast dip is Alattar's (1993).
+Legend: T float32[N, P], one row of P luma values (0..255) a frame. Pure: arrays and numbers in, spans out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CHUNK = 8192  # frames a vectorised pass works on at once: bounds memory for long films
+EPS = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradualRules:
+    """When a span of frames counts as a transition.
+
+    max_seconds: longest transition looked for. min_change: RMS luma difference (0..255) of the ends of a dissolve;
+    fades need min_fade. max_likeness: highest correlation of the two end pictures (−1..1); above it the picture
+    merely changed its light. max_residual, max_residual_peak: mean and highest distance from the mixing model as
+    shares of the change. min_dip: least contrast dip as a share of the predicted one. max_step: largest share of the
+    change between two frames; more is a hard cut. max_outside: change just outside as a share of the change inside;
+    motion goes on outside, a transition stops. flat: luma deviation (0..255) below which a picture is flat.
+    """
+
+    max_seconds: float = 3.0
+    min_change: float = 20.0
+    min_fade: float = 10.0
+    max_likeness: float = 0.65
+    max_residual: float = 0.22
+    max_residual_peak: float = 0.45
+    min_dip: float = 0.5
+    max_dip: float = 1.6
+    max_step: float = 0.6
+    max_outside: float = 0.75
+    flat: float = 6.0
+
+    def __post_init__(self) -> None:
+        if self.max_seconds <= 0:
+            raise ValueError(f"max_seconds must be positive, not {self.max_seconds}")
+        for name in ("max_likeness", "max_residual", "max_residual_peak", "max_step"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in (0, 1], not {getattr(self, name)}")
+        for name in ("min_change", "min_fade", "max_outside"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """One proved transition: frames first..last (inclusive) mix.
+
+    change: RMS luma difference of its ends. fitness: change, less what the model and a steady pace leave unexplained.
+    """
+
+    kind: str  # dissolve | fade_in | fade_out
+    first: int
+    last: int
+    change: float
+    fitness: float
+
+
+def rms(x: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.mean(np.square(x), axis=-1))
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.mean(a * b, axis=-1) / (rms(a) * rms(b) + EPS)
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Zero-mean correlation of pictures, −1..1: unmoved by brightness and contrast."""
+    return cosine(a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True))
+
+
+def find_mixes(T: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int] = ()) -> list[Mix]:
+    """All transitions of a sequence in order, none overlapping.
+
+    fps: frames a second, to bound their length. cuts: first frames after jumps that no transition spans.
+    """
+    longest = max(2, round(rules.max_seconds * fps))
+    walls = np.array([0, *sorted(cuts), len(T)])
+    taken = np.zeros(len(T), bool)
+    mixes = []
+    for centre, reach in _seeds(T, longest, rules):
+        room = np.searchsorted(walls, centre, side="right")
+        low, high = int(walls[room - 1]), int(walls[room]) - 1
+        if taken[centre] or centre - reach < low or centre + reach > high:
+            continue
+        spans = _spans(T, centre - reach, centre + reach, (low, high), longest)
+        proved = [
+            mix for s, e in spans if (mix := _prove(T, s, e, rules)) and not taken[mix.first : mix.last + 1].any()
+        ]
+        if proved:
+            best = max(proved, key=lambda mix: mix.fitness)
+            taken[best.first : best.last + 1] = True
+            mixes.append(best)
+    return sorted(mixes, key=lambda mix: mix.first)
+
+
+def _seeds(T: np.ndarray, longest: int, rules: GradualRules) -> list[tuple[int, int]]:
+    """(centre, reach) of spans that look like mixing at first sight, strongest first."""
+    found: list[tuple[float, int, int]] = []
+    reach = 1
+    while 2 * reach < len(T) and reach <= longest:
+        stride = max(1, reach // 2)
+        centres = np.arange(reach, len(T) - reach, stride)
+        for part in np.array_split(centres, max(1, len(centres) // CHUNK)):
+            found += _seeds_at(T, part, reach, rules)
+        reach *= 2
+    return [(centre, reach) for _, centre, reach in sorted(found, reverse=True)]
+
+
+def _seeds_at(T: np.ndarray, centres: np.ndarray, reach: int, rules: GradualRules) -> list[tuple[float, int, int]]:
+    whole = rms(T[centres + reach] - T[centres - reach])
+    centres = centres[whole >= 0.6 * min(rules.min_change, rules.min_fade)]
+    left, middle, right = T[centres - reach], T[centres], T[centres + reach]
+    change = rms(right - left) + EPS
+    bend = rms(middle - (left + right) / 2) / change
+    spread = np.sort(np.stack([left.std(-1), right.std(-1)]), axis=0)
+    # A span inside a longer transition shows a part of the change only, so first sight asks for less than the proof.
+    differs = (likeness(left, right) < max(0.8, rules.max_likeness)) | (spread[1] >= 1.7 * spread[0])
+    good = np.flatnonzero((bend <= 0.4) & differs)
+    score = change * (1 - bend)
+    return [(float(score[i]), int(centres[i]), reach) for i in good]
+
+
+def _spans(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) -> list[tuple[int, int]]:
+    """Likely ends of the transition around a seed, in two ways: step by step, and by a fitted ramp."""
+    spans = [_tidy(T, *_grow(T, s, e, room, longest))]
+    for _ in range(2):
+        s, e = _ramp(T, s, e, room, longest)
+        spans.append(_tidy(T, *_grow(T, s, e, room, longest)))
+        spans.append((s, e))
+    return list(dict.fromkeys(spans))
+
+
+def _grow(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Move both ends outwards while the picture keeps going the same way at a fair part of the same speed."""
+    D = T[e] - T[s]
+    unit, speed = D / (rms(D) + EPS), rms(D) / (e - s)
+    for stride in sorted({max(1, (e - s) // 4), 1}, reverse=True):
+
+        def onward(a: int, b: int, stride: int = stride) -> bool:
+            step = T[b] - T[a]
+            return bool(np.mean(step * unit) >= 0.2 * speed * stride and cosine(step, unit) >= 0.5)
+
+        while s - stride >= room[0] and e - s < longest and onward(s - stride, s):
+            s -= stride
+        while e + stride <= room[1] and e - s < longest and onward(e, e + stride):
+            e += stride
+    return s, e
+
+
+def _ramp(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Ends of the ramp (level, rise, level) that best fits the projection of the frames around on T_e − T_s.
+
+    Motion in either picture is noise on the levels here, so the ends are found even where no step is straight.
+    """
+    D = T[e] - T[s]
+    margin = max(4, 2 * (e - s))
+    low, high = max(room[0], s - margin), min(room[1], e + margin)
+    p = (T[low : high + 1] @ D) / (np.sum(D * D) + EPS)
+    times = np.arange(low, high + 1)
+    best, grid = (s, e), max(1, (e - s) // 6)
+    starts, ends = np.arange(low, high, grid), np.arange(low + 1, high + 1, grid)
+    for _ in range(2):
+        a, b = (g.ravel() for g in np.meshgrid(starts, ends))
+        fits = (b - a >= 2) & (b - a <= longest + 1)
+        a, b = a[fits], b[fits]
+        if not len(a):
+            break
+        ramp = np.clip((times - a[:, None]) / (b - a)[:, None], 0, 1)
+        centred = ramp - ramp.mean(1, keepdims=True)
+        explained = (centred @ (p - p.mean())) ** 2 / (np.sum(centred**2, axis=1) + EPS)
+        top = int(np.argmax(explained))
+        best = int(a[top]), int(b[top])
+        starts = np.arange(max(low, best[0] - grid), min(high, best[0] + grid + 1))
+        ends = np.arange(max(low, best[1] - grid), min(high, best[1] + grid) + 1)
+    return best
+
+
+def _fit(T: np.ndarray, s: int, e: int) -> tuple[np.ndarray, np.ndarray]:
+    """alpha[e−s+1] of the mixing model and each frame's residual as a share of the change."""
+    D = T[e] - T[s]
+    power = np.mean(D * D) + EPS
+    X = T[s : e + 1] - T[s]
+    alpha = np.mean(X * D, axis=-1) / power
+    return alpha, rms(X - alpha[:, None] * D) / np.sqrt(power)
+
+
+def _tidy(T: np.ndarray, s: int, e: int, idle: float = 0.03) -> tuple[int, int]:
+    """Drop frames at both ends that have not begun or have finished mixing."""
+    alpha, _ = _fit(T, s, e)
+    inside = np.flatnonzero((alpha > idle) & (alpha < 1 - idle))
+    if not len(inside):
+        return s, e
+    return s + max(0, int(inside[0]) - 1), min(e, s + int(inside[-1]) + 1)
+
+
+def _prove(T: np.ndarray, s: int, e: int, rules: GradualRules) -> Mix | None:
+    """The transition between the pure frames s and e, or None when the frames do not bear it out."""
+    if e - s < 2:
+        return None
+    change, kind = float(rms(T[e] - T[s])), _kind(T[s], T[e], rules)
+    if kind is None or change < (rules.min_change if kind == "dissolve" else rules.min_fade):
+        return None
+    alpha, residual = _fit(T, s, e)
+    inside, steps = residual[1:-1], np.diff(alpha)
+    # One or two frames between two pictures lie near their line by chance more easily than many do.
+    strict = 0.5 if e - s <= 3 else 1.0
+    if inside.mean() > strict * rules.max_residual or inside.max() > rules.max_residual_peak:
+        return None
+    if steps.max() > rules.max_step or np.abs(steps).sum() > 1.2:
+        return None
+    if not rules.min_dip <= contrast_dip(T[s : e + 1], alpha) <= rules.max_dip:
+        return None
+    if _outside(T, s, e, kind) > strict * rules.max_outside * change:
+        return None
+    uneven = float(np.abs(alpha - np.linspace(0, 1, len(alpha))).mean())
+    fitness = change * (1 - float(inside.mean()) - 2 * uneven)
+    return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=fitness)
+
+
+def contrast_dip(span: np.ndarray, alpha: np.ndarray) -> float:
+    """How much variance is lost on the way, as a share of what mixing the two ends by alpha would lose (about 1).
+
+    span: float32[n, P] with its two pure ends. Motion alone loses nothing (about 0).
+    """
+    first, last = span[0] - span[0].mean(), span[-1] - span[-1].mean()
+    a = np.clip(alpha, 0, 1)
+    straight = (1 - a) * np.mean(first**2) + a * np.mean(last**2)
+    mixed = (1 - a) ** 2 * np.mean(first**2) + a**2 * np.mean(last**2) + 2 * a * (1 - a) * np.mean(first * last)
+    return float(np.sum(straight - span.var(-1)) / (np.sum(straight - mixed) + EPS))
+
+
+def _kind(before: np.ndarray, after: np.ndarray, rules: GradualRules) -> str | None:
+    low, high = float(before.std()), float(after.std())
+    if min(low, high) <= rules.flat and max(low, high) >= 2 * min(low, high):
+        return "fade_in" if low < high else "fade_out"
+    return "dissolve" if likeness(before, after) <= rules.max_likeness else None
+
+
+def _outside(T: np.ndarray, s: int, e: int, kind: str) -> float:
+    """RMS change in as many frames as the transition has, half of them before it and half after.
+
+    Beyond the flat end of a fade nothing is asked: the next fade may begin at once.
+    """
+    half = max(1, (e - s) // 2)
+    before = float(rms(T[s] - T[max(0, s - half)])) if kind != "fade_in" else 0.0
+    after = float(rms(T[min(len(T) - 1, e + half)] - T[e])) if kind != "fade_out" else 0.0
+    return before + after
