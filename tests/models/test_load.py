@@ -234,7 +234,7 @@ def test_a_named_folder_is_used_or_refused_with_everything_that_is_wrong(folder:
     with pytest.raises(Missing, match="single file"):
         find_weights(A14B, "vae", override=single)
     (folder / "tokenizer" / "tokenizer.json").unlink()
-    with pytest.raises(Missing, match="neither tokenizer.json nor spiece.model"):
+    with pytest.raises(Missing, match=r"neither tokenizer\.json nor spiece\.model"):
         find_weights(TINY, "text", override=folder)
     with pytest.raises(Missing, match="d_model is 32"):
         find_weights(A14B, "text", override=folder)
