@@ -54,8 +54,9 @@ class Toy:
                     return
         for key in parts:
             path = self.root / "out" / f"{key}.txt"
-            digest = ids.write_atomic(path, f"item {args['n']}\n".encode() * 1000)
-            yield {"key": key, "path": path.name, "digest": digest}
+            data = f"item {args['n']}\n".encode() * 1000
+            digest = ids.write_atomic(path, data)
+            yield {"key": key, "path": f"out/{path.name}", "digest": digest, "bytes": len(data)}
 
 
 def dataset(root: Path) -> Any:
@@ -80,6 +81,15 @@ def test_next_run_retries_failures_only(tmp_path: Path) -> None:
     again = run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=2))
     assert (again.final, again.done, again.failed) == (9, 3, [])
     assert run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=2)).final == 12
+
+
+def test_an_artefact_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, healthy=True)
+    run_stage(toy, dataset(tmp_path), Options(workers=0))
+    victim = next((tmp_path / "out").iterdir())
+    victim.unlink()
+    assert run_stage(toy, dataset(tmp_path), Options(workers=0)).done == 1
+    assert victim.exists()
 
 
 def test_limit_only_and_dry_run_say_what_is_left(tmp_path: Path) -> None:

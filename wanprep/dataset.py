@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from wanprep.scan import MARKER, root_id
 from wanprep.stage import UsageError
 
 if TYPE_CHECKING:
+    from wanprep.cached import CachedDataset
     from wanprep.decide import Decided, Measured
     from wanprep.stages.cache import Encoder
 
@@ -86,7 +89,8 @@ class Dataset:
 
     def measured(self, wanted_captions: Mapping[str, str] | None = None) -> Measured:
         """Everything that decisions are made of. wanted_captions: by default those of the last captioning."""
-        from wanprep.decide import Measured
+        from wanprep.cached import CachedDataset
+    from wanprep.decide import Measured
 
         if wanted_captions is None:
             clips = self.manifest.read("clips").filter(pl.col("caption_key").is_not_null())
@@ -100,7 +104,8 @@ class Dataset:
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
         """Decide everything anew and store the decisions."""
-        from wanprep.decide import decide
+        from wanprep.cached import CachedDataset
+    from wanprep.decide import decide
 
         decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
         self.manifest.replace("sources", decided.sources)
@@ -115,3 +120,23 @@ class Dataset:
                 f"{self.root / MARKER} does not name the folder of {row['path']} in [roots]; run with SRC again"
             )
         return Path(self.roots[row["root"]]) / row["path"]
+
+
+def open_cached(root: Path) -> CachedDataset:
+    """The cached samples of a dataset, for a trainer; needs no source, no mp4 and no weights on this machine.
+
+    UsageError, with the command that helps, when nothing is cached.
+    """
+    from wanprep.cached import CachedDataset, CachedSample
+
+    dataset = Dataset.open(root)
+    rows = dataset.manifest.read("samples").filter(pl.col("cache_state") == "cached").to_dicts()
+    texts = [row for row in dataset.manifest.latest("artefacts").to_dicts() if row["kind"] == "text" and row["meta"]]
+    meta = {row["key"]: json.loads(row["meta"]) for row in texts}
+    encoders = {meta[row["text_key"]]["encoder"] for row in rows}
+    empty = [t for t in texts if meta[t["key"]]["text"] == "" and meta[t["key"]]["encoder"] in encoders]
+    if not rows or not empty:
+        raise UsageError(f"{root} has no cached samples; run: wanprep cache --out {root}")
+    names = [field.name for field in dataclasses.fields(CachedSample)]
+    samples = [CachedSample(**{name: row[name] for name in names}) for row in rows]
+    return CachedDataset(root, dataset.pipeline.model, samples, (empty[0]["path"], empty[0]["digest"]))

@@ -56,15 +56,25 @@ class Manifest:
         return self.table(name).read()
 
     def latest(self, name: str) -> pl.DataFrame:
-        """One row a key: a final one (done, rejected) if there is any, the newest otherwise; ordered by key."""
+        """One row a key: a final one (done, rejected) if there is any, the newest otherwise; ordered by key.
+
+        Of several rows that name one file only the newest counts: the file holds that one's bytes.
+        """
         rows = self.read(name)
         final = pl.col("outcome").is_in(FINAL)
-        return rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True).sort("key")
+        rows = rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True)
+        if "path" in rows.columns:
+            newest = pl.col("seq").rank("ordinal", descending=True).over("path") == 1
+            rows = rows.filter(pl.col("path").is_null() | newest)
+        return rows.sort("key")
 
     def final_keys(self, name: str) -> set[str]:
-        """Keys that need no further measurement."""
-        rows = self.read(name)
-        return set(rows.filter(pl.col("outcome").is_in(FINAL))["key"])
+        """Keys that need no further measurement: final, and if a file was made, it is still there in full."""
+        rows = self.latest(name).filter(pl.col("outcome").is_in(FINAL))
+        if "path" not in rows.columns:
+            return set(rows["key"])
+        sizes = zip(rows["key"], rows["path"], rows["bytes"])
+        return {key for key, path, size in sizes if path is None or _size(self.root.parent / path) == size}
 
     def append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self.table(name).append(rows)
@@ -206,6 +216,13 @@ def comparable(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows without what differs between two runs of the same work (seconds, host, sequence), in a stable order."""
     kept = frame.drop(column for column in VOLATILE if column in frame.columns)
     return kept.sort(kept.columns) if len(kept) else kept
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def _part_name(digest: str) -> str:

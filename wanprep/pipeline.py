@@ -22,7 +22,12 @@ from wanprep.stages.filter import FilterConfig
 from wanprep.stages.split import SplitConfig
 from wanprep.stages.windows import View, check_views
 
-DEFAULT_VIEWS = (View(name="small", media="any", resolution=(384, 208), frames=(1,), mode="head"),)
+# Sharp short windows teach the look, long small ones the motion; a 360p source passes through both.
+DEFAULT_VIEWS = (
+    View(name="stills", media="image", resolution=768, frames=(1,), min_area=0.25),
+    View(name="sharp", resolution=(832, 480), frames=(17,), min_area=0.5),
+    View(name="motion", resolution=(480, 272), frames=(41,), mode="uniform", samples=2),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
 def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
     clips = {row["clip_id"]: row for row in dataset.manifest.read("clips").iter_rows(named=True)}
     rate = dataset.pipeline.model.fps
-    rows = []
+    rows: list[Row] = []
     for row in dataset.manifest.read("samples").iter_rows(named=True):
         clip = clips[row["clip_id"]]
         start = clip["start_s"] + (row["start"] or 0) / rate

@@ -273,7 +273,8 @@ class Texts:
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
         encoder = shared_encoder(self.family, self.config)
-        return [_artefact(encode_text(encoder, Path(self.root), text)) for text in parts.values()]
+        more = {"encoder": encoder.encoder_id}
+        return [_artefact(encode_text(encoder, Path(self.root), t) | more | {"text": t}) for t in parts.values()]
 
 
 @dataclass(frozen=True)
