@@ -89,8 +89,7 @@ class Dataset:
 
     def measured(self, wanted_captions: Mapping[str, str] | None = None) -> Measured:
         """Everything that decisions are made of. wanted_captions: by default those of the last captioning."""
-        from wanprep.cached import CachedDataset
-    from wanprep.decide import Measured
+        from wanprep.decide import Measured
 
         if wanted_captions is None:
             clips = self.manifest.read("clips").filter(pl.col("caption_key").is_not_null())
@@ -104,8 +103,7 @@ class Dataset:
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
         """Decide everything anew and store the decisions."""
-        from wanprep.cached import CachedDataset
-    from wanprep.decide import decide
+        from wanprep.decide import decide
 
         decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
         self.manifest.replace("sources", decided.sources)
