@@ -8,6 +8,7 @@ brightness changes must not cut. Legend: T float32[N, P], P luma values (0..255)
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ class ShotList:
         starts = set(self.cuts) | {t.last + 1 for t in self.transitions} | {0}
         ends = {t.first for t in self.transitions} | {self.n_frames}
         edges = sorted(e for e in starts | ends if e <= self.n_frames)
-        return [(a, b) for a, b in zip(edges, edges[1:]) if inside[a]]
+        return [(a, b) for a, b in itertools.pairwise(edges) if inside[a]]
 
 
 class ShotMeter:
