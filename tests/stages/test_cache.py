@@ -31,6 +31,8 @@ from wanprep.stages.cache import (
     text_key,
 )
 
+torch.set_num_threads(2)  # tiny models gain nothing from more
+
 TINY = FAMILIES["tiny"]
 SIZE = {"width": 64, "height": 48}
 
