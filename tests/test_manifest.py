@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from wanprep import manifest as manifest_module
-from wanprep.manifest import DamagedPart, Manifest, comparable
+from wanprep.cached import Damaged
+from wanprep.manifest import Manifest, comparable
 
 
 def row(key: str, outcome: str = "done", **more: object) -> dict:
@@ -60,7 +61,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
         broken = bytearray(clean)
         broken[bit // 8] ^= 1 << bit % 8
         part.write_bytes(broken)
-        with pytest.raises(DamagedPart, match=part.name):
+        with pytest.raises(Damaged, match=part.name):
             Manifest(tmp_path).read("files")
     part.write_bytes(clean)
     assert len(Manifest(tmp_path).read("files")) == 50

@@ -228,6 +228,7 @@ def explain(dataset: Dataset, clip: str, as_json: bool) -> None:
 
 def main() -> None:
     """Entry point: turns what is raised into the exit codes of `wanprep --help`."""
+    from wanprep.cached import Damaged
     from wanprep.lease import Held
 
     try:
@@ -240,6 +241,9 @@ def main() -> None:
     except (UsageError, Missing, Held) as error:
         click.echo(f"wanprep: {error}", err=True)
         raise SystemExit({UsageError: 2, Missing: 3, Held: 4}[type(error)]) from None
+    except Damaged as error:
+        click.echo(f"wanprep: {error}", err=True)
+        raise SystemExit(1) from None
     except (KeyboardInterrupt, click.Abort):
         again = " ".join(["wanprep", *(json.dumps(a) if " " in a else a for a in sys.argv[1:])])
         click.echo(f"\nwanprep: interrupted; what was done is kept. Go on with: {again}", err=True)

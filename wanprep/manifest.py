@@ -28,16 +28,13 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.schema import ArrayType, PrimitiveType
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
+from wanprep.cached import Damaged
 from wanprep.ids import digest_bytes, digest_file, write_atomic
 from wanprep.lease import exclusive
 from wanprep.schema import FINAL, TABLES, VOLATILE, Column
 
 COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that
 RETRIES = 20
-
-
-class DamagedPart(Exception):
-    """A part's bytes are not what its name says."""
 
 
 class Manifest:
@@ -114,7 +111,7 @@ class Table:
         return DeltaTable(str(self.folder))
 
     def read(self) -> pl.DataFrame:
-        """All rows. Raises DamagedPart naming the file when bytes have changed since they were written."""
+        """All rows. Raises Damaged naming the file when bytes have changed since they were written."""
         if not self.exists():
             return pl.DataFrame(schema=self.polars_schema)
         table = DeltaTable(str(self.folder))
@@ -135,9 +132,9 @@ class Table:
         path = self.folder / name
         if name not in self._verified:
             if name != _part_name(digest_file(path)):
-                raise DamagedPart(
-                    f"{path} does not hold the bytes that were written (its digest is not in its name). "
-                    "Restore it from a copy of the dataset, or delete the table's folder to measure again."
+                raise Damaged(
+                    f"{path} does not hold the bytes that were written (its digest is not in its name)",
+                    "Restore it from a copy of the dataset, or delete the table's folder to measure again",
                 )
             self._verified.add(name)
         frame = pl.read_parquet(path)

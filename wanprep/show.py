@@ -66,12 +66,11 @@ def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
         print_json(chosen)
         return
     drawn = table("clip", "source", "view", "bucket", ">seconds", "state", "why")
-    for row in chosen:
-        bucket = f"{row['width']}x{row['height']}x{row['frames']}" if row["width"] else f"-x{row['frames']}"
-        state = row["cache_state"] if row["state"] == "ok" else row["state"]
-        drawn.add_row(
-            row["clip_id"][:8], keep_end(row["path"], 20), row["view"], bucket, _span(row), state, row["reason"]
-        )
+    for it in chosen:
+        bucket = f"{it['width']}x{it['height']}x{it['frames']}" if it["width"] else f"-x{it['frames']}"
+        state = it["cache_state"] if it["state"] == "ok" else it["state"]
+        where = (it["clip_id"][:8], keep_end(it["path"], 20), it["view"], bucket, _span(it))
+        drawn.add_row(*where, state, it["reason"])
     console().print(drawn)
 
 

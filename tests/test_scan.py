@@ -1,0 +1,98 @@
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from wanprep.dataset import Dataset
+from wanprep.run import take_sources
+from wanprep.scan import Hash, list_sources
+from wanprep.stage import Reject, UsageError
+
+
+def touch(path: Path, data: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_lists_movies_pictures_and_sound_and_counts_the_rest(tmp_path: Path) -> None:
+    for name in ("b/two.MKV", "b/two.txt", "one.mp4", "still.png", "song.mp3", "notes.md", ".hidden.mp4", ".git/x.mp4"):
+        touch(tmp_path / name)
+    listing = list_sources(tmp_path)
+    assert [row["path"] for row in listing.rows] == ["b/two.MKV", "one.mp4", "song.mp3", "still.png"]
+    assert [row["group"] for row in listing.rows] == ["b", tmp_path.name, tmp_path.name, tmp_path.name]
+    assert dict(listing.ignored) == {".txt": 1, ".md": 1}
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_missing_or_empty_source_is_a_usage_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=name):
+        list_sources(tmp_path / name)
+
+
+def test_one_file_is_a_source_too(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "b.mp4")
+    assert [row["path"] for row in list_sources(tmp_path / "a.mp4").rows] == ["a.mp4"]
+
+
+def test_a_dataset_inside_the_source_is_not_scanned(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "dataset" / "wanprep.toml")
+    touch(tmp_path / "dataset" / "clips" / "16x16" / "c.mp4")
+    assert [row["path"] for row in list_sources(tmp_path).rows] == ["a.mp4"]
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "real" / "a.mp4")
+    (tmp_path / "real" / "loop").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path / "real")
+    found = [row["path"] for row in list_sources(tmp_path).rows]
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["-i.mp4", "%03d.mp4", "http:x.mp4", "new\nline.mp4", "émoji 🎬.mp4", "CON.mp4", "a" * 250 + ".mp4", "'\".mp4"],
+)
+def test_odd_names_survive_the_tables(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "movies" / name, b"bytes")
+    dataset = Dataset.create(tmp_path / "out", assignments=["family=tiny"])
+    take_sources(dataset, tmp_path / "movies")
+    row = dataset.manifest.read("sources").to_dicts()[0]
+    assert row["path"] == name
+    assert dataset.source_path(row).read_bytes() == b"bytes"
+
+
+def test_names_that_are_not_utf8_are_rejected_by_name(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
+    Path(os.fsdecode(folder)).write_bytes(b"x")
+    row = list_sources(tmp_path).rows[0]
+    assert row["path"] == "caf\\xe9.mp4"
+    with pytest.raises(Reject, match="name_not_utf8"):
+        Hash().measure({"path": str(tmp_path / row["path"])}, {"key": None})
+
+
+def test_special_files_are_rejected_without_being_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nothing")
+    for name, reason in (("pipe.mp4", "not_a_file"), ("gone.mp4", "broken_link")):
+        with pytest.raises(Reject, match=reason):
+            Hash().measure({"path": str(tmp_path / name)}, {"key": None})
+
+
+def test_rescan_marks_what_is_gone_and_keeps_other_roots(tmp_path: Path) -> None:
+    touch(tmp_path / "one" / "a.mp4")
+    touch(tmp_path / "one" / "b.mp4")
+    touch(tmp_path / "two" / "c.mp4")
+    dataset = Dataset.create(tmp_path / "out", assignments=["family=tiny"])
+    take_sources(dataset, tmp_path / "one")
+    take_sources(dataset, tmp_path / "two")
+    (tmp_path / "one" / "b.mp4").unlink()
+    take_sources(dataset, tmp_path / "one")
+    states = {row["path"]: row["state"] for row in dataset.manifest.read("sources").to_dicts()}
+    assert states == {"a.mp4": "pending", "b.mp4": "gone", "c.mp4": "pending"}
+    items = Hash().items(SimpleNamespace(manifest=dataset.manifest, source_path=dataset.source_path))  # type: ignore[arg-type]
+    assert sorted(item.label for item in items) == ["a.mp4", "c.mp4"]
