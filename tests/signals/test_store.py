@@ -11,6 +11,7 @@ import pytest
 
 from wanprep import ids
 from wanprep.signals.store import Signals
+from wanprep.signals.thumbs import Thumbs, encode
 
 
 def make(n: int = 7, width: int = 6, height: int = 4, **changes) -> Signals:
@@ -110,3 +111,50 @@ def test_other_files_are_refused_with_the_remedy(tmp_path: Path):
             Signals.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         Signals.load(tmp_path / "absent")
+
+
+def pictures(n: int = 5) -> np.ndarray:
+    import cv2
+
+    rng = np.random.default_rng(8)
+    small = rng.integers(0, 256, (n, 6, 8, 3)).astype(np.uint8)
+    return np.stack([cv2.resize(p, (64, 48), interpolation=cv2.INTER_CUBIC) for p in small])
+
+
+def test_thumbs_index_like_an_array_and_look_like_it():
+    truth = pictures()
+    thumbs = Thumbs([encode(p) for p in truth], 48, 64)
+    assert (thumbs.shape, thumbs.dtype, len(thumbs), thumbs.ndim) == (truth.shape, truth.dtype, 5, 4)
+    whole = np.asarray(thumbs)
+    error = whole.astype(float) - truth
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 36
+    assert np.abs(error.mean(axis=(0, 1, 2))).max() < 0.5
+    mask = np.array([True, False, True, False, False])
+    for index in (0, -1, np.int64(2), slice(1, 4), slice(4, 1), [3, 0], mask, np.array([1, 1]), ...):
+        assert np.array_equal(thumbs[index], whole[index])
+    assert np.array_equal(thumbs[1:3, ..., 0], whole[1:3, ..., 0])
+    assert np.array_equal(thumbs[2, :5], whole[2, :5])
+    assert np.array_equal(np.stack(list(thumbs)), whole)
+    with pytest.raises(IndexError):
+        thumbs[5]
+
+
+def test_thumbs_survive_saving_and_are_compared_by_their_bytes(tmp_path: Path):
+    files = [encode(p) for p in pictures(2)]
+    signals = make(thumbs=Thumbs(files, 48, 64))
+    assert signals.save(tmp_path / "a") == make(thumbs=Thumbs(files, 48, 64)).save(tmp_path / "b")
+    back = Signals.load(tmp_path / "a")
+    assert isinstance(back.thumbs, Thumbs)
+    assert same(back, signals)
+    assert np.array_equal(back.thumbs[:], signals.thumbs[:])
+    assert same(Signals.load(tmp_path / "b"), signals)
+    with pytest.raises(ValueError, match="thumbs"):
+        make(thumbs=Thumbs(files[:1], 48, 64))
+
+
+def test_damaged_thumbs_are_noticed():
+    files = [encode(p) for p in pictures(2)]
+    with pytest.raises(ValueError, match="analyse the source again"):
+        Thumbs([files[0], b"nothing"], 48, 64)[1]
+    with pytest.raises(ValueError, match="add up"):
+        Thumbs.unpack(np.zeros(9, np.uint8), np.array([4, 4]), 48, 64)

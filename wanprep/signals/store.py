@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from wanprep import ids
+from wanprep.signals.thumbs import Thumbs
 
 FORMAT = "wanprep.signals"
 VERSION = "1"
@@ -27,7 +28,7 @@ class Signals:
     time_base: seconds per pts unit. width, height: display size in pixels (rotation and sample aspect applied).
     pts: int64[N], strictly increasing. last_duration: duration of the last frame in pts units, 0 = unknown.
     frame: per-frame numbers, float32[N], NaN where not measured. extra: per-frame vectors, [N, ...].
-    sampled: int32[M], frame indices, strictly increasing. thumbs: uint8[M, h, w, 3] BGR.
+    sampled: int32[M], frame indices, strictly increasing. thumbs: uint8[M, h, w, 3] BGR, an array or `Thumbs`.
     row_p97, col_p97: uint8[M, height], uint8[M, width]: 97th percentile of full-range luma (0..255) of each
     full-resolution row and column of the sampled frames.
     truncated: "" or why the stream broke before its end.
@@ -40,7 +41,7 @@ class Signals:
     last_duration: int
     frame: dict[str, np.ndarray]
     sampled: np.ndarray
-    thumbs: np.ndarray
+    thumbs: np.ndarray | Thumbs
     row_p97: np.ndarray
     col_p97: np.ndarray
     truncated: str = ""
@@ -73,7 +74,7 @@ class Signals:
         self._check("col_p97", self.col_p97, (m, self.width), np.uint8)
 
     @staticmethod
-    def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: Any) -> None:
+    def _check(name: str, array: np.ndarray | Thumbs, shape: tuple[int, ...], dtype: Any) -> None:
         if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"{name} must be {np.dtype(dtype)}{list(shape)}, not {array.dtype}{list(array.shape)}")
 
@@ -99,7 +100,11 @@ class Signals:
         """The file as bytes: the same signals always give the same bytes."""
         from safetensors.numpy import save
 
-        tensors = {name: getattr(self, name) for name in ("pts", "sampled", "thumbs", "row_p97", "col_p97")}
+        tensors = {name: getattr(self, name) for name in ("pts", "sampled", "row_p97", "col_p97")}
+        if isinstance(self.thumbs, Thumbs):
+            tensors["jpeg"], tensors["jpeg_sizes"] = self.thumbs.packed()
+        else:
+            tensors["thumbs"] = self.thumbs
         tensors |= {f"frame/{name}": values for name, values in self.frame.items()}
         tensors |= {f"extra/{name}": values for name, values in self.extra.items()}
         facts = {
@@ -108,6 +113,7 @@ class Signals:
             "height": self.height,
             "last_duration": int(self.last_duration),
             "truncated": self.truncated,
+            "thumb_size": self.thumbs.shape[1:3],
         }
         # One metadata entry: safetensors keeps several in no fixed order, and equal signals should be equal bytes.
         metadata = {FORMAT: json.dumps({"version": VERSION} | facts, sort_keys=True)}
@@ -132,6 +138,9 @@ class Signals:
         def group(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): tensors.pop(name) for name in sorted(tensors) if name.startswith(prefix)}
 
+        if "jpeg" in tensors:
+            height, width = facts["thumb_size"]
+            tensors["thumbs"] = Thumbs.unpack(tensors.pop("jpeg"), tensors.pop("jpeg_sizes"), height, width)
         return cls(
             time_base=Fraction(facts["time_base"]),
             width=facts["width"],
