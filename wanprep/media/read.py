@@ -15,8 +15,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import Probe, check_file, open_container
+from wanprep.media.wholeness import missing_bytes
 from wanprep.stage import Reject
 
 # Containers that store a true pts for each picture, so that it does not matter where decoding begins or how many
@@ -63,7 +65,7 @@ class VideoReader:
         while self._containers:
             self._containers.pop().close()
 
-    def frames(self, start_pts: int | None = None, end_pts: int | None = None) -> Iterator[Frame]:
+    def frames(self, start_pts: int | None = None, end_pts: int | None = None) -> Generator[Frame]:
         """Frames with start_pts <= pts < end_pts (time_base units; None: no limit), strictly increasing pts.
 
         duration is the distance to the next frame; for the last one what the file says, else the distance before.
@@ -133,7 +135,7 @@ class VideoReader:
             pictures = self._flow(container, stream)
             if seek_pts is not None:
                 pictures = _from_clean_start(pictures)
-            yield from self._timed(_progressive(pictures, stream), seek_pts is None)
+            yield from self._timed(progressive(pictures, self.probe.time_base), seek_pts is None)
         finally:
             container.close()
             if container in self._containers:
@@ -150,10 +152,16 @@ class VideoReader:
             try:
                 packet = next(packets, None)
                 if packet is None:
+                    self.truncated = self._cut_short()
+                    return
+                if packet.is_corrupt and container.format.name in _TRUE_PTS:  # cut short: a decoder may invent the rest
+                    self.truncated = "a packet is cut short"
+                    yield from self._finished(stream, packet)
                     return
                 pictures = packet.decode()
             except av.FFmpegError as error:
                 if isinstance(error, av.EOFError):
+                    self.truncated = self._cut_short()
                     return
                 if isinstance(error, OSError):
                     raise
@@ -162,11 +170,26 @@ class VideoReader:
                     self.skipped = bad
                     continue  # a recording cut anywhere begins with pictures that refer to missing ones
                 self.truncated = str(error.strerror or error)
-                if stream.codec_context.thread_count == 1:
-                    yield from _flushed(stream, before=packet.pts if packet is not None else None)
+                yield from self._finished(stream, packet)
                 return
             delivered += len(pictures)
             yield from pictures
+
+    def _finished(self, stream: Any, broken: Any) -> list[Any]:
+        """Pictures still inside the decoder when a packet is broken; later ones would leave a hole before them."""
+        import av
+
+        if stream.codec_context.thread_count > 1 or broken is None or broken.pts is None:
+            return []
+        try:
+            pictures = stream.codec_context.decode(None)
+        except av.FFmpegError:
+            return []
+        return [picture for picture in pictures if picture.pts is not None and picture.pts < broken.pts]
+
+    def _cut_short(self) -> str:
+        missing = missing_bytes(self.path)
+        return f"the file ends {missing} bytes before its container does" if missing else ""
 
     def _timed(self, pictures: Iterator[Any], may_infer: bool) -> Iterator[tuple[Any, int]]:
         """Give each picture its pts; drop and count what does not come later than the one before.
@@ -220,17 +243,6 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
     raise Reject("no_frames", why)
 
 
-def _flushed(stream: Any, before: int | None) -> list[Any]:
-    """Finished pictures still inside the decoder; those shown after the broken one would leave a hole before them."""
-    import av
-
-    try:
-        pictures = stream.codec_context.decode(None)
-    except av.FFmpegError:
-        return []
-    return [p for p in pictures if before is not None and p.pts is not None and p.pts < before]
-
-
 def _seek(container: Any, stream: Any, pts: int) -> bool:
     import av
 
@@ -244,45 +256,6 @@ def _seek(container: Any, stream: Any, pts: int) -> bool:
 def _from_clean_start(pictures: Iterator[Any]) -> Iterator[Any]:
     """Skip what a decoder shows after a seek before its first complete picture."""
     return itertools.dropwhile(lambda picture: not picture.key_frame or picture.is_corrupt, pictures)
-
-
-def _progressive(pictures: Iterator[Any], stream: Any) -> Iterator[Any]:
-    """Deinterlace (bwdif, one picture per frame) from the first frame flagged interlaced on; others pass."""
-    graph = None
-    for picture in pictures:
-        if graph is None and picture.interlaced_frame:
-            graph = _bwdif(picture, stream)
-        if graph is None:
-            yield picture
-            continue
-        graph.vpush(picture)
-        yield from _pulled(graph)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pulled(graph)
-
-
-def _bwdif(picture: Any, stream: Any) -> Any:
-    import av
-
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format, time_base=stream.time_base
-    )
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-    graph.threads = 1
-    graph.configure()
-    return graph
-
-
-def _pulled(graph: Any) -> Iterator[Any]:
-    import av
-
-    while True:
-        try:
-            yield graph.vpull()
-        except (av.BlockingIOError, av.EOFError):
-            return
 
 
 def _rescaled(value: int | None, picture: Any, time_base: Fraction) -> int | None:

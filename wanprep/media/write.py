@@ -32,7 +32,7 @@ START_CRF = 10
 PRESET = "fast"
 MAX_PSNR = 100.0  # what identical frames score, so that the number stays finite in tables
 _CODER = {"vcodec": "libx264", "pix_fmt": "yuv444p", "preset": PRESET, "threads": 1, "g": 48, "tune": "psnr"}
-_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
+_TAGS = {"range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
 _PLAIN = {"fflags": "+bitexact", "flags": "+bitexact", "map_metadata": -1, "movflags": "+faststart", "f": "mp4"}
 
 
@@ -125,8 +125,8 @@ def write_png(path: Path, rgb_HWC: NDArray[np.uint8]) -> Written:
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Peak signal-to-noise ratio of two uint8 arrays in dB, at most MAX_PSNR. ValueError for different shapes."""
-    if a.shape != b.shape:
-        raise ValueError(f"pictures of different shape: {list(a.shape)} and {list(b.shape)}")
+    if a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(f"not two alike uint8 pictures: {a.dtype} {list(a.shape)} and {b.dtype} {list(b.shape)}")
     difference = a.astype(np.int16) - b
     error = float(np.square(difference, dtype=np.int32).sum(dtype=np.int64)) / difference.size
     return min(MAX_PSNR, 10 * math.log10(255**2 / error)) if error else MAX_PSNR
@@ -229,8 +229,8 @@ class _Encoder:
         )
         matrix = {"in_range": "full", "out_range": "tv", "out_color_matrix": "bt709"}
         flags = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
-        options: dict[str, Any] = {**_CODER, **_TAGS, **_PLAIN, "crf": crf, "video_track_timescale": rate * 1000}
-        video = source.filter("scale", flags=flags, **matrix).filter("format", "yuv444p")
+        options: dict[str, Any] = {**_CODER, **_PLAIN, "crf": crf, "video_track_timescale": rate * 1000}
+        video = source.filter("scale", flags=flags, **matrix).filter("format", "yuv444p").filter("setparams", **_TAGS)
         output = ffmpeg.output(video, f"file:{path.absolute()}", **options).global_args(
             "-nostdin", "-loglevel", "error", "-filter_threads", "1"
         )

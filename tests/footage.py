@@ -1,0 +1,165 @@
+"""Test videos whose frames say which they are: a row of black and white blocks spells the frame's number.
+
+Everything is made here, so that no test needs footage from elsewhere. `make_video` writes exact timestamps, so a VFR
+file really is one; `render` asks the ffmpeg program for the same frame, as a second opinion on colour and geometry.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BITS = 12
+QUALITY = {"crf": "4", "preset": "ultrafast", "g": "12", "bf": "2"}
+
+
+def numbered(number: int, width: int = 192, height: int = 108) -> NDArray[np.uint8]:
+    """uint8 [height, width, 3]: a smooth coloured picture that drifts, with `number` in blocks along the top."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    phase = number * 0.15
+    red = 128 + 90 * np.sin(x / width * 5 + phase)
+    green = 128 + 80 * np.cos(y / height * 4 + phase / 2)
+    blue = 128 + 90 * np.sin((x / width + y / height) * 3 - phase)
+    picture = np.stack([red, green, blue], axis=-1).round().astype(np.uint8)
+    edges = np.linspace(0, width, BITS + 1).round().astype(int)
+    for bit in range(BITS):
+        picture[: height // 4, edges[bit] : edges[bit + 1]] = 235 if number >> bit & 1 else 20
+    return picture
+
+
+def read_number(rgb_HWC: NDArray[np.uint8]) -> int:
+    """The number in a picture made by `numbered`, at any size."""
+    height, width = rgb_HWC.shape[:2]
+    edges = np.linspace(0, width, BITS + 1).round().astype(int)
+    number = 0
+    for bit in range(BITS):
+        middle = (edges[bit] + edges[bit + 1]) // 2
+        block = rgb_HWC[height // 16 : height * 3 // 16, middle - 1 : middle + 2]
+        number |= int(block.mean() > 128) << bit
+    return number
+
+
+def make_video(
+    path: Path,
+    *,
+    pts: Sequence[int] | None = None,
+    frames: int = 24,
+    rate: Fraction | int = 24,
+    time_base: Fraction | None = None,
+    size: tuple[int, int] = (192, 108),
+    picture: Callable[[int, int, int], NDArray[np.uint8]] = numbered,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    matrix: int = 2,
+    colour_range: int = 1,
+    transfer: int = 2,
+    primaries: int = 2,
+    sar: Fraction | None = None,
+    rotation: int = 0,
+    hflip: bool = False,
+    second: tuple[int, int] | None = None,
+    audio: bool = False,
+    container: str | None = None,
+) -> Path:
+    """Write a video of `frames` pictures at `rate`, or with exactly these `pts` in `time_base` units.
+
+    rotation: degrees clockwise a player must turn it. second: the size of another video stream with other numbers.
+    """
+    import av
+
+    rate = Fraction(rate)
+    time_base = time_base or 1 / rate
+    times = list(pts) if pts is not None else list(range(frames))
+    with av.open(str(path), "w", format=container) as output:
+        layers = [_layer(output, codec, size, pix_fmt, rate, time_base, options or QUALITY)]
+        first = layers[0]
+        context = first.codec_context
+        context.color_range, context.colorspace = colour_range, matrix
+        context.color_trc, context.color_primaries = transfer, primaries
+        if sar:
+            context.sample_aspect_ratio = sar
+        if rotation or hflip:
+            first.set_display_rotation(-rotation, hflip=hflip)
+        if second:
+            layers.append(_layer(output, codec, second, pix_fmt, rate, time_base, options or QUALITY))
+        sound = output.add_stream("aac", rate=8000) if audio else None
+        for index, time in enumerate(times):
+            for which, layer in enumerate(layers):
+                rgb = picture(index + 1000 * which, layer.width, layer.height)
+                frame = _encoded(rgb, pix_fmt, matrix, colour_range)
+                frame.pts, frame.time_base = time, time_base
+                output.mux(layer.encode(frame))
+        for layer in layers:
+            output.mux(layer.encode(None))
+        if sound is not None:
+            _add_silence(output, sound)
+    return path
+
+
+def make_sound(path: Path) -> Path:
+    """A file with an audio stream only."""
+    import av
+
+    with av.open(str(path), "w") as output:
+        _add_silence(output, output.add_stream("aac", rate=8000))
+    return path
+
+
+def make_with_ffmpeg(path: Path, source: str, *arguments: str) -> Path:
+    """For what PyAV cannot write: the ffmpeg program with a lavfi `source`."""
+    from wanprep.media.write import ffmpeg_binary
+
+    command = [ffmpeg_binary(), "-v", "error", "-y", "-f", "lavfi", "-i", source, *arguments, f"file:{path}"]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def render(path: Path, number: int, size: tuple[int, int], scale: str = "", before: str = "") -> NDArray[np.uint8]:
+    """Frame `number` as ffmpeg shows it (it turns rotated video upright by itself): uint8 [H, W, 3]."""
+    from wanprep.media.write import ffmpeg_binary
+
+    width, height = size
+    flags = "lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
+    filters = f"select=eq(n\\,{number}){before},scale={width}:{height}:flags={flags}{scale},format=rgb24"
+    command = [ffmpeg_binary(), "-v", "error", "-i", f"file:{path}", "-vf", filters, "-fps_mode", "passthrough"]
+    done = subprocess.run([*command, "-f", "rawvideo", "-"], check=True, capture_output=True)
+    return np.frombuffer(done.stdout, np.uint8)[: width * height * 3].reshape(height, width, 3)
+
+
+def _layer(output: Any, codec: str, size: tuple[int, int], pix_fmt: str, rate: Fraction, base: Fraction, options: Any):
+    stream = output.add_stream(codec, rate=rate, options=options)
+    stream.width, stream.height = size
+    stream.pix_fmt = pix_fmt
+    stream.codec_context.time_base = base
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _encoded(rgb: NDArray[np.uint8], pix_fmt: str, matrix: int, colour_range: int) -> Any:
+    import av
+    from av.video.reformatter import Interpolation
+
+    flags = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+    scaler = {1: 1, 5: 5, 6: 5, 9: 9}.get(matrix, 5)
+    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
+        format=pix_fmt, dst_colorspace=scaler, dst_color_range=colour_range, interpolation=flags, threads=1
+    )
+    frame.colorspace, frame.color_range = matrix, colour_range
+    return frame
+
+
+def _add_silence(output: Any, stream: Any) -> None:
+    import av
+
+    for part in range(8):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 8000, part * 1024
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
