@@ -24,6 +24,7 @@ from wanprep.demo.places import PLACES, Palette
 from wanprep.demo.scenes import HEIGHT, WIDTH, Scene, render
 from wanprep.demo.truth import KEEP, FileTruth, ShotTruth, Truth
 from wanprep.ids import write_atomic
+from wanprep.media.write import ffmpeg_binary
 
 FPS = 24
 TRUTH = "truth.json"
@@ -216,24 +217,26 @@ def logo() -> np.ndarray:
 
 def encode(path: Path, frames: Iterable[np.ndarray]) -> None:
     """Write H.264, 4:2:0, BT.709, at FPS. RuntimeError with ffmpeg's words if it fails."""
-    import imageio_ffmpeg
-
     color = [part for name in ("color_primaries", "color_trc", "colorspace") for part in (f"-{name}", "bt709")]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
+    command = [ffmpeg_binary(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
     command += ["-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS), "-i", "-", "-an"]
     command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd", "-pix_fmt", "yuv420p", *color]
     # A fixed number of threads: x264's bytes depend on it.
     command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-threads", "2", "-g", "48"]
     command += ["-fflags", "+bitexact", "-movflags", "+faststart", str(path)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin
-    assert process.stderr
+    assert process.stdin, "opened with a pipe"
+    assert process.stderr, "opened with a pipe"
     try:
         for frame in frames:
             process.stdin.write(frame.tobytes())
         process.stdin.close()
     except BrokenPipeError:
         pass  # ffmpeg says why below
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     words = process.stderr.read().decode(errors="replace").strip()
     if process.wait():
         raise RuntimeError(f"ffmpeg could not write {path.name}: {words}")
