@@ -1,0 +1,67 @@
+"""Files that break off: the good part is kept, and that it is a part is said."""
+
+import itertools
+
+from wanprep.media.probe import probe
+from wanprep.media.read import open_video
+
+
+def read(path, **kwargs):
+    found = probe(path)
+    with open_video(path, found, **kwargs) as reader:
+        frames = list(reader.frames())
+    return found, reader, frames
+
+
+def damaged_mp4(tmp_path, footage, keep):
+    whole = footage.make_with_ffmpeg(
+        tmp_path / "whole.mp4", "testsrc2=s=192x108:r=24:d=3", "-c:v", "libx264", "-movflags", "+faststart", "-g", "12"
+    )
+    data = whole.read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(data[: int(len(data) * keep)])
+    return whole, path
+
+
+def test_a_truncated_mp4_keeps_its_good_part_and_says_so(tmp_path, footage):
+    whole, path = damaged_mp4(tmp_path, footage, 0.6)
+    complete = read(whole)
+    assert complete[1].truncated == ""
+    results = [read(path, threads=threads) for threads in (1, 2, 4)]
+    for _, reader, frames in results:
+        assert reader.truncated
+        assert 10 < len(frames) < len(complete[2])
+        assert [f.pts for f in frames] == [f.pts for f in complete[2][: len(frames)]]  # no holes
+        assert [f.pts for f in frames] == [f.pts for f in results[0][2]]  # whatever the number of threads
+        assert (frames[-1].rgb(192, 108) == complete[2][len(frames) - 1].rgb(192, 108)).all()
+
+
+def test_a_span_before_the_damage_is_whole(tmp_path, footage):
+    whole, path = damaged_mp4(tmp_path, footage, 0.6)
+    pts = [f.pts for f in read(whole)[2]]
+    with open_video(path, probe(path)) as reader:
+        assert [f.pts for f in reader.frames(pts[14], pts[20])] == pts[14:20]
+        assert reader.truncated == ""
+
+
+def test_a_truncated_webm_is_noticed_although_its_decoder_says_nothing(tmp_path, footage):
+    whole = footage.make_video(
+        tmp_path / "w.webm", frames=48, codec="libvpx", options={"deadline": "realtime", "b": "1M", "g": "8"}
+    )
+    data = whole.read_bytes()
+    (tmp_path / "cut.webm").write_bytes(data[: len(data) // 2])
+    _, reader, frames = read(tmp_path / "cut.webm")
+    assert "before its container does" in reader.truncated
+    count = len(frames)
+    assert 5 < count < 48
+    assert [footage.read_number(f.rgb(192, 108)) for f in frames] == list(range(count))
+
+
+def test_a_clock_that_restarts_is_reported(tmp_path, footage):
+    parts = [footage.make_video(tmp_path / f"{n}.ts", frames=50, rate=25).read_bytes() for n in range(2)]
+    (tmp_path / "spliced.ts").write_bytes(b"".join(parts))
+    _, reader, frames = read(tmp_path / "spliced.ts")
+    pts = [f.pts for f in frames]
+    assert all(b > a for a, b in itertools.pairwise(pts))
+    assert len(frames) == 50
+    assert "jump back" in reader.truncated
