@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 RATE = 16.0  # motion is expressed per 1/16 s
+STATIC, SLOW, FAST = 0.01, 0.1, 0.5  # camera speed in widths a second
 MIN_POINTS = 12
 MIN_FIT = 0.4  # share of tracked points that must follow one similarity transform; below it a passing object leads
 
@@ -69,27 +70,29 @@ def _unknown(fit: float) -> CameraStep:
     return CameraStep(dx=math.nan, dy=math.nan, rot=math.nan, scale=math.nan, fit=fit, matrix=None)
 
 
-def velocities(seconds_K: np.ndarray, step_s_K: np.ndarray, steps_KC: np.ndarray) -> np.ndarray:
-    """float64[T, C]: camera steps resampled to one per 1/16 s, so that 24 and 60 fps sources are judged alike.
+def velocities(seconds_K: np.ndarray, step_s_K: np.ndarray, steps_KC: np.ndarray) -> tuple[np.ndarray, float]:
+    """(float64[T, C], rate): camera steps resampled to 16 a second, so that 24 and 60 fps sources are judged alike.
 
     seconds_K: end time of each step; step_s_K: its duration; steps_KC: displacement during it, NaN = not found, which
-    makes the rows it touches NaN. Sources slower than 16 fps keep their own steps: nothing is known in between.
+    makes the rows it touches NaN. Sources slower than 16 fps keep their own steps and rate: nothing is known between.
     """
     if len(seconds_K) == 0:
-        return np.zeros((0, steps_KC.shape[1]))
-    if np.median(step_s_K) > 0.9 / RATE:
-        return steps_KC.astype(np.float64)
+        return np.zeros((0, steps_KC.shape[1])), RATE
+    usual = float(np.median(step_s_K))
+    if usual > 0.9 / RATE:
+        return steps_KC.astype(np.float64), 1 / usual
     known_K = np.isfinite(steps_KC).all(axis=1)
-    path_KC = np.cumsum(np.where(known_K[:, None], steps_KC, 0.0), axis=0, dtype=np.float64)
     start = seconds_K[0] - step_s_K[0]
     times_K = np.concatenate([[start], seconds_K])
     grid_T = np.arange(start, seconds_K[-1] + 1e-6, 1 / RATE)
-    path_KC = np.vstack([np.zeros((1, path_KC.shape[1])), path_KC])
-    columns = [np.interp(grid_T, times_K, path_KC[:, c]) for c in range(path_KC.shape[1])]
-    unknown_T = np.interp(grid_T, times_K, np.concatenate([[0], np.cumsum(~known_K)]))
-    steps_TC = np.diff(np.stack(columns, axis=1), axis=0)
-    steps_TC[np.diff(unknown_T) > 1e-9] = np.nan
-    return steps_TC
+
+    def resampled(values_K: np.ndarray) -> np.ndarray:
+        return np.diff(np.interp(grid_T, times_K, np.concatenate([[0.0], np.cumsum(values_K)])))
+
+    filled_KC = np.where(known_K[:, None], steps_KC, 0.0)
+    steps_TC = np.stack([resampled(filled_KC[:, c]) for c in range(steps_KC.shape[1])], axis=1)
+    steps_TC[resampled(~known_K) > 1e-9] = np.nan
+    return steps_TC, RATE
 
 
 def reversal_rate(steps_TC: np.ndarray, least: float = 0.002) -> float:
@@ -106,24 +109,26 @@ def reversal_rate(steps_TC: np.ndarray, least: float = 0.002) -> float:
     return float(reversed_T.sum() / known_T.sum()) if known_T.sum() >= 8 else math.nan
 
 
-def camera_motion(steps_TC: np.ndarray, rate: float = RATE) -> tuple[str, float]:
-    """What the camera does over a clip, for information: (kind, speed in widths a second).
+def camera_motion(steps_TC: np.ndarray, rate: float = RATE) -> tuple[str | None, float]:
+    """What the camera does over a clip, in words fit for a caption, and its speed in widths a second.
 
-    steps_TC: float[T, 4] of (dx, dy, rot, scale) at `rate` steps a second. kind: static, pan (left or right), tilt (up
-    or down), zoom (or dolly), complex (several at once, roll, or back and forth), unknown (speed NaN).
+    steps_TC: float[T, 4] of (dx, dy, rot, scale), `rate` of them a second. "static camera", "[slow|fast] pan left",
+    "tilt up", "zoom in" (which a dolly looks like too) or "moving camera" for mixed, rolling and reversing motion;
+    (None, NaN) when fewer than four steps are known.
     """
     steps_TC = steps_TC[np.isfinite(steps_TC).all(axis=1)]
     if len(steps_TC) < 4:
-        return "unknown", math.nan
-    # A zoom moves the picture's edge by half a width per unit of log scale; a roll does so per radian.
-    parts_TC = np.abs(steps_TC * (1, 1, 0.5, 0.5)) * rate
-    speed = float(np.median(np.hypot(parts_TC[:, 0], parts_TC[:, 1]) + parts_TC[:, 2] + parts_TC[:, 3]))
-    drift_C = np.abs(steps_TC.mean(axis=0) * (1, 1, 0.5, 0.5)) * rate
-    if speed < 0.01:
-        return "static", speed
-    if drift_C.sum() < 0.4 * speed:
-        return "complex", speed
-    kind = int(np.argmax(drift_C))
-    if drift_C[kind] < 0.6 * drift_C.sum() or kind == 2:
-        return "complex", speed
-    return ("pan", "tilt", "", "zoom")[kind], speed
+        return None, math.nan
+    # Motion of the picture's edge: a zoom moves it by half a width per unit of log scale, a roll per radian.
+    parts_TC = steps_TC * (1.0, 1.0, 0.5, 0.5) * rate
+    speed = float(np.median(np.abs(parts_TC).sum(axis=1)))
+    if speed < STATIC:
+        return "static camera", speed
+    drift_C = parts_TC.mean(axis=0)
+    main = int(np.argmax(np.abs(drift_C)))
+    if main == 2 or abs(drift_C[main]) < 0.55 * np.abs(parts_TC).sum(axis=1).mean():
+        return "moving camera", speed
+    # The picture moves against the camera.
+    name = (("pan left", "pan right"), ("tilt up", "tilt down"), ("", ""), ("zoom in", "zoom out"))[main]
+    pace = "slow " if speed < SLOW else "fast " if speed > FAST else ""
+    return pace + name[0 if drift_C[main] > 0 else 1], speed

@@ -129,13 +129,15 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     agreement_HW = _agreement(edges_CNHW)
     agreement_HW[_dead([maps[i] for i in kept])] = 0.0
     smooth_HW, best = _top(agreement_HW)
-    score = max(0.0, best - CHANCE / len(kept))
+    score = best - CHANCE / len(kept)
+    if score <= 0.0:
+        return Pooled(score=0.0, scenes=len(kept), box=None, values=(0.0,) * len(evidences))
     mark_HW = smooth_HW >= 0.5 * best
     in_pool = {chosen[i]: n for n, i in enumerate(kept)}
     return Pooled(
         score=score,
         scenes=len(kept),
-        box=_box(mark_HW, smooth_HW) if score > 0 else None,
+        box=_box(mark_HW, smooth_HW),
         values=_values(evidences, edges_CNHW, mark_HW, score, in_pool),
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from wanprep.signals.blur import sharpness, smear
 from wanprep.signals.light import light_jump
-from wanprep.signals.motion import RATE, camera_step, reversal_rate, velocities
+from wanprep.signals.motion import RATE, camera_motion, camera_step, reversal_rate, velocities
 from wanprep.signals.store import Signals
 
 FIELDS: tuple[str, ...] = (
@@ -98,25 +98,51 @@ class QualityMeter:
 
 
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
-    """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see)."""
-    if not 0 <= i0 < i1 <= len(signals.pts):
-        raise ValueError(f"clip [{i0}, {i1}) is not inside the {len(signals.pts)} frames of its source")
-    seconds = signals.seconds()[i0:i1]
-    frame = {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}
+    """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
+
+    sharpness, smear, luma: medians. shake: rate of camera reversals, 0..1. light_jump: largest |log| exposure ratio.
+    motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
+    longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
+    """
+    frame, seconds = _clip(signals, i0, i1)
     inside = _inside(seconds, frame["step_s"])
-    steps = np.stack([frame[n][inside] for n in ("cam_dx", "cam_dy", "cam_rot", "cam_scale")], axis=1)
-    path = velocities(seconds[inside], frame["step_s"][inside], steps)
     change = frame["change"][_inside(seconds, frame["change_s"])]
-    diffs = frame["frame_diff"][1:]
+    equal = frame["frame_diff"][1:] <= DUPLICATE_LEVELS
     return {
         "sharpness": _quantile(frame["sharpness"], 0.5),
         "smear": _quantile(frame["smear"], 0.5),
-        "shake": reversal_rate(path),
+        "shake": reversal_rate(_path(frame, seconds)[0]),
         "light_jump": _quantile(frame["light_jump"][inside], 1.0),
         "motion": _quantile(change, 0.75),
-        "duplicate_rate": float(np.mean(diffs <= DUPLICATE_LEVELS)) if len(diffs) else math.nan,
+        "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
+        "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
     }
+
+
+def clip_camera(signals: Signals, i0: int, i1: int) -> tuple[str | None, float]:
+    """motion.camera_motion of the clip made of frames i0..i1-1."""
+    return camera_motion(*_path(*_clip(signals, i0, i1)))
+
+
+def _clip(signals: Signals, i0: int, i1: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    if not 0 <= i0 < i1 <= len(signals.pts):
+        raise ValueError(f"clip [{i0}, {i1}) is not inside the {len(signals.pts)} frames of its source")
+    return {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}, signals.seconds()[i0:i1]
+
+
+def _path(frame: dict[str, np.ndarray], seconds: np.ndarray) -> tuple[np.ndarray, float]:
+    """Camera steps [T, 4] inside the clip, and how many a second."""
+    inside = _inside(seconds, frame["step_s"])
+    steps = np.stack([frame[name][inside] for name in ("cam_dx", "cam_dy", "cam_rot", "cam_scale")], axis=1)
+    return velocities(seconds[inside], frame["step_s"][inside], steps)
+
+
+def _longest(equal: np.ndarray, gaps_s: np.ndarray) -> float:
+    """Seconds covered by the longest run of True."""
+    total = np.cumsum(gaps_s)
+    before_run = np.maximum.accumulate(np.where(equal, 0.0, total))
+    return float(np.max(np.where(equal, total - before_run, 0.0)))
 
 
 def _inside(seconds: np.ndarray, back_s: np.ndarray) -> np.ndarray:

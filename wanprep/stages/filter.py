@@ -1,0 +1,241 @@
+"""Filter: signals of a clip -> scores (measured once), scores of all clips -> keep, reject with reasons, unknown.
+
+A filter is one field of FilterConfig: its score, unit, meaning and source stand there beside its default threshold.
+Scores never contain a threshold, so deciding again costs no decode; a score that cannot be known is None, never a
+made-up number, and does not reject.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from wanprep.signals import overlay, quality
+from wanprep.signals.store import Signals
+
+MAX_THUMBS = 24  # of one clip that overlay evidence is made of
+ROUND = 6  # digits kept of a score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Settings of one filter.
+
+    threshold: in the filter's unit; NaN (or leaving it out) means the filter's own default.
+    worst: share of the clips, 0..1, to reject at the bad end even within the threshold; for small hand-picked sets.
+    """
+
+    enabled: bool = True
+    threshold: float = math.nan
+    worst: float = 0.0
+
+    def __post_init__(self) -> None:
+        if math.isinf(self.threshold):
+            raise ValueError("threshold must be a number; to switch a filter off set enabled = false")
+        if not 0.0 <= self.worst < 1.0:
+            raise ValueError(f"worst must be a share from 0 to below 1, got {self.worst}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What one filter judges. score: name of the measured value; bad: on which side of the threshold a clip is bad;
+    still: whether it says anything about a still picture."""
+
+    name: str = ""
+    score: str
+    unit: str
+    meaning: str
+    source: str
+    bad: Literal["above", "below"]
+    threshold: float
+    still: bool = False
+
+
+def _about(**facts: Any) -> dict[str, Filter]:
+    return {"filter": Filter(**facts)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig:
+    """One rule a filter; a new filter is one more field here, and its score in `measure_clip`.
+
+    max_reject_share_warning: warn when one filter alone rejects more than this share of the clips.
+    """
+
+    blur: Rule = field(default=Rule(), metadata=_about(
+        score="sharpness", bad="below", threshold=0.115, still=True, unit="1/px at 360p",
+        meaning="even the sharpest edges are soft: out of focus, or upscaled",
+        source="P99 |Laplacian| / P99 Sobel, calibrated by bench_quality",
+    ))  # fmt: skip
+    motion_blur: Rule = field(default=Rule(), metadata=_about(
+        score="smear", bad="above", threshold=2.8, still=True, unit="ratio",
+        meaning="edges are smeared along one direction",
+        source="Crete et al. 2007 by tiles / edge contrast over 8 px, calibrated by bench_quality",
+    ))  # fmt: skip
+    shake: Rule = field(default=Rule(), metadata=_about(
+        score="shake", bad="above", threshold=0.07, unit="reversals a step at 16 a second",
+        meaning="the camera keeps reversing its direction; a pan never does",
+        source="Lucas-Kanade and a similarity transform, calibrated by bench_quality",
+    ))  # fmt: skip
+    static: Rule = field(default=Rule(), metadata=_about(
+        score="motion", bad="below", threshold=0.002, unit="share of the picture",
+        meaning="hardly anything moves: less of the picture than this changes by 8/255 within half a second",
+        source="frame differencing of 3x3 means at 256 px",
+    ))  # fmt: skip
+    light_jump: Rule = field(default=Rule(), metadata=_about(
+        score="light_jump", bad="above", threshold=0.086, unit="|ln| of exposure",
+        meaning="the exposure jumps between two frames (0.14 is 15 %)",
+        source="median log ratio where local correlation > 0.9, camera motion removed",
+    ))  # fmt: skip
+    frozen: Rule = field(default=Rule(enabled=False), metadata=_about(
+        score="frozen_s", bad="above", threshold=1.0, unit="s",
+        meaning="a run of equal frames is longer than this; animation holds frames on purpose",
+        source="largest difference of 3x3 means <= 2/255",
+    ))  # fmt: skip
+    overlay: Rule = field(default=Rule(), metadata=_about(
+        score="overlay", bad="above", threshold=0.04, still=True, unit="agreement beyond chance, 0..1",
+        meaning="a watermark, logo or text stays in place over the different scenes of the source",
+        source="persistent edges pooled over the scenes of a source (signals/overlay.py)",
+    ))  # fmt: skip
+    max_reject_share_warning: float = 0.4
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.max_reject_share_warning <= 1.0:
+            raise ValueError(f"max_reject_share_warning must be in (0, 1], got {self.max_reject_share_warning}")
+        for entry in _entries(self):
+            rule = getattr(self, entry.name)
+            if math.isnan(rule.threshold):
+                object.__setattr__(self, entry.name, replace(rule, threshold=entry.threshold))
+
+
+def _entries(config: type[FilterConfig] | FilterConfig) -> list[Filter]:
+    found = [(f.name, f.metadata.get("filter")) for f in fields(config)]
+    return [replace(entry, name=name) for name, entry in found if entry]
+
+
+REGISTRY: Mapping[str, Filter] = {entry.name: entry for entry in _entries(FilterConfig)}
+
+
+def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
+    """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
+    and `evidence`: bytes for pooling overlays."""
+    inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
+    if len(inside) > MAX_THUMBS:
+        inside = inside[np.linspace(0, len(inside) - 1, MAX_THUMBS).astype(int)]
+    camera, speed = quality.clip_camera(signals, i0, i1)
+    numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed}
+    return {
+        **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
+        "camera": camera,
+        "evidence": overlay.clip_evidence(signals.thumbs[inside]),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Decision on one clip. state: keep or reject (a clip whose filters are all unknown is kept).
+
+    reasons: names of the filters that reject. scores: name -> (value, threshold, verdict), verdict one of keep,
+    reject, unknown, off, and info for what no filter judges; value None = unknown, threshold None = none.
+    """
+
+    clip_id: str
+    state: Literal["keep", "reject"]
+    reasons: tuple[str, ...]
+    scores: Mapping[str, tuple[Any, float | None, str]]
+
+
+def decide(rows: Sequence[Mapping[str, Any]], config: FilterConfig) -> list[Verdict]:
+    """Judge all clips together, in order of clip_id. Pure.
+
+    rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show).
+    """
+    rows = sorted(rows, key=lambda row: row["clip_id"])
+    pooled, boxes = _overlays(rows, config.overlay.threshold)
+    still = np.array([row.get("kind") == "image" for row in rows], bool)
+    columns = {}
+    for name, entry in REGISTRY.items():
+        values = pooled if name == "overlay" else _column(rows, entry.score)
+        columns[name] = (values.tolist(), _judge(values, still, entry, getattr(config, name)))
+    infos = ("duplicate_rate", "luma", "camera", "camera_speed")
+    verdicts = []
+    for i, row in enumerate(rows):
+        scores: dict[str, tuple[Any, float | None, str]] = {}
+        for name, (values, said) in columns.items():
+            if said[i]:
+                value = None if math.isnan(values[i]) else values[i]
+                scores[name] = (value, getattr(config, name).threshold, said[i])
+        reasons = tuple(name for name, score in scores.items() if score[2] == "reject")
+        scores |= {name: (row[name], None, "info") for name in infos if row.get(name) is not None}
+        if boxes[i]:
+            scores["overlay_box"] = (boxes[i], None, "info")
+        state: Literal["keep", "reject"] = "reject" if reasons else "keep"
+        verdicts.append(Verdict(clip_id=row["clip_id"], state=state, reasons=reasons, scores=scores))
+    return verdicts
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    values = (row.get(name) for row in rows)
+    return np.array([math.nan if value is None else value for value in values], np.float64)
+
+
+def _judge(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> list[str]:
+    """keep, reject, unknown or off per clip; "" where the filter does not apply."""
+    badness = values if entry.bad == "above" else -values
+    limit = rule.threshold if entry.bad == "above" else -rule.threshold
+    known = np.isfinite(values) & (entry.still | ~still)
+    bad = known & (badness > limit)
+    order = np.flatnonzero(known)[np.argsort(-badness[known], kind="stable")]
+    bad[order[: math.floor(rule.worst * len(order) + 1e-9)]] = True
+    said = np.where(known, np.where(bad, "reject", "keep"), "unknown")
+    if not rule.enabled:
+        said[:] = "off"
+    said[still & (not entry.still)] = ""
+    return said.tolist()
+
+
+def _overlays(rows: Sequence[Mapping[str, Any]], threshold: float) -> tuple[np.ndarray, list[Any]]:
+    """Pooled overlay score of each clip (NaN = unknown) and the box of the mark in fractions of the frame, if any.
+
+    A source with too few scenes falls back on its group, which may convict but not acquit: a mark on one source of
+    many would be outvoted, so what the group does not show stays unknown.
+    """
+    values = np.full(len(rows), math.nan)
+    boxes: list[Any] = [None] * len(rows)
+    evidence = [row.get("evidence") or b"" for row in rows]
+
+    def settle(keys: Sequence[tuple[Any, ...]], open_clips: np.ndarray, may_acquit: bool) -> None:
+        pools: dict[tuple[Any, ...], list[int]] = {}
+        for i, key in enumerate(keys):
+            if evidence[i]:
+                pools.setdefault((*key, overlay.map_rows(evidence[i])), []).append(i)
+        for members in pools.values():
+            if len(members) < overlay.MIN_SCENES or not open_clips[members].any():
+                continue
+            found = overlay.pool([evidence[i] for i in members])
+            for i, value in zip(members, found.values):
+                if open_clips[i] and (value > threshold or may_acquit):
+                    values[i] = value
+                    boxes[i] = found.box if value > threshold else None
+
+    settle([(row["source_id"],) for row in rows], np.ones(len(rows), bool), may_acquit=True)
+    settle([(row["group"],) for row in rows], np.isnan(values), may_acquit=False)
+    return values, boxes
+
+
+def share_warnings(verdicts: Sequence[Verdict], config: FilterConfig) -> list[str]:
+    """One line for each filter that alone rejects more clips than `max_reject_share_warning`."""
+    lines = []
+    for name, entry in REGISTRY.items():
+        share = sum(name in verdict.reasons for verdict in verdicts) / max(1, len(verdicts))
+        if share > config.max_reject_share_warning:
+            threshold = getattr(config, name).threshold
+            lines.append(
+                f"{name} rejects {share:.0%} of {len(verdicts)} clips ({entry.score} {entry.bad} {threshold:g}); "
+                f"look at some of them, then set filter.{name}.threshold or filter.{name}.enabled"
+            )
+    return lines
