@@ -1,0 +1,189 @@
+"""Split: one analysis decode per source, then shots as clips, from stored numbers only.
+
+`analyse_source` is the costly half and knows no threshold. `split` is the pure half: transitions are trimmed off,
+long shots divided, black bars found. Every frame ends up in exactly one clip or transition, and clips that are too
+short or black are there as rejected, never dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wanprep.signals.bars import BarRules, Crop, find_bars
+from wanprep.signals.shots import ShotRules, Transition, find_shots
+from wanprep.signals.store import Signals
+
+MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """[split]. min_seconds: shorter clips are rejected as too_short. max_seconds: longer shots are divided into equal
+    parts. margin: frames given up on each side of a dissolve or fade, where mixing is too weak to be measured.
+    crop_bars: leave black bars out of the clips. shots, bars: detection thresholds.
+    """
+
+    min_seconds: float = 1.0
+    max_seconds: float | None = None
+    margin: int = 2
+    crop_bars: bool = True
+    shots: ShotRules = field(default_factory=ShotRules)
+    bars: BarRules = field(default_factory=BarRules)
+
+    def __post_init__(self) -> None:
+        if self.min_seconds < 0:
+            raise ValueError(f"min_seconds must not be negative, not {self.min_seconds}")
+        if self.max_seconds is not None and (self.max_seconds <= 0 or self.max_seconds < 2 * self.min_seconds):
+            # Parts of a divided shot are at least half as long as the limit, so that none becomes too short.
+            remedy = "raise max_seconds or lower min_seconds"
+            raise ValueError(
+                f"max_seconds must be at least twice min_seconds ({self.min_seconds}), not {self.max_seconds}; {remedy}"
+            )
+        if self.margin < 0:
+            raise ValueError(f"margin must not be negative, not {self.margin} frames")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSpan:
+    """Frames start_frame..end_frame−1 of a source, shown from start_pts until just before end_pts.
+
+    crop: (x, y, width, height) in display pixels. state: ok | rejected. reason: "" | too_short | black.
+    """
+
+    start_pts: int
+    end_pts: int
+    start_frame: int
+    end_frame: int
+    crop: Crop
+    state: str = "ok"
+    reason: str = ""
+
+
+def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]:
+    """Decode `path` once, write its signals to `out` atomically, return the row of facts.
+
+    threads: decoder threads. Reject when the bytes are at fault; OSError and others when the machine is. A stream
+    that breaks midway keeps its decoded part and says why in `truncated`.
+    """
+    from wanprep.media.probe import probe
+    from wanprep.media.read import open_video
+    from wanprep.signals.analysis import analyse
+
+    facts = probe(path)
+    with open_video(path, facts, threads=threads) as reader:
+        signals = analyse(reader.frames(), time_base=facts.time_base, width=facts.width, height=facts.height)
+        signals = replace(signals, truncated=reader.truncated)
+        counted = {"frames_dropped": reader.dropped, "pts_repaired": reader.repaired}
+    digest = signals.save(out)
+    return {
+        "digest": digest,
+        "bytes": out.stat().st_size,
+        "kind": facts.kind,
+        "time_base": str(signals.time_base),
+        "n_frames": len(signals.pts),
+        "first_pts": int(signals.pts[0]),
+        "last_pts": int(signals.pts[-1]),
+        "last_duration": int(signals.last_duration),
+        "width": signals.width,
+        "height": signals.height,
+        "truncated": signals.truncated,
+        "facts": json.dumps(asdict(facts) | counted, default=str, sort_keys=True),
+    }
+
+
+def clips_of(signals: Signals, config: SplitConfig) -> list[ClipSpan]:
+    """The clips of a source in order; see `split`."""
+    return split(signals, config)[0]
+
+
+def transitions_of(signals: Signals, config: SplitConfig) -> list[Transition]:
+    """What was trimmed off between the clips, margins included, in order; see `split`."""
+    return split(signals, config)[1]
+
+
+def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[Transition]]:
+    """Clips and transitions of a source: each frame belongs to exactly one of them. Pure."""
+    n = len(signals.pts)
+    found = find_shots(signals, config.shots)
+    black = [t for t in found.transitions if t.kind == "black"]
+    owner = np.full(n, -1)
+    mixes = [t for t in found.transitions if t.kind != "black"]
+    for index, t in enumerate(mixes):
+        owner[t.first : t.last + 1] = index
+    shots = found.shots()
+    for start, end in shots:
+        _give_margins(owner, start, end, config.margin)
+    trimmed = [_inner(owner, start, end) for start, end in shots]
+    parts = [part for start, end in trimmed if start < end for part in divide(signals, start, end, config.max_seconds)]
+    clips = [_clip(signals, start, end, config) for start, end in parts]
+    clips += [_clip(signals, t.first, t.last + 1, config, reason="black") for t in black]
+    transitions = [
+        replace(t, first=int(frames[0]), last=int(frames[-1]))
+        for index, t in enumerate(mixes)
+        if len(frames := np.flatnonzero(owner == index))
+    ]
+    return sorted(clips, key=lambda clip: clip.start_frame), transitions
+
+
+def _give_margins(owner: np.ndarray, start: int, end: int, margin: int) -> None:
+    """Hand the first and last frames of a shot to the transitions beside it (in place)."""
+    if start > 0 and owner[start - 1] >= 0:
+        owner[start : min(start + margin, end)] = owner[start - 1]
+    if end < len(owner) and owner[end] >= 0:
+        tail = owner[max(start, end - margin) : end]
+        tail[tail < 0] = owner[end]
+
+
+def _inner(owner: np.ndarray, start: int, end: int) -> tuple[int, int]:
+    free = np.flatnonzero(owner[start:end] < 0)
+    return (start + int(free[0]), start + int(free[-1]) + 1) if len(free) else (start, start)
+
+
+def divide(signals: Signals, start: int, end: int, max_seconds: float | None) -> list[tuple[int, int]]:
+    """[start, end) in the fewest parts of equal duration none of which is longer than max_seconds (or one frame)."""
+    if max_seconds is None:
+        return [(start, end)]
+    limit = Fraction(str(max_seconds)) / signals.time_base
+    times = np.append(signals.pts[start:end], _end_pts(signals, end))
+    whole = int(times[-1] - times[0])
+    for count in range(max(1, -(-whole // limit)), end - start):
+        targets = [int(times[0]) + -(-whole * j // count) for j in range(1, count)]
+        edges = [0, *np.searchsorted(times, targets).tolist(), end - start]
+        if len(set(edges)) == count + 1 and np.diff(times[edges]).max() <= limit:
+            return [(start + a, start + b) for a, b in zip(edges, edges[1:])]  # noqa: RUF007
+    return [(i, i + 1) for i in range(start, end)]
+
+
+def _end_pts(signals: Signals, end: int) -> int:
+    return int(signals.pts[end]) if end < len(signals.pts) else signals.end_pts()
+
+
+def _clip(signals: Signals, start: int, end: int, config: SplitConfig, reason: str = "") -> ClipSpan:
+    first, last = int(signals.pts[start]), _end_pts(signals, end)
+    # A lone frame is a still: it has no duration to be too short.
+    if not reason and len(signals.pts) > 1 and (last - first) * signals.time_base < Fraction(str(config.min_seconds)):
+        reason = "too_short"
+    return ClipSpan(
+        start_pts=first,
+        end_pts=last,
+        start_frame=start,
+        end_frame=end,
+        crop=_crop(signals, start, end, config),
+        state="rejected" if reason else "ok",
+        reason=reason,
+    )
+
+
+def _crop(signals: Signals, start: int, end: int, config: SplitConfig) -> Crop:
+    if not config.crop_bars:
+        return 0, 0, signals.width, signals.height
+    inside = (signals.sampled >= start) & (signals.sampled < end)
+    if inside.sum() < min(MIN_BAR_SAMPLES, len(signals.sampled)):
+        inside[:] = True
+    return find_bars(signals.row_p97[inside], signals.col_p97[inside], config.bars)
