@@ -8,54 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from wanprep.ids import key_of
 from wanprep.stage import UsageError
 
 if TYPE_CHECKING:
-    import torch
+    from wanprep.cached import CachedDataset, CachedSample
 
 
-class Sample(Protocol):
-    """What the trainer needs to know of `wanprep.cached.CachedSample`."""
-
-    @property
-    def sample_id(self) -> str: ...
-    @property
-    def clip_id(self) -> str: ...
-    @property
-    def source_id(self) -> str: ...
-    @property
-    def group(self) -> str: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def frames(self) -> int: ...
-
-
-class Dataset(Protocol):
-    """What the trainer needs of `wanprep.cached.CachedDataset`: latents [z, T, h, w], text embeddings [512, d]."""
-
-    @property
-    def samples(self) -> Sequence[Sample]: ...
-    @property
-    def fingerprint(self) -> str: ...
-    def latent(self, sample: Sample) -> torch.Tensor: ...
-    def text(self, sample: Sample) -> torch.Tensor: ...
-    def empty(self) -> torch.Tensor: ...
-    def epoch_order(self, seed: int, epoch: int) -> list[int]: ...
-
-
-def hold_out(samples: Sequence[Sample], share: float) -> tuple[list[int], list[int]]:
+def hold_out(samples: Sequence[CachedSample], share: float) -> tuple[list[int], list[int]]:
     """Split sample indices into (training, held out), about `share` of them held out.
 
-    Whole groups when some fit into the share, else whole sources, else one block of clips that lie next to each other
-    in the dataset's order: samples that look alike must not stand on both sides, or the held-out loss only measures
-    memory. Which groups is decided by a digest of their names, so that adding one moves few others. A share of 0, or a
-    single clip, holds out nothing.
+    Whole groups when some fit into the share, else whole sources, else one block of clips in the dataset's order, with
+    all their windows: samples that look alike must not stand on both sides, or the held-out loss only measures memory.
+    Which groups is decided by a digest of their names, so that adding one moves few others. A share of 0, or a single
+    clip, holds out nothing.
     """
     everything = list(range(len(samples)))
     allowed = max(1, round(share * len(samples)))
@@ -82,7 +50,7 @@ def hold_out(samples: Sequence[Sample], share: float) -> tuple[list[int], list[i
 class Cursor:
     """An expert's place in its own endless sequence of epochs. `allowed` leaves out the held-out samples."""
 
-    dataset: Dataset
+    dataset: CachedDataset
     allowed: frozenset[int]
     seed: int
     epoch: int = 0

@@ -15,10 +15,12 @@ from wanprep.ids import key_of
 from wanprep.stage import UsageError
 from wantrain import flow, lora
 from wantrain.config import ExpertConfig, TrainConfig
-from wantrain.data import Cursor, Dataset
+from wantrain.data import Cursor
 
 if TYPE_CHECKING:
     import torch
+
+    from wanprep.cached import CachedDataset
 
 COMPONENTS = {"high": "transformer", "low": "transformer_2", "single": "transformer"}
 
@@ -49,7 +51,9 @@ def seed_for(seed: int, expert: str, purpose: str) -> int:
     return int(key_of(seed=seed, expert=expert, purpose=purpose)[:15], 16)
 
 
-def start(name: str, config: TrainConfig, model: torch.nn.Module, dataset: Dataset, allowed: frozenset[int]) -> Expert:
+def start(
+    name: str, config: TrainConfig, model: torch.nn.Module, dataset: CachedDataset, allowed: frozenset[int]
+) -> Expert:
     """A fresh expert at step 0: adapter added to `model`, B zero, A drawn from the expert's own seed."""
     import torch
 
@@ -100,7 +104,7 @@ def predict(model: torch.nn.Module, noisy: torch.Tensor, sigma: torch.Tensor, te
     return velocity.float()
 
 
-def train_step(expert: Expert, dataset: Dataset) -> dict[str, Any]:
+def train_step(expert: Expert, dataset: CachedDataset) -> dict[str, Any]:
     """One optimizer step on the expert's next sample; returns what to log. Moves every part of the expert's state."""
     import torch
 
@@ -114,7 +118,7 @@ def train_step(expert: Expert, dataset: Dataset) -> dict[str, Any]:
 
     velocity = predict(expert.model, flow.noised(x0, noise, sigma.float()), sigma, text)
     loss = flow.flow_loss(velocity, flow.target(x0, noise).to(velocity.device))
-    loss.backward()
+    (sample.weight * loss).backward()
     limit = expert.config.max_grad_norm or math.inf
     grad_norm = float(torch.nn.utils.clip_grad_norm_(expert.params.values(), limit))
     if not math.isfinite(grad_norm):

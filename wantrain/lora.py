@@ -68,7 +68,8 @@ def add_lora(
     from peft import LoraConfig
 
     model.requires_grad_(False)
-    model.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS, init_lora_weights=True))  # type: ignore[operator,arg-type]
+    with torch.random.fork_rng(devices=[]):  # peft draws its own start from the global generator
+        model.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS, init_lora_weights=True))  # type: ignore[operator,arg-type]
     cast_training_params([model], dtype=torch.float32)
     params = lora_parameters(model)
     if not params:

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 from wanprep.ids import digest_file
 from wantrain import checkpoint, lora
 from wantrain.config import TrainConfig, what_matters
-from wantrain.data import Dataset, hold_out
+from wantrain.data import hold_out
 from wantrain.experts import Expert, restore, start, state, train_step
 from wantrain.progress import Progress
 from wantrain.validate import Probe, held_out_loss, probes_for
 
 if TYPE_CHECKING:
     import torch
+
+    from wanprep.cached import CachedDataset
 
 LoadModel = Callable[[str, str], "torch.nn.Module"]  # (expert, device) -> its frozen transformer
 
@@ -48,7 +50,7 @@ class Session:
     """What a process holds while it trains: the open run and where to report. Nothing here outlives the process."""
 
     config: TrainConfig
-    dataset: Dataset
+    dataset: CachedDataset
     run: checkpoint.Run
     metrics: checkpoint.Metrics
     progress: Progress
@@ -58,7 +60,7 @@ class Session:
 
 def train(
     config: TrainConfig,
-    dataset: Dataset,
+    dataset: CachedDataset,
     load_model: LoadModel,
     *,
     device: str = "cpu",

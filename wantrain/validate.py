@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wantrain import flow
-from wantrain.data import Dataset
 from wantrain.experts import Expert, predict, seed_for
 
 if TYPE_CHECKING:
-    pass
+    from wanprep.cached import CachedDataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ def probes_for(expert: Expert, held: list[int], *, samples: int, sigmas: int) ->
     ]
 
 
-def held_out_loss(expert: Expert, dataset: Dataset, probes: list[Probe]) -> dict[str, Any]:
+def held_out_loss(expert: Expert, dataset: CachedDataset, probes: list[Probe]) -> dict[str, Any]:
     """Mean loss over `probes` and the mean loss of predicting zero. Leaves the expert's state as it is."""
     import torch
 

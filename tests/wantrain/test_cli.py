@@ -1,0 +1,149 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from wantrain.cli import main
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = [
+    "family=tiny", "run.name=toy", "run.deterministic=true", "run.checkpointing=false", "high.steps=4", "low.steps=3",
+    "validation.share=0.2", "high.lr=5e-3",
+]  # fmt: skip
+
+
+def _sets(*more: str) -> list[str]:
+    return [part for setting in (*SETTINGS, *more) for part in ("--set", setting)]
+
+
+@pytest.fixture
+def invoke(toy, dataset, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wanprep.dataset", toy.dataset_module(dataset))
+
+    def call(*arguments: str):
+        return CliRunner().invoke(main, [*arguments])
+
+    return call
+
+
+def test_run_prints_the_files_and_nothing_else_on_stdout(invoke, tmp_path):
+    result = invoke("run", "--out", str(tmp_path), *_sets())
+    assert result.exit_code == 0, result.output
+    paths = result.stdout.splitlines()
+    assert [Path(p).name for p in paths] == ["toy_high_noise.safetensors", "toy_low_noise.safetensors"]
+    assert all(Path(p).is_file() for p in paths)
+    assert re.search(r"high 4/4 +held-out loss \d\.\d+ \(predicting zero: \d\.\d+\)", result.stderr)
+    again = invoke("run", "--out", str(tmp_path), *_sets(), "--json", "-q")
+    report = json.loads(again.stdout)
+    assert report["steps"] == {"high": 4, "low": 3}
+    assert report["held_out"]["high"]["zero"] > 1
+    assert again.stderr == ""
+
+
+def test_dry_run_trains_nothing(invoke, tmp_path):
+    result = invoke("run", "--dry-run", "--out", str(tmp_path / "runs"), *_sets())
+    assert result.exit_code == 0
+    assert "20 samples: 16 to train on (16 an epoch with repeats), 4 held out" in result.stdout
+    assert "64x64x5 (20)" in result.stdout
+    assert "high: 4 steps = 0.2 epochs, 57.1% of the steps; sigma 0.875–1" in result.stdout
+    assert "41.7%" in result.stdout
+    assert not (tmp_path / "runs").exists()
+    planned = json.loads(invoke("run", "--dry-run", "--json", *_sets()).stdout)
+    assert planned["experts"]["low"]["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--set", "high.learningrate=1"], 2, "unknown setting 'high.learningrate'"),
+        (["nowhere.toml"], 2, "cannot read nowhere.toml"),
+        (["--resume"], 2, "nothing to resume"),
+        (["--set", "weights=/nowhere"], 3, "/nowhere"),
+        (["--set", "family=wan2.2-t2v-a14b"], 2, "was cached for tiny"),
+        (["--frash"], 2, "--fresh"),
+    ],
+)
+def test_exit_codes(invoke, tmp_path, arguments, code, message):
+    result = invoke("run", "--out", str(tmp_path), *_sets(), *arguments)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_no_gpu_is_exit_code_3(invoke, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert invoke("run", "--out", str(tmp_path), *_sets("run.device=cuda")).exit_code == 3
+
+
+def test_sample_makes_a_video_of_a_run(invoke, tmp_path, monkeypatch):
+    import types
+
+    written = {}
+
+    def write_mp4(path, frames, *, width, height, rate):
+        written[Path(path).name] = (frames.copy(), width, height, rate)
+
+    stand_in = types.ModuleType("wanprep.media.write")
+    stand_in.write_mp4 = write_mp4
+    monkeypatch.setitem(sys.modules, "wanprep.media.write", stand_in)
+    assert invoke("run", "--out", str(tmp_path), *_sets()).exit_code == 0
+    common = ["--run", str(tmp_path / "toy"), "--size", "32x32", "--frames", "5", "--steps", "4", "a cat"]
+    for name, more in (("a", ()), ("b", ()), ("zero", ("--strength", "0"))):
+        result = invoke("sample", *more, "--out", f"{name}.mp4", *common)
+        assert result.exit_code == 0, result.output
+        assert result.stdout == f"{name}.mp4\n"
+    base = ["sample", "--family", "tiny", "--out", "base.mp4", *common[2:]]
+    assert invoke(*base).exit_code == 0
+    assert written["a.mp4"][1:] == (32, 32, 16)
+    assert (written["a.mp4"][0] == written["b.mp4"][0]).all()
+    assert (written["zero.mp4"][0] == written["base.mp4"][0]).all()
+    assert (written["a.mp4"][0] != written["base.mp4"][0]).any()
+    file = tmp_path / "toy" / "toy_high_noise.safetensors"
+    assert invoke(*base, "--lora", f"{file}:0.5").exit_code == 0
+    assert invoke("sample", "a cat").exit_code == 2
+    assert invoke("sample", "--family", "tiny", "--size", "big", "a cat").exit_code == 2
+    assert invoke("sample", "--run", str(tmp_path), "a cat").exit_code == 2
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    heavy = ("torch", "diffusers", "polars", "rich", "numpy")
+    code = f"import sys, wantrain.cli; print([m for m in {heavy} if m in sys.modules])"
+    best = 9.0
+    for _ in range(3):
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, "-m", "wantrain.cli", "run", "--help"], capture_output=True, cwd=ROOT)
+        best = min(best, time.monotonic() - began)
+        assert b"Examples:" in done.stdout
+    assert best < 0.5
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(toy, tmp_path, number, code):
+    script = [sys.executable, str(Path(__file__).with_name("toy.py")), "cli", str(tmp_path)]
+    command = [*script, "run", "--out", str(tmp_path / "runs"), *_sets("high.steps=3000", "low.steps=3000")]
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "runs" / "toy" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while (
+        process.poll() is None
+        and time.monotonic() < deadline
+        and not (metrics.exists() and metrics.read_text().count("\n") > 30)
+    ):
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code, stderr
+    assert "Go on with: wantrain run --set family=tiny" in stderr
+    record = json.loads((tmp_path / "runs" / "toy" / "run.json").read_text())
+    for expert, entry in record["experts"].items():
+        assert toy.rows(metrics.parent, expert, "step")[-1]["step"] == entry["step"]

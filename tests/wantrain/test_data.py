@@ -1,0 +1,64 @@
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wanprep.stage import UsageError
+from wantrain.data import Cursor, hold_out
+
+
+def _samples(clips: list[tuple[str, str, str]]) -> list[SimpleNamespace]:
+    return [SimpleNamespace(group=g, source_id=s, clip_id=c) for g, s, c in clips]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    clips=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("12"), st.integers(0, 9)), min_size=1, max_size=60),
+    share=st.floats(0, 0.6),
+)
+def test_every_sample_is_on_one_side_and_clips_are_whole(clips, share):
+    samples = _samples([(g, g + s, f"{g}{s}{c}") for g, s, c in clips])
+    training, held = hold_out(samples, share)
+    assert sorted(training + held) == list(range(len(samples)))
+    assert training
+    assert not {samples[i].clip_id for i in training} & {samples[i].clip_id for i in held}
+    assert len(held) <= max(1, round(share * len(samples)))
+    assert (share > 0) or not held
+
+
+def test_whole_groups_when_they_fit_else_sources_else_a_block_of_clips():
+    many = _samples([(f"g{g}", f"s{g}{s}", f"c{g}{s}") for g in range(10) for s in range(2)])
+    _, held = hold_out(many, 0.1)
+    assert len(held) == 2
+    assert len({many[i].group for i in held}) == 1
+    one_group = _samples([("g", f"s{s}", f"c{s}{c}") for s in range(10) for c in range(2)])
+    _, held = hold_out(one_group, 0.1)
+    assert len({one_group[i].source_id for i in held}) == 1
+    one_source = _samples([("g", "s", f"c{c}") for c in range(20)])
+    assert hold_out(one_source, 0.1)[1] == [18, 19]
+    assert hold_out(_samples([("g", "s", "c")] * 9), 0.3)[1] == []
+
+
+def test_a_new_group_moves_no_held_out_group_into_training_at_random():
+    groups = [(f"g{g}", f"s{g}", f"c{g}{i}") for g in range(20) for i in range(5)]
+    before = {groups[i][0] for i in hold_out(_samples(groups), 0.2)[1]}
+    grown = [*groups, *[("new", "s", f"n{i}") for i in range(5)]]
+    after = {grown[i][0] for i in hold_out(_samples(grown), 0.2)[1]}
+    assert len(before & after) >= len(before) - 1
+
+
+def test_cursor_shows_each_allowed_sample_once_an_epoch(dataset):
+    allowed = frozenset(range(0, 20, 2))
+    cursor = Cursor(dataset=dataset, allowed=allowed, seed=5)
+    first, second = ([cursor.next() for _ in range(10)] for _ in range(2))
+    assert sorted(first) == sorted(second) == sorted(allowed)
+    assert first != second
+    resumed = Cursor(dataset=dataset, allowed=allowed, seed=5, epoch=1, position=4)
+    assert [resumed.next() for _ in range(6)] == second[4:]
+    assert [Cursor(dataset=dataset, allowed=allowed, seed=6).next() for _ in range(1)] + first != first
+
+
+def test_nothing_to_train_on_is_said(dataset):
+    with pytest.raises(UsageError, match="no sample to train on"):
+        Cursor(dataset=dataset, allowed=frozenset(), seed=0).next()

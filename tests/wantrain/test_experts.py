@@ -1,0 +1,155 @@
+import math
+
+import pytest
+import torch
+
+from wanprep.stage import UsageError
+from wantrain import experts
+from wantrain.config import ExpertConfig
+from wantrain.validate import held_out_loss, probes_for
+
+PLAIN = {"rank": 4, "alpha": 8.0, "lr": 1e-2, "schedule": "constant", "warmup": 0.0, "max_grad_norm": 0.0, "steps": 50}
+
+
+def _expert(toy, dataset, tmp_path, name="high", **changes):
+    config = toy.toy_config(tmp_path, high=PLAIN, low=PLAIN, **changes)
+    return experts.start(name, config, toy.load(name), dataset, frozenset(range(len(dataset.samples))))
+
+
+def test_learning_rate_rises_then_falls():
+    config = ExpertConfig(steps=100, lr=1.0 - 1e-9, warmup=0.1, schedule="cosine")
+    rates = [experts.lr_at(step, config) / config.lr for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10] == pytest.approx(1)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[55] == pytest.approx(0.5)
+    assert 0 < rates[-1] < 0.001
+    constant = ExpertConfig(steps=100, lr=0.5, warmup=0.0, schedule="constant")
+    assert {experts.lr_at(step, constant) for step in range(100)} == {0.5}
+    assert experts.lr_at(0, ExpertConfig(steps=1, warmup=1.0)) == 1e-4
+
+
+def test_losses_and_gradients_equal_a_plain_loop(toy, dataset, tmp_path):
+    """Five steps against diffusers, peft and torch put together here by hand, with formulas written out again."""
+    from peft import LoraConfig
+
+    torch.set_num_threads(1)
+    ours = _expert(toy, dataset, tmp_path, caption_dropout=0.3)
+    start = {name: p.detach().clone() for name, p in ours.params.items()}
+    draws = torch.Generator()
+    draws.set_state(ours.generator.get_state())
+
+    model = toy.load("high").requires_grad_(False)
+    targets = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
+    model.add_adapter(LoraConfig(r=4, lora_alpha=8, target_modules=targets))
+    theirs = {n.replace(".default.weight", ""): p for n, p in model.named_parameters() if p.requires_grad}
+    assert theirs.keys() == start.keys()
+    for name, parameter in theirs.items():
+        parameter.data.copy_(start[name])
+    optimizer = torch.optim.AdamW(theirs.values(), lr=1e-2, weight_decay=1e-4)
+
+    losses, gradients = [], []
+    ours.optimizer.step, real_step = lambda: (gradients.append(_flat(ours.params)), real_step()), ours.optimizer.step
+    for _ in range(5):
+        row = experts.train_step(ours, dataset)
+        sample = next(s for s in dataset.samples if s.sample_id == row["sample"])
+        dropped = torch.rand((), generator=draws).item() < 0.3
+        u = torch.rand(1, generator=draws, dtype=torch.float64).item()
+        u_boundary = 0.875 / (5 - 4 * 0.875)
+        u = u_boundary + (1 - u_boundary) * u
+        sigma = 5 * u / (1 + 4 * u)
+        x0 = dataset.latent(sample).float()
+        noise = torch.randn(x0.shape, generator=draws)
+        text = dataset.empty() if dropped else dataset.text(sample)
+        output = model(
+            hidden_states=(x0 + sigma * (noise - x0))[None], timestep=torch.tensor([1000 * sigma]),
+            encoder_hidden_states=text[None],
+        ).sample[0]  # fmt: skip
+        loss = torch.nn.functional.mse_loss(output, noise - x0)
+        optimizer.zero_grad()
+        loss.backward()
+        cosine = torch.nn.functional.cosine_similarity(gradients[-1], _flat(theirs), dim=0).item()
+        assert cosine >= 0.9999
+        assert gradients[-1].norm().item() == pytest.approx(_flat(theirs).norm().item(), rel=1e-4)
+        optimizer.step()
+        losses.append((row["loss"], loss.item(), row["caption_dropped"], dropped, row["sigma"], sigma))
+    for a, b, *rest in losses:
+        assert a == pytest.approx(b, abs=1e-6 * max(1, abs(b)))
+        assert rest[0] == rest[1]
+        assert rest[2] == pytest.approx(rest[3], abs=1e-12)
+    assert len({loss[0] for loss in losses}) == 5
+
+
+def _flat(params) -> torch.Tensor:
+    return torch.cat([params[name].grad.flatten() for name in sorted(params)])
+
+
+def test_state_and_restore_lose_nothing(toy, dataset, tmp_path):
+    torch.set_num_threads(1)
+    first = _expert(toy, dataset, tmp_path)
+    for _ in range(25):  # past the end of the first epoch
+        experts.train_step(first, dataset)
+    tensors, numbers = experts.state(first)
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    second = _expert(toy, dataset, tmp_path)
+    experts.restore(second, tensors, numbers)
+    assert [experts.train_step(first, dataset) for _ in range(4)] == [
+        experts.train_step(second, dataset) for _ in range(4)
+    ]
+    assert all(torch.equal(first.params[name], second.params[name]) for name in first.params)
+
+    # Each part of the state is needed: leaving one out shows.
+    for part in ("rng", "optimizer.exp_avg/", "optimizer.exp_avg_sq/", "lora/", "position"):
+        third = _expert(toy, dataset, tmp_path)
+        fresh, zero = experts.state(third)
+        spoilt = {
+            name: fresh.get(name, torch.zeros_like(t)) if name.startswith(part) else t for name, t in tensors.items()
+        }
+        experts.restore(third, spoilt, {k: zero[k] if k == part else v for k, v in numbers.items()})
+        again = [experts.train_step(third, dataset) for _ in range(4)]
+        reference = _expert(toy, dataset, tmp_path)
+        experts.restore(reference, tensors, numbers)
+        assert again != [experts.train_step(reference, dataset) for _ in range(4)], part
+
+
+def test_another_rank_cannot_be_restored(toy, dataset, tmp_path):
+    saved = experts.state(_expert(toy, dataset, tmp_path))
+    config = toy.toy_config(tmp_path, high={"rank": 6})
+    other = experts.start("high", config, toy.load("high"), dataset, frozenset({0}))
+    with pytest.raises(UsageError, match="rank 6"):
+        experts.restore(other, *saved)
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_spoils_anything(toy, dataset, tmp_path, monkeypatch):
+    expert = _expert(toy, dataset, tmp_path)
+    before = {name: p.detach().clone() for name, p in expert.params.items()}
+    monkeypatch.setattr(type(dataset), "latent", lambda self, sample: torch.full((16, 2, 8, 8), math.nan))
+    with pytest.raises(ArithmeticError, match="not finite at step 1"):
+        experts.train_step(expert, dataset)
+    assert all(torch.equal(p, before[name]) for name, p in expert.params.items())
+
+
+def test_held_out_questions_are_fixed_and_leave_the_state_alone(toy, dataset, tmp_path):
+    expert = _expert(toy, dataset, tmp_path, name="low")
+    probes = probes_for(expert, [3, 5, 9], samples=2, sigmas=4)
+    assert probes == probes_for(expert, [3, 5, 9], samples=2, sigmas=4)
+    assert len(probes) == 8
+    assert {p.index for p in probes} == {3, 5}
+    assert all(0 <= p.sigma < 0.875 for p in probes)
+    assert len({p.seed for p in probes}) == 8
+    rng = expert.generator.get_state()
+    first = held_out_loss(expert, dataset, probes)
+    assert held_out_loss(expert, dataset, probes) == first
+    assert torch.equal(expert.generator.get_state(), rng)
+    assert all(p.grad is None for p in expert.params.values())
+    # Predicting zero scores the target's mean square: 1 for the noise and the latents' own.
+    power = sum(dataset.latent(dataset.samples[i]).float().square().mean().item() for i in (3, 5)) / 2
+    assert first["zero"] == pytest.approx(1 + power, rel=0.05)
+
+
+def test_seeds_differ_between_experts_and_purposes():
+    seeds = {
+        experts.seed_for(s, e, p) for s in range(5) for e in ("high", "low") for p in ("adapter", "steps", "order")
+    }
+    assert len(seeds) == 30
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,162 @@
+"""What the two files do in diffusers' own WanPipeline."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from wanprep.stage import Missing, UsageError
+from wantrain import lora
+from wantrain.sample import LoraUse, Request, add_loras, load_pipeline, lora_use, sample_video
+
+REQUEST = Request(prompt="a red cat", width=32, height=32, frames=5, steps=4, guidance=2.0, seed=3)
+FORWARD = {
+    "hidden_states": torch.randn(1, 16, 2, 8, 8, generator=torch.Generator().manual_seed(0)),
+    "timestep": torch.tensor([400.0]),
+    "encoder_hidden_states": torch.randn(1, 512, 32, generator=torch.Generator().manual_seed(1)),
+    "return_dict": False,
+}
+
+
+@pytest.fixture
+def pipe(toy):
+    from wanprep.models.find import require_weights
+
+    return load_pipeline(toy.TINY, require_weights(toy.TINY, "transformer"), dtype="fp32")
+
+
+@pytest.fixture(scope="module")
+def trained(toy, tmp_path_factory):
+    """Models with strong adapters, as after training, and their two files."""
+    folder, models, files = tmp_path_factory.mktemp("loras"), {}, {}
+    for seed, expert in enumerate(("high", "low")):
+        draws = torch.Generator().manual_seed(seed)
+        models[expert] = toy.load(expert)
+        params = lora.add_lora(models[expert], rank=4, alpha=12.0, generator=draws)
+        for parameter in params.values():
+            parameter.data.copy_((0.1 * torch.randn(parameter.shape, generator=draws)).bfloat16())
+        files[expert] = folder / lora.file_name("x", expert)
+        lora.save_lora(files[expert], params, alpha=12.0, metadata={"expert": expert})
+    return models, files
+
+
+def _uses(files, **strengths) -> list[LoraUse]:
+    return [LoraUse(path=files[expert], expert=expert, strength=s) for expert, s in strengths.items()]
+
+
+def _output(model) -> torch.Tensor:
+    with torch.no_grad():
+        return model(**FORWARD)[0]
+
+
+def test_both_files_arrive_whole_and_work_as_in_training(pipe, trained):
+    models, files = trained
+    base = {"high": _output(pipe.transformer), "low": _output(pipe.transformer_2)}
+    add_loras(pipe, _uses(files, high=1.0, low=1.0))
+    assert pipe.get_list_adapters() == {"transformer": ["lora_0"], "transformer_2": ["lora_1"]}
+    for expert, model, adapter in (("high", pipe.transformer, "lora_0"), ("low", pipe.transformer_2, "lora_1")):
+        loaded = lora.lora_parameters(model, adapter)
+        trained_here = lora.lora_parameters(models[expert])
+        assert loaded.keys() == trained_here.keys()
+        # diffusers folds alpha/rank into A and B, so the product is compared, and with it the scale.
+        for name in (n for n in loaded if n.endswith("lora_A")):
+            other = name.removesuffix("A") + "B"
+            wanted = (12.0 / 4) * trained_here[other] @ trained_here[name]
+            assert torch.allclose(loaded[other].float() @ loaded[name].float(), wanted, rtol=0.02, atol=2e-3)
+        assert torch.allclose(_output(model), _output(models[expert]), rtol=0.02, atol=0.02)
+        assert (_output(model) - base[expert]).abs().mean() > 0.1
+
+
+def test_diffusers_itself_reports_nothing_missing_or_unexpected(pipe, trained, tmp_path, caplog):
+    import logging
+
+    logger = logging.getLogger("diffusers")
+    logger.addHandler(caplog.handler)
+    try:
+        for component in ("high", "low"):
+            pipe.load_lora_weights(
+                str(trained[1][component]), adapter_name="a", load_into_transformer_2=component == "low"
+            )
+        assert caplog.messages == []
+        # It would say so: here are tensors for a block that the model does not have.
+        tensors = {key.replace("blocks.1.", "blocks.7."): value for key, value in load_file(trained[1]["high"]).items()}
+        save_file(tensors, str(tmp_path / "bad.safetensors"))
+        pipe.load_lora_weights(str(tmp_path / "bad.safetensors"), adapter_name="b")
+        assert any("unexpected keys" in message for message in caplog.messages)
+    finally:
+        logger.removeHandler(caplog.handler)
+
+
+@pytest.mark.parametrize(
+    ("rename", "message"),
+    [
+        (("blocks.0.self_attn", "blocks.0.attn1"), "names no layer"),  # diffusers' names
+        (("blocks.1.", "blocks.7."), "did not place every tensor"),  # a layer the model lacks
+    ],
+)
+def test_a_wrongly_named_key_is_an_error(pipe, trained, tmp_path, rename, message):
+    tensors = {key.replace(*rename): value for key, value in load_file(trained[1]["high"]).items()}
+    save_file(tensors, str(tmp_path / "bad.safetensors"))
+    with pytest.raises(UsageError, match=message):
+        add_loras(pipe, [LoraUse(path=tmp_path / "bad.safetensors", expert="high")])
+
+
+def test_strength_zero_is_bit_equal_to_the_base_and_one_is_not(pipe, toy, trained):
+    base = sample_video(pipe, toy.TINY, REQUEST)
+    assert base.shape == (5, 32, 32, 3)
+    assert base.dtype == np.uint8
+    assert np.array_equal(sample_video(pipe, toy.TINY, REQUEST), base)
+    add_loras(pipe, _uses(trained[1], high=0.0, low=0.0))
+    assert np.array_equal(sample_video(pipe, toy.TINY, REQUEST), base)
+    pipe.transformer.set_adapters(["lora_0"], [1.0])
+    assert not np.array_equal(sample_video(pipe, toy.TINY, REQUEST), base)
+
+
+@pytest.mark.parametrize(("expert", "other"), [("high", "low"), ("low", "high")])
+def test_one_experts_lora_changes_nothing_on_the_others_side(pipe, toy, trained, expert, other):
+    def latents(boundary: float) -> torch.Tensor:
+        """boundary 0: every step is the high expert's; 1.1: every step is the low one's."""
+        pipe.register_to_config(boundary_ratio=boundary)
+        with torch.no_grad():
+            return pipe(
+                prompt="a red cat", width=32, height=32, num_frames=5, num_inference_steps=3, guidance_scale=1.0,
+                generator=torch.Generator().manual_seed(0), output_type="latent",
+            ).frames  # fmt: skip
+
+    side = {"high": 0.0, "low": 1.1}
+    before = {name: latents(side[name]) for name in side}
+    add_loras(pipe, _uses(trained[1], **{expert: 1.0}))
+    assert torch.equal(latents(side[other]), before[other])
+    assert not torch.equal(latents(side[expert]), before[expert])
+
+
+def test_strengths_scale_each_expert(pipe, trained):
+    base = _output(pipe.transformer)
+    add_loras(pipe, _uses(trained[1], high=0.5, low=1.0))
+    half = _output(pipe.transformer)
+    pipe.transformer.set_adapters(["lora_0"], [1.0])
+    assert 0 < (half - base).norm() < (_output(pipe.transformer) - base).norm()
+
+
+def test_which_expert_a_file_is_for(toy, trained, tmp_path):
+    _, files = trained
+    assert lora_use(files["low"], toy.TINY, 0.5) == LoraUse(path=files["low"], expert="low", strength=0.5)
+    unnamed = tmp_path / "by_name_high_noise.safetensors"
+    save_file(load_file(files["low"]), str(unnamed))
+    assert lora_use(unnamed, toy.TINY).expert == "high"
+    vague = tmp_path / "vague.safetensors"
+    save_file(load_file(files["low"]), str(vague))
+    with pytest.raises(UsageError, match=r"'single'.*tiny"):
+        lora_use(vague, toy.TINY)
+
+
+@pytest.mark.parametrize("change", [{"width": 40}, {"height": 20}, {"frames": 6}])
+def test_sizes_diffusers_would_round_in_silence_are_errors(pipe, toy, change):
+    values = {"prompt": "x", "width": 32, "height": 32, "frames": 5, "steps": 1} | change
+    with pytest.raises(UsageError):
+        sample_video(pipe, toy.TINY, Request(**values))
+
+
+def test_a_folder_that_is_no_pipeline_is_missing(toy, tmp_path):
+    with pytest.raises(Missing, match=r"model_index\.json"):
+        load_pipeline(toy.TINY, tmp_path)

@@ -1,0 +1,130 @@
+"""Videos from a base model with LoRAs on it, through diffusers' own WanPipeline.
+
+Each LoRA goes to one expert with a strength of its own. diffusers only warns about keys that it could not place, and
+the video then shows less of the LoRA than it should; here the adapters that arrived are compared with the file, and
+any difference is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanprep.families import Family
+from wanprep.stage import Missing, UsageError
+from wantrain import lora
+from wantrain.experts import COMPONENTS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraUse:
+    """One LoRA file on one expert. strength 0 leaves the base model's output bit-equal."""
+
+    path: Path
+    expert: str
+    strength: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to make. width, height: pixels, multiples of the family's grid; frames: 4n+1.
+
+    guidance, guidance_low: classifier-free guidance of the first (or only) and the low expert; 1 switches it off.
+    shift: flow_shift of the sampler; the family's when left out.
+    """
+
+    prompt: str
+    negative: str = ""
+    width: int = 832
+    height: int = 480
+    frames: int = 81
+    steps: int = 25
+    guidance: float = 3.5
+    guidance_low: float | None = None
+    shift: float | None = None
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps = {self.steps} must be at least 1")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed = {self.seed} must be between 0 and 2^63")
+
+
+def lora_use(path: Path, family: Family, strength: float = 1.0) -> LoraUse:
+    """Which expert a file belongs to: what its metadata says, else its name's ending. UsageError when neither does."""
+    content = lora.read_lora(path)
+    expert = content.metadata.get("expert")
+    if expert is None:
+        named = [name for name, suffix in lora.SUFFIXES.items() if suffix and path.stem.endswith(suffix)]
+        expert = named[0] if named else "single"
+    if expert not in family.experts:
+        known = " or ".join(f"{name!r}" for name in family.experts)
+        raise UsageError(f"{path} is a LoRA for expert {expert!r}, but {family.name} has {known}; check --family")
+    return LoraUse(path=path, expert=expert, strength=strength)
+
+
+def load_pipeline(family: Family, folder: Path, *, dtype: str = "bf16", device: str = "cpu") -> Any:
+    """diffusers' WanPipeline from a local folder, VAE in fp32. On a GPU, parts wait in main memory until needed."""
+    from diffusers import WanPipeline
+
+    from wanprep.models.load import load_vae, torch_dtype
+
+    if not (folder / "model_index.json").is_file():
+        raise Missing(f"{folder} is not a whole pipeline (no model_index.json)", "Sampling needs the diffusers folder")
+    vae = load_vae(family, folder, "fp32")
+    pipe = WanPipeline.from_pretrained(folder, vae=vae, dtype=torch_dtype(dtype), local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    if device.startswith("cuda"):
+        pipe.enable_model_cpu_offload(device=device)
+    return pipe
+
+
+def add_loras(pipe: Any, uses: Sequence[LoraUse]) -> None:
+    """Load every file into its expert and set the strengths. UsageError unless all its tensors arrived, and no other.
+
+    Files are given to diffusers by path: from a dict it would scale the caller's own tensors in place.
+    """
+    names: dict[str, list[tuple[str, float]]] = {}
+    for number, use in enumerate(uses):
+        component, adapter = COMPONENTS[use.expert], f"lora_{number}"
+        wanted = set(lora.read_lora(use.path).tensors)
+        pipe.load_lora_weights(
+            str(use.path), adapter_name=adapter, load_into_transformer_2=component == "transformer_2"
+        )
+        arrived = set(lora.lora_parameters(getattr(pipe, component), adapter))
+        if wanted != arrived:
+            lost = ", ".join(sorted(wanted ^ arrived)[:5])
+            raise UsageError(f"{use.path}: diffusers did not place every tensor of the file ({lost})")
+        names.setdefault(component, []).append((adapter, use.strength))
+    for component, pairs in names.items():
+        getattr(pipe, component).set_adapters([name for name, _ in pairs], [strength for _, strength in pairs])
+
+
+def sample_video(pipe: Any, family: Family, request: Request) -> np.ndarray:
+    """Frames uint8 [F, H, W, 3] at the family's rate. The same request gives the same frames on the same machine."""
+    import numpy as np
+    import torch
+    from diffusers import UniPCMultistepScheduler
+
+    if request.width % family.grid or request.height % family.grid:
+        raise UsageError(f"{request.width}x{request.height}: width and height must be multiples of {family.grid}")
+    try:
+        family.latent_frames(request.frames)
+    except ValueError as error:
+        raise UsageError(f"frames: {error}") from error
+    shift = family.flow_shift if request.shift is None else request.shift
+    pipe.scheduler = UniPCMultistepScheduler.from_config(pipe.scheduler.config, flow_shift=shift)
+    with torch.no_grad():
+        video = pipe(
+            prompt=request.prompt, negative_prompt=request.negative, width=request.width, height=request.height,
+            num_frames=request.frames, num_inference_steps=request.steps, guidance_scale=request.guidance,
+            guidance_scale_2=request.guidance_low if "low" in family.experts else None,
+            generator=torch.Generator().manual_seed(request.seed), output_type="np",
+        ).frames[0]  # fmt: skip
+    return (np.clip(video, 0, 1) * 255).round().astype(np.uint8)
