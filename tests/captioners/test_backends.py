@@ -126,7 +126,9 @@ def test_registry_names():
     assert registry.vlm_on_disk() is None
 
 
-def test_request_refuses_a_negative_span(movie):
+def test_request_refuses_what_makes_no_sense(movie):
     with pytest.raises(ValueError, match="before its start"):
         request(movie, end_s=0.5)
+    with pytest.raises(ValueError, match="field camera must be text or a number"):
+        request(movie, fields={"camera": ["pan left", None, "info"]})  # would end up in captions otherwise
     assert request(movie, load_frames=lambda: (np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1))).load_frames

@@ -42,6 +42,9 @@ class CaptionRequest:
     def __post_init__(self) -> None:
         if self.end_s < self.start_s:
             raise ValueError(f"clip {self.clip_id} ends at {self.end_s} s, before its start at {self.start_s} s")
+        for name, value in self.fields.items():
+            if not isinstance(value, str | int | float):
+                raise ValueError(f"clip {self.clip_id}: field {name} must be text or a number, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

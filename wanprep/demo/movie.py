@@ -91,9 +91,9 @@ FILM = (
     Shot(label="barred", place="desert", palette=SAND, frames=66, pan=45, effect="bars"),
 )
 BROADCAST = (
-    Shot(label="logo 1", place="coast", palette=DUSK, frames=60, effect="logo", expect="watermark"),
-    Shot(label="logo 2", place="valley", palette=AUTUMN, frames=60, pan=-45, effect="logo", expect="watermark"),
-    Shot(label="logo 3", place="market", palette=PLASTER, frames=60, pan=50, effect="logo", expect="watermark"),
+    Shot(label="logo 1", place="coast", palette=DUSK, frames=60, effect="logo", expect="overlay"),
+    Shot(label="logo 2", place="valley", palette=AUTUMN, frames=60, pan=-45, effect="logo", expect="overlay"),
+    Shot(label="logo 3", place="market", palette=PLASTER, frames=60, pan=50, effect="logo", expect="overlay"),
 )
 CLEAN = (
     Shot(label="night town", place="town", palette=NIGHT, frames=66, pan=45),
