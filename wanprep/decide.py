@@ -25,6 +25,7 @@ from wanprep.stages.bucket import ClipInfo, samples_of
 from wanprep.stages.cache import Encoder
 
 Row = dict[str, Any]
+MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -51,6 +52,7 @@ class Decided:
     samples: list[Row]
     chosen: dict[str, Chosen]  # clip_id -> its caption
     orphaned: list[Row]  # human decisions whose clip is no more
+    warnings: list[str]  # filters that reject suspiciously much
 
 
 def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = None) -> Decided:
@@ -58,10 +60,10 @@ def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = Non
     machine (then no sample is cached, and none is lost)."""
     sources = decide_sources(measured)
     clips = decide_clips(sources, measured, pipeline)
-    judge(clips, measured, pipeline)
+    warnings = judge(clips, measured, pipeline)
     chosen, orphaned = give_captions(clips, measured, pipeline)
     samples = decide_samples(clips, measured, pipeline, encoder)
-    return Decided(sources=sources, clips=clips, samples=samples, chosen=chosen, orphaned=orphaned)
+    return Decided(sources=sources, clips=clips, samples=samples, chosen=chosen, orphaned=orphaned, warnings=warnings)
 
 
 def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -157,8 +159,8 @@ def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan:
     }
 
 
-def judge(clips: list[Row], measured: Measured, pipeline: Pipeline) -> None:
-    """Fill in state, reasons, unknown and scores of every clip that has been scored (in place)."""
+def judge(clips: list[Row], measured: Measured, pipeline: Pipeline) -> list[str]:
+    """Fill in state, reasons, unknown and scores of every clip that has been scored (in place); returns warnings."""
     scores = _by_key(measured.scores)
     candidates = []
     for clip in clips:
@@ -177,6 +179,7 @@ def judge(clips: list[Row], measured: Measured, pipeline: Pipeline) -> None:
             clip["reasons"] = list(verdict.reasons)
             clip["unknown"] = sorted(name for name, (_, _, said) in verdict.scores.items() if said == "unknown")
             clip["scores"] = json.dumps(verdict.scores, sort_keys=True)
+    return filter.share_warnings(list(verdicts.values()), pipeline.filter) if len(verdicts) >= MIN_FOR_WARNING else []
 
 
 def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> tuple[dict[str, Chosen], list[Row]]:

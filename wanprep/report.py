@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,19 +95,9 @@ def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
         )
     if dataset.pipeline.family == "tiny":
         lines.append("family tiny: random weights, for the demo and for tests; nothing to train a real model on")
-    lines += _share_warnings(decided.clips, dataset.pipeline.filter.max_reject_share_warning)
+    lines += decided.warnings
     lines.append(_last_line(dataset, summary))
     return lines
-
-
-def _share_warnings(clips: Iterable[Row], limit: float) -> list[str]:
-    judged = [clip for clip in clips if clip["scores"] != "{}"]
-    reasons = Counter(reason for clip in judged for reason in clip["reasons"])
-    return [
-        f"{reason} alone removes {count / len(judged):.0%} of the clips; look at: wanprep clips --reason {reason}"
-        for reason, count in reasons.most_common()
-        if len(judged) >= 5 and count / len(judged) > limit
-    ]
 
 
 def _states(decided: Any, name: str) -> Counter[str]:

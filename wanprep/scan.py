@@ -56,7 +56,7 @@ def list_sources(root: Path) -> Listing:
         if suffix in VIDEO or suffix in IMAGE or suffix in OTHER:
             rows.append(_row(base, path))
         else:
-            ignored[suffix or path.name] += 1
+            ignored[suffix or "without extension"] += 1
     if not rows:
         raise UsageError(f"{root} holds no movie or picture (looked for {' '.join(sorted(VIDEO | IMAGE))})")
     return Listing(rows=tuple(sorted(rows, key=lambda row: row["path"])), ignored=ignored)

@@ -117,11 +117,11 @@ class Shots:
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        from wanprep.stages.split import clips_of
+        from wanprep.stages.split import split
 
-        spans = clips_of(_load_signals(f"{self.root}/{args['path']}", args["digest"]), self.config)
-        text = json.dumps([asdict(span) for span in spans])
-        return [{"key": key, "spans": text} for key in parts]
+        clips, transitions = split(_load_signals(f"{self.root}/{args['path']}", args["digest"]), self.config)
+        spans, mixes = (json.dumps([asdict(entry) for entry in entries]) for entries in (clips, transitions))
+        return [{"key": key, "spans": spans, "transitions": mixes} for key in parts]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,8 @@ class Scores:
         items = []
         for clip in _clips(dataset, "pending", "keep", "rejected"):
             file = files.get(clip["signals_key"])
-            if file and clip["n_frames"] is not None and "too_short" not in clip["reasons"]:
+            found_wanting = clip["state"] == "rejected" and clip["scores"] == "{}"  # by split: never scored
+            if file and clip["n_frames"] is not None and not found_wanting:
                 frames = (clip["start_frame"], clip["end_frame"])
                 key = keys.scores(clip["signals_key"], *frames)
                 args = {"path": file["path"], "digest": file["digest"]}
