@@ -25,7 +25,7 @@ def decode(path):
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     truth = make_demo(folder)
-    return truth, folder, {file.path: decode(folder / "movies" / file.path) for file in truth.files}
+    return truth, folder, {file.path: decode(folder / file.path) for file in truth.files}
 
 
 def shot(demo, label):
