@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FIELDS = ("content_val", "hist_diff", "luma_mean", "luma_p95")
 TINY_WIDTH, TINY_HEIGHT = 16, 12  # 192 bytes a frame, 33 MB for two hours at 24 fps
 HISTOGRAM_BINS = 128
+SAME = 0.65  # likeness of pictures of one shot that the camera may have moved between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,28 +202,33 @@ def drop_flashes(
     cuts: list[int], mixes: list[Mix], T: np.ndarray, mean: np.ndarray, longest: int
 ) -> tuple[list[int], list[Mix]]:
     """Remove events during which the picture was only washed out by light, for at most `longest` frames."""
-    kept = [c for c in cuts if not is_flash(T, mean, c - 1, c, longest)]
-    return kept, [m for m in mixes if not is_flash(T, mean, m.first - 1, m.last + 1, longest)]
+    light = mean, T.std(-1)
+    kept = [c for c in cuts if not is_flash(T, light, c - 1, c, longest)]
+    return kept, [m for m in mixes if not is_flash(T, light, m.first - 1, m.last + 1, longest)]
 
 
-def is_flash(T: np.ndarray, mean: np.ndarray, before: int, after: int, longest: int) -> bool:
-    """Whether the picture of some frame up to `before` returns at some frame from `after` on, at most `longest`
-    frames later, and was brighter (by 20 of 255) and washed out, or the same but for light, at the peak between.
+def is_flash(T: np.ndarray, light: tuple[np.ndarray, np.ndarray], before: int, after: int, longest: int) -> bool:
+    """Whether an event is a flash. before: its last frame of the old state; after: its first of the new one;
+    light: mean and deviation of every frame's luma.
+
+    It is one when its brightest frame lies between two dimmer ones (by 20 of 255) of more contrast, at most `longest`
+    frames apart, that show the same picture, and is washed out or shows that picture too.
     """
-    x = np.arange(max(0, after - longest - 1), before + 1)
-    y = np.arange(after, min(len(T), before + longest + 2))
-    if not len(x) or not len(y):
-        return False
-    peak = int(x[0]) + int(np.argmax(mean[x[0] : y[-1] + 1]))
-    x, y = x[x < peak], y[y > peak]
+    mean, spread = light
+    peak = before + int(np.argmax(mean[before : after + 1]))
+    x = np.arange(max(0, peak - longest), peak)
+    y = np.arange(peak + 1, min(len(T), peak + longest + 1))
     x, y = (g.ravel() for g in np.meshgrid(x, y))
     near = (y - x <= longest + 1) & (mean[peak] >= np.maximum(mean[x], mean[y]) + 20)
+    near &= spread[peak] <= 0.9 * np.minimum(spread[x], spread[y])  # light washes out; a fade in brings contrast
     x, y = x[near], y[near]
-    same = likeness(T[x], T[y]) >= 0.8
-    washed = (likeness(T[peak], T[x]) >= 0.5) | (T[peak].std() <= 0.5 * T[x].std(-1))
+    if not len(x):
+        return False
+    same = likeness(T[x], T[y]) >= SAME
+    washed = (likeness(T[peak], T[x]) >= 0.5) | (spread[peak] <= 0.5 * spread[x])
     # A moving camera does not come back to the same picture, but no step on the way changes the picture either.
-    steady = len(x) > 0 and likeness(T[x.min() : y.max()], T[x.min() + 1 : y.max() + 1]).min() >= 0.65
-    return bool(np.any(same & washed)) or steady
+    steady = likeness(T[x.min() : y.max()], T[x.min() + 1 : y.max() + 1]).min() >= SAME
+    return bool(np.any(same & washed)) or bool(steady)
 
 
 def join_dips(mixes: list[Mix], T: np.ndarray, longest: int, flat: float) -> list[Transition]:

@@ -1,0 +1,294 @@
+"""Shots: the stored numbers are PySceneDetect's, cuts and transitions are found to the frame, and traps do not cut."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from wanprep.signals.gradual import GradualRules, contrast_dip, find_mixes, likeness
+from wanprep.signals.shots import (
+    FIELDS,
+    ShotList,
+    ShotMeter,
+    ShotRules,
+    Transition,
+    adaptive_cuts,
+    adaptive_ratio,
+    find_shots,
+)
+from wanprep.signals.store import Signals
+
+WIDTH, HEIGHT = 128, 72
+
+
+def view(seed: int, n: int, speed: float = 0.0, noise: float = 2.0) -> np.ndarray:
+    """uint8[n, 72, 128, 3]: a camera gliding at `speed` px a frame over a random landscape."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    canvas = np.full((HEIGHT * 3, WIDTH * 6, 3), rng.uniform(60, 180, 3), np.float32)
+    for cells, gain in ((4, 55), (12, 35), (40, 15)):
+        canvas += cv2.resize(rng.normal(0, gain, (cells, cells * 2, 3)).astype(np.float32), canvas.shape[1::-1])
+    out = []
+    for t in range(n):
+        x = round(20 + speed * t)
+        out.append(canvas[HEIGHT : 2 * HEIGHT, x : x + WIDTH] + rng.normal(0, noise, (HEIGHT, WIDTH, 1)))
+    return np.clip(np.stack(out), 0, 255).astype(np.uint8)
+
+
+def mixed(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
+    """a, then n mixing frames, then b."""
+    ramp = ((np.arange(n) + 1) / (n + 1))[:, None, None, None]
+    middle = (a[-n:] * (1 - ramp) + b[:n] * ramp).round().astype(np.uint8)
+    return np.concatenate([a[:-n], middle, b[n:]])
+
+
+def tone(n: int, level: int = 0) -> np.ndarray:
+    return np.full((n, HEIGHT, WIDTH, 3), level, np.uint8)
+
+
+def measure(frames: np.ndarray, fps: int = 25) -> Signals:
+    meter, rows, pictures = ShotMeter(), [], []
+    for frame in frames:
+        numbers, small = meter.feed(frame)
+        rows.append(numbers)
+        pictures.append(small)
+    none = np.zeros((0, 2), np.uint8)
+    return Signals(
+        time_base=Fraction(1, 600), width=2, height=2, pts=np.arange(len(frames), dtype=np.int64) * 600 // fps,
+        last_duration=600 // fps, frame={f: np.array([r[f] for r in rows], np.float32) for f in FIELDS},
+        sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=none, col_p97=none,
+        extra={"tiny": np.stack(pictures)},
+    )  # fmt: skip
+
+
+def tiny(frames: np.ndarray) -> np.ndarray:
+    return measure(frames).extra["tiny"].reshape(len(frames), -1).astype(np.float32)
+
+
+def shots(frames: np.ndarray, fps: int = 25, **rules) -> ShotList:
+    return find_shots(measure(frames, fps), ShotRules(**rules))
+
+
+# --- the stored numbers -------------------------------------------------------------------------------------------
+
+
+def busy() -> np.ndarray:
+    """Cuts at 20, 23 and 50, a dissolve, a flash, fast motion and black: every branch of the rule."""
+    parts = [view(1, 20, 1), view(2, 3), view(3, 27, 4), mixed(view(4, 25), view(5, 25, 9), 8), tone(6), view(6, 20)]
+    frames = np.concatenate(parts)
+    frames[60] = 255
+    return frames
+
+
+def test_adaptive_rule_equals_pyscenedetect():
+    from scenedetect.common import FrameTimecode
+    from scenedetect.detectors import AdaptiveDetector
+
+    frames = busy()
+    signals = measure(frames)
+    for ratio, window, least in ((3.0, 2, 15.0), (2.0, 3, 5.0), (1.2, 1, 0.0)):
+        detector = AdaptiveDetector(
+            adaptive_threshold=ratio, min_scene_len=0, window_width=window, min_content_val=least
+        )
+        theirs = [c.frame_num for i, f in enumerate(frames) for c in detector.process_frame(FrameTimecode(i, 25.0), f)]
+        rules = ShotRules(adaptive_ratio=ratio, adaptive_window=window, min_content=least)
+        ours = adaptive_cuts(signals.frame["content_val"], rules)
+        # It stays silent on the first and last `window` frames; there our rule uses the neighbours that exist.
+        inner = ours[(ours >= window) & (ours < len(frames) - window)]
+        assert inner.tolist() == theirs
+        assert len(theirs) >= 3
+
+
+def test_histogram_numbers_equal_pyscenedetect():
+    from scenedetect.common import FrameTimecode
+    from scenedetect.detectors import HistogramDetector
+    from scenedetect.stats_manager import StatsManager
+
+    frames = busy()
+    detector = HistogramDetector(threshold=0.2, bins=128, min_scene_len=0)
+    detector.stats_manager = StatsManager()
+    detector.stats_manager.register_metrics(detector.get_metrics())
+    clock = [FrameTimecode(i, 25.0) for i in range(len(frames))]
+    for when, frame in zip(clock, frames):
+        detector.process_frame(when, frame)
+    theirs = [detector.stats_manager.get_metrics(when, detector.get_metrics())[0] for when in clock[1:]]
+    assert np.allclose(measure(frames).frame["hist_diff"][1:], np.array(theirs, np.float64), atol=1e-6)
+
+
+def test_the_first_frame_has_no_difference():
+    frame = measure(view(1, 3)).frame
+    assert np.isnan(frame["content_val"][0])
+    assert np.isnan(frame["hist_diff"][0])
+    assert not np.isnan(frame["content_val"][1:]).any()
+    assert 60 < frame["luma_mean"][0] < frame["luma_p95"][0] < 255
+
+
+def test_ratio_at_the_ends_uses_the_neighbours_that_exist():
+    content = np.array([np.nan, 40, 2, 2, 2, 40], np.float32)
+    ratio = adaptive_ratio(content, 2)
+    assert ratio[5] == pytest.approx(20)
+    assert ratio[1] == pytest.approx(40 / (4 / 3))
+    assert ratio[3] == pytest.approx(2 / ((40 + 2 + 2 + 40) / 4))
+    assert adaptive_ratio(np.zeros(4, np.float32), 2).tolist() == [255.0] * 4
+
+
+# --- cuts ---------------------------------------------------------------------------------------------------------
+
+
+def test_hard_cuts_to_the_frame_even_at_the_ends():
+    frames = np.concatenate([view(1, 1), view(2, 30, 1), view(3, 4), view(4, 25, 3), view(5, 1)])
+    assert shots(frames).cuts == (1, 31, 35, 60)
+    assert shots(frames).shots() == [(0, 1), (1, 31), (31, 35), (35, 60), (60, 61)]
+
+
+@pytest.mark.parametrize("speed", [0, 1, 6, 16])
+def test_camera_motion_does_not_cut(speed):
+    found = shots(view(7, 36, speed))
+    assert (found.cuts, found.transitions) == ((), ())
+    assert shots(np.concatenate([view(7, 36, speed), view(8, 20)])).cuts == (36,)
+
+
+@pytest.mark.parametrize("gains", [(1.0,), (0.9, 0.9), (1.0, 0.6, 0.2), (0.9, 0.6, 0.3, 0.1)])
+@pytest.mark.parametrize("speed", [0, 5])
+def test_flashes_do_not_cut(gains, speed):
+    frames = view(9, 60, speed).astype(np.float32)
+    for k, gain in enumerate(gains):
+        frames[30 + k] = frames[30 + k] * (1 - gain) + 255 * gain
+    found = shots(frames.round().astype(np.uint8))
+    assert (found.cuts, found.transitions) == ((), ())
+
+
+def test_a_short_insert_of_another_picture_is_no_flash():
+    still = view(9, 60)
+    still[30:33] = view(10, 3)
+    assert shots(still).cuts == (30, 33)
+
+
+def test_changing_light_and_compression_do_not_cut():
+    frames = view(11, 60).astype(np.float32)
+    frames[20:] *= 0.6
+    frames[40:] = frames[40:] * 1.2 + 12
+    assert shots(np.clip(frames, 0, 255).astype(np.uint8)).cuts == ()
+
+
+# --- transitions --------------------------------------------------------------------------------------------------
+
+
+def overlap(t: Transition, first: int, last: int) -> float:
+    shared = min(t.last, last) - max(t.first, first) + 1
+    return shared / (max(t.last, last) - min(t.first, first) + 1)
+
+
+@pytest.mark.parametrize("n", [3, 4, 8, 15, 30])
+@pytest.mark.parametrize("speed", [0, 0.5])
+def test_dissolves(n, speed):
+    found = shots(mixed(view(12, 60, speed), view(13, 70, -speed / 2), n))
+    assert found.cuts == ()
+    assert [t.kind for t in found.transitions] == ["dissolve"]
+    assert overlap(found.transitions[0], 60 - n, 59) >= 0.75
+
+
+@pytest.mark.parametrize("n", [4, 10, 30])
+@pytest.mark.parametrize(("level", "name"), [(0, "dip_to_black"), (255, "dip_to_white")])
+def test_fades_and_dips(n, level, name):
+    ramp = ((np.arange(n) + 1) / (n + 1))[:, None, None, None]
+    before, after = view(14, 50), view(15, 50)
+    down = (before[-n:] * (1 - ramp) + level * ramp).round().astype(np.uint8)
+    up = (after[:n] * ramp + level * (1 - ramp)).round().astype(np.uint8)
+    for pause, kinds in (
+        (3, [name]),
+        (25, ["fade_out", "black", "fade_in"] if level == 0 else ["fade_out", "fade_in"]),
+    ):
+        frames = np.concatenate([before[:-n], down, tone(pause, level), up, after[n:]])
+        found = shots(frames)
+        assert [t.kind for t in found.transitions] == kinds
+        assert not [c for c in found.cuts if not (level and 50 <= c <= 50 + pause)]
+        whole = Transition(kind="", first=found.transitions[0].first, last=found.transitions[-1].last)
+        assert overlap(whole, 50 - n, 49 + pause + n) >= 0.8
+
+
+def test_black_between_cuts_is_black_and_a_dark_scene_is_not():
+    frames = np.concatenate([view(16, 30), tone(10), view(17, 30)])
+    found = shots(frames)
+    assert found.cuts == (30, 40)
+    assert found.transitions == (Transition(kind="black", first=30, last=39),)
+    assert found.shots() == [(0, 30), (40, 70)]
+    dark = (view(18, 30) * 0.2).astype(np.uint8)
+    assert shots(np.concatenate([view(16, 30), dark])).transitions == ()
+
+
+def test_a_wipe_is_no_dissolve():
+    frames = view(19, 60)
+    new = view(20, 60)
+    for k in range(20):
+        frames[20 + k, :, : WIDTH * (k + 1) // 21] = new[20 + k, :, : WIDTH * (k + 1) // 21]
+    frames[40:] = new[40:]
+    assert not [t for t in shots(frames).transitions if t.kind == "dissolve" and t.last - t.first >= 10]
+
+
+def test_mixing_loses_contrast_and_motion_does_not():
+    import cv2
+
+    def tiny(frames):
+        small = [
+            cv2.resize(cv2.cvtColor(f, cv2.COLOR_BGR2GRAY), (16, 12), interpolation=cv2.INTER_AREA) for f in frames
+        ]
+        return np.stack(small).reshape(len(frames), -1).astype(np.float32)
+
+    ramp = np.linspace(0, 1, 17)
+    dissolve = tiny(np.concatenate([view(21, 1), mixed(view(21, 15), view(22, 15), 15), view(22, 1)]))
+    assert contrast_dip(dissolve, ramp) == pytest.approx(1, abs=0.3)
+    pan = tiny(view(23, 17, 7))
+    assert likeness(pan[0], pan[-1]) < 0.6
+    assert contrast_dip(pan, ramp) < 0.4
+
+
+def test_fast_sources_are_measured_in_seconds():
+    frames = mixed(view(24, 150), view(25, 150), 60)
+    assert [t.kind for t in shots(frames, fps=60).transitions] == ["dissolve"]
+    # two seconds at 30 frames a second, with a limit of one second: not looked for
+    short = GradualRules(max_seconds=1.0)
+    assert not [t for t in shots(frames, fps=30, gradual=short).transitions if t.last - t.first > 31]
+
+
+def test_transitions_never_span_a_given_cut():
+    T = tiny(mixed(view(26, 40), view(27, 40), 12))
+    assert len(find_mixes(T, 25.0, GradualRules())) == 1
+    assert not [m for m in find_mixes(T, 25.0, GradualRules(), cuts=[34]) if m.first - 1 < 34 <= m.last + 1]
+
+
+# --- the list -----------------------------------------------------------------------------------------------------
+
+
+def test_thresholds_decide_afterwards():
+    signals = measure(np.concatenate([view(1, 20), view(2, 20)]))
+    assert find_shots(signals, ShotRules()).cuts == (20,)
+    assert find_shots(signals, ShotRules(min_content=200, histogram=0.999)).cuts == ()
+    assert find_shots(signals, ShotRules(min_step=200)).cuts == ()
+
+
+def test_shots_and_transitions_cover_every_frame():
+    found = ShotList(
+        n_frames=40,
+        cuts=(1, 10, 26),
+        transitions=(Transition(kind="fade_in", first=0, last=2), Transition(kind="dissolve", first=20, last=25)),
+    )
+    assert found.shots() == [(3, 10), (10, 20), (26, 40)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_tiny_sources(n):
+    found = shots(view(1, n))
+    assert found == ShotList(n_frames=n, cuts=(), transitions=())
+    assert found.shots() == [(0, n)]
+
+
+@pytest.mark.parametrize("wrong", [{"adaptive_window": 0}, {"histogram": 1.0}, {"min_step": -1.0}])
+def test_impossible_rules_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ShotRules(**wrong)
+    with pytest.raises(ValueError, match="max_residual"):
+        GradualRules(max_residual=0)
