@@ -106,7 +106,8 @@ SCRIPT = {"film/film.mp4": FILM, "broadcast/broadcast.mp4": BROADCAST, "clean/cl
 def make_demo(folder: Path, seed: int = 0) -> Truth:
     """Write the movies into `folder` and, last of all, truth.json; returns the truth.
 
-    The same seed gives the same pictures; the truth is the same for all. Takes about 10 s on two cores. RuntimeError with ffmpeg's words if it fails.
+    The same seed gives the same pictures; the truth is the same for all seeds. Takes about 10 s on two cores.
+    RuntimeError with ffmpeg's words if it fails.
     """
     for number, (path, shots) in enumerate(SCRIPT.items()):
         target = folder / path
