@@ -183,8 +183,13 @@ def hard_cuts(content: np.ndarray, histogram: np.ndarray, T: np.ndarray, rules: 
 
 def isolated_jumps(T: np.ndarray, frames: Sequence[int] | np.ndarray, times: float) -> list[int]:
     """Those of `frames` whose step from the frame before exceeds the steps on both sides `times` times."""
-    step = np.concatenate([[0.0], rms(np.diff(T, axis=0)), [0.0]])
-    return [int(i) for i in frames if i > 0 and step[i] >= times * max(step[i - 1], step[i + 1])]
+    at = np.array([i for i in frames if i > 0], np.int64)
+    if not len(at):
+        return []
+    step = rms(T[at] - T[at - 1])
+    before = rms(T[at - 1] - T[np.maximum(at - 2, 0)])
+    after = rms(T[np.minimum(at + 1, len(T) - 1)] - T[at])
+    return [int(i) for i in at[step >= times * np.maximum(before, after)]]
 
 
 def outside_mixes(cuts: list[int], mixes: list[Mix], T: np.ndarray) -> list[int]:

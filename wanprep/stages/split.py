@@ -7,6 +7,7 @@ short or black are there as rejected, never dropped.
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -156,7 +157,7 @@ def divide(signals: Signals, start: int, end: int, max_seconds: float | None) ->
         targets = [int(times[0]) + -(-whole * j // count) for j in range(1, count)]
         edges = [0, *np.searchsorted(times, targets).tolist(), end - start]
         if len(set(edges)) == count + 1 and np.diff(times[edges]).max() <= limit:
-            return [(start + a, start + b) for a, b in zip(edges, edges[1:])]  # noqa: RUF007
+            return [(start + a, start + b) for a, b in itertools.pairwise(edges)]
     return [(i, i + 1) for i in range(start, end)]
 
 

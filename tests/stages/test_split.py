@@ -1,0 +1,256 @@
+"""Split: files to signals, signals to clips; no frame is lost and nothing is left out silently."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wanprep import ids
+from wanprep.signals import shots
+from wanprep.signals.shots import ShotList, Transition
+from wanprep.signals.store import Signals
+from wanprep.stage import Reject
+from wanprep.stages import split as stage
+from wanprep.stages.split import ClipSpan, SplitConfig, analyse_source, clips_of, divide, split, transitions_of
+
+MEDIA = Path(__file__).resolve().parents[3] / "shared/media/dev"
+
+
+def signals(pts, last_duration: int = 40, base: Fraction = Fraction(1, 1000), tiny=None, sampled=()) -> Signals:
+    n, m = len(pts), len(sampled)
+    still = np.full(n, 100, np.float32)
+    return Signals(
+        time_base=base, width=64, height=48, pts=np.array(pts, np.int64), last_duration=last_duration,
+        frame={"content_val": 0 * still, "hist_diff": still / 100, "luma_mean": still, "luma_p95": still},
+        sampled=np.array(sampled, np.int32), thumbs=np.zeros((m, 2, 2, 3), np.uint8),
+        row_p97=np.full((m, 48), 200, np.uint8), col_p97=np.full((m, 64), 200, np.uint8),
+        extra={"tiny": np.full((n, 12, 16), 100, np.uint8) if tiny is None else tiny},
+    )  # fmt: skip
+
+
+def covered(clips: list[ClipSpan], transitions: list[Transition]) -> list[int]:
+    frames = [f for c in clips for f in range(c.start_frame, c.end_frame)]
+    return sorted(frames + [f for t in transitions for f in range(t.first, t.last + 1)])
+
+
+# --- every frame in one place -------------------------------------------------------------------------------------
+
+
+@st.composite
+def shot_lists(draw) -> ShotList:
+    n = draw(st.integers(2, 80))
+    marks = sorted(draw(st.sets(st.integers(0, n), max_size=10)))
+    kinds = st.sampled_from(["dissolve", "black", "fade_in", ""])
+    spans = [(a, b - 1, draw(kinds)) for a, b in itertools.pairwise(marks)]
+    transitions = tuple(Transition(kind=kind, first=a, last=b) for a, b, kind in spans if kind)
+    cuts = tuple(sorted(draw(st.sets(st.integers(1, n - 1), max_size=6))))
+    return ShotList(n_frames=n, cuts=cuts, transitions=transitions)
+
+
+@settings(max_examples=300, deadline=None)
+@given(shot_lists(), st.integers(0, 9), st.sampled_from([None, 0.2, 0.5, 1.1]), st.data())
+def test_clips_and_transitions_cover_every_frame_once(found, margin, longest, data):
+    steps = data.draw(st.lists(st.integers(1, 300), min_size=found.n_frames, max_size=found.n_frames))
+    source = signals(np.cumsum(steps), last_duration=data.draw(st.sampled_from([0, 40])))
+    config = SplitConfig(margin=margin, max_seconds=longest, min_seconds=0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "find_shots", lambda *_: found)
+        clips, transitions = split(source, config)
+    assert covered(clips, transitions) == list(range(found.n_frames))
+    starts = [c.start_frame for c in clips]
+    assert starts == sorted(starts)
+    for clip in clips:
+        assert clip.start_pts == source.pts[clip.start_frame]
+        ends = [*source.pts, source.end_pts()]
+        assert clip.end_pts == ends[clip.end_frame]
+        seconds = (clip.end_pts - clip.start_pts) / 1000
+        alone = clip.end_frame - clip.start_frame == 1
+        if longest and clip.reason != "black":
+            assert alone or seconds <= longest
+        assert clip.reason in {"", "too_short", "black"}
+        assert (clip.state == "ok") == (clip.reason == "")
+        if clip.reason != "black":
+            assert (clip.reason == "too_short") == (seconds < 0.1)
+    for cut in found.cuts:  # no clip runs over a cut
+        assert not any(c.start_frame < cut < c.end_frame for c in clips if c.reason != "black")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 90), st.integers(0, 2**32 - 1))
+def test_whatever_the_numbers_are_the_frames_are_covered(n, seed):
+    rng = np.random.default_rng(seed)
+    pictures = rng.integers(0, 256, (4, 192)).astype(float)
+    weights = np.abs(np.diff(rng.random((n, 5)) ** rng.choice([0.2, 1, 6]), axis=1))
+    tiny = (weights @ pictures * rng.choice([0.1, 1.0])).clip(0, 255).astype(np.uint8).reshape(n, 12, 16)
+    source = signals(np.arange(n) * 40, tiny=tiny)
+    frame = {name: rng.random(n).astype(np.float32) * 60 for name in shots.FIELDS}
+    frame["hist_diff"] = rng.random(n).astype(np.float32)
+    source = replace(source, frame=frame)
+    clips, transitions = split(source, SplitConfig(min_seconds=0.2, max_seconds=1.0))
+    assert covered(clips, transitions) == list(range(n))
+
+
+def test_margins_are_taken_from_mixing_only(monkeypatch):
+    mixes = (Transition(kind="dissolve", first=30, last=39), Transition(kind="black", first=60, last=69))
+    found = ShotList(n_frames=100, cuts=(60, 70), transitions=mixes)
+    monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+    source = signals(np.arange(100) * 40)
+    spans = [(c.start_frame, c.end_frame, c.reason) for c in clips_of(source, SplitConfig(margin=3, min_seconds=0.5))]
+    assert spans == [(0, 27, ""), (43, 60, ""), (60, 70, "black"), (70, 100, "")]
+    assert transitions_of(source, SplitConfig(margin=3)) == [Transition(kind="dissolve", first=27, last=42)]
+
+
+# --- lengths ------------------------------------------------------------------------------------------------------
+
+
+def test_too_short_is_measured_in_time_and_kept_as_rejected():
+    ntsc = Fraction(1, 30000)
+    thirty = signals(np.arange(30) * 1001, last_duration=1001, base=ntsc)  # 1.001 s
+    assert [(c.state, c.reason) for c in clips_of(thirty, SplitConfig())] == [("ok", "")]
+    short = signals(np.arange(29) * 1001, last_duration=1001, base=ntsc)
+    assert [(c.state, c.reason) for c in clips_of(short, SplitConfig())] == [("rejected", "too_short")]
+    assert clips_of(short, SplitConfig(min_seconds=0.9))[0].state == "ok"
+
+
+def test_the_last_clip_ends_after_its_last_frame():
+    assert clips_of(signals([0, 40, 80], last_duration=100), SplitConfig())[0].end_pts == 180
+    assert clips_of(signals([0, 40, 80, 160], last_duration=0), SplitConfig())[0].end_pts == 200
+
+
+def test_a_still_is_one_good_clip():
+    still = signals([0], last_duration=1, base=Fraction(1, 25), sampled=[0])
+    crop = (0, 0, 64, 48)
+    assert clips_of(still, SplitConfig()) == [ClipSpan(start_pts=0, end_pts=1, start_frame=0, end_frame=1, crop=crop)]
+
+
+def test_long_shots_are_divided_evenly():
+    source = signals(np.arange(250) * 40)
+    assert divide(source, 0, 250, None) == [(0, 250)]
+    assert divide(source, 0, 250, 10.0) == [(0, 250)]
+    assert divide(source, 0, 250, 5.0) == [(0, 125), (125, 250)]
+    parts = divide(source, 10, 250, 3.0)
+    assert [b - a for a, b in parts] == [60] * 4
+    assert parts[0][0] == 10
+    uneven = signals(np.cumsum([40, 400] * 20))
+    for a, b in divide(uneven, 0, 40, 1.0):
+        assert (stage._end_pts(uneven, b) - uneven.pts[a]) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"min_seconds": -1.0}, "min_seconds"),
+        ({"min_seconds": 2.0, "max_seconds": 3.0}, "twice"),
+        ({"max_seconds": 0.0, "min_seconds": 0.0}, "max_seconds"),
+        ({"margin": -1}, "margin"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong, word):
+    with pytest.raises(ValueError, match=word):
+        SplitConfig(**wrong)
+
+
+# --- bars ---------------------------------------------------------------------------------------------------------
+
+
+def test_bars_are_judged_per_clip_and_can_be_left_in():
+    source = signals(np.arange(100) * 40, sampled=range(0, 100, 10))
+    source.row_p97[:5, :6] = source.row_p97[:5, -6:] = 0
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(stage, "find_shots", lambda *_: ShotList(n_frames=100, cuts=(50,), transitions=()))
+        assert [c.crop for c in clips_of(source, SplitConfig())] == [(0, 6, 64, 36), (0, 0, 64, 48)]
+        assert [c.crop for c in clips_of(source, SplitConfig(crop_bars=False))] == [(0, 0, 64, 48)] * 2
+        # two samples are too few to tell: the whole source decides
+        patch.setattr(stage, "find_shots", lambda *_: ShotList(n_frames=100, cuts=(12, 50), transitions=()))
+        assert [c.crop[3] for c in clips_of(source, SplitConfig())] == [48, 36, 48]
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def movie(path: Path, levels=((200, 60), (40, 60)), rate: int = 25) -> Path:
+    """Two flat-but-textured shots as a small H.264 file."""
+    import av
+
+    rng = np.random.default_rng(1)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=rate, options={"threads": "1", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for level, count in levels:
+            blocks = np.kron(rng.integers(-35, 35, (12, 20)), np.ones((8, 8)))[..., None]
+            picture = np.clip(level + blocks, 0, 255).astype(np.uint8).repeat(3, 2)
+            for _ in range(count):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_a_file_becomes_signals_a_row_and_clips(tmp_path: Path):
+    out = tmp_path / "signals" / "a.safetensors"
+    row = analyse_source(movie(tmp_path / "two.mp4"), out, threads=2)
+    assert row["digest"] == ids.digest_file(out)
+    assert row["bytes"] == out.stat().st_size
+    assert (row["kind"], row["n_frames"], row["width"], row["height"], row["truncated"]) == ("video", 120, 160, 96, "")
+    base = Fraction(row["time_base"])
+    assert (row["last_pts"] - row["first_pts"]) * base == Fraction(119, 25)
+    assert row["last_duration"] * base == Fraction(1, 25)
+    assert json.loads(row["facts"])["codec"] == "h264"
+    assert json.dumps(row)
+    found = Signals.load(out)
+    assert [(c.start_frame, c.end_frame, c.state) for c in clips_of(found, SplitConfig())] == [
+        (0, 60, "ok"),
+        (60, 120, "ok"),
+    ]
+    again = analyse_source(tmp_path / "two.mp4", tmp_path / "b.safetensors", threads=1)
+    assert again == row  # neither the number of threads nor the place changes a bit
+
+
+def test_a_still_file(tmp_path: Path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "still.png"), np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8))
+    row = analyse_source(tmp_path / "still.png", tmp_path / "s")
+    assert (row["kind"], row["n_frames"], row["width"], row["height"]) == ("image", 1, 90, 60)
+    clips = clips_of(Signals.load(tmp_path / "s"), SplitConfig(min_seconds=5.0))
+    assert [(c.state, c.crop) for c in clips] == [("ok", (0, 0, 90, 60))]
+
+
+def test_broken_files(tmp_path: Path):
+    whole = movie(tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "half.mkv").write_bytes(whole[: len(whole) // 2])
+    row = analyse_source(tmp_path / "half.mkv", tmp_path / "half")
+    assert row["truncated"]
+    assert 0 < row["n_frames"] < 120
+    assert Signals.load(tmp_path / "half").truncated == row["truncated"]
+    for name, content in (("empty.mp4", b""), ("text.mp4", b"no movie at all")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(Reject):
+            analyse_source(tmp_path / name, tmp_path / "never")
+    with pytest.raises(OSError, match="absent"):  # the machine's fault, not the content's
+        analyse_source(tmp_path / "absent.mp4", tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.media
+@pytest.mark.skipif(not MEDIA.is_dir(), reason="no real footage beside the checkout")
+def test_real_footage(tmp_path: Path):
+    truth = json.loads((MEDIA / "cuts.json").read_text())
+    for name in ("bikes_640x272_25fps.mp4", "derived_montage_720p_2997.mp4", "crystal_handheld_defocus_480p_30fps.mp4"):
+        row = analyse_source(MEDIA / name, tmp_path / name, threads=2)
+        assert row["n_frames"] == truth[name]["n_frames"]
+        found = shots.find_shots(Signals.load(tmp_path / name), SplitConfig().shots)
+        assert list(found.cuts) == truth[name]["hard_cuts"]
+        if name.startswith("derived"):
+            spans = [(t.kind, t.first, t.last) for t in found.transitions]
+            assert spans == [("dissolve", 165, 179), ("dip_to_black", 258, 289)]
+        if name.startswith("crystal"):
+            assert clips_of(Signals.load(tmp_path / name), SplitConfig())[0].crop == (8, 0, 704, 480)
