@@ -21,10 +21,10 @@ Row = Mapping[str, Any]
 
 
 def _steps(reports: Mapping[str, Report]) -> RenderableType:
-    drawn = table("step", ">done", ">before", ">rejected", ">failed", ">pending")
+    drawn = table("step", ">done", ">before", ">rejected", ">failed", ">pending", ">seconds")
     for name, report in reports.items():
         counts = (report.done, report.final, sum(report.rejected.values()), len(report.failed), report.pending)
-        drawn.add_row(name, *(str(count or "") for count in counts))
+        drawn.add_row(name, *(str(count or "") for count in counts), f"{report.seconds:.1f}")
     return drawn
 
 
@@ -95,7 +95,9 @@ def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
         )
     if dataset.pipeline.family == "tiny":
         lines.append("family tiny: random weights, for the demo and for tests; nothing to train a real model on")
-    lines += decided.warnings
+    lines += decided.warnings + summary.notes
+    if summary.published:
+        lines.append(f"{summary.published} caption files written")
     lines.append(_last_line(dataset, summary))
     return lines
 
@@ -115,7 +117,7 @@ def _last_line(dataset: Dataset, summary: Summary) -> str:
         return f"pending: {summary.waiting}"
     if summary.pending:
         return f"{summary.pending} items are pending (--limit, --only). {summary.seconds:.1f} s"
-    if not any(report.done or report.rejected for report in summary.reports.values()):
+    if not summary.published and not any(report.done or report.rejected for report in summary.reports.values()):
         return f"nothing was pending: {dataset.root} is up to date. {summary.seconds:.1f} s"
     return f"{dataset.root} is complete. {summary.seconds:.1f} s"
 

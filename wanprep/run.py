@@ -34,6 +34,7 @@ class Summary:
     ignored: Counter[str] = field(default_factory=Counter)
     edited: int = 0  # captions changed by hand since the last run
     published: int = 0  # caption files written
+    notes: list[str] = field(default_factory=list)  # what people should look at
     decided: Decided | None = None
     waiting: str = ""  # what pending items wait for, and the command that helps
     seconds: float = 0.0
@@ -63,7 +64,8 @@ def run(
         summary.ignored = take_sources(dataset, source)
     dataset.save()
     _note_run(dataset, command)
-    summary.edited = find_edits(dataset)
+    summary.edited, summary.notes = find_edits(dataset)
+    summary.notes += dataset.pipeline.caption.warnings()
     decided = dataset.decide()
     for stage in stages:
         if stage == "cache" and not _can_cache(dataset, decided, summary, by_name=len(stages) == 1):
@@ -141,17 +143,19 @@ def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name:
     return False
 
 
-def find_edits(dataset: Dataset) -> int:
-    """Record captions that were edited by hand since the last run."""
+def find_edits(dataset: Dataset) -> tuple[int, list[str]]:
+    """Record captions that were edited by hand since the last run: how many, and notes on files that are odd."""
     folder = dataset.root / caption_files.FOLDER
     if not folder.is_dir():
-        return 0
+        return 0, []
     published = dataset.manifest.read("published").sort("seq", maintain_order=True)
     clips = dataset.manifest.read("clips").to_dicts()
     found = caption_files.scan(folder, clips, caption_files.known_files(published.to_dicts()))
     dataset.manifest.append("events", found.events)
     dataset.manifest.append("published", found.seen)
-    return len(found.events)
+    notes = [f"captions/{name}.txt is not used: {why}" for name, why in found.unreadable.items()]
+    notes += [f"captions/{name} belongs to no clip of this dataset; it is left alone" for name in found.unknown]
+    return len(found.events), notes
 
 
 def wanted_captions(dataset: Dataset) -> dict[str, str]:

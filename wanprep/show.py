@@ -39,16 +39,23 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
         return
     drawn = table("clip", "source", ">seconds", ">frames", "state", "why")
     for row in rows:
-        why = ", ".join(row["reasons"]) or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
+        why = ", ".join(_with_value(reason, json.loads(row["scores"])) for reason in row["reasons"])
+        why = why or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
         drawn.add_row(
             row["clip_id"][:8],
-            keep_end(row["path"], 24),
+            keep_end(row["path"], 17),
             _span(row),
             f"{row['start_frame']}-{row['end_frame'] - 1}",
             row["state"],
             why,
         )
     console().print(drawn)
+
+
+def _with_value(reason: str, scores: Row) -> str:
+    """`blur 0.09 (limit 0.115)`; a reason without a score, such as too_short, stands alone."""
+    value, limit, _ = scores.get(reason, (None, None, ""))
+    return reason if value is None else f"{reason} {value:.3g} (limit {limit:.3g})"
 
 
 def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
@@ -69,7 +76,7 @@ def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
     for it in chosen:
         bucket = f"{it['width']}x{it['height']}x{it['frames']}" if it["width"] else f"-x{it['frames']}"
         state = it["cache_state"] if it["state"] == "ok" else it["state"]
-        where = (it["clip_id"][:8], keep_end(it["path"], 20), it["view"], bucket, _span(it))
+        where = (it["clip_id"][:8], keep_end(it["path"], 12), it["view"], bucket, _span(it))
         drawn.add_row(*where, state, it["reason"])
     console().print(drawn)
 

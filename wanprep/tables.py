@@ -24,10 +24,11 @@ def table(*columns: str, title: str | None = None) -> Any:
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         name = column.removeprefix(">")
-        made.add_column(name, justify="right" if column[0] == ">" else "left", overflow="fold")
+        folds = column == columns[-1]  # the last one says why, and may be long
+        made.add_column(name, justify="right" if column[0] == ">" else "left", overflow="fold", no_wrap=not folds)
     return made
 
 
