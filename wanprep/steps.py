@@ -242,7 +242,8 @@ class Captions:
         items = []
         for clip in _clips(dataset, "keep"):
             path = dataset.source_path(sources[clip["source_id"]])
-            fields = {"camera": json.loads(clip["scores"]).get("camera")}
+            camera = json.loads(clip["scores"]).get("camera")
+            fields = {"camera": camera[0] if camera else None}
             items.append(item_of(clip, path, dataset.pipeline.caption, fields=fields))
         return items
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
 
-def media_path(clip_id: str, width: int, height: int, kind: str) -> str:
+def media_path(clip_id: str, width: int, height: int, *, kind: str) -> str:
     """Where a clip's file of one size lies, relative to the dataset."""
     return f"clips/{width}x{height}/{clip_id}.{'png' if kind == 'image' else 'mp4'}"
 
@@ -38,7 +38,7 @@ def render_clip(
 
     source = Path(clip["path"])
     places = {key: _place(clip, target) for key, target in targets.items()}
-    paths = {key: media_path(clip["clip_id"], *target["size"], clip["kind"]) for key, target in targets.items()}
+    paths = {key: media_path(clip["clip_id"], *size, kind=clip["kind"]) for key, (size, _) in places.items()}
     with open_video(source, probe(source)) as reader:
         if clip["kind"] == "image":
             still = next(reader.frames())
