@@ -95,6 +95,6 @@ def family(name: str) -> Family:
     """The family called `name`; UsageError with the nearest name otherwise."""
     if name in FAMILIES:
         return FAMILIES[name]
-    near = difflib.get_close_matches(name, FAMILIES, n=1)
+    near = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise UsageError(f"unknown family {name!r}{hint}; known: {', '.join(FAMILIES)}")
