@@ -162,6 +162,9 @@ def sample(
 ) -> None:  # fmt: skip
     """Make a video of PROMPT with the LoRAs of a run, or with any LoRA files."""
     with _exit_codes():
+        from diffusers.utils import logging as diffusers_logging
+        from transformers.utils import logging as transformers_logging
+
         from wanprep.families import family
         from wanprep.media.write import write_mp4
         from wanprep.models.find import require_weights
@@ -184,6 +187,8 @@ def sample(
         except ValueError as error:
             raise UsageError(str(error)) from error
         place = pick_device(device)
+        diffusers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
         folder = require_weights(model, "transformer", override=weights)
         pipe = load_pipeline(model, folder, dtype="bf16" if place.startswith("cuda") else "fp32", device=place)
         add_loras(pipe, uses)

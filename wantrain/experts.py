@@ -76,6 +76,15 @@ def start(
     )
 
 
+def place(expert: Expert, device: str) -> None:
+    """Move the model and what the optimizer keeps about it. AdamW's step counter stays on the CPU, where it belongs."""
+    expert.model.to(device)
+    for parameter, kept in expert.optimizer.state.items():
+        for key, value in kept.items():
+            if key != "step":
+                kept[key] = value.to(parameter.device)
+
+
 def lr_at(step: int, config: ExpertConfig) -> float:
     """Learning rate of the 0-based `step`: a linear rise over warmup·steps, then constant or half a cosine to 0."""
     rise = round(config.warmup * config.steps)

@@ -19,7 +19,7 @@ from wanprep.ids import digest_file
 from wantrain import checkpoint, lora
 from wantrain.config import TrainConfig, what_matters
 from wantrain.data import hold_out
-from wantrain.experts import Expert, restore, start, state, train_step
+from wantrain.experts import Expert, place, restore, start, state, train_step
 from wantrain.progress import Progress
 from wantrain.validate import Probe, held_out_loss, probes_for
 
@@ -144,11 +144,11 @@ def _start_experts(session: Session, load_model: LoadModel, device: str) -> list
 
 
 def _bring_in(active: Expert, experts: list[Expert], device: str, *, offload: bool) -> None:
-    """Put the active expert's model on `device`; the others leave it first, so that both need never fit at once."""
+    """Put the active expert on `device`; the others leave it first, so that both need never fit at once."""
     for expert in experts:
         if expert is not active and offload:
-            expert.model.to("cpu")
-    active.model.to(device)
+            place(expert, "cpu")
+    place(active, device)
 
 
 def _measure_held_out(session: Session, expert: Expert) -> None:

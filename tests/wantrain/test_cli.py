@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import signal
 import subprocess
@@ -85,16 +84,18 @@ def test_no_gpu_is_exit_code_3(invoke, tmp_path, monkeypatch):
 
 
 def test_sample_makes_a_video_of_a_run(invoke, tmp_path, monkeypatch):
-    import types
+    import av
 
-    written = {}
+    from wanprep.media import write
 
-    def write_mp4(path, frames, *, width, height, rate):
-        written[Path(path).name] = (frames.copy(), width, height, rate)
+    written, real = {}, write.write_mp4
 
-    stand_in = types.ModuleType("wanprep.media.write")
-    stand_in.write_mp4 = write_mp4
-    monkeypatch.setitem(sys.modules, "wanprep.media.write", stand_in)
+    def write_mp4(path, frames, **how):
+        written[Path(path).name] = (frames.copy(), *how.values())
+        return real(path, frames, **how)
+
+    monkeypatch.setattr(write, "write_mp4", write_mp4)
+    monkeypatch.chdir(tmp_path)
     assert invoke("run", "--out", str(tmp_path), *_sets()).exit_code == 0
     common = ["--run", str(tmp_path / "toy"), "--size", "32x32", "--frames", "5", "--steps", "4", "a cat"]
     for name, more in (("a", ()), ("b", ()), ("zero", ("--strength", "0"))):
@@ -104,6 +105,8 @@ def test_sample_makes_a_video_of_a_run(invoke, tmp_path, monkeypatch):
     base = ["sample", "--family", "tiny", "--out", "base.mp4", *common[2:]]
     assert invoke(*base).exit_code == 0
     assert written["a.mp4"][1:] == (32, 32, 16)
+    with av.open("a.mp4") as video:
+        assert [video.streams.video[0].average_rate, sum(1 for _ in video.decode(video=0))] == [16, 5]
     assert (written["a.mp4"][0] == written["b.mp4"][0]).all()
     assert (written["zero.mp4"][0] == written["base.mp4"][0]).all()
     assert (written["a.mp4"][0] != written["base.mp4"][0]).any()
@@ -131,7 +134,12 @@ def test_help_is_quick_and_loads_nothing_heavy():
 def test_a_signal_saves_and_says_how_to_go_on(toy, tmp_path, number, code):
     script = [sys.executable, str(Path(__file__).with_name("toy.py")), "cli", str(tmp_path)]
     command = [*script, "run", "--out", str(tmp_path / "runs"), *_sets("high.steps=3000", "low.steps=3000")]
-    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=toy.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     metrics = tmp_path / "runs" / "toy" / "metrics.jsonl"
     deadline = time.monotonic() + 60
     while (

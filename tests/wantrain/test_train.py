@@ -77,6 +77,27 @@ def test_another_seed_gives_other_loras(toy, dataset, finished, tmp_path):
     assert orders[0] != orders[1]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_with_the_idle_expert_offloaded_resuming_equals_no_stop(toy, dataset, tmp_path):
+    from wanprep.models.find import require_weights
+    from wanprep.models.load import load_transformer
+    from wantrain.train import train
+
+    def load(expert: str, device: str):
+        return load_transformer(toy.TINY, expert, require_weights(toy.TINY, "transformer"), "bf16", device)
+
+    metrics = tmp_path / "cut" / "toy" / "metrics.jsonl"
+    calm = train(toy.toy_config(tmp_path / "calm"), dataset, load, device="cuda")
+    cut = toy.toy_config(tmp_path / "cut")
+    stop = lambda: metrics.exists() and metrics.read_text().count('"step", "expert"') >= 7  # noqa: E731
+    assert train(cut, dataset, load, device="cuda", stop=stop).steps == {"high": 5, "low": 2}
+    result = train(cut, dataset, load, device="cuda")
+    for name in ("high", "low"):
+        assert toy.rows(result.folder, name) == toy.rows(calm.folder, name)
+        assert result.loras[name].read_bytes() == calm.loras[name].read_bytes()
+
+
 @pytest.mark.parametrize("after", [1, 9, 17])
 def test_stopping_on_request_and_going_on_equals_no_stop(toy, dataset, finished, tmp_path, after):
     folder = tmp_path / "toy"

@@ -91,7 +91,7 @@ def rows(folder: Path, expert: str, kind: str | None = None) -> list[dict[str, A
     return [row for row in every if row["expert"] == expert and kind in (None, row["kind"])]
 
 
-KILL_CHANGES = {"high": {"steps": 150}, "low": {"steps": 100}, "save": {"every": 3}}
+KILL_CHANGES = {"high": {"steps": 120}, "low": {"steps": 80}, "save": {"every": 3}}
 
 
 def kill_until_done(folder: Path, seed: int) -> None:
@@ -117,7 +117,7 @@ def kill_until_done(folder: Path, seed: int) -> None:
                 os._exit(1)
             os._exit(0)
         # Long enough for some progress; after that any moment, inside a save or between two, is fair.
-        deadline = time.monotonic() + (moments.uniform(0.3, 0.7) if len(statuses) < 8 else 60)
+        deadline = time.monotonic() + (moments.uniform(0.3, 0.7) if len(statuses) < 6 else 60)
         finished, status = os.waitpid(child, os.WNOHANG)
         while not finished and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -128,6 +128,12 @@ def kill_until_done(folder: Path, seed: int) -> None:
         statuses.append(os.waitstatus_to_exitcode(status))
         assert statuses[-1] in (0, -signal.SIGKILL), "a child failed by itself"
     print(json.dumps(statuses))
+
+
+def environment() -> dict[str, str]:
+    """For running this file: the repository's own modules first."""
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 def dataset_module(dataset: CachedDataset) -> types.ModuleType:
