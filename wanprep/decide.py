@@ -134,6 +134,8 @@ def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan:
     time_base = Fraction(signal["time_base"])
     _, _, width, height = span["crop"]
     good = span["state"] == "ok"
+    if plan and source["kind"] == "image":  # a still has one frame, whatever duration its file format gives it
+        plan = {"n_frames": 1, "duplicated": 0}
     return {
         **{name: source[name] for name in ("source_id", "path", "group", "kind")},
         "clip_id": keys.clip(source["source_id"], span["start_pts"], span["end_pts"]),

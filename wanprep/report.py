@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from wanprep.runner import Report
 from wanprep.tables import console, print_json, table
 
@@ -172,7 +174,7 @@ def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> Non
     artefacts = [row for row in dataset.manifest.latest("artefacts").to_dicts() if row["outcome"] == "done"]
     stats = report(clips, samples, sources, captions, artefacts, dataset.pipeline.model, batch_size=batch_size)
     if as_json:
-        print_json(stats.to_json())
+        click.echo(stats.to_json())
     else:
         console().print(render(stats, by))
 
