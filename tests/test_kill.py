@@ -1,0 +1,95 @@
+"""SIGKILL at random points of every real stage: the resumed run ends with the tables and files of a straight one.
+
+`make test` kills each stage twice, `make torture` twenty times.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from movies import check_files, environment, make_movies, options, tables, wanprep
+
+pytestmark = pytest.mark.xdist_group("kill")
+
+STAGES = ("split", "fps", "filter", "bucket", "caption", "cache")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A dataset as it is after each stage of a run that nobody disturbed; and the movies."""
+    base = tmp_path_factory.mktemp("kill")
+    movies = make_movies(base / "movies")
+    found = {"movies": movies}
+    out = base / "working"
+    wanprep("run", str(movies), *options(out), "--limit", "0")  # lists the sources and measures nothing
+    shutil.copytree(out, base / "start")
+    for stage in STAGES:
+        wanprep(stage, "--out", str(out), "--workers", "2")
+        found[stage] = shutil.copytree(out, base / stage)
+    return found
+
+
+def before(straight: dict[str, Path], stage: str) -> Path:
+    index = STAGES.index(stage)
+    return straight[STAGES[index - 1]] if index else straight["split"].with_name("start")
+
+
+def kill_once(stage: str, out: Path, chooser: random.Random, seconds: float) -> bool:
+    """Start the stage and kill it at a random moment of its work; False if it was done sooner."""
+    command = [sys.executable, "-m", "wanprep.cli", stage, "--out", str(out), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+    assert process.stderr
+    process.stderr.readline()  # the first line comes when measuring begins
+    time.sleep(chooser.uniform(0, seconds))
+    process.send_signal(signal.SIGKILL)
+    process.stderr.read()
+    return process.wait() != 0
+
+
+def check_stage(straight: dict[str, Path], stage: str, work: Path, kills: int) -> None:
+    chooser = random.Random(stage)
+    start = time.perf_counter()
+    shutil.copytree(before(straight, stage), work / "timed")
+    wanprep(stage, "--out", str(work / "timed"), "--workers", "2")
+    seconds = time.perf_counter() - start  # an upper bound: some attempts end before they are killed
+    done = attempts = 0
+    while done < kills and attempts < 4 * kills:
+        out = work / f"killed-{attempts}"
+        shutil.copytree(before(straight, stage), out)
+        attempts += 1
+        done += kill_once(stage, out, chooser, 0.7 * seconds)
+        wanprep(stage, "--out", str(out), "--workers", "2")
+        check_files(out)
+        assert tables(out) == tables(straight[stage]), (stage, attempts)
+        shutil.rmtree(out)
+    assert done >= kills, f"only {done} of {attempts} attempts were killed in time"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_resumes_to_the_same_end(straight: dict[str, Path], stage: str, tmp_path: Path) -> None:
+    check_stage(straight, stage, tmp_path, kills=2)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_killed_twenty_times(straight: dict[str, Path], stage: str, tmp_path: Path) -> None:
+    check_stage(straight, stage, tmp_path, kills=20)
+
+
+def test_interrupted_run_says_how_to_go_on(straight: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(before(straight, "bucket"), tmp_path / "set")
+    command = [sys.executable, "-m", "wanprep.cli", "bucket", "--out", str(tmp_path / "set"), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+    assert process.stderr
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait() == 130, rest
+    assert f"Go on with: wanprep bucket --out {tmp_path / 'set'}" in rest
+    wanprep("bucket", "--out", str(tmp_path / "set"))
+    assert tables(tmp_path / "set") == tables(straight["bucket"])
