@@ -10,40 +10,41 @@ import itertools
 
 import numpy as np
 
-MIN_TEXTURE = 24.0  # P99 of the Sobel gradient below this: too dark or flat to say anything about focus
+MIN_TEXTURE = 24.0  # Sobel gradient of the strongest edges below this: too dark or flat to say anything about focus
 REBLUR_TAPS = 11
 TILES = (6, 4)  # columns, rows
 
 
 def sharpness(gray_HW: np.ndarray) -> float:
-    """P99 |Laplacian| / (P99 Sobel-3 gradient + 4) of uint8 luma about 360 px high; low is out of focus, NaN unknown.
+    """|Laplacian| / (Sobel-3 gradient + 4), their 99.8th percentiles, of uint8 luma about 360 px high; NaN if flat.
 
-    A ratio of second to first derivative is about 1/width of the sharpest edges and does not depend on contrast;
-    the 99th percentile looks at the sharpest hundredth of the picture only. About 0.05 (blurred) to 0.5.
+    A ratio of second to first derivative is about 1/width of the strongest edges and does not depend on contrast. The
+    percentile is that high because 1 % of edges is more than a picture with much sky, or a small sharp subject before
+    a soft background, has (at P99 those are taken for blur four times as often). 0.05 (out of focus) to 0.5.
     """
     import cv2
 
     gradient_HW = cv2.magnitude(cv2.Sobel(gray_HW, cv2.CV_32F, 1, 0), cv2.Sobel(gray_HW, cv2.CV_32F, 0, 1))
     laplacian_HW = cv2.convertScaleAbs(cv2.Laplacian(gray_HW, cv2.CV_16S))
-    gradient = _p99(gradient_HW, 1536)
+    gradient = _percentile(gradient_HW, 0.998, 1536)
     if gradient < MIN_TEXTURE:
         return float("nan")
-    return _p99(laplacian_HW, 256) / (gradient + 4.0)
+    return _percentile(laplacian_HW, 0.998, 256) / (gradient + 4.0)
 
 
-def _p99(values_HW: np.ndarray, bins: int) -> float:
-    """99th percentile to one unit, by histogram: five times faster than a partial sort at this size."""
+def _percentile(values_HW: np.ndarray, share: float, bins: int) -> float:
+    """Quantile `share` to one unit, by histogram: five times faster than a partial sort at this size."""
     import cv2
 
     counts = cv2.calcHist([values_HW], [0], None, [bins], [0, bins]).ravel()
-    return float(np.searchsorted(np.cumsum(counts), 0.99 * values_HW.size))
+    return float(np.searchsorted(np.cumsum(counts), share * values_HW.size))
 
 
 def smear(gray_HW: np.ndarray) -> float:
-    """Motion blur of uint8 luma about 360 px high: `reblur` / `edge_contrast`, 0.4 (crisp) to 5 (smeared); NaN if flat.
+    """Motion blur of uint8 luma about 360 px high: `reblur` / `edge_contrast`, 0.3 (crisp) to 5 (smeared); NaN if flat.
 
     Each measure alone fails on other clips (soft film, title cards); their ratio ranks 9 px of motion blur with AUC
-    0.99 where either gives 0.95 (tests/benchmarks/bench_quality.py).
+    0.99 where either gives 0.96 (tests/benchmarks/bench_quality.py). Grain added after the blur hides it.
     """
     return reblur(gray_HW) / edge_contrast(gray_HW)
 
@@ -52,17 +53,21 @@ def reblur(gray_HW: np.ndarray) -> float:
     """Perceptual blur of Crété et al. 2007 of the sharpest tenth of the picture, 0 (crisp) to 1; NaN if flat.
 
     Blurring a sharp picture again destroys much of its variation between neighbours, blurring a blurred one little.
-    Taken per tile and then the tenth percentile, so that a sharp subject before a soft background is sharp; the worse
-    of the two directions counts, because motion smears along one only. Integer arithmetic up to the tile sums.
+    Taken per tile and then the tenth percentile, so that a sharp subject before a soft background is sharp; the worst
+    of four directions counts, because motion smears along one only.
     """
     import cv2
 
+    taps = np.ones(REBLUR_TAPS, np.float32)
     worst = np.nan
     for kernel, after, before in (
-        ((REBLUR_TAPS, 1), np.s_[:, 1:], np.s_[:, :-1]),
-        ((1, REBLUR_TAPS), np.s_[1:], np.s_[:-1]),
+        (taps[None], np.s_[:, 1:], np.s_[:, :-1]),
+        (taps[:, None], np.s_[1:], np.s_[:-1]),
+        (np.diag(taps), np.s_[1:, 1:], np.s_[:-1, :-1]),
+        (np.diag(taps)[::-1].copy(), np.s_[1:, :-1], np.s_[:-1, 1:]),
     ):
-        sums_HW = cv2.boxFilter(gray_HW, cv2.CV_16U, kernel, normalize=False)
+        # Sums of 11 bytes fit 16 bits, so all of this is exact; OpenCV skips the zeros of a kernel.
+        sums_HW = cv2.filter2D(gray_HW, cv2.CV_16S, kernel).astype(np.uint16)
         variation_HW = cv2.multiply(  # type: ignore[call-overload]
             cv2.absdiff(gray_HW[after], gray_HW[before]), REBLUR_TAPS, dtype=cv2.CV_16U
         )
@@ -92,10 +97,10 @@ def _tile_means(values_HW: np.ndarray) -> np.ndarray:
 
 
 def edge_contrast(gray_HW: np.ndarray) -> float:
-    """P99 step to the next pixel / P99 step over 8 px, along the worst of four directions; NaN if flat.
+    """Step to the next pixel / step over 8 px at the strongest edges, in the worst of four directions; NaN if flat.
 
-    About 0.4 for a crisp picture; a smear of n >= 8 px leaves about 1/8 in its direction. Percentiles over the whole
-    picture, so the sharpest edges of each direction decide.
+    About 0.5 for a crisp picture; a smear of n >= 8 px leaves about 1/8 in its direction. The percentiles (99.9 and
+    99.8) differ because an edge has its long step at more pixels than its short one.
     """
     import cv2
 
@@ -103,12 +108,12 @@ def edge_contrast(gray_HW: np.ndarray) -> float:
     worst = np.nan
     for right, down, reach in ((1, 0, 8), (0, 1, 8), (1, 1, 6), (1, -1, 6)):
         steps = []
-        for n in (1, reach):
+        for n, share in ((1, 0.999), (reach, 0.998)):
             dx, dy = n * right, n * abs(down)
             ahead, behind = gray_HW[dy:, dx:], gray_HW[: height - dy, : width - dx]
             if down < 0:
                 ahead, behind = gray_HW[: height - dy, dx:], gray_HW[dy:, : width - dx]
-            steps.append(_p99(cv2.absdiff(ahead, behind), 256))
+            steps.append(_percentile(cv2.absdiff(ahead, behind), share, 256))
         if steps[1] >= 12:
             worst = np.fmin(worst, (steps[0] + 0.5) / (steps[1] + 4.0))
     return float(worst)

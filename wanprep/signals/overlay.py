@@ -18,6 +18,7 @@ import numpy as np
 
 WIDTH = 128
 SCENE = (32, 18)  # columns, rows of the picture that tells scenes apart
+BLOCKS = 2  # of its 12 blocks that may agree because of a mark
 MIN_SCENES = 3
 MAX_CLIPS = 32  # of one pool that are looked at; more changes nothing but the time
 VERSION = 1
@@ -122,12 +123,13 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     last = len(evidences) - 1
     chosen: list[int] = np.unique(np.linspace(0, last, MAX_CLIPS).astype(int)).tolist() if evidences else []
     maps = [_parse(evidences[i]) for i in chosen]
-    kept = distinct_scenes(np.stack([m.scene for m in maps])) if maps else []
+    dead_HW = _dead(maps) if maps else np.zeros((0, 0), bool)
+    kept = distinct_scenes(np.stack([m.scene for m in maps]), dead_HW) if maps else []
     if len(kept) < MIN_SCENES:
         return Pooled(score=math.nan, scenes=len(kept), box=None, values=(math.nan,) * len(evidences))
     edges_CNHW = _unpack(np.stack([maps[i].packed for i in kept]))
     agreement_HW = _agreement(edges_CNHW)
-    agreement_HW[_dead([maps[i] for i in kept])] = 0.0
+    agreement_HW[dead_HW] = 0.0
     smooth_HW, best = _top(agreement_HW)
     score = best - CHANCE / len(kept)
     if score <= 0.0:
@@ -142,18 +144,24 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     )
 
 
-def distinct_scenes(scenes_NP: np.ndarray) -> list[int]:
+def distinct_scenes(scenes_NP: np.ndarray, dead_HW: np.ndarray) -> list[int]:
     """Indices of clips with different scenes (uint8[N, P] pictures), the first of each kept; a fixed camera is one.
 
-    Same scene: both the picture and its detail correlate. Lasting objects of a fixed camera pass that test even when
-    a lorry fills half of the frame; a mark alone does not, because it says nothing about the rest of the picture.
+    dead_HW: bool, bars and the like, which all scenes share.
+
+    Same scene: picture and detail both correlate, even without the BLOCKS places that agree best, so that a mark
+    alone does not make two scenes alike while the objects before a fixed camera do, a lorry in between or not.
     """
     import cv2
 
+    live = cv2.resize(dead_HW.astype(np.float32), SCENE, interpolation=cv2.INTER_AREA) < 0.5
+    if not live.any():
+        return [0] if len(scenes_NP) else []
     pictures = scenes_NP.reshape(-1, SCENE[1], SCENE[0]).astype(np.float32)
-    details = [np.clip(p - cv2.blur(p, (5, 5)), -12, 12) for p in pictures]
-    alike = _correlation(pictures) > 0.5
-    alike &= _correlation(np.stack(details)) > 0.25
+    pictures -= pictures[:, live].mean(axis=1)[:, None, None]
+    pictures *= live
+    details = np.stack([np.clip(p - cv2.blur(p, (5, 5)), -12, 12) for p in pictures])
+    alike = (_likeness(pictures) > 0.4) & (_likeness(details * live) > 0.13)
     kept: list[int] = []
     for i in range(len(pictures)):
         if not alike[i, kept].any():
@@ -161,11 +169,20 @@ def distinct_scenes(scenes_NP: np.ndarray) -> list[int]:
     return kept
 
 
-def _correlation(images: np.ndarray) -> np.ndarray:
-    flat = images.reshape(len(images), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    flat = flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 20.0)  # +20: black pictures resemble nothing
-    return flat @ flat.T
+def _likeness(pictures_Nhw: np.ndarray) -> np.ndarray:
+    """float[N, N]: correlation over a grid of 4 x 3 blocks, the best BLOCKS of them left out."""
+    n = len(pictures_Nhw)
+    blocks_NBP = pictures_Nhw.reshape(n, 3, 6, 4, 8).transpose(0, 1, 3, 2, 4).reshape(n, 12, 48)
+    dots_NNB = np.einsum("ibp,jbp->ijb", blocks_NBP, blocks_NBP, optimize=True)
+    energy_NB = np.square(blocks_NBP).sum(axis=2)
+    rest_NNB = np.argsort(dots_NNB, axis=2)[:, :, : 12 - BLOCKS]
+    shape = dots_NNB.shape
+    own, other = (
+        np.take_along_axis(np.broadcast_to(e, shape), rest_NNB, axis=2).sum(axis=2)
+        for e in (energy_NB[:, None], energy_NB[None])
+    )
+    # +400: black pictures resemble nothing
+    return np.take_along_axis(dots_NNB, rest_NNB, axis=2).sum(axis=2) / (np.sqrt(own * other) + 400.0)
 
 
 def _agreement(edges_CNHW: np.ndarray) -> np.ndarray:

@@ -46,6 +46,7 @@ class QualityMeter:
         self._shape = (height_small, width_small)
         self._last: np.ndarray | None = None  # 3x3 means of the frame before
         self._step: tuple[float, np.ndarray] | None = None  # last frame measured for motion
+        self._middles = 0
         self._past: list[tuple[float, np.ndarray]] = []  # 3x3 means at the sampled times of the last half second
 
     def feed(self, seconds: float, gray_small: np.ndarray, gray_mid: np.ndarray | None) -> dict[str, float]:
@@ -65,7 +66,10 @@ class QualityMeter:
         self._last = smooth
         self._feed_motion(row, seconds, gray_small)
         if gray_mid is not None:
-            row["sharpness"], row["smear"] = sharpness(gray_mid), smear(gray_mid)
+            row["sharpness"] = sharpness(gray_mid)
+            if self._middles % 2 == 0:  # the dearest measure: half as often
+                row["smear"] = smear(gray_mid)
+            self._middles += 1
             row["luma"] = float(cv2.mean(gray_small)[0])
             self._feed_change(row, seconds, smooth)
         return row

@@ -67,14 +67,14 @@ class FilterConfig:
     """
 
     blur: Rule = field(default=Rule(), metadata=_about(
-        score="sharpness", bad="below", threshold=0.115, still=True, unit="1/px at 360p",
+        score="sharpness", bad="below", threshold=0.125, still=True, unit="1/px at 360p",
         meaning="even the sharpest edges are soft: out of focus, or upscaled",
-        source="P99 |Laplacian| / P99 Sobel, calibrated by bench_quality",
+        source="P99.8 |Laplacian| / P99.8 Sobel, calibrated by bench_quality",
     ))  # fmt: skip
     motion_blur: Rule = field(default=Rule(), metadata=_about(
-        score="smear", bad="above", threshold=2.8, still=True, unit="ratio",
+        score="smear", bad="above", threshold=2.0, still=True, unit="ratio",
         meaning="edges are smeared along one direction",
-        source="Crete et al. 2007 by tiles / edge contrast over 8 px, calibrated by bench_quality",
+        source="Crété et al. 2007 by tiles / edge contrast over 8 px, calibrated by bench_quality",
     ))  # fmt: skip
     shake: Rule = field(default=Rule(), metadata=_about(
         score="shake", bad="above", threshold=0.07, unit="reversals a step at 16 a second",

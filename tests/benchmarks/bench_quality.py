@@ -1,0 +1,317 @@
+"""How well the filters tell faults from good footage: ROC-AUC, thresholds chosen on one half and tried on the other.
+
+    python tests/benchmarks/bench_quality.py [--media ../shared/media/dev] [--jobs 2] [--json out.json]
+
+Footage: shots of the real files (cut by cuts.json) and generated scenes, at most 2.5 s each and 360 px high; the same
+analysis, scores and decisions as the program's. Sources are dealt alternately into half A, on which a threshold is
+chosen (most faults found while at most 2 % of the good clips are rejected), and half B, on which it is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from degrade import Fault, faults, marked
+from edits import texture
+
+from wanprep.signals import overlay
+from wanprep.signals.analysis import analyse
+from wanprep.signals.overlay import SCENE, distinct_scenes
+from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
+
+SECONDS, PER_FILE = 2.5, 6
+SKIP = ("derived_", "truncated", "zero", "corrupted")
+# What a file really has, by its README and by eye: these are no false rejects.
+KNOWN = {
+    "crystal": {"blur", "motion_blur", "shake"},  # drifts far out of focus; hand-held
+    "frog": {"blur", "shake"},
+    "fire": {"shake", "motion_blur", "light_jump"},
+    "watermark": {"overlay", "static"},
+    "cars": {"static"},  # an empty road between cars
+    "bottle": {"static"},  # nothing moves until a bottle is taken
+    "popeye_t03": {"blur", "motion_blur"},  # 45 kbit/s: nothing fine is left
+    "bbb_trailer": {"overlay"},  # title cards
+}
+MARKS = ("small_text", "bottom_line", "corner_logo", "centre")
+ALPHAS = (0.3, 0.5, 1.0)
+
+
+class Still:
+    """One luma frame as `analyse` asks for it."""
+
+    def __init__(self, gray: np.ndarray, pts: int, duration: int) -> None:
+        self._gray, self.pts, self.duration = gray, pts, duration
+
+    def gray(self, width: int, height: int) -> np.ndarray:
+        import cv2
+
+        if self._gray.shape == (height, width):
+            return self._gray
+        return cv2.resize(self._gray, (width, height), interpolation=cv2.INTER_AREA)
+
+    def bgr(self, width: int, height: int) -> np.ndarray:
+        return np.repeat(self.gray(width, height)[..., None], 3, axis=-1)
+
+
+def scores_of(frames: np.ndarray, seconds: np.ndarray) -> dict[str, Any]:
+    pts = np.round(seconds * 90000).astype(int)
+    pictures = [Still(f, int(p), 0) for f, p in zip(frames, pts)]
+    signals = analyse(pictures, time_base=Fraction(1, 90000), width=frames.shape[2], height=frames.shape[1])
+    return measure_clip(signals, 0, len(frames))
+
+
+# --- footage ------------------------------------------------------------------------------------------------------
+
+
+def spans(cuts: dict[str, Any]) -> list[tuple[int, int]]:
+    """Frame ranges of whole shots, without transitions, cut into pieces of SECONDS, evenly chosen."""
+    edges = {0, cuts["n_frames"], *cuts["hard_cuts"]}
+    holes = [g["range"] for g in cuts["gradual"]]
+    for first, last in holes:
+        edges |= {first, min(last + 1, cuts["n_frames"])}
+    ordered, rate = sorted(edges), float(Fraction(cuts["avg_frame_rate"]))
+    pieces = []
+    for a, b in itertools.pairwise(ordered):
+        if not any(a >= first and b <= last + 1 for first, last in holes):
+            k = np.linspace(a, b, max(1, round((b - a) / rate / SECONDS)) + 1).astype(int)
+            pieces += [(int(s), int(e)) for s, e in itertools.pairwise(k) if (e - s) / rate >= 1.0]
+    picked = np.unique(np.linspace(0, len(pieces) - 1, PER_FILE).astype(int)) if pieces else []
+    return [pieces[i] for i in picked]
+
+
+def real_clips(path: Path, cuts: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    from wanprep.media.probe import probe
+    from wanprep.media.read import open_video
+
+    facts = probe(path)
+    height = min(360, facts.height)
+    width = max(2, round(facts.width * height / facts.height))
+    wanted = spans(cuts)
+    found: list[list[tuple[float, np.ndarray]]] = [[] for _ in wanted]
+    with open_video(path, facts) as video:
+        for index, frame in enumerate(video.frames()):
+            for clip, (a, b) in zip(found, wanted):
+                if a <= index < b and (not clip or frame.pts * float(facts.time_base) - clip[0][0] < SECONDS):
+                    clip.append((frame.pts * float(facts.time_base), frame.gray(width, height)))
+    for clip in found:
+        luma = np.stack([gray for _, gray in clip])
+        if luma.mean() > 4:  # black between two fades is no clip
+            yield luma, np.array([t for t, _ in clip]) - clip[0][0]
+
+
+def generated_clips(seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Four scenes of one made-up source: pan, zoom, tilt and a fixed camera, each with a moving object."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    seconds = np.arange(int(SECONDS * 24)) / 24
+    for dx, dy, zoom in ((0.06, 0, 0), (0, 0, 0.08), (0, -0.05, 0), (0, 0, 0)):
+        canvas = np.clip(texture(rng, 720, 1280).mean(axis=-1), 0, 255).astype(np.uint8)
+        start, tone = rng.uniform(0, 1, 2) * (640, 360), int(rng.integers(0, 255))
+        frames = []
+        for t in seconds:
+            scale = math.exp(-zoom * t)
+            x, y = 320 + 640 * dx * t, 180 + 640 * dy * t
+            matrix = np.array([[scale, 0, x + 320 * (1 - scale)], [0, scale, y + 180 * (1 - scale)]])
+            view = cv2.warpAffine(canvas, matrix, (640, 360), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+            cv2.circle(view, (int(start[0] + 60 * t), int(start[1])), 40, tone, -1)
+            frames.append(np.clip(view + rng.normal(0, 2, view.shape), 0, 255).astype(np.uint8))
+        yield np.stack(frames), seconds
+
+
+def measure_source(job: tuple[str, Any]) -> list[dict[str, Any]]:
+    """One row a clip: scores of the clip as it is, with each fault, and overlay evidence with each mark."""
+    name, what = job
+    clips = generated_clips(what) if isinstance(what, int) else real_clips(*what)
+    rows = []
+    for number, (frames, seconds) in enumerate(clips):
+        row: dict[str, Any] = {
+            "source": name,
+            "clip": f"{name}/{number}",
+            "rows": frames.shape[1] * 1000 // frames.shape[2],
+        }
+        row["good"] = scores_of(frames, seconds)
+        done: dict[str, dict[str, Any]] = {}
+        for k, fault in enumerate(faults()):
+            if fault.name not in done:
+                broken = fault.apply(frames, seconds, np.random.default_rng([number, k]))
+                done[fault.name] = scores_of(broken, seconds)
+        row["faults"] = done
+        thin = slice(None, None, max(1, round(len(frames) / SECONDS / 4)))  # thumbnails are all that overlays need
+        row["marks"] = {
+            f"{kind} {alpha}": scores_of(marked(frames[thin], kind, alpha), seconds[thin])["evidence"]
+            for kind in MARKS for alpha in ALPHAS
+        }  # fmt: skip
+        rows.append(row)
+    print(f"  {name}: {len(rows)} clips", file=sys.stderr, flush=True)
+    return rows
+
+
+# --- judging ------------------------------------------------------------------------------------------------------
+
+
+def auc(good: np.ndarray, bad: np.ndarray) -> float:
+    """Chance that a random bad clip scores higher than a random good one."""
+    good, bad = good[np.isfinite(good)], bad[np.isfinite(bad)]
+    if not len(good) or not len(bad):
+        return math.nan
+    return float(np.mean(bad[:, None] > good) + 0.5 * np.mean(bad[:, None] == good))
+
+
+def known(row: dict[str, Any], name: str) -> bool:
+    return any(row["source"].startswith(prefix) and name in names for prefix, names in KNOWN.items())
+
+
+def values(rows: list[dict[str, Any]], name: str, fault: str | None = None) -> np.ndarray:
+    """Badness of filter `name`: higher is worse. Good footage leaves out clips that have the fault already."""
+    entry = REGISTRY[name]
+    sign = 1.0 if entry.bad == "above" else -1.0
+    scores = [row["faults"][fault] if fault else row["good"] for row in rows if not known(row, name)]
+    return np.array([math.nan if s[entry.score] is None else sign * s[entry.score] for s in scores], float)
+
+
+def choose(good: np.ndarray, bad: np.ndarray, allowed: float = 0.02) -> float:
+    """Threshold (reject above) that finds most while at most `allowed` of the good are rejected; middle of its gap."""
+    good, bad = good[np.isfinite(good)], bad[np.isfinite(bad)]
+    lowest = float(np.sort(good)[max(0, math.ceil((1 - allowed) * len(good)) - 1)])
+    above = bad[bad > lowest]
+    return (lowest + float(above.min())) / 2 if len(above) else lowest
+
+
+def judge_faults(rows: list[dict[str, Any]], config: FilterConfig) -> dict[str, Any]:
+    halves = [[r for r in rows if r["half"] == half] for half in "AB"]
+    report: dict[str, Any] = {}
+    for name in dict.fromkeys(fault.filter for fault in faults()):
+        sign = 1.0 if REGISTRY[name].bad == "above" else -1.0
+        mine: list[Fault] = [f for f in faults() if f.filter == name]
+        bad_a = np.concatenate([values(halves[0], name, f.name) for f in mine if not f.innocent])
+        chosen = choose(values(halves[0], name), bad_a)
+        default = sign * getattr(config, name).threshold
+        good_b = values(halves[1], name)
+        report[name] = {
+            "default": sign * default,
+            "chosen_on_A": sign * chosen,
+            "good_B_rejected": {"chosen": share(good_b, chosen), "default": share(good_b, default)},
+            "faults": {
+                f.name: {
+                    "innocent": f.innocent,
+                    "auc": auc(values(rows, name), values(rows, name, f.name)),
+                    "found_B": share(values(halves[1], name, f.name), chosen),
+                    "found_default": share(values(rows, name, f.name), default),
+                }
+                for f in mine
+            },
+        }
+    return report
+
+
+def share(badness: np.ndarray, threshold: float) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(badness > threshold)) if len(badness) else math.nan
+
+
+def different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One clip of each scene, by eye of the program: two pieces of one shot say nothing new."""
+    scenes = np.stack([np.frombuffer(r["good"]["evidence"], np.uint8)[-SCENE[0] * SCENE[1] :] for r in rows])
+    return [rows[i] for i in distinct_scenes(scenes, np.zeros(SCENE[::-1], bool))]
+
+
+def judge_overlays(rows: list[dict[str, Any]], threshold: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Pools of n different scenes of equal shape, drawn at random, without and with each mark."""
+    shapes: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        if not known(row, "overlay"):
+            shapes.setdefault(overlay.map_rows(row["good"]["evidence"]), []).append(row)
+    report: dict[str, Any] = {}
+    for n in (2, 3, 5, 8):
+        pools = []
+        for candidates in shapes.values():
+            for _ in range(80):
+                drawn = [candidates[i] for i in rng.permutation(len(candidates))]
+                drawn = different(drawn)[:n]
+                if len(drawn) == n:
+                    pools.append(drawn)
+        clean = np.array([overlay.pool([r["good"]["evidence"] for r in pool]).score for pool in pools])
+        report[f"{n} scenes"] = {"unknown": float(np.isnan(clean).mean()), "clean_flagged": share(clean, threshold)}
+        for mark_name in rows[0]["marks"] if n > 2 else ():
+            found = np.array([overlay.pool([r["marks"][mark_name] for r in pool]).score for pool in pools])
+            unknown = float(np.isnan(found).mean())  # a large opaque mark makes few scenes look alike
+            numbers = {"auc": auc(clean, found), "found": share(found, threshold), "unknown": unknown}
+            report[f"{n} scenes"][mark_name] = numbers
+    return report
+
+
+def false_rejects(rows: list[dict[str, Any]], config: FilterConfig) -> dict[str, Any]:
+    table = [{"clip_id": r["clip"], "source_id": r["source"], "group": r["source"], **r["good"]} for r in rows]
+    by_clip = {r["clip"]: r for r in rows}
+    wrong = {
+        v.clip_id: [name for name in v.reasons if not known(by_clip[v.clip_id], name)] for v in decide(table, config)
+    }
+    reasons = {clip: names for clip, names in wrong.items() if names}
+    return {"clips": len(rows), "rejected_wrongly": len(reasons), "share": len(reasons) / len(rows), "which": reasons}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--media", type=Path, default=Path(__file__).parents[3] / "shared" / "media" / "dev")
+    parser.add_argument("--generated", type=int, default=4, help="made-up sources of four scenes")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    jobs: list[tuple[str, Any]] = [(f"generated_{seed}", seed) for seed in range(options.generated)]
+    if (options.media / "cuts.json").is_file():
+        cuts = json.loads((options.media / "cuts.json").read_text())
+        names = sorted(n for n, v in cuts.items() if isinstance(v, dict) and not n.startswith(SKIP))
+        jobs += [(name, (options.media / name, cuts[name])) for name in names]
+    started = time.perf_counter()
+    with Pool(options.jobs) as pool:
+        rows = [row for found in pool.map(measure_source, jobs, chunksize=1) for row in found]
+    half = {name: "AB"[k % 2] for k, (name, _) in enumerate(jobs)}
+    rows = [{**row, "half": half[row["source"]]} for row in rows]
+    config = FilterConfig()
+    report = {
+        "seconds": time.perf_counter() - started,
+        "false_rejects": false_rejects(rows, config),
+        "filters": judge_faults(rows, config),
+        "overlay": judge_overlays(rows, config.overlay.threshold, np.random.default_rng(0)),
+    }
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1))
+    show(report)
+
+
+def show(report: dict[str, Any]) -> None:
+    wrong = report["false_rejects"]
+    print(f"good clips rejected: {wrong['rejected_wrongly']} of {wrong['clips']} ({wrong['share']:.1%})")
+    for clip, names in wrong["which"].items():
+        print(f"  {clip}: {', '.join(names)}")
+    for name, found in report["filters"].items():
+        lost = found["good_B_rejected"]
+        print(f"\n{name}: default {found['default']:g} (rejects {lost['default']:.1%} of the good clips of half B), "
+              f"chosen on half A {found['chosen_on_A']:.4g} ({lost['chosen']:.1%})")  # fmt: skip
+        for fault, it in found["faults"].items():
+            kind = "innocent" if it["innocent"] else f"AUC {it['auc']:.3f}"
+            print(
+                f"  {fault:32} {kind:10} rejected: half B {it['found_B']:.2f}, all at default {it['found_default']:.2f}"
+            )
+    for scenes, found in report["overlay"].items():
+        print(f"\noverlay, {scenes}: unknown {found['unknown']:.2f}, unmarked flagged {found['clean_flagged']:.3f}")
+        for name, it in found.items():
+            if isinstance(it, dict):
+                print(f"  {name:20} AUC {it['auc']:.3f}, found {it['found']:.2f}, unknown {it['unknown']:.2f}")
+    print(f"\n{report['seconds']:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Known faults put into good footage, and innocent changes that must not be taken for faults.
+
+Frames are luma, uint8[N, h, w], about 360 px high; `seconds` their times. Everything is a function of its Generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+SWAYS: dict[str, tuple[float, ...]] = {
+    "tremor": (4.0, 6.5),
+    "walk": (1.5, 5.0, 7.5),
+    "sway": (2.0, 3.3),
+    "white": (),
+}  # Hz
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """name: for the report. filter: the filter that must reject it, or that must not (innocent)."""
+
+    name: str
+    filter: str
+    apply: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+    innocent: bool = False
+
+
+def defocus(frames: np.ndarray, sigma: float) -> np.ndarray:
+    import cv2
+
+    return np.stack([cv2.GaussianBlur(f, (0, 0), sigma) for f in frames])
+
+
+def motion_blur(frames: np.ndarray, length: int, direction: str) -> np.ndarray:
+    import cv2
+
+    kernel = np.zeros((length, length), np.float32)
+    if direction == "diagonal":
+        np.fill_diagonal(kernel, 1)
+    elif direction == "horizontal":
+        kernel[length // 2] = 1
+    else:
+        kernel[:, length // 2] = 1
+    return np.stack([cv2.filter2D(f, -1, kernel / length) for f in frames])
+
+
+def moved(frames: np.ndarray, path_px: np.ndarray) -> np.ndarray:
+    """Frames displaced by float[N, 2] pixels under a zoom of 6 %, reflected beyond the edges."""
+    import cv2
+
+    height, width = frames.shape[1:]
+    zoom = 1.06
+    corner = -0.03 * np.array([width, height])
+    out = []
+    for frame, (x, y) in zip(frames, path_px + corner):
+        matrix = np.array([[zoom, 0, x], [0, zoom, y]])
+        out.append(cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REFLECT))
+    return np.stack(out)
+
+
+def shake(frames: np.ndarray, seconds: np.ndarray, rng: np.random.Generator, rms: float, sway: str, pan: float = 0.0):
+    """Hand shake of `rms` widths an axis: a mix of sines, or white noise; on top of a pan in widths a second."""
+    width = frames.shape[2]
+    path = rng.normal(size=(len(frames), 2))
+    if SWAYS[sway]:
+        phase = rng.uniform(0, 1, (len(SWAYS[sway]), 2))
+        gain = rng.uniform(0.5, 1, phase.shape)
+        turns = np.array(SWAYS[sway])[None, :, None] * seconds[:, None, None] + phase
+        path = (gain * np.sin(2 * np.pi * turns)).sum(axis=1)
+    path = path / path.std(axis=0) * rms * width
+    path[:, 0] += pan * width * seconds
+    return moved(frames, path)
+
+
+def gained(frames: np.ndarray, gain_N: np.ndarray) -> np.ndarray:
+    return np.clip(frames * gain_N[:, None, None].astype(np.float32), 0, 255).astype(np.uint8)
+
+
+def step(frames: np.ndarray, by: float) -> np.ndarray:
+    return gained(frames, np.where(np.arange(len(frames)) < len(frames) // 2, 1.0, 1.0 + by))
+
+
+def shallow(frames: np.ndarray) -> np.ndarray:
+    """Two thirds of the picture far out of focus, the last third untouched."""
+    out = frames.copy()
+    edge = frames.shape[2] * 2 // 3
+    out[:, :, :edge] = defocus(frames[:, :, :edge], 3.0)
+    return out
+
+
+def held(frames: np.ndarray, seconds: np.ndarray, hold_s: float) -> np.ndarray:
+    """The middle frame shown for `hold_s`."""
+    middle = len(frames) // 2
+    out = frames.copy()
+    out[(seconds >= seconds[middle]) & (seconds < seconds[middle] + hold_s)] = frames[middle]
+    return out
+
+
+def mark(kind: str, height: int, width: int) -> np.ndarray:
+    """float32[h, w], 0..1: where a watermark covers the picture."""
+    import cv2
+
+    mask = np.zeros((height, width), np.uint8)
+    thin = max(1, round(height / 300))
+    if kind == "small_text":
+        place = (int(width * 0.62), int(height * 0.93))
+        cv2.putText(mask, "www.sample.org", place, cv2.FONT_HERSHEY_SIMPLEX, height / 700, 255, thin, cv2.LINE_AA)
+    elif kind == "bottom_line":
+        place = (int(width * 0.2), int(height * 0.95))
+        text = "Copyright 2013 Somebody. All Rights"
+        cv2.putText(mask, text, place, cv2.FONT_HERSHEY_SIMPLEX, height / 600, 255, thin, cv2.LINE_AA)
+    elif kind == "corner_logo":
+        x, y, radius = int(width * 0.91), int(height * 0.13), int(height * 0.06)
+        cv2.circle(mask, (x, y), radius, 255, max(2, radius // 4), cv2.LINE_AA)
+        cv2.line(mask, (x - radius // 2, y), (x + radius // 2, y), 255, max(2, radius // 4))
+    else:
+        place, thick = (int(width * 0.3), int(height * 0.55)), max(2, round(height / 120))
+        cv2.putText(mask, "stockpix", place, cv2.FONT_HERSHEY_DUPLEX, height / 180, 255, thick, cv2.LINE_AA)
+    return mask.astype(np.float32) / 255
+
+
+def marked(frames: np.ndarray, kind: str, alpha: float) -> np.ndarray:
+    cover = alpha * mark(kind, *frames.shape[1:])
+    return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
+
+
+def faults() -> list[Fault]:
+    """Every fault and innocent change of the benchmark."""
+    out = [Fault(name=f"defocus {s} px", filter="blur", apply=lambda f, t, r, s=s: defocus(f, s)) for s in (1, 1.5, 2)]
+    for length in (9, 15):
+        for way in ("horizontal", "vertical", "diagonal"):
+            smear = lambda f, t, r, n=length, w=way: motion_blur(f, n, w)  # noqa: E731
+            out.append(Fault(name=f"motion blur {length} px {way}", filter="motion_blur", apply=smear))
+    for rms in (0.0015, 0.003, 0.006):
+        for sway in SWAYS:
+            move = lambda f, t, r, a=rms, s=sway: shake(f, t, r, a, s)  # noqa: E731
+            out.append(Fault(name=f"shake {rms:.2%} {sway}", filter="shake", apply=move))
+
+    def fault(name: str, filter_name: str, apply: Callable[..., np.ndarray], innocent: bool = False) -> None:
+        out.append(Fault(name=name, filter=filter_name, apply=apply, innocent=innocent))
+
+    fault("shake 0.30% tremor in a pan", "shake", lambda f, t, r: shake(f, t, r, 3e-3, "tremor", 0.04))
+    fault("exposure +15 %", "light_jump", lambda f, t, r: step(f, 0.15))
+    fault("exposure +30 %", "light_jump", lambda f, t, r: step(f, 0.30))
+    fault("exposure -15 %", "light_jump", lambda f, t, r: step(f, -0.15))
+    fault("frozen throughout", "static", lambda f, t, r: np.repeat(f[:1], len(f), axis=0))
+    fault("frozen for 1.1 s", "frozen", lambda f, t, r: held(f, t, 1.1))
+    for name in ("blur", "motion_blur"):
+        fault("shallow focus", name, lambda f, t, r: shallow(f), innocent=True)
+        fault("four times darker", name, lambda f, t, r: gained(f, np.full(len(f), 0.25)), innocent=True)
+    fault("slow pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.03), innocent=True)
+    fault("fast pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.10), innocent=True)
+    fault("+30 % over the clip", "light_jump", lambda f, t, r: gained(f, np.linspace(1, 1.3, len(f))), innocent=True)
+    return out

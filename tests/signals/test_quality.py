@@ -1,0 +1,298 @@
+"""Quality numbers on made-up pictures: each fault is found, and what only looks like it is not."""
+
+import math
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.signals import blur, light, motion
+from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores
+from wanprep.signals.store import Signals
+from wanprep.stages.filter import REGISTRY
+
+H, W = 270, 480
+
+
+def texture(seed: int, height: int = H * 2, width: int = W * 2) -> np.ndarray:
+    """uint8 luma: noise at several scales under hard-edged shapes."""
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width), rng.uniform(80, 140), np.float32)
+    for cells, gain in ((4, 30), (12, 20), (60, 12)):
+        noise = rng.normal(0, gain, (cells, cells * 2)).astype(np.float32)
+        image += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    for _ in range(60):
+        x, y, r = int(rng.integers(width)), int(rng.integers(height)), int(rng.integers(4, 40))
+        cv2.rectangle(image, (x, y), (x + r, y + r // 2 + 2), int(rng.integers(0, 255)), -1)
+    return image
+
+
+def camera(canvas: np.ndarray, path_px: np.ndarray, zoom: np.ndarray | None = None) -> np.ndarray:
+    """uint8[N, H, W]: the canvas seen by a camera at path_px (x right, y down) from its middle."""
+    out = []
+    for k, (x, y) in enumerate(path_px):
+        scale = 1.0 if zoom is None else 1 / zoom[k]
+        centre = np.array([canvas.shape[1] / 2 + x, canvas.shape[0] / 2 + y])
+        matrix = np.array([[scale, 0, centre[0] - scale * W / 2], [0, scale, centre[1] - scale * H / 2]])
+        out.append(cv2.warpAffine(canvas, matrix, (W, H), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
+    return np.stack(out)
+
+
+def signals_of(frames: np.ndarray, fps: float = 24.0) -> Signals:
+    """What the analysis would store of these luma frames, as far as quality is concerned."""
+    size = (256, 2 * round(128 * frames.shape[1] / frames.shape[2]))
+    meter = QualityMeter(*size)
+    rows, due = [], 0.0
+    for k, frame in enumerate(frames):
+        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        middle = frame if k / fps >= due - 1e-9 else None
+        due += 0.25 * (middle is not None)
+        rows.append(meter.feed(k / fps, small, middle))
+    none = np.zeros((0, 2), np.uint8)
+    pts = np.round(np.arange(len(frames)) * 90000 / fps).astype(np.int64)
+    return Signals(
+        time_base=Fraction(1, 90000), width=2, height=2, pts=pts, last_duration=0,
+        frame={name: np.array([r[name] for r in rows], np.float32) for name in FIELDS},
+        sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=none, col_p97=none,
+    )  # fmt: skip
+
+
+def scores(frames: np.ndarray, fps: float = 24.0) -> dict[str, float]:
+    return clip_scores(signals_of(frames, fps), 0, len(frames))
+
+
+def bad(name: str, value: float) -> bool:
+    entry = REGISTRY[name]
+    return value > entry.threshold if entry.bad == "above" else value < entry.threshold
+
+
+def still(seed: int = 1, n: int = 48) -> np.ndarray:
+    return camera(texture(seed), np.zeros((n, 2)))
+
+
+def pan(n: int = 48, speed_px: float = 2.0, seed: int = 1) -> np.ndarray:
+    return camera(texture(seed), np.arange(n)[:, None] * (speed_px, 0.0))
+
+
+def shaky(fps: float, rms_px: float, pan_px_s: float = 0.0, seconds: float = 2.0) -> np.ndarray:
+    t = np.arange(int(seconds * fps)) / fps
+    sway = np.stack([np.sin(2 * np.pi * (f * t + p)) for f, p in ((4.1, 0.1), (6.3, 0.6))])
+    path = np.stack([sway[0] + 0.7 * sway[1], 0.6 * sway[0] - sway[1]], axis=1)
+    path *= rms_px / path.std(axis=0)
+    path[:, 0] += pan_px_s * t
+    return camera(texture(3), path)
+
+
+# --- the meter ------------------------------------------------------------------------------------------------------
+
+
+def test_first_frame_has_no_pair_and_every_field_is_there():
+    meter = QualityMeter(256, 144)
+    row = meter.feed(0.0, np.zeros((144, 256), np.uint8), np.zeros((360, 640), np.uint8))
+    assert set(row) == set(FIELDS)
+    assert all(math.isnan(row[name]) for name in ("frame_diff", "step_s", "cam_dx", "light_jump", "change"))
+    assert row["luma"] == 0
+    assert math.isnan(row["sharpness"])
+    assert math.isnan(row["smear"])
+
+
+def test_meter_refuses_another_size():
+    with pytest.raises(ValueError, match=r"\(144, 256\)"):
+        QualityMeter(256, 144).feed(0.0, np.zeros((140, 256), np.uint8), None)
+
+
+@pytest.mark.parametrize(("fps", "steps"), [(10, 1), (16, 1), (24, 1), (25, 1), (30, 2), (50, 2), (60, 3)])
+def test_motion_is_measured_about_sixteen_times_a_second(fps, steps):
+    step_s = signals_of(still(n=2 * fps), fps).frame["step_s"]
+    assert np.allclose(step_s[np.isfinite(step_s)], steps / fps, atol=1e-4)
+
+
+def test_clip_scores_refuse_a_range_outside_the_source():
+    with pytest.raises(ValueError, match=r"\[5, 99\)"):
+        clip_scores(signals_of(still(n=10)), 5, 99)
+
+
+def test_scores_of_a_clip_do_not_reach_over_its_cuts():
+    bright = np.clip(still(5).astype(int) * 2, 0, 255).astype(np.uint8)
+    joined = signals_of(np.concatenate([still(4), bright, still(6)]))
+    alone = scores(bright)
+    inside = clip_scores(joined, 48, 96)
+    for name in ("shake", "light_jump", "motion", "frozen_s", "duplicate_rate"):
+        assert inside[name] == pytest.approx(alone[name], abs=1e-6), name
+    assert inside["duplicate_rate"] == 1.0 > clip_scores(joined, 0, 96)["duplicate_rate"]  # the cut is there
+
+
+def test_a_clip_of_one_frame_knows_only_what_one_frame_shows():
+    found = scores(still(n=1))
+    assert not bad("blur", found["sharpness"])
+    assert all(math.isnan(found[name]) for name in ("shake", "light_jump", "motion", "frozen_s", "duplicate_rate"))
+
+
+# --- blur -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_defocus_is_blur_and_shallow_focus_is_not(seed):
+    sharp = still(seed, 1)[0]
+    soft = cv2.GaussianBlur(sharp, (0, 0), 2.0)
+    shallow = sharp.copy()
+    shallow[:, : W // 2] = cv2.GaussianBlur(sharp, (0, 0), 4.0)[:, : W // 2]
+    assert not bad("blur", blur.sharpness(sharp))
+    assert not bad("blur", blur.sharpness(shallow))
+    assert bad("blur", blur.sharpness(soft))
+
+
+def test_dark_and_flat_pictures_are_not_blur():
+    assert not bad("blur", blur.sharpness((still(2, 1)[0] * 0.25).astype(np.uint8)))
+    cel = np.full((H, W), 120, np.uint8)
+    cv2.circle(cel, (200, 120), 60, 200, -1)
+    assert not bad("blur", blur.sharpness(cel))
+    assert not bad("motion_blur", blur.smear(cel))
+    assert math.isnan(blur.sharpness(np.full((H, W), 90, np.uint8)))
+    assert math.isnan(blur.smear(np.full((H, W), 90, np.uint8)))
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
+@pytest.mark.parametrize("seed", range(3))
+def test_motion_blur_is_found_in_every_direction(direction, seed):
+    sharp = still(seed, 1)[0]
+    kernel = np.zeros((13, 13), np.float32)
+    kernel[{"horizontal": np.s_[6, :], "vertical": np.s_[:, 6], "diagonal": np.diag_indices(13)}[direction]] = 1 / 13
+    assert not bad("motion_blur", blur.smear(sharp))
+    assert bad("motion_blur", blur.smear(cv2.filter2D(sharp, -1, kernel)))
+
+
+def test_one_smeared_object_is_not_motion_blur_of_the_clip():
+    picture = still(2, 1)[0]
+    picture[60:160, 100:260] = cv2.blur(picture, (15, 1))[60:160, 100:260]
+    assert not bad("motion_blur", blur.smear(picture))
+
+
+# --- camera ---------------------------------------------------------------------------------------------------------
+
+
+def test_camera_step_measures_shift_zoom_and_roll():
+    before = cv2.resize(still(3, 1)[0], (256, 144), interpolation=cv2.INTER_AREA)
+    angle, zoom, shift = 0.01, 1.02, (2.5, -1.5)
+    c, s = zoom * math.cos(angle), zoom * math.sin(angle)
+    centre = np.array([127.5, 71.5])
+    turn = np.array([[c, -s], [s, c]])
+    matrix = np.column_stack([turn, centre + shift - turn @ centre])
+    step = motion.camera_step(before, cv2.warpAffine(before, matrix, (256, 144), borderMode=cv2.BORDER_REFLECT))
+    assert (step.dx, step.dy) == pytest.approx((2.5 / 256, -1.5 / 256), abs=0.0004)
+    assert step.rot == pytest.approx(angle, abs=0.001)
+    assert step.scale == pytest.approx(math.log(zoom), abs=0.001)
+    assert step.fit > 0.7
+
+
+def test_camera_step_of_nothing_is_unknown():
+    step = motion.camera_step(np.zeros((144, 256), np.uint8), np.zeros((144, 256), np.uint8))
+    assert math.isnan(step.dx)
+    assert step.matrix is None
+
+
+@pytest.mark.parametrize("fps", [24, 30, 60])
+def test_hand_shake_is_found_and_pans_are_not(fps):
+    for speed in (0.0, 0.03, 0.15, 0.5):  # widths a second
+        assert scores(pan(int(1.5 * fps), speed * W / fps), fps)["shake"] == 0.0, speed
+    assert bad("shake", scores(shaky(fps, 0.003 * W), fps)["shake"])
+    assert bad("shake", scores(shaky(fps, 0.003 * W, pan_px_s=0.04 * W), fps)["shake"])
+
+
+def test_one_swing_of_the_camera_is_not_shake():
+    t = np.arange(72) / 24
+    swing = camera(texture(3), np.stack([60 * np.sin(2 * np.pi * 0.33 * t), 0 * t], axis=1))
+    assert not bad("shake", scores(swing)["shake"])
+
+
+def test_shake_of_a_very_short_clip_is_unknown():
+    assert math.isnan(scores(shaky(24, 2.0)[:8])["shake"])
+
+
+def test_resampling_keeps_the_path_and_marks_what_is_unknown():
+    seconds = np.arange(1, 49) / 24
+    steps = np.tile([0.001, 0.0], (48, 1))
+    resampled, rate = motion.velocities(seconds, np.full(48, 1 / 24), steps)
+    assert rate == 16
+    assert resampled.sum(axis=0) == pytest.approx([0.048, 0.0], abs=1e-9)
+    steps[20] = np.nan
+    holed, _ = motion.velocities(seconds, np.full(48, 1 / 24), steps)
+    assert 1 <= np.isnan(holed[:, 0]).sum() <= 3
+    slow, rate = motion.velocities(np.arange(1, 11) / 10, np.full(10, 0.1), steps[:10])
+    assert (len(slow), rate) == (10, pytest.approx(10))
+
+
+@pytest.mark.parametrize(
+    ("per_second", "words"),
+    [
+        ((0.2, 0, 0, 0), "pan left"),  # the picture moves right
+        ((-0.04, 0, 0, 0), "slow pan right"),
+        ((0, -0.8, 0, 0), "fast tilt down"),
+        ((0, 0, 0, 0.5), "zoom in"),
+        ((0, 0, 0, -0.5), "zoom out"),
+        ((0, 0, 0.5, 0), "moving camera"),
+        ((0.001, 0, 0, 0), "static camera"),
+    ],
+)
+def test_camera_movement_in_words(per_second, words):
+    assert motion.camera_motion(np.tile(per_second, (30, 1)) / 16)[0] == words
+
+
+def test_camera_movement_from_pictures():
+    assert clip_camera(signals_of(pan(48, 4.0)), 0, 48)[0] == "pan right"
+    assert clip_camera(signals_of(still()), 0, 48)[0] == "static camera"
+    zoomed = camera(texture(3), np.zeros((48, 2)), zoom=np.exp(0.3 * np.arange(48) / 24))
+    assert clip_camera(signals_of(zoomed), 0, 48)[0] == "zoom in"
+    assert clip_camera(signals_of(shaky(24, 3.0)), 0, 48)[0] == "moving camera"
+    assert clip_camera(signals_of(still(n=2)), 0, 2) == (None, pytest.approx(math.nan, nan_ok=True))
+
+
+# --- light, stillness -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gain", [0.85, 1.15, 1.3])
+def test_exposure_step_is_measured_even_in_a_pan(gain):
+    frames = pan(24).astype(np.float32) * 0.7
+    frames[12:] *= gain
+    found = scores(frames.astype(np.uint8))["light_jump"]
+    assert bad("light_jump", found)
+    assert found == pytest.approx(abs(math.log(gain)), rel=0.25)
+
+
+def test_moving_things_and_slow_light_are_no_jump():
+    frames = still(n=48)
+    for k, frame in enumerate(frames):
+        cv2.circle(frame, (40 + 8 * k, 130), 50, 250, -1)
+    assert not bad("light_jump", scores(frames)["light_jump"])
+    dimming = (still(n=48) * np.linspace(1, 0.6, 48)[:, None, None]).astype(np.uint8)
+    assert not bad("light_jump", scores(dimming)["light_jump"])
+
+
+def test_light_jump_between_unrelated_pictures_is_unknown():
+    a, b = (cv2.resize(texture(seed), (256, 144)) for seed in (1, 2))
+    found = light.light_jump(a, b)
+    assert math.isnan(found) or found < 0.086
+
+
+def test_static_means_that_nothing_moves():
+    noise = np.random.default_rng(0).normal(0, 2, (48, H, W))
+    frames = np.clip(still() + noise, 0, 255).astype(np.uint8)
+    assert bad("static", scores(frames)["motion"])
+    for k, frame in enumerate(frames):  # a ball of 1 % of the width
+        cv2.circle(frame, (100 + 3 * k, 100), 9, 255, -1)
+    assert not bad("static", scores(frames)["motion"])
+    assert not bad("static", scores(pan())["motion"])
+
+
+def test_frozen_and_repeated_frames_are_counted():
+    frames = pan(48)
+    assert scores(frames)["duplicate_rate"] == 0
+    frames[12:36] = frames[12]
+    found = scores(frames)
+    assert found["frozen_s"] == pytest.approx(23 / 24, abs=0.01)
+    assert found["duplicate_rate"] == pytest.approx(23 / 47)
+    on_twos = scores(np.repeat(pan(24, 4.0), 2, axis=0))
+    assert on_twos["duplicate_rate"] == pytest.approx(24 / 47)
+    assert on_twos["frozen_s"] == pytest.approx(1 / 24)
