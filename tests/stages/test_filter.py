@@ -1,0 +1,270 @@
+"""The filter stage: what is measured of a clip, and whole-table decisions on made-up scores."""
+
+import json
+import math
+import random
+import time
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.config import from_table, to_table
+from wanprep.signals import overlay, quality
+from wanprep.signals.store import Signals
+from wanprep.stage import UsageError
+from wanprep.stages.filter import REGISTRY, FilterConfig, Rule, decide, measure_clip, share_warnings
+
+GOOD = {
+    "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen_s": 0.1,
+    "duplicate_rate": 0.0, "luma": 110.0, "camera": "pan left", "camera_speed": 0.2,
+}  # fmt: skip
+
+
+def row(number: int, source: str = "s", group: str = "g", **scores) -> dict:
+    return {"clip_id": f"{number:05d}", "source_id": source, "group": group, "kind": "video", **GOOD, **scores}
+
+
+def only(rows, config=None):
+    (verdict,) = decide(rows, config or FilterConfig())
+    return verdict
+
+
+def scene(seed: int, mark: bool = False, n: int = 4) -> bytes:
+    """Overlay evidence of one random shot, with or without a word in its lower corner."""
+    rng = np.random.default_rng(seed)
+    canvas = cv2.resize(rng.uniform(0, 255, (30, 60, 3)).astype(np.float32), (512, 288), interpolation=cv2.INTER_CUBIC)
+    thumbs = []
+    for k in range(n):
+        view = np.clip(canvas[40 + 5 * k : 184 + 5 * k, 60 + 9 * k : 316 + 9 * k], 0, 255).astype(np.uint8).copy()
+        if mark:
+            cv2.putText(view, "studio.tv", (170, 130), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        thumbs.append(view)
+    return overlay.clip_evidence(np.stack(thumbs))
+
+
+# --- configuration --------------------------------------------------------------------------------------------------
+
+
+def test_defaults_come_from_the_registry_and_survive_a_round_trip():
+    config = FilterConfig()
+    for name, entry in REGISTRY.items():
+        assert getattr(config, name).threshold == entry.threshold
+        assert entry.name == name
+        assert all((entry.unit, entry.meaning, entry.source))
+    assert from_table(FilterConfig, to_table(config), "filter") == config
+
+
+def test_a_table_changes_what_it_names_and_nothing_else():
+    config = from_table(FilterConfig, {"blur": {"threshold": 0.2}, "shake": {"enabled": False}}, "filter")
+    assert config.blur == Rule(threshold=0.2)
+    assert config.shake == Rule(enabled=False, threshold=REGISTRY["shake"].threshold)
+    assert config.motion_blur == FilterConfig().motion_blur
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"blurr": {}}, "did you mean 'blur'"),
+        ({"blur": {"treshold": 1.0}}, "did you mean 'threshold'"),
+        ({"blur": {"threshold": math.inf}}, "enabled = false"),
+        ({"blur": {"worst": 1.0}}, "worst"),
+        ({"max_reject_share_warning": 0.0}, "max_reject_share_warning"),
+    ],
+)
+def test_wrong_settings_say_what_to_do(table, message):
+    with pytest.raises(UsageError, match=message):
+        from_table(FilterConfig, table, "filter")
+
+
+# --- one clip -------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_clip_is_kept_with_every_score_shown():
+    verdict = only([row(1)])
+    assert (verdict.state, verdict.reasons) == ("keep", ())
+    assert verdict.scores["blur"] == (0.25, REGISTRY["blur"].threshold, "keep")
+    assert verdict.scores["overlay"][2] == "unknown"
+    assert verdict.scores["frozen"][2] == "off"
+    assert verdict.scores["camera"] == ("pan left", None, "info")
+    assert set(REGISTRY) <= set(verdict.scores)
+
+
+@pytest.mark.parametrize(
+    ("score", "value", "reason"),
+    [("sharpness", 0.05, "blur"), ("smear", 4.0, "motion_blur"), ("shake", 0.3, "shake"), ("motion", 0.0, "static"),
+     ("light_jump", 0.2, "light_jump")],
+)  # fmt: skip
+def test_each_fault_rejects_with_its_own_reason(score, value, reason):
+    verdict = only([row(1, **{score: value})])
+    assert (verdict.state, verdict.reasons) == ("reject", (reason,))
+    assert only([row(1, **{score: value})], from_table(FilterConfig, {reason: {"enabled": False}})).state == "keep"
+
+
+@pytest.mark.parametrize("name", [n for n in REGISTRY if n != "overlay"])
+def test_exactly_at_the_threshold_is_good(name):
+    entry = REGISTRY[name]
+    config = from_table(FilterConfig, {name: {"threshold": entry.threshold}})
+    beyond = math.inf if entry.bad == "above" else -math.inf
+    assert only([row(1, **{entry.score: entry.threshold})], config).state == "keep"
+    assert only([row(1, **{entry.score: np.nextafter(entry.threshold, beyond)})], config).reasons == (name,)
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, "absent"])
+def test_unknown_scores_never_reject_and_are_named(missing):
+    clip = row(1)
+    for name in ("sharpness", "shake", "motion"):
+        clip[name] = missing
+        if missing == "absent":
+            del clip[name]
+    verdict = only([clip])
+    assert (verdict.state, verdict.reasons) == ("keep", ())
+    unknown = {name for name, (_, _, said) in verdict.scores.items() if said == "unknown"}
+    assert unknown == {"blur", "shake", "static", "overlay"}
+    assert verdict.scores["shake"][0] is None
+    json.dumps(verdict.scores, allow_nan=False)
+
+
+def test_unknown_beside_a_fault_does_not_save_the_clip():
+    assert only([row(1, sharpness=None, smear=9.0)]).reasons == ("motion_blur",)
+
+
+def test_stills_are_judged_only_by_what_a_still_shows():
+    verdict = only([row(1, kind="image", motion=0.0, shake=1.0, light_jump=1.0, sharpness=0.3)])
+    assert verdict.state == "keep"
+    assert not {"static", "shake", "light_jump"} & set(verdict.scores)
+    assert only([row(1, kind="image", sharpness=0.01)]).reasons == ("blur",)
+
+
+# --- the whole table ------------------------------------------------------------------------------------------------
+
+
+def test_verdicts_are_ordered_by_id_and_independent_of_row_order():
+    rng = random.Random(0)
+    rows = [row(k, source=f"s{k % 4}", sharpness=rng.uniform(0.05, 0.3), evidence=scene(k)) for k in range(20)]
+    expected = decide(rows, FilterConfig())
+    assert [v.clip_id for v in expected] == sorted(r["clip_id"] for r in rows)
+    rng.shuffle(rows)
+    before = json.dumps([{**r, "evidence": None} for r in rows])
+    assert decide(rows, FilterConfig()) == expected
+    assert json.dumps([{**r, "evidence": None} for r in rows]) == before
+
+
+def test_worst_share_rejects_the_bad_end_of_known_scores():
+    rows = [row(k, sharpness=0.2 + 0.001 * k) for k in range(10)] + [row(99, sharpness=None)]
+    config = from_table(FilterConfig, {"blur": {"worst": 0.2}})
+    assert [v.clip_id for v in decide(rows, config) if v.state == "reject"] == ["00000", "00001"]
+    assert all(v.state == "keep" for v in decide(rows, FilterConfig()))
+
+
+def test_overlay_is_pooled_by_source():
+    rows = [row(k, "marked", evidence=scene(k, mark=True)) for k in range(5)]
+    rows += [row(10 + k, "clean", evidence=scene(50 + k)) for k in range(5)]
+    verdicts = decide(rows, FilterConfig())
+    assert [v.reasons for v in verdicts] == [("overlay",)] * 5 + [()] * 5
+    assert all(v.scores["overlay"][2] == "keep" for v in verdicts[5:])
+    left, top, _, _ = verdicts[0].scores["overlay_box"][0]
+    assert left > 0.5
+    assert top > 0.6
+    assert "overlay_box" not in verdicts[5].scores
+    json.dumps(verdicts[0].scores, allow_nan=False)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_single_clips_are_unknown_marked_or_not(marked):
+    verdict = only([row(1, evidence=scene(1, mark=marked))])
+    assert (verdict.state, verdict.scores["overlay"]) == ("keep", (None, REGISTRY["overlay"].threshold, "unknown"))
+
+
+def test_a_group_can_convict_but_not_acquit():
+    marked = [row(k, f"m{k}", "series", evidence=scene(k, mark=True)) for k in range(5)]
+    clean = [row(10 + k, f"c{k}", "holidays", evidence=scene(60 + k)) for k in range(5)]
+    verdicts = decide(marked + clean, FilterConfig())
+    assert [v.reasons for v in verdicts[:5]] == [("overlay",)] * 5
+    assert [v.scores["overlay"][2] for v in verdicts[5:]] == ["unknown"] * 5
+
+
+def test_one_marked_source_in_a_clean_group_is_not_called_clean():
+    rows = [row(k, f"s{k}", evidence=scene(k, mark=k == 0)) for k in range(6)]
+    assert decide(rows, FilterConfig())[0].scores["overlay"][2] == "unknown"
+
+
+def test_clips_of_other_shapes_are_pooled_apart():
+    tall = overlay.clip_evidence(np.random.default_rng(0).integers(0, 255, (3, 192, 256, 3), dtype=np.uint8))
+    rows = [row(k, evidence=scene(k, mark=True)) for k in range(4)] + [row(9, evidence=tall)]
+    verdicts = decide(rows, FilterConfig())
+    assert verdicts[-1].scores["overlay"][2] == "unknown"
+    assert all(v.reasons == ("overlay",) for v in verdicts[:4])
+
+
+def test_no_rows_give_no_verdicts():
+    assert decide([], FilterConfig()) == []
+
+
+def test_a_filter_that_removes_much_is_announced():
+    rows = [row(k, shake=0.5 if k < 5 else 0.0) for k in range(10)]
+    verdicts = decide(rows, FilterConfig())
+    (line,) = share_warnings(verdicts, FilterConfig())
+    assert "shake rejects 50% of 10 clips" in line
+    assert share_warnings(verdicts, from_table(FilterConfig, {"max_reject_share_warning": 0.5})) == []
+    assert share_warnings([], FilterConfig()) == []
+
+
+def test_ten_thousand_clips_are_decided_quickly():
+    """About 0.3 s on one core (100 clips a source); the bound leaves room for a busy machine."""
+    evidence = [scene(k, n=2) for k in range(30)]
+    rows = [row(k, f"s{k // 100}", f"g{k // 1000}", evidence=evidence[k % 30]) for k in range(10_000)]
+    started = time.process_time()
+    verdicts = decide(rows, FilterConfig())
+    assert time.process_time() - started < 1.5
+    assert len(verdicts) == 10_000
+
+
+# --- measuring ------------------------------------------------------------------------------------------------------
+
+
+def signals(frames: np.ndarray, fps: int = 24) -> Signals:
+    meter = quality.QualityMeter(256, 144)
+    rows = [meter.feed(k / fps, f, f if k % 6 == 0 else None) for k, f in enumerate(frames)]
+    sampled = np.arange(0, len(frames), 12, dtype=np.int32)
+    return Signals(
+        time_base=Fraction(1, fps), width=256, height=144, pts=np.arange(len(frames)), last_duration=1,
+        frame={name: np.array([r[name] for r in rows], np.float32) for name in quality.FIELDS},
+        sampled=sampled, thumbs=np.repeat(frames[sampled][..., None], 3, axis=-1),
+        row_p97=np.zeros((len(sampled), 144), np.uint8), col_p97=np.zeros((len(sampled), 256), np.uint8),
+    )  # fmt: skip
+
+
+def moving(n: int = 48) -> np.ndarray:
+    big = np.random.default_rng(3).uniform(0, 255, (30, 60)).astype(np.float32)
+    canvas = np.clip(cv2.resize(big, (512, 288), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    return np.stack([canvas[40:184, 20 + 2 * k : 276 + 2 * k] for k in range(n)])
+
+
+def test_measured_scores_are_what_decide_reads():
+    found = measure_clip(signals(moving()), 0, 48)
+    evidence = found.pop("evidence")
+    json.dumps(found, allow_nan=False)
+    assert {entry.score for entry in REGISTRY.values()} - set(found) == {"overlay"}
+    assert found["camera"] == "pan right"
+    assert overlay.map_rows(evidence) == 72
+    verdict = only([{"clip_id": "a", "source_id": "s", "group": "g", "evidence": evidence, **found}])
+    assert verdict.scores["shake"][:1] == (0.0,)
+
+
+def test_only_the_clip_itself_is_measured():
+    frames = moving()
+    frames[24:] = frames[24]
+    both = signals(frames)
+    assert measure_clip(both, 0, 24)["motion"] > 0.1
+    assert measure_clip(both, 24, 48)["motion"] == 0.0
+    assert measure_clip(both, 24, 48) == measure_clip(both, 24, 48)
+
+
+def test_a_clip_too_short_to_know_has_none_instead_of_numbers():
+    found = measure_clip(signals(moving(3)), 1, 2)
+    assert found["shake"] is None
+    assert found["camera"] is None
+    assert found["evidence"] == b""
+    assert only([{"clip_id": "a", "source_id": "s", "group": "g", **found}]).state == "keep"
