@@ -67,7 +67,8 @@ def opened(folder: Path, mode: Mode = "auto") -> Iterator[Run]:
         if mode == "fresh" and folder.exists():
             folder.rename(_free_name(folder))
         folder.mkdir(exist_ok=True)
-        for leftover in folder.rglob(".tmp-*"):
+        # Of a killed process: our own names (.tmp-…), and those of safetensors, which renames as well (.tmpXXXXXX).
+        for leftover in folder.rglob(".tmp*"):
             leftover.unlink()
         yield _read(folder)
 

@@ -196,6 +196,14 @@ def test_one_process_a_run(toy, dataset, tmp_path):
         toy.train_toy(tmp_path, dataset)
 
 
+def test_what_a_killed_process_left_is_cleared(toy, dataset, tmp_path):
+    (tmp_path / "toy" / "state").mkdir(parents=True)
+    for name in (".tmp-0123.safetensors", ".tmpAbCdEf"):
+        (tmp_path / "toy" / "state" / name).write_bytes(b"half")
+    result = toy.train_toy(tmp_path, dataset, changes={"high": {"steps": 1}, "experts": {"stages": ["high"]}})
+    assert [p.name for p in (result.folder / "state").iterdir()] == ["high-000001.safetensors"]
+
+
 def test_no_validation_samples_is_fine(toy, dataset, tmp_path):
     changes = {"validation": {"share": 0.0}, "high": {"steps": 2}, "experts": {"stages": ["high"]}}
     result = toy.train_toy(tmp_path, dataset, changes=changes)
