@@ -12,13 +12,16 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wanprep.signals.bars import BarRules, Crop, find_bars
 from wanprep.signals.shots import ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
+
+if TYPE_CHECKING:
+    from wanprep.media.probe import Probe
 
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 
@@ -66,11 +69,10 @@ class ClipSpan:
     reason: str = ""
 
 
-def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]:
-    """Decode `path` once, write its signals to `out` atomically, return the row of facts.
+def measure_source(path: Path, *, threads: int = 1) -> tuple[Signals, Probe, dict[str, int]]:
+    """Decode `path` once: its signals, what the probe saw, and how many frames were dropped or got other times.
 
-    threads: decoder threads. Reject when the bytes are at fault; OSError and others when the machine is. A stream
-    that breaks midway keeps its decoded part and says why in `truncated`.
+    Raises as `analyse_source` does; writes nothing.
     """
     from wanprep.media.probe import probe
     from wanprep.media.read import open_video
@@ -79,8 +81,17 @@ def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]
     facts = probe(path)
     with open_video(path, facts, threads=threads) as reader:
         signals = analyse(reader.frames(), time_base=facts.time_base, width=facts.width, height=facts.height)
-        signals = replace(signals, truncated=reader.truncated)
         counted = {"frames_dropped": reader.dropped, "pts_repaired": reader.repaired}
+        return replace(signals, truncated=reader.truncated), facts, counted
+
+
+def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]:
+    """Decode `path` once, write its signals to `out` atomically, return the row of facts.
+
+    threads: decoder threads. Reject when the bytes are at fault; OSError and others when the machine is. A stream
+    that breaks midway keeps its decoded part and says why in `truncated`.
+    """
+    signals, facts, counted = measure_source(path, threads=threads)
     digest = signals.save(out)
     return {
         "digest": digest,

@@ -1,0 +1,128 @@
+"""`wanprep cuts` and `wanprep score`: the entries of good and bad files, and that a run decides the same."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from footage import make_video
+from movies import as_json, environment, make_movies, options, shots, wanprep
+
+from wanprep.dataset import Dataset
+from wanprep.inspect import judge, listing
+from wanprep.signals.shots import ShotList, Transition
+from wanprep.stages.filter import FilterConfig
+
+pytestmark = pytest.mark.xdist_group("inspect")
+
+
+@pytest.fixture(scope="module")
+def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_movies(tmp_path_factory.mktemp("in") / "movies")
+
+
+def test_every_file_gets_an_entry_in_the_order_given(movies: Path) -> None:
+    names = ["text.mp4", "film.mp4", "cut off.mkv", "absent.mp4", "b/still.png", "sound.m4a", "slow.mp4"]
+    before = sorted(path for path in movies.rglob("*"))
+    done = wanprep("cuts", *(str(movies / name) for name in names), "--json", "--workers", "2", check=1)
+    entries = json.loads(done.stdout)
+    assert [Path(entry["path"]).name for entry in entries] == [Path(name).name for name in names]
+    got = [(entry["state"], entry["reason"]) for entry in entries]
+    ok = ("ok", "")
+    lost = ("failed", "not_found")
+    assert got == [("rejected", "not_video"), ok, ok, lost, ok, ("rejected", "no_video"), ok]
+    film, broken, still, slow = (entries[index] for index in (1, 2, 4, 6))
+    assert (film["frames"], film["fps"], film["hard"], film["gradual"], film["black"]) == (108, 24.0, [36, 72], [], [])
+    assert [(c["start_frame"], c["end_frame"], c["state"]) for c in film["clips"]] == [
+        (0, 36, "ok"), (36, 72, "ok"), (72, 108, "ok"),
+    ]  # fmt: skip
+    assert film["clips"][1]["start_s"] == pytest.approx(1.5)
+    assert broken["truncated"]
+    assert 0 < broken["frames"] < 40
+    assert (still["kind"], still["frames"], still["fps"]) == ("image", 1, None)
+    assert (slow["frames"], slow["hard"]) == (30, [])
+    assert "not_video" in done.stderr
+    assert "absent.mp4: not_found" in done.stderr
+    assert sorted(path for path in movies.rglob("*")) == before
+
+
+def test_rejected_content_is_done_and_usage_is_usage(movies: Path) -> None:
+    assert as_json(wanprep("cuts", str(movies / "empty.mp4"), "--json"))[0]["reason"] == "empty_file"  # type: ignore[index]
+    wanprep("cuts", check=2)
+    wanprep("cuts", str(movies), check=2)
+    assert "did you mean" in wanprep("score", "a.mp4", "--set", "split.min_second=1", check=2).stderr
+
+
+def test_settings_decide(movies: Path) -> None:
+    film = str(movies / "film.mp4")
+    one = as_json(wanprep("cuts", film, "--json", "--set", "split.shots.min_step=250"))
+    assert one[0]["hard"] == []  # type: ignore[index]
+    short = as_json(wanprep("cuts", film, "--json", "--set", "split.min_seconds=1.6"))
+    assert [clip["reason"] for clip in short[0]["clips"]] == ["too_short"] * 3  # type: ignore[index]
+
+
+def test_score_says_what_a_run_decides(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make_video(folder / "film.mp4", frames=108, rate=24, size=(192, 96), picture=shots)
+    make_video(folder / "slow.mp4", frames=30, rate=12, size=(192, 96))
+    make_video(folder / "short.mp4", frames=9, rate=24, size=(192, 96))
+    settings = ("family=tiny", "filter.blur.threshold=9", "filter.shake.enabled=false")
+    files = [str(folder / name) for name in ("film.mp4", "slow.mp4", "short.mp4")]
+    flags = [part for setting in settings for part in ("--set", setting)]
+    entries = json.loads(wanprep("score", *files, *flags, "--json", "--workers", "2").stdout)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["in"]
+    out = tmp_path / "out"
+    wanprep("run", str(folder), *options(out, settings), "--workers", "2")
+    rows = Dataset.open(out).manifest.read("clips").sort(pl.col("path"), pl.col("start_pts")).to_dicts()
+    wanted = {
+        row["clip_id"]: (row["state"], row["reasons"], row["start_frame"], row["end_frame"], json.loads(row["scores"]))
+        for row in rows
+    }
+    got = {
+        clip["clip_id"]: (
+            clip["state"], clip["reasons"], clip["start_frame"], clip["end_frame"],
+            {name: [score[k] for k in ("value", "threshold", "verdict")] for name, score in clip["scores"].items()},
+        )
+        for entry in entries for clip in entry["clips"]
+    }  # fmt: skip
+    assert got == wanted
+    assert len(got) == 5
+    reasons = {reason for _, names, *_ in got.values() for reason in names}
+    assert {"too_short", "blur"} <= reasons  # otherwise this test compares nothing
+    table = wanprep("score", *files, *flags)
+    assert "too_short" in table.stdout
+    assert "\x1b" not in table.stdout
+
+
+def test_a_blended_frame_is_a_cut_and_black_is_listed_apart() -> None:
+    spans = [("dissolve", 10, 11), ("dissolve", 30, 32), ("black", 50, 59), ("fade_in", 60, 65)]
+    transitions = tuple(Transition(kind=kind, first=a, last=b) for kind, a, b in spans)
+    assert listing(ShotList(n_frames=90, cuts=(50, 80), transitions=transitions)) == {
+        "hard": [12, 50, 80],
+        "gradual": [{"kind": "dissolve", "first": 30, "last": 32}, {"kind": "fade_in", "first": 60, "last": 65}],
+        "black": [{"first": 50, "last": 59}],
+    }
+
+
+def test_equal_files_are_judged_once() -> None:
+    measured = {"sharpness": 0.01, "evidence": np.zeros(0, np.uint8).tobytes()}
+
+    def entry(path: str) -> dict:
+        clip = {"clip_id": "a", "state": "ok", "reason": "", "measured": dict(measured)}
+        return {"path": path, "state": "ok", "source_id": "s", "kind": "video", "clips": [clip]}
+
+    entries = [entry("x/a.mp4"), entry("y/b.mp4"), {"path": "z", "state": "rejected"}]
+    judge(entries, FilterConfig())
+    assert [e["clips"][0]["reasons"] for e in entries[:2]] == [["blur"], ["blur"]]
+
+
+def test_the_environment_decides_too(movies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "wanprep.cli", "cuts", str(movies / "film.mp4"), "--json"]
+    more = environment() | {"WANPREP_SPLIT__MIN_SECONDS": "1.6"}
+    done = subprocess.run(command, capture_output=True, text=True, env=more, check=True)
+    assert {clip["reason"] for clip in json.loads(done.stdout)[0]["clips"]} == {"too_short"}

@@ -1,0 +1,236 @@
+"""`wanprep cuts` and `wanprep score`: what the pipeline would decide about files, without a dataset.
+
+One analysis decode a file in worker processes; signals stay in memory and nothing is written. Both commands use the
+very functions that a run uses, so what they print is what a run would decide about the same files and settings.
+The JSON of both is a list with one entry a file, in the order given (docs/cuts-and-scores.md):
+
+    {"path", "state": "ok" | "rejected" | "failed", "reason", "detail", ...}
+
+cuts, when ok:   "source_id", "kind", "width", "height", "frames" (decoded), "fps" (median), "truncated",
+    "hard": [first frame of each new shot], "gradual": [{"kind", "first", "last"}], "black": [{"first", "last"}],
+    "clips": [{"start_frame", "end_frame" (exclusive), "start_s", "end_s", "crop", "state", "reason"}]
+score, when ok:  "source_id", "kind", "width", "height", "frames", "fps", "truncated",
+    "clips": [{... as above, but "state": "keep" | "rejected", "reasons", "unknown",
+               "clip_id", "scores": {name: {"value", "threshold", "verdict"}}}]
+
+Frames are 0-based in presentation order. An entry that is not ok has only path, state, reason and detail.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wanprep import keys
+from wanprep.stage import Item, Row, UsageError
+from wanprep.stages.split import ClipSpan, SplitConfig
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+    from wanprep.engines.local import Outcome
+    from wanprep.signals.shots import ShotList
+    from wanprep.signals.store import Signals
+    from wanprep.stages.filter import FilterConfig
+
+BLENDED = 2  # mixing frames that a hard cut may have: telecine and frame rate conversion leave one or two
+SAY_EVERY = 2.0  # seconds between lines of progress
+
+Entry = dict[str, Any]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Decode one file and find its shots; with `scores`, also measure each clip. One row a file, with its entry."""
+
+    config: SplitConfig
+    scores: bool
+    name: str = "inspect"
+    table: str = ""
+    parallel: bool = True
+
+    def items(self, dataset: Dataset) -> list[Item]:
+        """None: the files come from the command line."""
+        return []
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.engines.local import threads
+        from wanprep.ids import digest_file
+        from wanprep.signals.shots import find_shots
+        from wanprep.stages.split import measure_source, split
+
+        path = Path(args["path"])
+        signals, facts, _ = measure_source(path, threads=threads())
+        source_id = digest_file(path)
+        clips = [_span(signals, clip) for clip in split(signals, self.config)[0]]
+        entry: Entry = {"source_id": source_id, "kind": facts.kind, **_facts(signals)}
+        if self.scores:
+            for clip in clips:
+                clip["clip_id"] = keys.clip(source_id, clip.pop("start_pts"), clip.pop("end_pts"))
+                clip["measured"] = _measured(signals, clip) if clip["state"] == "ok" else None
+        else:
+            entry |= listing(find_shots(signals, self.config.shots))
+            for clip in clips:
+                del clip["start_pts"], clip["end_pts"]
+        return [{"key": key, "entry": entry | {"clips": clips}} for key in parts]
+
+
+def _facts(signals: Signals) -> Entry:
+    steps = np.diff(signals.pts)
+    fps = float(1 / (np.median(steps) * float(signals.time_base))) if len(steps) else None
+    return {
+        "width": signals.width,
+        "height": signals.height,
+        "frames": len(signals.pts),
+        "fps": round(fps, 4) if fps else None,
+        "truncated": signals.truncated,
+    }
+
+
+def _span(signals: Signals, clip: ClipSpan) -> Entry:
+    seconds = {
+        name: round(float((pts - int(signals.pts[0])) * signals.time_base), 6)
+        for name, pts in (("start_s", clip.start_pts), ("end_s", clip.end_pts))
+    }
+    return {**asdict(clip), "crop": list(clip.crop), **seconds}
+
+
+def _measured(signals: Signals, clip: Mapping[str, Any]) -> Entry:
+    from wanprep.stages.filter import measure_clip
+
+    return measure_clip(signals, clip["start_frame"], clip["end_frame"])
+
+
+def listing(found: ShotList) -> Entry:
+    """The three lists of `cuts`. A mix of at most BLENDED frames is a hard cut to a viewer, and listed as one (its
+    first frame after the mix); split trims its frames all the same."""
+    spans = [(t.kind, t.first, t.last) for t in found.transitions]
+    blended = [s for s in spans if s[0] == "dissolve" and s[2] - s[1] < BLENDED]
+    return {
+        "hard": sorted({*found.cuts, *(last + 1 for _, _, last in blended)}),
+        "gradual": [
+            {"kind": kind, "first": first, "last": last}
+            for kind, first, last in (s for s in spans if s not in blended)
+            if kind != "black"
+        ],
+        "black": [{"first": first, "last": last} for kind, first, last in spans if kind == "black"],
+    }
+
+
+def look(files: Sequence[Path], config: SplitConfig, *, scores: bool, workers: int, say: Say) -> list[Entry]:
+    """One entry a file, in the order given. say: takes lines of progress. UsageError when one of them is a folder."""
+    from wanprep.engines.local import run
+
+    entries: dict[int, Entry] = {}
+    items = []
+    for index, path in enumerate(files):
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; name its files: {path}/*")
+        if os.path.lexists(path):
+            items.append(Item(label=str(path), parts={str(index): None}, args={"path": str(path)}))
+        else:
+            entries[index] = {"path": _text(path), "state": "failed", "reason": "not_found", "detail": "no such file"}
+            say(f"failed    {_text(path)}: not_found (no such file)")
+    said = time.monotonic()
+    for outcome in run(Look(config, scores), items, workers):
+        index = int(next(iter(outcome.item.parts)))
+        entries[index] = {"path": _text(files[index]), **_entry(outcome)}
+        if entries[index]["state"] != "ok":
+            say(f"{outcome.kind:8}  {_text(files[index])}: {outcome.reason} ({outcome.detail})")
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            say(f"{len(entries)} of {len(files)} files")
+    return [entries[index] for index in range(len(files))]
+
+
+def _text(path: Path) -> str:
+    """A path that can be printed whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _entry(outcome: Outcome) -> Entry:
+    if outcome.kind == "done":
+        return {"state": "ok", "reason": "", "detail": "", **outcome.rows[0]["entry"]}
+    state = "rejected" if outcome.kind == "rejected" else "failed"
+    return {"state": state, "reason": outcome.reason, "detail": outcome.detail}
+
+
+def judge(entries: Sequence[Entry], config: FilterConfig) -> list[str]:
+    """Decide about the clips of all entries together (in place); returns warnings. Files with the same bytes are
+    judged once and get the same verdicts."""
+    from wanprep.stages.filter import decide, share_warnings
+
+    good = [entry for entry in entries if entry["state"] == "ok"]
+    rows = {}
+    for entry in good:
+        about = {"source_id": entry["source_id"], "kind": entry["kind"], "group": str(Path(entry["path"]).parent)}
+        for clip in entry["clips"]:
+            if clip["measured"]:
+                rows[clip["clip_id"]] = {**about, "clip_id": clip["clip_id"], **clip["measured"]}
+    verdicts = {verdict.clip_id: verdict for verdict in decide(list(rows.values()), config)}
+    for clip in (clip for entry in good for clip in entry["clips"]):
+        verdict = verdicts.get(clip["clip_id"]) if clip.pop("measured") else None
+        reason = clip.pop("reason")
+        scores = dict(verdict.scores) if verdict else {}
+        clip["state"] = "keep" if verdict and verdict.state == "keep" else "rejected"
+        clip["reasons"] = list(verdict.reasons) if verdict else [reason]
+        clip["unknown"] = sorted(name for name, (_, _, said) in scores.items() if said == "unknown")
+        clip["scores"] = {
+            name: {"value": value, "threshold": threshold, "verdict": said}
+            for name, (value, threshold, said) in sorted(scores.items())
+        }
+    return share_warnings(list(verdicts.values()), config) if len(verdicts) >= 5 else []
+
+
+def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
+    """One line a transition for people, the entries for programs; on stdout."""
+    from wanprep.stats_render import keep_end
+    from wanprep.tables import console, print_json, table
+
+    if as_json:
+        print_json(entries)
+        return
+    drawn = table("file", ">first", ">last", "what")
+    for entry in entries:
+        name = keep_end(entry["path"], 44)
+        if entry["state"] != "ok":
+            drawn.add_row(name, "", "", f"{entry['state']}: {entry['reason']}")
+            continue
+        drawn.add_row(name, "0", str(entry["frames"] - 1), "decoded")
+        events = [(cut, cut, "hard cut") for cut in entry["hard"]]
+        events += [(t["first"], t["last"], t["kind"]) for t in entry["gradual"]]
+        events += [(t["first"], t["last"], "black") for t in entry["black"]]
+        for first, last, what in sorted(events):
+            drawn.add_row("", str(first), str(last), what)
+    console().print(drawn)
+
+
+def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
+    """One line a score for people, the entries for programs; on stdout."""
+    from wanprep.stats_render import keep_end
+    from wanprep.tables import console, print_json, table
+
+    if as_json:
+        print_json(entries)
+        return
+    drawn = table("file / frames", "score", ">value", ">threshold", "verdict")
+    for entry in entries:
+        drawn.add_row(keep_end(entry["path"], 32), "", "", "", "" if entry["state"] == "ok" else entry["reason"])
+        for clip in entry.get("clips", ()):
+            why = ", ".join(clip["reasons"])
+            drawn.add_row(f"  {clip['start_frame']}-{clip['end_frame'] - 1}", "", "", "", f"{clip['state']} {why}")
+            for name, score in clip["scores"].items():
+                drawn.add_row("", name, _number(score["value"]), _number(score["threshold"]), score["verdict"])
+    console().print(drawn)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(_number(part) for part in value)
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
