@@ -213,21 +213,22 @@ def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
 
 def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
     """One line a score for people, the entries for programs; on stdout."""
-    from wanprep.stats_render import keep_end
     from wanprep.tables import console, print_json, table
 
     if as_json:
         print_json(entries)
         return
-    drawn = table("file / frames", "score", ">value", ">threshold", "verdict")
+    out = console()
     for entry in entries:
-        drawn.add_row(keep_end(entry["path"], 32), "", "", "", "" if entry["state"] == "ok" else entry["reason"])
+        out.print(f"{entry['path']}: {entry['state']} {entry['reason']}")
+        drawn = table(">frames", "score", ">value", ">threshold", "verdict")
         for clip in entry.get("clips", ()):
-            why = ", ".join(clip["reasons"])
-            drawn.add_row(f"  {clip['start_frame']}-{clip['end_frame'] - 1}", "", "", "", f"{clip['state']} {why}")
+            why = ", ".join([clip["state"], *clip["reasons"]])
+            drawn.add_row(f"{clip['start_frame']}-{clip['end_frame'] - 1}", "", "", "", why)
             for name, score in clip["scores"].items():
                 drawn.add_row("", name, _number(score["value"]), _number(score["threshold"]), score["verdict"])
-    console().print(drawn)
+        if entry.get("clips"):
+            out.print(drawn)
 
 
 def _number(value: Any) -> str:
