@@ -10,12 +10,10 @@ chosen (most faults found while at most 2 % of the good clips are rejected), and
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import sys
 import time
-from collections.abc import Iterator
 from fractions import Fraction
 from multiprocessing import Pool
 from pathlib import Path
@@ -23,14 +21,13 @@ from typing import Any
 
 import numpy as np
 from degrade import Fault, faults, marked
-from edits import texture
+from good import SECONDS, generated_clips, real_clips
 
 from wanprep.signals import overlay
 from wanprep.signals.analysis import analyse
 from wanprep.signals.overlay import SCENE, distinct_scenes
 from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
 
-SECONDS, PER_FILE = 2.5, 6
 SKIP = ("derived_", "truncated", "zero", "corrupted")
 # What a file really has, by its README and by eye: these are no false rejects.
 KNOWN = {
@@ -69,65 +66,6 @@ def scores_of(frames: np.ndarray, seconds: np.ndarray) -> dict[str, Any]:
     pictures = [Still(f, int(p), 0) for f, p in zip(frames, pts)]
     signals = analyse(pictures, time_base=Fraction(1, 90000), width=frames.shape[2], height=frames.shape[1])
     return measure_clip(signals, 0, len(frames))
-
-
-# --- footage ------------------------------------------------------------------------------------------------------
-
-
-def spans(cuts: dict[str, Any]) -> list[tuple[int, int]]:
-    """Frame ranges of whole shots, without transitions, cut into pieces of SECONDS, evenly chosen."""
-    edges = {0, cuts["n_frames"], *cuts["hard_cuts"]}
-    holes = [g["range"] for g in cuts["gradual"]]
-    for first, last in holes:
-        edges |= {first, min(last + 1, cuts["n_frames"])}
-    ordered, rate = sorted(edges), float(Fraction(cuts["avg_frame_rate"]))
-    pieces = []
-    for a, b in itertools.pairwise(ordered):
-        if not any(a >= first and b <= last + 1 for first, last in holes):
-            k = np.linspace(a, b, max(1, round((b - a) / rate / SECONDS)) + 1).astype(int)
-            pieces += [(int(s), int(e)) for s, e in itertools.pairwise(k) if (e - s) / rate >= 1.0]
-    picked = np.unique(np.linspace(0, len(pieces) - 1, PER_FILE).astype(int)) if pieces else []
-    return [pieces[i] for i in picked]
-
-
-def real_clips(path: Path, cuts: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    from wanprep.media.probe import probe
-    from wanprep.media.read import open_video
-
-    facts = probe(path)
-    height = min(360, facts.height)
-    width = max(2, round(facts.width * height / facts.height))
-    wanted = spans(cuts)
-    found: list[list[tuple[float, np.ndarray]]] = [[] for _ in wanted]
-    with open_video(path, facts) as video:
-        for index, frame in enumerate(video.frames()):
-            for clip, (a, b) in zip(found, wanted):
-                if a <= index < b and (not clip or frame.pts * float(facts.time_base) - clip[0][0] < SECONDS):
-                    clip.append((frame.pts * float(facts.time_base), frame.gray(width, height)))
-    for clip in found:
-        luma = np.stack([gray for _, gray in clip])
-        if luma.mean() > 4:  # black between two fades is no clip
-            yield luma, np.array([t for t, _ in clip]) - clip[0][0]
-
-
-def generated_clips(seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Four scenes of one made-up source: pan, zoom, tilt and a fixed camera, each with a moving object."""
-    import cv2
-
-    rng = np.random.default_rng(seed)
-    seconds = np.arange(int(SECONDS * 24)) / 24
-    for dx, dy, zoom in ((0.06, 0, 0), (0, 0, 0.08), (0, -0.05, 0), (0, 0, 0)):
-        canvas = np.clip(texture(rng, 720, 1280).mean(axis=-1), 0, 255).astype(np.uint8)
-        start, tone = rng.uniform(0, 1, 2) * (640, 360), int(rng.integers(0, 255))
-        frames = []
-        for t in seconds:
-            scale = math.exp(-zoom * t)
-            x, y = 320 + 640 * dx * t, 180 + 640 * dy * t
-            matrix = np.array([[scale, 0, x + 320 * (1 - scale)], [0, scale, y + 180 * (1 - scale)]])
-            view = cv2.warpAffine(canvas, matrix, (640, 360), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-            cv2.circle(view, (int(start[0] + 60 * t), int(start[1])), 40, tone, -1)
-            frames.append(np.clip(view + rng.normal(0, 2, view.shape), 0, 255).astype(np.uint8))
-        yield np.stack(frames), seconds
 
 
 def measure_source(job: tuple[str, Any]) -> list[dict[str, Any]]:

@@ -28,6 +28,20 @@ class Fault:
     innocent: bool = False
 
 
+def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """uint8[height, width]: luma noise at four scales with a few hard-edged discs."""
+    import cv2
+
+    image = np.full((height, width), rng.uniform(40, 200), np.float32)
+    for cells, gain in ((3, 30), (8, 20), (24, 12), (80, 6)):
+        noise = rng.normal(0, gain, (cells, cells * 2)).astype(np.float32)
+        image += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(int(rng.integers(6, 16))):
+        x, y, r = int(rng.integers(width)), int(rng.integers(height)), int(rng.integers(height // 20, height // 4))
+        cv2.circle(image, (x, y), r, float(rng.uniform(0, 255)), -1)
+    return np.clip(image * rng.uniform(0.35, 1.0), 0, 255).astype(np.uint8)
+
+
 def defocus(frames: np.ndarray, sigma: float) -> np.ndarray:
     import cv2
 

@@ -98,7 +98,7 @@ def velocities(seconds_K: np.ndarray, step_s_K: np.ndarray, steps_KC: np.ndarray
 def reversal_rate(steps_TC: np.ndarray, least: float = 0.002) -> float:
     """Share of successive steps whose (dx, dy) point against each other, both longer than `least` widths, 0..1.
 
-    NaN with fewer than 8 known pairs (half a second). A pan or a still camera has 0, a hand-held one 0.05 to 0.2.
+    NaN with fewer than 6 known pairs (half a second). A pan or a still camera has 0, a hand-held one 0.05 to 0.2.
     """
     v_TC = steps_TC[:, :2]
     with np.errstate(invalid="ignore"):
@@ -106,7 +106,7 @@ def reversal_rate(steps_TC: np.ndarray, least: float = 0.002) -> float:
         long_T = np.hypot(v_TC[:, 0], v_TC[:, 1]) > least
         known_T = np.isfinite(pair_T)
         reversed_T = known_T & (pair_T < 0) & long_T[1:] & long_T[:-1]
-    return float(reversed_T.sum() / known_T.sum()) if known_T.sum() >= 8 else math.nan
+    return float(reversed_T.sum() / known_T.sum()) if known_T.sum() >= 6 else math.nan
 
 
 def camera_motion(steps_TC: np.ndarray, rate: float = RATE) -> tuple[str | None, float]:
