@@ -21,7 +21,7 @@ from wanprep.captioners.files import Chosen
 from wanprep.events import attach
 from wanprep.pipeline import Pipeline
 from wanprep.stages import caption, filter
-from wanprep.stages.bucket import ClipInfo, samples_of
+from wanprep.stages.bucket import ClipInfo, names_a_side, samples_of
 from wanprep.stages.cache import Encoder
 
 Row = dict[str, Any]
@@ -203,23 +203,33 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
 def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> list[Row]:
     """Samples of the kept clips, joined with their files: mp4, caption, latent, embedding."""
     kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
-    infos = [
-        ClipInfo(
-            **{name: clip[name] for name in ("clip_id", "source_id", "group", "width", "height", "n_frames")},
-            is_image=clip["kind"] == "image",
-        )
-        for clip in kept.values()
-    ]
+    signals, scores = _by_key(measured.signals), _by_key(measured.scores)
+    infos = [_clip_info(clip, signals, scores) for clip in kept.values()]
     artefacts = _by_key(measured.artefacts)
     samples = samples_of(infos, pipeline.views, pipeline.model)
     for sample in samples:
         clip = kept[sample["clip_id"]]
         sample |= dict.fromkeys(_JOINED)
         sample["caption"] = clip["caption"]
+        side = names_a_side(clip["caption"]) if sample["flip"] and clip["caption"] else None
+        if side and sample["state"] == "ok":
+            detail = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
+            sample |= {"state": "rejected", "reason": "caption_names_a_side", "detail": detail}
         if sample["state"] == "ok":
             _join_media(sample, clip, artefacts, pipeline)
             _join_cache(sample, artefacts, encoder)
     return samples
+
+
+def _clip_info(clip: Row, signals: Mapping[str, Any], scores: Mapping[str, Any]) -> ClipInfo:
+    source = signals[clip["signals_key"]]
+    measured = scores.get(keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"]))
+    return ClipInfo(
+        **{name: clip[name] for name in ("clip_id", "source_id", "group", "width", "height", "n_frames")},
+        is_image=clip["kind"] == "image",
+        content=(measured or {}).get("content") or b"",
+        frame=(clip["crop"][0], clip["crop"][1], source["width"], source["height"]),
+    )
 
 
 _JOINED = (
@@ -244,7 +254,9 @@ def _join_cache(sample: Row, artefacts: Mapping[str, Mapping[str, Any]], encoder
         return
     found = []
     if sample["media_digest"]:
-        sample["latent_key"] = encoder.latent_key(sample["media_digest"], sample["start"], sample["frames"])
+        sample["latent_key"] = encoder.latent_key(
+            sample["media_digest"], sample["start"], sample["frames"], bool(sample["flip"])
+        )
         found.append(("latent", artefacts.get(sample["latent_key"])))
     if sample["caption"] is not None:
         sample["text_key"] = encoder.text_key(sample["caption"])

@@ -25,7 +25,7 @@ _CLIP = (
     *("unknown", "caption_origin", "provisional"),
 )
 _SAMPLE = (
-    *("sample_id", "view", "start", "frames", "width", "height", "repeats", "weight", "tokens", "cache_state"),
+    *("sample_id", "view", "start", "frames", "width", "height", "repeats", "weight", "tokens", "flip", "cache_state"),
     *("media_path", "media_digest", "latent_path", "latent_digest", "text_path", "text_digest"),
 )
 _TYPES: dict[str, Any] = {
@@ -33,7 +33,7 @@ _TYPES: dict[str, Any] = {
     "caption": pl.String, "start_pts": pl.Int64, "end_pts": pl.Int64, "start_frame": pl.Int64, "end_frame": pl.Int64,
     "n_frames": pl.Int64, "start_s": pl.Float64, "end_s": pl.Float64, "unknown": pl.List(pl.String),
     "provisional": pl.Boolean, "start": pl.Int64, "frames": pl.Int64, "width": pl.Int64, "height": pl.Int64,
-    "repeats": pl.Int64, "weight": pl.Float64, "tokens": pl.Int64,
+    "repeats": pl.Int64, "weight": pl.Float64, "tokens": pl.Int64, "flip": pl.Boolean,
 }  # fmt: skip
 COLUMNS = ("state", "reason", "detail", "source_id", *_SOURCE, "clip_id", *_CLIP, "caption", *_SAMPLE)
 

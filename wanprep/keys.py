@@ -15,7 +15,7 @@ from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 1
-SCORES_VERSION = 1
+SCORES_VERSION = 2
 MEDIA_VERSION = 1
 
 

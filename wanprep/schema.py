@@ -39,8 +39,8 @@ TABLES: dict[str, Columns] = {
     # Remembered: what the shot rules and the frame plan make of one source's signals. All but the ids is JSON.
     "shots": MEASURED | _columns(text="source_id spans transitions"),
     "plans": MEASURED | _columns(text="source_id plans"),
-    # Measured: scores of one clip. scores: JSON; evidence: overlay map.
-    "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence"),
+    # Measured: scores of one clip. scores: JSON; evidence: overlay map; content: profiles of where its content is.
+    "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence content"),
     # Measured: files made of clips and texts. kind: mp4 | png | latent | text. meta: JSON.
     "artefacts": MEASURED | FILE | _columns(text="kind clip_id meta", int="width height frames", float="psnr"),
     # Measured: raw captions.
@@ -69,6 +69,7 @@ TABLES: dict[str, Columns] = {
         "latent_key latent_path latent_digest text_key text_path text_digest cache_state",
         int="start frames width height repeats tokens",
         float="weight",
+        bool="flip",
         ints="crop",
     ),
 }

@@ -182,13 +182,15 @@ class Scores:
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.signals.content import clip_profiles
         from wanprep.stages.filter import measure_clip
 
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
         for key, (start, end) in parts.items():
             scores = dict(measure_clip(signals, start, end))
             evidence = scores.pop("evidence", None)
-            yield {"key": key, "scores": json.dumps(scores), "evidence": evidence}
+            content = clip_profiles(signals, start, end)
+            yield {"key": key, "scores": json.dumps(scores), "evidence": evidence, "content": content}
 
 
 @dataclass(frozen=True)
@@ -294,9 +296,10 @@ class Latents:
         items = []
         for sample in dataset.manifest.read("samples").iter_rows(named=True):
             if sample["latent_key"]:
-                names = ("media_path", "media_digest", "start", "frames", "width", "height")
+                names = ("media_path", "media_digest", "start", "frames", "width", "height", "flip")
                 args = {name: sample[name] for name in names}
-                label = f"{sample['clip_id']} {sample['view']} [{sample['start']}, +{sample['frames']})"
+                mirrored = " mirrored" if sample["flip"] else ""
+                label = f"{sample['clip_id']} {sample['view']} [{sample['start']}, +{sample['frames']}){mirrored}"
                 row = {"kind": "latent", "clip_id": sample["clip_id"]}
                 items.append(Item(label=label, parts={sample["latent_key"]: None}, args=args, row=row))
         return items

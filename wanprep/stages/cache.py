@@ -63,11 +63,13 @@ def latent_key(
     *,
     compute: str = "fp32",
     condition: bool = False,
+    flip: bool = False,
 ) -> str:
     """Key of a latent: frames [start, start + frames) of one mp4 (its size is in its bytes), the VAE, and how it ran.
 
-    condition: whether the file also holds image-to-video's condition.
+    condition: whether the file also holds image-to-video's condition. flip: of the mirrored picture.
     """
+    mirrored = {"flip": True} if flip else {}
     return key_of(
         kind="latent",
         format=FORMAT,
@@ -79,6 +81,7 @@ def latent_key(
         tiling=tiling,
         compute=compute,
         condition=condition,
+        **mirrored,
     )
 
 
@@ -146,11 +149,10 @@ class Encoder:
 
         return load_text(self.family, self.text_folder, self.config.text_compute, pick_device(self.config.device))
 
-    def latent_key(self, mp4_digest: str, start: int, frames: int) -> str:
+    def latent_key(self, mp4_digest: str, start: int, frames: int, flip: bool = False) -> str:
         c = self.config
-        return latent_key(
-            mp4_digest, start, frames, self.vae_id, c.dtype, c.tiling, compute=c.vae_compute, condition=self.condition
-        )
+        how: dict[str, Any] = {"compute": c.vae_compute, "condition": self.condition, "flip": flip}
+        return latent_key(mp4_digest, start, frames, self.vae_id, c.dtype, c.tiling, **how)
 
     def text_key(self, text: str) -> str:
         return text_key(text, self.encoder_id, dtype=self.config.dtype, compute=self.config.text_compute)
@@ -178,10 +180,12 @@ def encode_latent(
     frames: int,
     width: int,
     height: int,
+    flip: bool = False,
 ) -> dict[str, Any]:
     """Encode one window and write its file; the row {kind, key, path, digest, bytes, shape}.
 
-    media_path: relative to `root`, an mp4 or, for a still, a png of width x height pixels. Damaged when its bytes are
+    media_path: relative to `root`, an mp4 or, for a still, a png of width x height pixels. flip: mirror the frames left
+    to right first (a latent cannot be mirrored afterwards: the VAE is not symmetric). Damaged when its bytes are
     not those of `media_digest` or the window is not in it; ValueError for a bucket the VAE would cut.
     """
     from wanprep.models import vae as codec
@@ -189,11 +193,13 @@ def encode_latent(
     media = root / media_path
     verify(media, media_digest)
     frames_FHWC = read_window(media, start, frames, width, height)
+    if flip:
+        frames_FHWC = frames_FHWC[:, :, ::-1].copy()
     grid = encoder.family.grid
     tensors = {"latent": codec.encode(encoder.vae, frames_FHWC, grid=grid)}
     if encoder.condition:
         tensors["condition"] = codec.condition(encoder.vae, frames_FHWC, grid=grid)
-    key = encoder.latent_key(media_digest, start, frames)
+    key = encoder.latent_key(media_digest, start, frames, flip)
     config = encoder.config
     metadata = {
         "kind": "latent",
@@ -206,6 +212,8 @@ def encode_latent(
         "compute": config.vae_compute,
         "tiling": "yes" if config.tiling else "no",
     }
+    if flip:
+        metadata["flip"] = "yes"
     return _write(encoder, root, "latent", key, tensors, metadata)
 
 

@@ -8,6 +8,7 @@ not 4n+1 are an error, where others silently train on the next smaller latent.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from wanprep.stage import UsageError
 
 Media = Literal["video", "image", "any"]
 Mode = Literal["head", "chunk", "slide", "uniform", "full"]
+Crop = Literal["content", "centre"]
 
 TEMPORAL = 4  # design, section 2: frame counts are 4n+1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -47,6 +49,11 @@ class View:
     no_upscale: a clip smaller than its bucket is rejected for this view (`would_upscale`) instead of being enlarged.
     min_area: share (0, 1] of the view's area. With `no_upscale`, a clip too small for its bucket gets a smaller bucket
         of its own, as long as that has at least this share; 1.0 allows none.
+    crop: where a picture of another shape is cut: "content" keeps what moves and stands out, "centre" the middle.
+    max_crop: a clip of whose picture more than this share [0, 1) would be cut off is rejected (`crop_too_large`);
+        None cuts as much as the bucket asks for.
+    flip_x: also make a mirrored copy of every sample. Off for motion with a direction, for writing, and for characters
+        and places that are not symmetric; a copy whose caption says left or right is rejected.
     """
 
     name: str
@@ -62,6 +69,9 @@ class View:
     aspect_buckets: bool = True
     no_upscale: bool = True
     min_area: float = 1.0
+    crop: Crop = "content"
+    max_crop: float | None = None
+    flip_x: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.resolution, list):  # TOML and JSON have no tuples
@@ -96,7 +106,7 @@ def _is_int(value: Any) -> bool:
 def _check_names(view: View) -> None:
     if not isinstance(view.name, str) or not _NAME.fullmatch(view.name):
         raise _bad(view, "name must be letters, digits, '.', '_' and '-'; for example name = \"motion-45\"")
-    for field, allowed in (("media", get_args(Media)), ("mode", get_args(Mode))):
+    for field, allowed in (("media", get_args(Media)), ("mode", get_args(Mode)), ("crop", get_args(Crop))):
         if getattr(view, field) not in allowed:
             raise _bad(view, f"{field} = {getattr(view, field)!r}; use one of {', '.join(allowed)}")
 
@@ -154,6 +164,8 @@ def _check_numbers(view: View) -> None:
         raise _bad(view, f"min_area = {view.min_area} only has a meaning with no_upscale = true")
     if view.min_area < 1 and not view.aspect_buckets:
         raise _bad(view, f"min_area = {view.min_area} makes buckets of other sizes, but aspect_buckets is false")
+    if view.max_crop is not None and not 0 <= view.max_crop < 1:
+        raise _bad(view, f"max_crop = {view.max_crop!r}; must be a share of the picture from 0 to below 1, like 0.25")
 
 
 def check_views(views: Sequence[View], family: Family) -> None:
@@ -164,6 +176,11 @@ def check_views(views: Sequence[View], family: Family) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two views are called {name!r}; give each its own name")
+    for view, other in itertools.combinations(views, 2):
+        both = view.media == other.media or "any" in (view.media, other.media)
+        if both and view.crop != other.crop:
+            # Their buckets may coincide, and one file serves all views of a size.
+            raise _bad(view, f'crop = "{view.crop}", but view {other.name!r} has "{other.crop}"; use one for both')
     for view in views:
         longest = max((*view.frames, view.max_frames or 1))
         if longest > family.max_frames:
