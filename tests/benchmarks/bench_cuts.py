@@ -1,11 +1,12 @@
-"""How well shots are found: precision, recall and F1 by kind of transition, on real footage and on generated edits.
+"""How well shots are found: per kind of cut, transition and trap, with bootstrap confidence intervals.
 
-    python tests/benchmarks/bench_cuts.py [--media ../shared/media/dev] [--sequences 60] [--seed 1] [--json out.json]
+    python tests/benchmarks/bench_cuts.py [--half tune|held] [--sequences 80] [--media ../shared/media/dev]
+        [--cache /tmp/cutbench] [--jobs 2] [--json out.json] [--log]
 
-Generated edits join procedural scenes (pans, zooms, moving objects, grain) and, where the footage is there, its
-single-shot files, by hard cuts, dissolves, fades and dips of 4–30 frames; flashes and whip pans are traps inside
-shots. A hard cut is found when a predicted boundary lies within one frame; a transition when a predicted one covers
-it with an intersection over union of at least 0.5. Frame F1 counts mixing frames.
+Two halves that share no material and no seed: thresholds are chosen on `tune`, `held` is only reported. A hard cut is
+found when a boundary lies within one frame of it; a transition when a predicted one overlaps it anywhere. Each
+prediction counts once. Wipes are reported apart: any boundary in one counts for it. Leaks are transition frames and
+cuts inside what `split` makes into clips.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ import argparse
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from edits import Truth, edit
+from material import FILES, SEEDS, prepare
 
-from wanprep.signals.shots import FIELDS, ShotList, ShotMeter, ShotRules, find_shots
+from wanprep.inspect import listing
+from wanprep.signals.shots import FIELDS, ShotMeter, find_shots
 from wanprep.signals.store import Signals
+from wanprep.stages.split import SplitConfig, split
 
 
 def measure(frames, fps: float = 25.0) -> Signals:
@@ -32,26 +38,20 @@ def measure(frames, fps: float = 25.0) -> Signals:
         numbers, small = meter.feed(frame)
         rows.append(numbers)
         tiny.append(small)
-    n = len(rows)
+    return bare({name: np.array([r[name] for r in rows], np.float32) for name in FIELDS}, np.stack(tiny), fps)
+
+
+def bare(numbers: dict[str, np.ndarray], tiny: np.ndarray, fps: float) -> Signals:
     one = np.zeros((0, 2), np.uint8)
     return Signals(
-        time_base=Fraction(1, 90000), width=2, height=2, pts=np.round(np.arange(n) * 90000 / fps).astype(np.int64),
-        last_duration=0, frame={name: np.array([r[name] for r in rows], np.float32) for name in FIELDS},
+        time_base=Fraction(1, 90000), width=2, height=2, last_duration=0, frame=numbers,
+        pts=np.round(np.arange(len(tiny)) * 90000 / fps).astype(np.int64),
         sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=one, col_p97=one,
-        extra={"tiny": np.stack(tiny)},
+        extra={"tiny": tiny},
     )  # fmt: skip
 
 
 # --- scoring ------------------------------------------------------------------------------------------------------
-
-
-def predictions(found: ShotList) -> tuple[list[int], list[tuple[str, int, int]]]:
-    """Boundaries that are cuts for a viewer (one blended frame included) and transitions (black screens are shots)."""
-    mixes = [t for t in found.transitions if t.kind != "black"]
-    short = [t for t in mixes if t.last - t.first < 2 and t.kind == "dissolve"]
-    return sorted([*found.cuts, *(t.last + 1 for t in short)]), [
-        (t.kind, t.first, t.last) for t in mixes if t not in short
-    ]
 
 
 def merged(spans: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
@@ -65,71 +65,148 @@ def merged(spans: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     return out
 
 
-def score(found: ShotList, truth: Truth, tally: Counter, name: str, log: list[str]) -> None:
-    cuts, mixes = predictions(found)
-    spans = merged(truth.gradual)
-    cuts = [c for c in cuts if not any(abs(c - a) <= 2 for a in truth.ambiguous)]
-    left = set(cuts)
-    for cut in truth.cuts:
-        near = [c for c in left if abs(c - cut) <= 1]
+def within(frame: int, spans: list[tuple[str, int, int]], room: int = 0) -> str:
+    return next((kind for kind, first, last in spans if first - room <= frame <= last + room), "")
+
+
+def score(signals: Signals, config: SplitConfig, truth: Truth, log: list[str]) -> Counter:
+    """Counts of one sequence."""
+    found = listing(find_shots(signals, config.shots))
+    hard = [c for c in found["hard"] if not any(abs(c - a) <= 2 for a in truth.ambiguous)]
+    spans, tally = merged(truth.gradual), Counter()
+    left = set(hard)
+    for cut, kind in truth.cuts:
+        near = sorted((c for c in left if abs(c - cut) <= 1), key=lambda c: abs(c - cut))
         tally["cut_hit" if near else "cut_miss"] += 1
+        tally[f"{kind}:{'hit' if near else 'miss'}"] += 1
         left -= set(near[:1])
         if not near:
-            log.append(f"{name}: missed cut {cut}")
-    unused = list(mixes)
+            log.append(f"missed {kind} {cut}")
+    mixes = [(g["kind"], g["first"], g["last"]) for g in found["gradual"]]
+    used = set()
     for kind, first, last in spans:
-
-        def iou(m, first=first, last=last):
-            shared = min(last, m[2]) - max(first, m[1]) + 1
-            return shared / (max(last, m[2]) - min(first, m[1]) + 1)
-
-        good = [m for m in unused if iou(m) >= 0.5]
-        some = [m for m in unused if iou(m) > 0]
-        tally[f"{kind}_hit" if good else f"{kind}_miss"] += 1
-        tally["mix_hit" if good else "mix_miss"] += 1
-        tally["touch_hit" if some else "touch_miss"] += 1
-        for m in good[:1] or some[:1]:
-            unused.remove(m)
-            if not good:
-                tally["mix_false"] += 1
-        if not good:
-            log.append(f"{name}: missed {kind} {first}-{last}, nearest {some}")
-    for c in sorted(left):
-        # a boundary inside a true transition splits where it should be split, but is no hard cut
-        inside = any(first - 1 <= c <= last + 1 for _, first, last in spans)
-        tally["cut_in_mix" if inside else "cut_false"] += 1
-        log.append(f"{name}: {'cut inside a transition' if inside else 'false cut'} {c}")
-    tally["mix_false"] += len(unused)
-    tally["touch_false"] += len(unused)
-    log += [f"{name}: false {kind} {first}-{last}" for kind, first, last in unused]
-    n = found.n_frames
-    true, said = np.zeros(n, bool), np.zeros(n, bool)
-    for mask, items in ((true, spans), (said, mixes)):
-        for _, first, last in items:
-            mask[first : last + 1] = True
-    tally["frame_hit"] += int((true & said).sum())
-    tally["frame_miss"] += int((true & ~said).sum())
-    tally["frame_false"] += int((said & ~true).sum())
-    tally["frames"] += n
+        some = [m for m in mixes if m[1] <= last and m[2] >= first]
+        used |= set(some)
+        tally["mix_hit" if some else "mix_miss"] += 1
+        tally[f"{kind}:{'hit' if some else 'miss'}"] += 1
+        if not some:
+            log.append(f"missed {kind} {first}-{last}")
+    for kind, first, last in truth.wipes:
+        some = any(first <= c <= last + 1 for c in left) or any(m[1] <= last and m[2] >= first for m in mixes)
+        tally[f"{kind}:{'hit' if some else 'miss'}"] += 1
+    for frame in sorted(left):
+        if not within(frame, truth.wipes, 1):
+            why = within(frame, spans, 1) or within(frame, truth.traps, 3) or "plain"
+            tally["cut_false"] += 1
+            tally[f"{why}:false_cut"] += 1
+            log.append(f"false cut {frame} in {why}")
+    for m in mixes:
+        if m not in used and not any(m[1] <= last and m[2] >= first for _, first, last in truth.wipes):
+            near = any(m[1] - 2 <= cut <= m[2] + 2 for cut, _ in truth.cuts)
+            traps = [k for k, first, last in truth.traps if m[1] <= last + 3 and m[2] >= first - 3]
+            why = traps[0] if traps else "hard" if near else "plain"
+            tally["mix_false"] += 1
+            tally[f"{why}:false_mix"] += 1
+            log.append(f"false {m} in {why}")
+    for kind, *_ in truth.traps:
+        tally[f"{kind}:traps"] += 1
+    leaks(signals, config, truth, spans, tally, log)
+    return tally
 
 
-def summary(tally: Counter) -> dict[str, dict[str, float]]:
-    out = {}
-    for kind in ("cut", "mix", "touch", "frame"):
-        hit, miss, false = (tally[f"{kind}_{w}"] for w in ("hit", "miss", "false"))
-        if kind == "cut":
-            false += tally["cut_in_mix"]
-        p, r = hit / max(1, hit + false), hit / max(1, hit + miss)
-        out[kind] = {"hit": hit, "miss": miss, "false": false, "precision": round(p, 4), "recall": round(r, 4),
-                     "f1": round(2 * p * r / max(1e-9, p + r), 4)}  # fmt: skip
-    for kind in ("dissolve", "fade", "fade_white"):
-        hit, miss = tally[f"{kind}_hit"], tally[f"{kind}_miss"]
-        if hit + miss:
-            out[kind] = {"hit": hit, "miss": miss, "recall": round(hit / (hit + miss), 4)}
+def leaks(
+    signals: Signals, config: SplitConfig, truth: Truth, spans: list[tuple[str, int, int]], tally: Counter,
+    log: list[str],
+) -> None:  # fmt: skip
+    mixing = np.zeros(len(signals.pts), bool)
+    for _, first, last in spans:
+        mixing[first : last + 1] = True
+    tally["frames"] += len(mixing)
+    tally["mixing"] += int(mixing.sum())
+    for clip in split(signals, config)[0]:
+        a, b = clip.start_frame, clip.end_frame
+        if clip.state == "ok":
+            tally["clip_frames"] += b - a
+            tally["clips"] += 1
+            tally["leaked_frames"] += int(mixing[a:b].sum())
+            cut_in = any(a < cut < b for cut, _ in truth.cuts)
+            tally["clips_with_leak"] += bool(mixing[a:b].any() or cut_in)
+            if mixing[a:b].any() or cut_in:
+                log.append(f"clip {a}-{b} holds {int(mixing[a:b].sum())} mixing frames, cut {cut_in}")
+
+
+def f1(tally: Counter, what: str) -> float:
+    hit, miss, false = (tally[f"{what}_{w}"] for w in ("hit", "miss", "false"))
+    return 2 * hit / max(1, 2 * hit + miss + false)
+
+
+def interval(tallies: list[Counter], figure, rounds: int = 1000) -> tuple[float, float]:
+    """95 % bootstrap interval over sequences."""
+    rng, values = np.random.default_rng(0), []
+    for _ in range(rounds):
+        total: Counter = Counter()
+        for index in rng.integers(0, len(tallies), len(tallies)):
+            total.update(tallies[index])
+        values.append(figure(total))
+    return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
+
+
+def report(tallies: list[Counter], title: str) -> dict:
+    total: Counter = sum(tallies, Counter())
+    out: dict = {"sequences": len(tallies), "frames": total["frames"]}
+    print(f"{title}: {len(tallies)} sequences, {total['frames']} frames")
+    for what in ("cut", "mix"):
+        hit, miss, false = (total[f"{what}_{w}"] for w in ("hit", "miss", "false"))
+        low, high = interval(tallies, lambda t, what=what: f1(t, what))
+        out[what] = {"hit": hit, "miss": miss, "false": false, "f1": f1(total, what), "ci": [low, high]}
+        precision, recall = hit / max(1, hit + false), hit / max(1, hit + miss)
+        print(f"  {what}: F1 {f1(total, what):.3f} [{low:.3f}, {high:.3f}]  precision {precision:.3f} recall {recall:.3f}"
+              f"  hit {hit} miss {miss} false {false}")  # fmt: skip
+    share = total["clips_with_leak"] / max(1, total["clips"])
+    low, high = interval(tallies, lambda t: t["clips_with_leak"] / max(1, t["clips"]))
+    out["leaks"] = {"clips": total["clips"], "with_leak": total["clips_with_leak"], "frames": total["leaked_frames"],
+                    "share_of_clip_frames": total["leaked_frames"] / max(1, total["clip_frames"])}  # fmt: skip
+    print(f"  clips with a transition frame or cut: {total['clips_with_leak']} of {total['clips']}"
+          f" = {share:.3f} [{low:.3f}, {high:.3f}]; frames {total['leaked_frames']} of {total['clip_frames']}")  # fmt: skip
+    classes: dict[str, dict[str, int]] = defaultdict(dict)
+    for key, value in total.items():
+        if ":" in key:
+            name, what = key.split(":")
+            classes[name][what] = value
+    out["classes"] = dict(sorted(classes.items()))
+    for name, counts in sorted(classes.items(), key=lambda item: ("traps" in item[1], item[0])):
+        line = " ".join(f"{what} {n}" for what, n in sorted(counts.items()))
+        recall = ""
+        if "hit" in counts or "miss" in counts:
+            hit, miss = counts.get("hit", 0), counts.get("miss", 0)
+            low, high = interval(tallies, lambda t, n=name: t[f"{n}:hit"] / max(1, t[f"{n}:hit"] + t[f"{n}:miss"]), 300)
+            recall = f"recall {hit / (hit + miss):.3f} [{low:.2f}, {high:.2f}] "
+        print(f"    {name:18} {recall}{line}")
     return out
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------
+
+
+def generated(half: str, k: int, pool: list[Path]) -> tuple[np.ndarray, Truth, float]:
+    return edit(np.random.default_rng([SEEDS[half], k]), pool)
+
+
+def sequence(half: str, k: int, pool: list[Path], cache: Path) -> tuple[Signals, Truth]:
+    """Signals and truth of one generated edit, remembered in the cache."""
+    path = cache / "sequences" / f"{half}_{k}.npz"
+    if not path.exists():
+        import cv2
+
+        cv2.setNumThreads(1)
+        frames, truth, fps = generated(half, k, pool)
+        signals = measure(frames, fps)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, truth=json.dumps(asdict(truth)), fps=fps, tiny=signals.extra["tiny"], **signals.frame)
+    stored = np.load(path)
+    truth = Truth(**json.loads(str(stored["truth"])))
+    truth.gradual = [(str(kind), first, last) for kind, first, last in truth.gradual]
+    return bare({name: stored[name] for name in FIELDS}, stored["tiny"], float(stored["fps"])), truth
 
 
 def read_small(path: Path) -> tuple[np.ndarray, float]:
@@ -147,55 +224,67 @@ def read_small(path: Path) -> tuple[np.ndarray, float]:
     return np.stack(frames), 1 / (float(np.median(np.diff(pts))) * base)
 
 
-def real(folder: Path) -> dict[str, tuple[np.ndarray, float, Truth]]:
-    cuts = json.loads((folder / "cuts.json").read_text())
+def real(folder: Path, half: str, cache: Path) -> dict[str, tuple[Signals, Truth]]:
+    """The footage of one half, with its written truth."""
     out = {}
-    for name, entry in cuts.items():
-        if not name.startswith("_"):
+    for name, entry in json.loads((folder / "cuts.json").read_text()).items():
+        if name.startswith("_") or (half and not name.removeprefix("derived_").startswith((*FILES[half], *ALSO[half]))):
+            continue
+        path = cache / "real" / f"{name}.npz"
+        if not path.exists():
             frames, fps = read_small(folder / name)
-            gradual = [(g["type"], *g["range"]) for g in entry["gradual"]]
-            out[name] = frames, fps, Truth(entry["hard_cuts"], gradual, entry["ambiguous"])
+            signals = measure(frames, fps)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, fps=fps, tiny=signals.extra["tiny"], **signals.frame)
+        stored = np.load(path)
+        signals = bare({f: stored[f] for f in FIELDS}, stored["tiny"], float(stored["fps"]))
+        gradual = [(g["type"], *g["range"]) for g in entry["gradual"]]
+        out[name] = signals, Truth([(c, "real") for c in entry["hard_cuts"]], gradual, [], entry["ambiguous"])
     return out
+
+
+ALSO = {"tune": ("vfr_drop3_cups",), "held": ("montage",)}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     here = Path(__file__).resolve().parents[2]
+    parser.add_argument("--half", choices=["tune", "held"], default="tune")
     parser.add_argument("--media", type=Path, default=here.parent / "shared/media/dev")
-    parser.add_argument("--sequences", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/cutbench"))
+    parser.add_argument("--sequences", type=int, default=80)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--log", action="store_true", help="every miss, false alarm and leak")
     options = parser.parse_args()
-    rules, report = ShotRules(), {}
-    pool: list[np.ndarray] = []
+    config, out = SplitConfig(), {}
+    pool = prepare(options.cache, options.media, options.half)
     if (options.media / "cuts.json").is_file():
-        tally, log = Counter(), []
-        for name, (frames, fps, truth) in real(options.media).items():
-            score(find_shots(measure(frames, fps), rules), truth, tally, name, log)
-            if not truth.cuts and not truth.gradual and len(frames) >= 120:
-                h = round(256 * 144 / 256)
-                pool.append(frames[:, (frames.shape[1] - h) // 2 :][:, :h] if frames.shape[1] >= h else frames[:0])
-        pool = [p for p in pool if len(p)]
-        report["real"] = summary(tally)
-        print("\n".join(log))
-        print("real", json.dumps(report["real"], indent=1))
+        tallies = []
+        for name, (signals, truth) in real(options.media, options.half, options.cache).items():
+            log: list[str] = []
+            tallies.append(score(signals, config, truth, log))
+            print("\n".join(f"  {name}: {line}" for line in log))
+        out["real"] = report(tallies, f"footage, {options.half}")
     else:
         print(f"no footage in {options.media}: generated edits only")
-    tally, log = Counter(), []
-    rng = np.random.default_rng(options.seed)
-    seconds = 0.0
-    for k in range(options.sequences):
-        frames, truth = edit(rng, pool)
-        signals = measure(frames)
-        began = time.perf_counter()
-        found = find_shots(signals, rules)
-        seconds += time.perf_counter() - began
-        score(found, truth, tally, f"edit {k}", log)
-    report["generated"] = summary(tally) | {"find_shots_frames_per_second": round(tally["frames"] / max(seconds, 1e-9))}
-    print("\n".join(log))
-    print("generated", json.dumps(report["generated"], indent=1))
+    with ProcessPoolExecutor(options.jobs) as workers:
+        jobs = [(options.half, k, pool, options.cache) for k in range(options.sequences)]
+        sequences = list(workers.map(sequence, *zip(*jobs)))
+    tallies, seconds = [], 0.0
+    for k, (signals, truth) in enumerate(sequences):
+        log = []
+        began = time.process_time()
+        find_shots(signals, config.shots)
+        seconds += time.process_time() - began
+        tallies.append(score(signals, config, truth, log))
+        if options.log:
+            print("\n".join(f"  edit {k}: {line}" for line in log))
+    out["generated"] = report(tallies, f"generated, {options.half}")
+    frames = out["generated"]["frames"]
+    print(f"find_shots: {frames / seconds:.0f} frames a second of CPU")
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        options.json.write_text(json.dumps(out, indent=1) + "\n")
     return 0
 
 

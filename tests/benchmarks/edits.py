@@ -1,118 +1,163 @@
-"""Generated edits with exact truth: procedural scenes and given shots, joined by cuts, dissolves and fades."""
+"""Generated edits with exact truth: shots joined by every kind of cut and transition, with traps inside the shots."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+from material import SIZE, noise_scene, plan, take
+from traps import TRAPS, add_trap
 
-SIZE = (144, 256)
+JOINS = {
+    "hard": 0.2, "hard_similar": 0.08, "hard_motion": 0.08, "hard_dark": 0.06, "hard_short": 0.1, "blended": 0.04,
+    "dissolve": 0.14, "dissolve_eased": 0.06, "dissolve_similar": 0.04, "fade_black": 0.1, "fade_white": 0.04,
+    "out_cut": 0.03, "cut_in": 0.03,
+}  # fmt: skip
+WIPES = 0.04
 
 
 @dataclass
 class Truth:
-    cuts: list[int] = field(default_factory=list)
-    gradual: list[tuple[str, int, int]] = field(default_factory=list)  # kind, first, last mixing frame
+    """cuts: (first frame, class). gradual: (class, first, last mixing frame). wipes: (class, first, last).
+    ambiguous: frames near which a cut is neither right nor wrong. traps: (class, first, last)."""
+
+    cuts: list[tuple[int, str]] = field(default_factory=list)
+    gradual: list[tuple[str, int, int]] = field(default_factory=list)
+    wipes: list[tuple[str, int, int]] = field(default_factory=list)
     ambiguous: list[int] = field(default_factory=list)
+    traps: list[tuple[str, int, int]] = field(default_factory=list)
 
 
-def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """float32[height, width, 3]: coloured noise at four scales with a few hard-edged shapes."""
-    import cv2
-
-    base = np.array(rng.uniform(40, 200, 3), np.float32)
-    image = np.tile(base, (height, width, 1))
-    for cells, gain in ((3, 50), (8, 35), (24, 20), (80, 10)):
-        noise = rng.normal(0, gain, (cells, cells * 2, 3)).astype(np.float32)
-        image += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    for _ in range(rng.integers(2, 9)):
-        x, y, r = rng.integers(0, width), rng.integers(0, height), int(rng.integers(height // 20, height // 4))
-        cv2.circle(image, (int(x), int(y)), r, tuple(float(v) for v in rng.uniform(0, 255, 3)), -1)
-    return image * rng.uniform(0.35, 1.0)
-
-
-def scene(rng: np.random.Generator, n: int, speed: float | None = None) -> np.ndarray:
-    """uint8[n, 144, 256, 3]: a camera over a texture with an object crossing it. speed: pixels a frame."""
-    import cv2
-
-    height, width = SIZE
-    canvas = texture(rng, height * 4, width * 4)
-    speed = float(rng.choice([0, 0.3, 1.5, 5])) if speed is None else speed
-    angle, zoom = rng.uniform(0, 2 * np.pi), rng.uniform(-0.004, 0.004)
-    start = np.array([width * 2, height * 2]) + rng.uniform(-200, 200, 2)
-    colour = tuple(float(v) for v in rng.uniform(0, 255, 3))
-    place, pace, radius = rng.uniform(0, 1, 2) * (width, height), rng.uniform(-4, 4, 2), int(rng.integers(5, 40))
-    out, flags = [], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    for t in range(n):
-        scale = np.exp(zoom * t)
-        x, y = start + speed * t * np.array([np.cos(angle), np.sin(angle)])
-        matrix = np.array([[scale, 0, x - scale * width / 2], [0, scale, y - scale * height / 2]], np.float32)
-        view = cv2.warpAffine(
-            canvas,
-            matrix,
-            (width, height),
-            flags=flags,
-            borderMode=cv2.BORDER_REFLECT,
-        )
-        centre = np.abs((place + pace * t) % (2 * width, 2 * height) - (width, height))  # bounces off the edges
-        cv2.circle(view, (int(centre[0]), int(centre[1])), radius, colour, -1)
-        out.append(np.clip(view + rng.normal(0, 2, (height, width, 1)), 0, 255).astype(np.uint8))
-    return np.stack(out)
-
-
-def joined(a: np.ndarray, b: np.ndarray, kind: str, length: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """Sequence of `a` then `b`, and the index of the first mixing frame (or of the first frame of b)."""
-    if kind == "cut":
-        return np.concatenate([a, b]), len(a)
+def ramp_of(length: int, eased: bool) -> np.ndarray:
     ramp = (np.arange(length) + 1) / (length + 1)
-    if rng.random() < 0.4:  # eased in and out
-        ramp = (1 - np.cos(np.pi * ramp)) / 2
-    ramp = ramp[:, None, None, None]
-    if kind == "dissolve":
-        mixed = a[-length:] * (1 - ramp) + b[:length] * ramp
-        return np.concatenate([a[:-length], mixed.round().astype(np.uint8), b[length:]]), len(a) - length
-    tone = 255.0 if kind == "fade_white" else 0.0
-    down = (a[-length:] * (1 - ramp) + tone * ramp).round().astype(np.uint8)
-    up = (b[:length] * ramp + tone * (1 - ramp)).round().astype(np.uint8)
-    hold = np.full((int(rng.integers(0, 8)), *a.shape[1:]), int(tone), np.uint8)
-    return np.concatenate([a[:-length], down, hold, up, b[length:]]), len(a) - length
+    return ((1 - np.cos(np.pi * ramp)) / 2 if eased else ramp)[:, None, None, None]
 
 
-def add_flash(shot: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A photographic flash: one or two washed-out frames, then decay."""
-    out = shot.astype(np.float32)
-    at = int(rng.integers(34, len(shot) - 34))  # clear of the transitions at either end
-    for k, gain in enumerate(
-        [0.95, *([0.9] if rng.random() < 0.5 else []), *([0.5, 0.2] if rng.random() < 0.5 else [])]
-    ):
-        out[at + k] = out[at + k] * (1 - gain) + 255 * gain
-    return out.round().astype(np.uint8)
+def mix(a: np.ndarray, b: np.ndarray | float, ramp: np.ndarray) -> np.ndarray:
+    return (a * (1 - ramp) + b * ramp).round().astype(np.uint8)
 
 
-def edit(rng: np.random.Generator, pool: list[np.ndarray]) -> tuple[np.ndarray, Truth]:
-    """One edited sequence of 5 shots and its truth."""
-    shots = []
-    previous = -1
-    for _ in range(5):
-        n = int(rng.integers(70, 120))
-        if pool and rng.random() < 0.7:
-            previous = int(rng.choice([i for i in range(len(pool)) if i != previous]))
-            at = int(rng.integers(0, max(1, len(pool[previous]) - n)))
-            shot = pool[previous][at : at + n]
+def join(out: list[np.ndarray], shot: np.ndarray, kind: str, rng: np.random.Generator, truth: Truth) -> None:
+    """Append `shot` to the frames so far, and write down how."""
+    now = sum(len(part) for part in out)
+    length = min(int(rng.integers(4, 31)), max(4, len(out[-1]) // 2 - 18), len(shot) // 2 - 18)
+    eased = kind == "dissolve_eased" or rng.random() < 0.3
+    ramp = ramp_of(length, eased)
+    if kind == "blended":  # one frame of both, as after a change of frame rate
+        share = rng.uniform(0.3, 0.7)
+        out[-1][-1] = mix(out[-1][-1], shot[0], np.array(share))
+        truth.cuts.append((now, kind))
+        out.append(shot)
+    elif kind.startswith("hard"):
+        truth.cuts.append((now, kind))
+        out.append(shot)
+    elif kind.startswith("dissolve"):
+        mixed = mix(out[-1][-length:], shot[:length], ramp)
+        out[-1] = out[-1][:-length]
+        truth.gradual.append((kind, now - length, now - 1))
+        out += [mixed, shot[length:]]
+    elif kind == "wipe":
+        edge = SIZE[1] * np.clip(ramp[..., 0, 0].ravel(), 0, 1)
+        mixed = shot[:length].copy()
+        for k in range(length):
+            mixed[k, :, int(edge[k]) :] = out[-1][k - length, :, int(edge[k]) :]
+        out[-1] = out[-1][:-length]
+        truth.wipes.append((kind, now - length, now - 1))
+        out += [mixed, shot[length:]]
+    else:
+        tone = 255.0 if kind == "fade_white" else float(rng.choice([0, 0, 0, 4]))
+        parts, first = [], now - length
+        if kind == "cut_in":
+            first = now
+            truth.ambiguous.append(now)
         else:
-            shot = scene(rng, n, 14.0 if rng.random() < 0.15 else None)
-        shots.append(add_flash(shot, rng) if rng.random() < 0.25 else shot)
-    truth, out = Truth(), shots[0]
-    for shot in shots[1:]:
-        kind = str(rng.choice(["cut", "cut", "dissolve", "fade", "fade_white"], p=[0.3, 0.1, 0.3, 0.2, 0.1]))
-        length = int(rng.integers(4, 31))
-        size = len(out) + len(shot)
-        out, first = joined(out, shot, kind, min(length, len(shot) // 2 - 4), rng)
-        if kind == "cut":
-            truth.cuts.append(first)
+            parts.append(mix(out[-1][-length:], tone, ramp))
+            out[-1] = out[-1][:-length]
+        hold = int(rng.integers(0, 13)) if kind.startswith("fade") else int(rng.integers(2, 13))
+        parts.append(np.full((hold, *SIZE, 3), int(tone), np.uint8))
+        if kind == "out_cut":
+            rest = shot
+            truth.ambiguous.append(first + sum(len(p) for p in parts))
         else:
-            # mixing ends where the untouched rest of the new shot begins
-            last = len(out) - (len(shot) - min(length, len(shot) // 2 - 4)) - 1
-            assert size >= last
-            truth.gradual.append((kind, first, last))
-    return out, truth
+            n = min(int(rng.integers(4, 31)), len(shot) // 2 - 18)
+            parts.append(mix(shot[:n], tone, ramp_of(n, eased)[::-1]))
+            rest = shot[n:]
+        truth.gradual.append((kind, first, first + sum(len(p) for p in parts) - 1))
+        out += [*parts, rest]
+
+
+def pick(rng: np.random.Generator, pool: list[Path], last: int) -> tuple[np.ndarray, int]:
+    if not pool or rng.random() < 0.15:
+        return noise_scene(rng, 110), -1
+    index = int(rng.choice([i for i in range(len(pool)) if i != last or len(pool) == 1]))
+    return np.load(pool[index], mmap_mode="r"), index
+
+
+def edit(rng: np.random.Generator, pool: list[Path], shots: int = 6) -> tuple[np.ndarray, Truth, float]:
+    """One edited sequence uint8[n, 144, 256, 3] BGR, its truth, and its frame rate."""
+    truth, out = Truth(), []
+    names, odds = list(JOINS), np.array(list(JOINS.values()))
+    kinds = ["wipe" if rng.random() < WIPES else str(rng.choice(names, p=odds / odds.sum())) for _ in range(shots)]
+    kinds[0] = "hard"
+    big, index = pick(rng, pool, -1)
+    for k, kind in enumerate(kinds):
+        if not kind.endswith("similar"):  # else: the same place, another framing
+            big, index = pick(rng, pool, index)
+        n = int(rng.integers(80, 116))
+        trap = str(rng.choice(list(TRAPS))) if rng.random() < 0.55 else ""
+        in_motion = "hard_motion" in kinds[k : k + 2]
+        shot, span = add_trap(big, plan(rng, len(big), n), n, rng, "glide" if in_motion else trap, pool)
+        if "hard_dark" in kinds[k : k + 2]:
+            shot = (shot * rng.uniform(0.12, 0.3)).astype(np.uint8)
+        if kind == "hard_short":
+            other, _ = pick(rng, pool, index)
+            few = int(rng.integers(3, 11))
+            join(out, take(other, plan(rng, len(other), few), few, rng), kind, rng, truth)
+        if out:
+            join(out, shot, kind, rng, truth)
+        else:
+            out.append(shot)
+        if span:
+            at = sum(len(part) for part in out) - len(shot)
+            truth.traps.append(("glide" if in_motion else trap, at + span[0], at + span[1]))
+    return finish(np.concatenate(out), rng), truth, float(rng.choice([24, 25, 30]))
+
+
+def finish(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What happens to a whole film: black and white, on twos, grain, flicker, compression."""
+    if rng.random() < 0.12:
+        frames = np.repeat((frames @ np.array([0.11, 0.59, 0.3])).astype(np.uint8)[..., None], 3, -1)
+    if rng.random() < 0.12:
+        gains = 1 + rng.normal(0, 0.04, len(frames))
+        frames = np.stack([np.clip(f * g, 0, 255).astype(np.uint8) for f, g in zip(frames, gains)])
+    if rng.random() < 0.35:
+        grain = rng.normal(0, rng.uniform(2, 9), (SIZE[0] + 40, SIZE[1] + 40)).astype(np.float32)
+        noisy = np.empty_like(frames)
+        for k, frame in enumerate(frames):
+            y, x = rng.integers(0, 40, 2)
+            noisy[k] = np.clip(frame + grain[y : y + SIZE[0], x : x + SIZE[1], None], 0, 255)
+        frames = noisy
+    crf = int(rng.choice([0, 18, 23, 28, 33, 36]))
+    return compress(frames, crf, int(rng.choice([12, 48, 250]))) if crf else frames
+
+
+def compress(frames: np.ndarray, crf: int, keyint: int) -> np.ndarray:
+    """The frames after x264 (no scene-cut keyframes: those fall anywhere, as in a broadcast)."""
+    import io
+
+    import av
+
+    buffer = io.BytesIO()
+    options = {"crf": str(crf), "preset": "veryfast", "g": str(keyint), "sc_threshold": "0", "threads": "1"}
+    with av.open(buffer, "w", format="matroska") as target:
+        stream = target.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        for frame in frames:
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="bgr24")))
+        target.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer) as source:
+        got = np.stack([f.to_ndarray(format="bgr24") for f in source.decode(video=0)])
+    assert got.shape == frames.shape
+    return got
