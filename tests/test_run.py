@@ -106,7 +106,7 @@ def test_files_are_whole_and_a_second_run_has_nothing_to_do(movies: Path, datase
     count = check_files(dataset)
     stamps = {path: path.stat().st_mtime_ns for path in dataset.rglob("*.mp4")}
     done = wanprep("run", str(movies), "--out", str(dataset))
-    assert "nothing was pending" in done.stderr
+    assert "nothing is pending" in done.stderr
     assert tables(dataset) == before
     assert check_files(dataset) == count
     assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*.mp4")} == stamps

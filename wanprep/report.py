@@ -100,6 +100,8 @@ def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
     lines += decided.warnings + summary.notes
     if summary.published:
         lines.append(f"{summary.published} caption files written")
+    if summary.waiting:
+        lines.append(f"pending: {summary.waiting}")
     lines.append(_last_line(dataset, summary))
     return lines
 
@@ -115,12 +117,12 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _last_line(dataset: Dataset, summary: Summary) -> str:
     if summary.failed:
         return f"{len(summary.failed)} items failed; they are tried again by the next run. {summary.seconds:.1f} s"
-    if summary.waiting:
-        return f"pending: {summary.waiting}"
-    if summary.pending:
-        return f"{summary.pending} items are pending (--limit, --only). {summary.seconds:.1f} s"
+    left = sum(report.pending for report in summary.reports.values() if not report.waiting_for)
+    if left:
+        return f"{left} items are pending (--limit, --only). {summary.seconds:.1f} s"
     if not summary.published and not any(report.done or report.rejected for report in summary.reports.values()):
-        return f"nothing was pending: {dataset.root} is up to date. {summary.seconds:.1f} s"
+        what = "nothing else is pending" if summary.waiting else "nothing is pending"
+        return f"{what}: {dataset.root} is up to date. {summary.seconds:.1f} s"
     return f"{dataset.root} is complete. {summary.seconds:.1f} s"
 
 
