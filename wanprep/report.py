@@ -123,7 +123,8 @@ def _last_line(dataset: Dataset, summary: Summary) -> str:
     if not summary.published and not any(report.done or report.rejected for report in summary.reports.values()):
         what = "nothing else is pending" if summary.waiting else "nothing is pending"
         return f"{what}: {dataset.root} is up to date. {summary.seconds:.1f} s"
-    return f"{dataset.root} is complete. {summary.seconds:.1f} s"
+    what = "all that this machine can do is done" if summary.waiting else f"{dataset.root} is complete"
+    return f"{what}. {summary.seconds:.1f} s"
 
 
 def show_status(dataset: Dataset, as_json: bool) -> None:

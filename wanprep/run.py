@@ -43,10 +43,6 @@ class Summary:
     def failed(self) -> list[tuple[str, str]]:
         return [failure for report in self.reports.values() for failure in report.failed]
 
-    @property
-    def pending(self) -> int:
-        return sum(report.pending for report in self.reports.values())
-
 
 def run(
     dataset: Dataset,
