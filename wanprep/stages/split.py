@@ -19,6 +19,7 @@ import numpy as np
 from wanprep.signals.bars import BarRules, Crop, find_bars
 from wanprep.signals.shots import ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
+from wanprep.stages.trim import TrimRules, trim
 
 if TYPE_CHECKING:
     from wanprep.media.probe import Probe
@@ -30,7 +31,8 @@ MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its wh
 class SplitConfig:
     """[split]. min_seconds: shorter clips are rejected as too_short. max_seconds: longer shots are divided into equal
     parts. margin: frames given up on each side of a dissolve or fade, where mixing is too weak to be measured.
-    crop_bars: leave black bars out of the clips. shots, bars: detection thresholds.
+    crop_bars: leave black bars out of the clips. shots, bars: detection thresholds. trim: idle heads and tails cut off
+    (`idle`), for motion sets.
     """
 
     min_seconds: float = 1.0
@@ -39,6 +41,7 @@ class SplitConfig:
     crop_bars: bool = True
     shots: ShotRules = field(default_factory=ShotRules)
     bars: BarRules = field(default_factory=BarRules)
+    trim: TrimRules = field(default_factory=TrimRules)
 
     def __post_init__(self) -> None:
         if self.min_seconds < 0:
@@ -57,7 +60,7 @@ class SplitConfig:
 class ClipSpan:
     """Frames start_frame..end_frame−1 of a source, shown from start_pts until just before end_pts.
 
-    crop: (x, y, width, height) in display pixels. state: ok | rejected. reason: "" | too_short | black.
+    crop: (x, y, width, height) in display pixels. state: ok | rejected. reason: "" | too_short | black | idle.
     """
 
     start_pts: int
@@ -133,7 +136,9 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
         _give_margins(owner, start, end, config.margin)
     trimmed = [_inner(owner, start, end) for start, end in shots]
     parts = [part for start, end in trimmed if start < end for part in divide(signals, start, end, config.max_seconds)]
-    clips = [_clip(signals, start, end, config) for start, end in parts]
+    kept = [trim(signals, start, end, config.trim, min_seconds=config.min_seconds) for start, end in parts]
+    clips = [_clip(signals, start, end, config) for start, end, _ in kept]
+    clips += [_clip(signals, start, end, config, reason="idle") for *_, spans in kept for start, end in spans]
     clips += [_clip(signals, t.first, t.last + 1, config, reason="black") for t in black]
     transitions = [
         replace(t, first=int(frames[0]), last=int(frames[-1]))
