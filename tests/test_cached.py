@@ -183,3 +183,28 @@ def test_torch_is_not_imported_for_the_listing() -> None:
 
     code = "import sys, wanprep.cached, wanprep.stages.cache, wanprep.models.find; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("frung walks, frung's hat; FRUNG", "woman walks, woman's hat; woman"),
+        ("frungy things", None),  # not the trigger, only a longer word
+        ("nobody", None),
+        ("frung, young woman, walks", "woman, young woman, walks"),
+    ],
+)
+def test_class_text_puts_the_class_word_in_place_of_the_trigger(caption: str, expected: str | None) -> None:
+    from wanprep.stages.cache import class_text
+
+    assert class_text(caption, "frung", "woman") == expected
+    assert class_text(caption, None, "woman") is None
+    assert class_text(caption, "frung", None) is None
+
+
+def test_a_sample_without_class_text_says_so(dataset: CachedDataset) -> None:
+    with pytest.raises(ValueError, match="no class text"):
+        dataset.class_text(dataset.samples[0])
+    one, two = dataset.samples[:2]
+    other = replace(one, class_path=two.text_path, class_digest=two.text_digest)
+    assert torch.equal(dataset.class_text(other), dataset.text(two))

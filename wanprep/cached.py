@@ -6,6 +6,7 @@ bytes that are handed out the first time.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +40,9 @@ class CachedSample:
     """One example ready for training.
 
     width, height, frames: the bucket in pixels and frames. repeats: times an epoch shows it. weight: factor on its
-    loss. Paths are relative to the dataset; digests are those of the whole files.
+    loss. start_s: where its clip begins in its source, in seconds. class_path, class_digest: embedding of the caption
+    with the class word in place of the trigger, "" where there is none. Paths are relative to the dataset; digests are
+    those of the whole files.
     """
 
     sample_id: str
@@ -57,6 +60,9 @@ class CachedSample:
     text_path: str
     text_digest: str
     caption: str
+    start_s: float = 0.0
+    class_path: str = ""
+    class_digest: str = ""
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -67,21 +73,30 @@ class CachedSample:
             path = getattr(self, name)
             if not path or Path(path).is_absolute():
                 raise ValueError(f"sample {self.sample_id}: {name} {path!r} must be relative to the dataset")
+        if not math.isfinite(self.start_s):
+            raise ValueError(f"sample {self.sample_id} has start_s {self.start_s}; seconds are needed")
 
 
 class CachedDataset:
     """Samples in order of their ids, so that nothing depends on the order in which a table listed them.
 
-    empty_text: (path, digest) of the empty prompt's embedding, for caption dropout and guidance.
+    empty_text: (path, digest) of the empty prompt's embedding, for caption dropout and guidance. pending: good samples
+    of the dataset that are not cached (yet, or because it failed) and are therefore not among these.
     """
 
     def __init__(
-        self, root: Path, family: Family, samples: Sequence[CachedSample], empty_text: tuple[str, str]
+        self,
+        root: Path,
+        family: Family,
+        samples: Sequence[CachedSample],
+        empty_text: tuple[str, str],
+        pending: int = 0,
     ) -> None:
         self.root = root
         self.family = family
         self.samples = tuple(sorted(samples, key=lambda sample: sample.sample_id))
         self.empty_text = empty_text
+        self.pending = pending
         self._verified: set[tuple[str, str]] = set()
         for sample, following in zip(self.samples, self.samples[1:], strict=False):
             if sample.sample_id == following.sample_id:
@@ -113,6 +128,12 @@ class CachedDataset:
     def text(self, sample: CachedSample) -> torch.Tensor:
         """[512, text_dim] as stored, zero rows after the true tokens."""
         return self._text(sample.text_path, sample.text_digest)
+
+    def class_text(self, sample: CachedSample) -> torch.Tensor:
+        """[512, text_dim] of the caption with the class word for the trigger; ValueError where there is none."""
+        if not sample.class_path:
+            raise ValueError(f"sample {sample.sample_id} has no class text: the dataset has no trigger or class_word")
+        return self._text(sample.class_path, sample.class_digest)
 
     def empty(self) -> torch.Tensor:
         """[512, text_dim] of the empty prompt."""

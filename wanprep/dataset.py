@@ -123,18 +123,37 @@ class Dataset:
 def open_cached(root: Path) -> CachedDataset:
     """The cached samples of a dataset, for a trainer; needs no source, no mp4 and no weights on this machine.
 
-    UsageError, with the command that helps, when nothing is cached.
+    Good samples that are not cached are counted in `pending`. UsageError, with the command that helps, when nothing is
+    cached.
     """
     from wanprep.cached import CachedDataset, CachedSample
 
     dataset = Dataset.open(root)
-    rows = dataset.manifest.read("samples").filter(pl.col("cache_state") == "cached").to_dicts()
+    good = dataset.manifest.read("samples").filter(pl.col("state") == "ok")
+    rows = good.filter(pl.col("cache_state") == "cached").to_dicts()
     texts = [row for row in dataset.manifest.latest("artefacts").to_dicts() if row["kind"] == "text" and row["meta"]]
     meta = {row["key"]: json.loads(row["meta"]) for row in texts}
     encoders = {meta[row["text_key"]]["encoder"] for row in rows}
     empty = [t for t in texts if meta[t["key"]]["text"] == "" and meta[t["key"]]["encoder"] in encoders]
     if not rows or not empty:
         raise UsageError(f"{root} has no cached samples; run: wanprep cache --out {root}")
-    names = [field.name for field in dataclasses.fields(CachedSample)]
-    samples = [CachedSample(**{name: row[name] for name in names}) for row in rows]
-    return CachedDataset(root, dataset.pipeline.model, samples, (empty[0]["path"], empty[0]["digest"]))
+    start_s = dict(dataset.manifest.read("clips").select("clip_id", "start_s").iter_rows())
+    done = {row["key"]: row for row in texts if row["outcome"] == "done"}
+    samples = []
+    for row in rows:
+        key = _class_key(row["caption"], meta[row["text_key"]]["encoder"], dataset.pipeline)
+        twin = done.get(key, {"path": "", "digest": ""})
+        more = {"start_s": start_s[row["clip_id"]], "class_path": twin["path"], "class_digest": twin["digest"]}
+        joined = {**row, **more}
+        samples.append(CachedSample(**{field.name: joined[field.name] for field in dataclasses.fields(CachedSample)}))
+    pending = good.height - len(rows)
+    return CachedDataset(root, dataset.pipeline.model, samples, (empty[0]["path"], empty[0]["digest"]), pending)
+
+
+def _class_key(caption: str, encoder_id: str, pipeline: Pipeline) -> str | None:
+    """Key of the embedding of a caption's class text, made by the encoder that made the caption's."""
+    from wanprep.stages.cache import class_text, text_key
+
+    text = class_text(caption, pipeline.caption.trigger, pipeline.caption.class_word)
+    cache = pipeline.cache
+    return None if text is None else text_key(text, encoder_id, dtype=cache.dtype, compute=cache.text_compute)

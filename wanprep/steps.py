@@ -17,7 +17,7 @@ from wanprep import keys
 from wanprep.dataset import Dataset
 from wanprep.scan import Hash
 from wanprep.stage import Item, Row, Stage
-from wanprep.stages.cache import CacheConfig, distinct_texts, encode_latent, encode_text, shared_encoder
+from wanprep.stages.cache import CacheConfig, class_text, distinct_texts, encode_latent, encode_text, shared_encoder
 from wanprep.stages.split import SplitConfig
 
 
@@ -257,7 +257,7 @@ class Captions:
 
 @dataclass(frozen=True)
 class Texts:
-    """cache, first half: each distinct caption -> one embedding."""
+    """cache, first half: each distinct caption, and its class text where there is one -> one embedding."""
 
     root: str
     family: str
@@ -272,7 +272,9 @@ class Texts:
         if encoder is None or samples.is_empty():
             return []
         captions = samples.filter(samples["text_key"].is_not_null())["caption"].unique().to_list()
-        texts = distinct_texts(captions)
+        words = dataset.pipeline.caption
+        classes = [class_text(caption, words.trigger, words.class_word) for caption in captions]
+        texts = distinct_texts([*captions, *(text for text in classes if text)])
         return [Item(label=f"text {t[:40]!r}", parts={encoder.text_key(t): t}, row={"kind": "text"}) for t in texts]
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:

@@ -20,30 +20,50 @@ if TYPE_CHECKING:
 def hold_out(samples: Sequence[CachedSample], share: float) -> tuple[list[int], list[int]]:
     """Split sample indices into (training, held out), about `share` of them held out.
 
-    Whole groups when some fit into the share, else whole sources, else one block of clips in the dataset's order, with
-    all their windows: samples that look alike must not stand on both sides, or the held-out loss only measures memory.
-    Which groups is decided by a digest of their names, so that adding one moves few others. A share of 0, or a single
-    clip, holds out nothing.
+    Whole groups when some fit into the share, else whole sources, else a stretch of time of every source: samples that
+    look alike must not stand on both sides, or the held-out loss only measures memory. A clip's windows and views stay
+    together. Which groups is decided by a digest of their names, so that adding one moves few others. A share of 0, or
+    a single clip, holds out nothing.
     """
     everything = list(range(len(samples)))
     allowed = max(1, round(share * len(samples)))
     if share == 0:
         return everything, []
-    for unit in ("group", "source_id", "clip_id"):
+    for unit in ("group", "source_id"):
         members: dict[str, list[int]] = {}
         for index, sample in enumerate(samples):
             members.setdefault(str(getattr(sample, unit)), []).append(index)
-        names = list(members)
-        names = names[::-1] if unit == "clip_id" else sorted(names, key=lambda name: key_of(name=name))
+        names = sorted(members, key=lambda name: key_of(name=name))
         held: list[int] = []
         for name in names[: len(names) - 1]:  # one unit is always left to train on
             if len(held) + len(members[name]) <= allowed:
                 held += members[name]
-            elif unit == "clip_id":
-                break  # a gap would end the block
         if held:
             return sorted(set(everything) - set(held)), sorted(held)
-    return everything, []
+    held = []
+    for name in names:
+        own = min(max(1, round(share * len(members[name]))), allowed - len(held))
+        held += _stretch(samples, members[name], own)
+    return sorted(set(everything) - set(held)), sorted(held)
+
+
+def _stretch(samples: Sequence[CachedSample], members: list[int], allowed: int) -> list[int]:
+    """Consecutive clips from the middle of one source on, at most `allowed` samples; none when it has one clip.
+
+    From the middle, because films begin with titles and end with credits; in one piece, because shots that follow one
+    another look alike and every border of the stretch has such a pair.
+    """
+    clips: dict[str, list[int]] = {}
+    for index in sorted(members, key=lambda i: (samples[i].start_s, samples[i].clip_id, samples[i].sample_id)):
+        clips.setdefault(samples[index].clip_id, []).append(index)
+    order = list(clips.values())
+    held: list[int] = []
+    for own in [*order[len(order) // 2 :], *order[: len(order) // 2]] if len(order) > 1 else []:
+        if len(held) + len(own) <= allowed:
+            held += own
+        elif held:
+            break  # a gap would end the stretch
+    return held
 
 
 @dataclass

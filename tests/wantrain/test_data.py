@@ -1,3 +1,4 @@
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,11 @@ from wantrain.data import Cursor, hold_out
 
 
 def _samples(clips: list[tuple[str, str, str]]) -> list[SimpleNamespace]:
-    return [SimpleNamespace(group=g, source_id=s, clip_id=c) for g, s, c in clips]
+    """start_s falls with the index, so that time and the listing disagree."""
+    return [
+        SimpleNamespace(group=g, source_id=s, clip_id=c, start_s=float(-len(clips[:i])), sample_id=f"{c}/{i:03d}")
+        for i, (g, s, c) in enumerate(clips)
+    ]
 
 
 @settings(max_examples=200, deadline=None)
@@ -36,8 +41,24 @@ def test_whole_groups_when_they_fit_else_sources_else_a_block_of_clips():
     _, held = hold_out(one_group, 0.1)
     assert len({one_group[i].source_id for i in held}) == 1
     one_source = _samples([("g", "s", f"c{c}") for c in range(20)])
-    assert hold_out(one_source, 0.1)[1] == [18, 19]
+    assert hold_out(one_source, 0.1)[1] == [8, 9]  # the two clips after the middle, in time
     assert hold_out(_samples([("g", "s", "c")] * 9), 0.3)[1] == []
+
+
+def test_one_movie_gives_one_stretch_of_time_with_all_its_windows():
+    """Ids in an order that has nothing to do with time, several windows and views a clip."""
+    draws = random.Random(1)
+    times = {f"c{draws.random()}": 10.0 * i for i in range(40)}
+    samples = [
+        SimpleNamespace(group="g", source_id="s", clip_id=c, start_s=t, sample_id=f"{c}-{w}")
+        for c, t in sorted(times.items())
+        for w in range(3)
+    ]
+    training, held = hold_out(samples, 0.1)
+    clips = {samples[i].clip_id for i in held}
+    assert len(held) == 12
+    assert not clips & {samples[i].clip_id for i in training}
+    assert sorted(times[c] for c in clips) == [200.0, 210.0, 220.0, 230.0]
 
 
 def test_a_new_group_moves_no_held_out_group_into_training_at_random():

@@ -7,6 +7,7 @@ on who stood beside whom could not be compared between two runs.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,20 @@ def text_key(text: str, encoder_id: str, *, dtype: str = "bf16", compute: str = 
     from wanprep.models.text import clean
 
     return key_of(kind="text", format=FORMAT, text=clean(text), encoder=encoder_id, dtype=dtype, compute=compute)
+
+
+def class_text(caption: str, trigger: str | None, class_word: str | None) -> str | None:
+    """The caption of the class that the trigger stands for: every mention of the trigger becomes the class word.
+
+    None without a trigger, without a class word, or where the caption does not mention the trigger.
+    """
+    from wanprep.models.text import clean
+
+    if not trigger or not class_word:
+        return None
+    mention = re.compile(rf"(?<!\w){re.escape(clean(trigger))}(?!\w)", re.IGNORECASE)
+    replaced = mention.sub(lambda _: clean(class_word), clean(caption))
+    return None if replaced == clean(caption) else replaced
 
 
 def distinct_texts(captions: Iterable[str]) -> list[str]:
