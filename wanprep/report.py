@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from wanprep.dataset import Dataset
     from wanprep.run import Summary
+    from wanprep.stage import Stage
 
 Row = Mapping[str, Any]
 
@@ -132,21 +133,7 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
     from wanprep.run import STAGES
     from wanprep.steps import steps
 
-    rows: list[dict[str, Any]] = []
-    for stage in STAGES:
-        for step in steps(dataset)[stage]:
-            outcomes = {row["key"]: row for row in dataset.manifest.latest(step.table).iter_rows(named=True)}
-            counts: Counter[str] = Counter()
-            reasons: Counter[str] = Counter()
-            for item in step.items(dataset):
-                for key in item.parts:
-                    row = outcomes.get(key)
-                    counts[row["outcome"] if row else "pending"] += 1
-                    if row and row["outcome"] == "rejected":
-                        reasons[row["reason"]] += 1
-            rows.append(
-                {"step": step.name, **{n: counts[n] for n in ("done", "failed", "pending")}, "rejected": dict(reasons)}
-            )
+    rows = [_step_status(dataset, step) for stage in STAGES for step in steps(dataset)[stage]]
     if as_json:
         print_json(rows)
         return
@@ -155,6 +142,20 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
         states = [str(row[name] or "") for name in ("done", "failed", "pending")]
         drawn.add_row(row["step"], *states, _listed(row["rejected"]) if row["rejected"] else "")
     console().print(drawn)
+
+
+def _step_status(dataset: Dataset, step: Stage) -> dict[str, Any]:
+    outcomes = {row["key"]: row for row in dataset.manifest.latest(step.table).iter_rows(named=True)}
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for key in (key for item in step.items(dataset) for key in item.parts):
+        row = outcomes.get(key)
+        counts[row["outcome"] if row else "pending"] += 1
+        if row and row["outcome"] == "rejected":
+            reasons[row["reason"]] += 1
+    if step.name == "latents" and dataset.encoder() is None:  # without weights a latent has no key yet
+        counts["pending"] = int((dataset.manifest.read("samples")["state"] == "ok").sum())
+    return {"step": step.name, **{n: counts[n] for n in ("done", "failed", "pending")}, "rejected": dict(reasons)}
 
 
 def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> None:
