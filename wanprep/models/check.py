@@ -53,7 +53,7 @@ def problems(family: Family, part: str, folder: Path) -> list[str]:
     return [
         *config_problems(family, part, config),
         *_index_problems(family, part, inner.parent / "model_index.json"),
-        *_weight_problems(inner),
+        *weight_problems(inner),
         *(_tokenizer_problems(inner) if part == "text" else []),
     ]
 
@@ -130,7 +130,8 @@ def _index_file(inner: Path) -> Path:
     return ours if ours.is_file() else inner / "model.safetensors.index.json"
 
 
-def _weight_problems(inner: Path) -> list[str]:
+def weight_problems(inner: Path) -> list[str]:
+    """Why the safetensors files of a model folder are not all there in full, in sentences; empty when they are."""
     try:
         files = weight_files(inner)
     except (ValueError, KeyError, AttributeError) as error:

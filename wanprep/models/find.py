@@ -66,11 +66,11 @@ def candidates(family: Family, part: str) -> Iterator[Path]:
     """Folders that exist and might hold a part, best first, unchecked."""
     for member in _sharing(family, part):
         hub_id = member.hub_id or ""
-        for root in _model_roots():
+        for root in model_roots():
             names = (hub_id.rpartition("/")[2], hub_id, member.name)
             yield from (root / name for name in names if (root / name).is_dir())
-        yield from _snapshots(hub_id)
-    yield from (root for root in _model_roots() if part_folder(root, part).is_dir())
+        yield from snapshots(hub_id)
+    yield from (root for root in model_roots() if part_folder(root, part).is_dir())
 
 
 def _check_named(family: Family, part: str, folder: Path) -> None:
@@ -97,13 +97,13 @@ def _sharing(family: Family, part: str) -> list[Family]:
     return [family, *others]
 
 
-def _model_roots() -> list[Path]:
+def model_roots() -> list[Path]:
     """Folders of $WANPREP_MODELS, separated as in $PATH."""
     named = os.environ.get("WANPREP_MODELS", "")
     return [Path(name).expanduser() for name in named.split(os.pathsep) if name]
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
     """huggingface_hub's rule, read at call time: HF_HUB_CACHE, else HF_HOME/hub, else below XDG_CACHE_HOME."""
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if named:
@@ -112,9 +112,9 @@ def _hub_cache() -> Path:
     return Path(os.environ.get("HF_HOME") or cache / "huggingface").expanduser() / "hub"
 
 
-def _snapshots(hub_id: str) -> Iterator[Path]:
+def snapshots(hub_id: str) -> Iterator[Path]:
     """Downloaded revisions of a hub repository: the one `main` points at, then the others by name."""
-    repository = _hub_cache() / f"models--{hub_id.replace('/', '--')}"
+    repository = hub_cache() / f"models--{hub_id.replace('/', '--')}"
     if not hub_id or not (repository / "snapshots").is_dir():
         return
     main = repository / "refs" / "main"
