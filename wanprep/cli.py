@@ -145,7 +145,10 @@ def _run(
     make = Dataset.create if source is not None else Dataset.open
     dataset = make(out, file=rest["pipeline"], assignments=rest["assignments"])
     if dry_run:
-        report.show_plan(dataset, runs.plan(dataset, stages, options), source, as_json)
+        from wanprep.preview import preview
+
+        seen = preview(dataset)
+        report.show_plan(seen, runs.plan(seen, stages, options), source, as_json, whole="bucket" in stages)
         return
     with progress.listener(rest["quiet"]) as listen:
         summary = runs.run(dataset, stages, options, source=source, listen=listen, command=" ".join(sys.argv[1:]))
@@ -186,6 +189,25 @@ def stats(dataset: Dataset, as_json: bool, by: str | None, batch_size: int) -> N
     from wanprep import report
 
     report.show_stats(dataset, as_json, by, batch_size)
+
+
+@cli.command()
+@click.option("--vram", type=click.FloatRange(min=1), required=True, metavar="GB", help="Memory of the card.")
+@click.option("--weights", type=click.Choice(["bf16", "fp8", "nf4"]), help="Of the model.  [default: what fits]")
+@click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="Of the LoRA.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="Samples a step.")
+@click.option("--family", metavar="NAME", help="Instead of the dataset's own.")
+@reading
+def suggest(dataset: Dataset, as_json: bool, **asked: Any) -> None:
+    """Propose views: as large and long as this footage and this card allow.
+
+    \b
+    wanprep suggest --vram 24
+    wanprep suggest --vram 24 --weights nf4 --rank 32 --json
+    """
+    from wanprep.show_suggest import show_suggestion
+
+    show_suggestion(dataset, as_json, **asked)
 
 
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -203,10 +203,8 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
 def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> list[Row]:
     """Samples of the kept clips, joined with their files: mp4, caption, latent, embedding."""
     kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
-    signals, scores = _by_key(measured.signals), _by_key(measured.scores)
-    infos = [_clip_info(clip, signals, scores) for clip in kept.values()]
     artefacts = _by_key(measured.artefacts)
-    samples = samples_of(infos, pipeline.views, pipeline.model)
+    samples = samples_of(clip_infos(clips, measured), pipeline.views, pipeline.model)
     for sample in samples:
         clip = kept[sample["clip_id"]]
         sample |= dict.fromkeys(_JOINED)
@@ -221,7 +219,13 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
     return samples
 
 
-def _clip_info(clip: Row, signals: Mapping[str, Any], scores: Mapping[str, Any]) -> ClipInfo:
+def clip_infos(clips: Iterable[Mapping[str, Any]], measured: Measured) -> list[ClipInfo]:
+    """What bucketing needs to know of the kept clips."""
+    signals, scores = _by_key(measured.signals), _by_key(measured.scores)
+    return [_clip_info(clip, signals, scores) for clip in clips if clip["state"] == "keep"]
+
+
+def _clip_info(clip: Mapping[str, Any], signals: Mapping[str, Any], scores: Mapping[str, Any]) -> ClipInfo:
     source = signals[clip["signals_key"]]
     measured = scores.get(keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"]))
     return ClipInfo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from wanprep.dataset import Dataset
     from wanprep.run import Summary
     from wanprep.stage import Stage
+    from wanprep.stats_model import Stats
 
 Row = Mapping[str, Any]
 
@@ -36,8 +38,13 @@ def _report_json(report: Report) -> dict[str, Any]:
     return values | {"failed": [{"item": item, "why": why} for item, why in report.failed]}
 
 
-def show_plan(dataset: Dataset, reports: Mapping[str, Report], source: Path | None, as_json: bool) -> None:
-    """What a dry run found. Later stages are counted as far as the earlier ones have decided."""
+def show_plan(
+    dataset: Dataset, reports: Mapping[str, Report], source: Path | None, as_json: bool, whole: bool = False
+) -> None:
+    """What a dry run found. Later stages are counted as far as the earlier ones have decided.
+
+    dataset: a preview. whole: show what its clips become, too: samples, buckets, what is left out and why.
+    """
     listing = None
     if source is not None:
         from wanprep.scan import list_sources
@@ -45,8 +52,10 @@ def show_plan(dataset: Dataset, reports: Mapping[str, Report], source: Path | No
         found = list_sources(source)
         size = sum(max(0, row["bytes"]) for row in found.rows)
         listing = {"sources": len(found.rows), "bytes": size, "ignored": dict(found.ignored)}
+    stats = _stats(dataset, 1) if whole and not dataset.manifest.read("clips").is_empty() else None
     if as_json:
-        print_json({"source": listing, "steps": {name: _report_json(report) for name, report in reports.items()}})
+        steps = {name: _report_json(report) for name, report in reports.items()}
+        print_json({"source": listing, "steps": steps, "stats": json.loads(stats.to_json()) if stats else None})
         return
     out = console()
     if listing:
@@ -54,6 +63,12 @@ def show_plan(dataset: Dataset, reports: Mapping[str, Report], source: Path | No
         out.print(
             f"{source}: {listing['sources']} sources, {listing['bytes'] / 1e6:.1f} MB; left alone: {ignored or 'none'}"
         )
+    if stats:
+        from wanprep.stats import render
+
+        for by in (None, "view"):
+            out.print(render(stats, by))
+            out.print()
     out.print(_steps(reports))
     out.print("Dry run: nothing was written. Counts of later steps grow as earlier ones decide.")
 
@@ -159,7 +174,17 @@ def _step_status(dataset: Dataset, step: Stage) -> dict[str, Any]:
 
 
 def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> None:
-    from wanprep.stats import render, report
+    from wanprep.stats import render
+
+    stats = _stats(dataset, batch_size)
+    if as_json:
+        click.echo(stats.to_json())
+    else:
+        console().print(render(stats, by))
+
+
+def _stats(dataset: Dataset, batch_size: int) -> Stats:
+    from wanprep.stats import report
 
     facts = {row["source_id"]: row for row in dataset.manifest.latest("signals").iter_rows(named=True)}
     sources = [
@@ -176,11 +201,7 @@ def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> Non
         {"clip_id": clip["clip_id"], "origin": clip["caption_origin"]} for clip in clips if clip["caption_origin"]
     ]
     artefacts = [row for row in dataset.manifest.latest("artefacts").to_dicts() if row["outcome"] == "done"]
-    stats = report(clips, samples, sources, captions, artefacts, dataset.pipeline.model, batch_size=batch_size)
-    if as_json:
-        click.echo(stats.to_json())
-    else:
-        console().print(render(stats, by))
+    return report(clips, samples, sources, captions, artefacts, dataset.pipeline.model, batch_size=batch_size)
 
 
 def _duration(signal: Row | None) -> float:

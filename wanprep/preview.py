@@ -1,0 +1,49 @@
+"""A dataset as it would be decided with the settings of this command, in memory: what `--dry-run` looks at.
+
+Decisions are pure, so they can be shown before they are stored: a changed view, threshold or trigger is seen in the
+tables of a dry run exactly as a run would store it.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from wanprep.manifest import Manifest
+from wanprep.schema import TABLES
+from wanprep.stage import Missing
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+
+class _Decided(Manifest):
+    """The manifest, with other rows in its derived tables. Reading only."""
+
+    def __init__(self, stored: Manifest, derived: dict[str, pl.DataFrame]) -> None:
+        super().__init__(stored.root)
+        self._derived = derived
+
+    def read(self, name: str) -> pl.DataFrame:
+        return self._derived[name] if name in self._derived else super().read(name)
+
+
+def preview(dataset: Dataset) -> Dataset:
+    """The same dataset with today's decisions in place of the stored ones; nothing is written."""
+    from wanprep.decide import decide
+
+    try:
+        encoder = dataset.encoder()
+    except Missing:  # a run would say so; what it would cache can be counted without
+        encoder = None
+    decided = decide(dataset.measured(), dataset.pipeline, encoder)
+    derived = {}
+    for name in ("sources", "clips", "samples"):
+        schema = Manifest(dataset.manifest.root).table(name).polars_schema
+        rows = [{column: row.get(column) for column in TABLES[name]} for row in getattr(decided, name)]
+        derived[name] = pl.DataFrame(rows, schema=schema, orient="row")
+    seen = copy.copy(dataset)
+    seen.manifest = _Decided(dataset.manifest, derived)
+    return seen

@@ -1,0 +1,47 @@
+"""Showing proposed views: a table of what they cost, and the TOML to paste."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wanprep import families
+from wanprep.suggest import RESERVE_GIB, suggest
+from wanprep.tables import console, print_json, table
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+
+def show_suggestion(
+    dataset: Dataset, as_json: bool, vram: float, weights: Any, rank: int, batch_size: int, family: str | None
+) -> None:
+    from wanprep.decide import clip_infos
+
+    model = families.family(family) if family else dataset.pipeline.model
+    infos = clip_infos(dataset.manifest.read("clips").to_dicts(), dataset.measured())
+    found = suggest(infos, model, vram, weights=weights, rank=rank, batch=batch_size)
+    if as_json:
+        print_json(found.to_json())
+        return
+    out = console()
+    idle = ", idle expert off the card" if len(model.experts) > 1 else ""
+    out.print(
+        f"{model.name}, {vram:g} GiB: {found.weights} weights and a rank {rank} LoRA leave room for "
+        f"{found.max_tokens:,} tokens a sample (batch {batch_size}, full checkpointing{idle})."
+    )
+    drawn = table("view", ">size", ">frames", ">clips", ">missed", ">samples", ">tokens", ">TFLOP", ">GiB")
+    for p in found.views:
+        size = f"{p.view.size[0]}x{p.view.size[1]}"
+        counts = (p.view.frames[0], p.clips, p.missed, p.samples, f"{p.tokens:,}", f"{p.tflop:.0f}")
+        drawn.add_row(p.view.name, size, *map(str, counts), f"{p.peak_gib:.1f}")
+    out.print(drawn)
+    for reason in found.reasons:
+        out.print(f"not proposed: {reason}")
+    out.print(
+        f"TFLOP: one forward of one sample. GiB: estimated peak, {RESERVE_GIB:g} of it in reserve; within 4 % of what "
+        "was measured for 14B in bf16 and fp8, not measured otherwise. missed: clips too short or too small."
+    )
+    out.print("For a pipeline file:\n")
+    click.echo(found.toml, nl=False)
