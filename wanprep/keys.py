@@ -14,7 +14,8 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 1
+ANALYSIS_VERSION = 2
+PLANS_VERSION = 2
 SCORES_VERSION = 2
 MEDIA_VERSION = 1
 
@@ -28,7 +29,7 @@ def shots(signals_digest: str, split: Any) -> str:
 
 
 def plans(shots_key: str, rate: int) -> str:
-    return ids.key_of(stage="plans", shots=shots_key, rate=rate)
+    return ids.key_of(stage="plans", version=PLANS_VERSION, shots=shots_key, rate=rate)
 
 
 def clip(source_id: str, start_pts: int, end_pts: int) -> str:

@@ -4,8 +4,9 @@ Colour rule: the matrix the frame names; when it names none, BT.709 for pictures
 high and BT.601 below (what mpv does; FFmpeg's scaler would take 601 for everything and turn HD skin orange). Range:
 what the frame says; when it says nothing, limited for YUV and full for RGB and the old yuvj formats. Output is
 full-range RGB in BT.709 curve and primaries; PQ, HLG and BT.2020 pictures go through `tonemap`. Alpha lies on black.
-Scaling is Lanczos with its support widened when shrinking (no aliasing), area averaging for `bgr` and `gray`
-thumbnails. Bit-exact scaler flags and one thread: the same picture gives the same bytes everywhere.
+Scaling is Lanczos with its support widened when shrinking (no aliasing) for `rgb`, which is trained on; averages for
+`bgr` and `gray`, which are measured (`planes`, three times faster). Bit-exact scaler flags and one thread: the same
+picture gives the same RGB bytes everywhere.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wanprep.media import planes
 from wanprep.media.probe import Probe
 from wanprep.media.tonemap import to_bt709
 
@@ -98,17 +100,29 @@ class Frame:
         return self._picture(width, height, crop, area=False)
 
     def bgr(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
-        """uint8 [height, width, 3] as OpenCV has it; scaled by area averaging, for detectors and thumbnails."""
+        """uint8 [height, width, 3] as OpenCV has it; averaged, right to about a level: for detectors and thumbnails."""
+        found = self._planes(crop)
+        if found is not None:
+            inner, limited = self._inner_size(width, height), _range(self._frame) == _LIMITED
+            return self._upright(planes.small_bgr(*found, inner, matrix=_matrix(self._frame), limited=limited))
         return np.ascontiguousarray(self._picture(width, height, crop, area=True)[..., ::-1])
 
     def gray(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
         """uint8 [height, width], luma stretched to 0..255, area-averaged: the cheapest way to look at a picture."""
+        found = self._planes(crop)
+        if found is not None:
+            inner = self._inner_size(width, height)
+            return self._upright(planes.gray(*found, inner, limited=_range(self._frame) == _LIMITED))
         if crop is not None or _needs_tonemap(self._frame) or _has_alpha(self._frame):
             rgb = self._picture(width, height, crop, area=True)
             weights = (0.2126, 0.7152, 0.0722) if _matrix(self._frame) != _SWS_601 else (0.299, 0.587, 0.114)
             return np.rint(rgb @ np.array(weights, dtype=np.float32)).astype(np.uint8)
         inner = self._inner_size(width, height)
         return self._upright(self._converter.scaled(self._frame, *inner, "gray", area=True))
+
+    def _planes(self, crop: Crop | None) -> tuple[list[NDArray[Any]], int] | None:
+        """What `planes` can make small pictures of; None: only the scaler can."""
+        return None if crop is not None or _needs_tonemap(self._frame) else planes.views(self._frame)
 
     def _picture(self, width: int, height: int, crop: Crop | None, *, area: bool) -> NDArray[np.uint8]:
         if width < 1 or height < 1:

@@ -1,13 +1,15 @@
 """The one decode of a source: every frame is looked at small, a few at middle size, two a second at full size.
 
 What is measured where is a matter of cost: at 1080p a full-resolution conversion costs as much as decoding the frame,
-a 256 px one a tenth of it. Nothing is decided here.
+a 256 px one a tenth of it. OpenCV gets one thread meanwhile: at 256 px handing the work out costs more than doing it
+(a third of all CPU time at 480p), and the decoder's threads fill the cores. Nothing is decided here.
 """
 
 from __future__ import annotations
 
+import contextlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Protocol
 
@@ -46,6 +48,11 @@ def analyse(frames: Iterable[Picture], *, time_base: Fraction, width: int, heigh
 
     Reject("no_frames") when there are none. Memory: about 300 bytes a frame and 15 KB a sampled one.
     """
+    with one_opencv_thread():
+        return _analyse(frames, time_base, width, height)
+
+
+def _analyse(frames: Iterable[Picture], time_base: Fraction, width: int, height: int) -> Signals:
     import cv2
 
     size = small_size(width, height)
@@ -73,7 +80,7 @@ def analyse(frames: Iterable[Picture], *, time_base: Fraction, width: int, heigh
             thumbs.append(encode(small))
             full = frame.gray(width, height)
             rows.append(line_p97(full))
-            cols.append(line_p97(full.T))
+            cols.append(line_p97(cv2.transpose(full[:: line_step(height)])))
     if not pts:
         raise Reject("no_frames", "not one frame could be decoded")
     return Signals(
@@ -91,6 +98,19 @@ def analyse(frames: Iterable[Picture], *, time_base: Fraction, width: int, heigh
     )
 
 
+@contextlib.contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """OpenCV works in the calling thread inside the `with`; as before after it."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
 class Due:
     """True for the first frame and then for the first one in each further 1/rate of a second."""
 
@@ -99,7 +119,7 @@ class Due:
         self._slot = -1
 
     def __call__(self, seconds: Fraction) -> bool:
-        slot = int(seconds * self._rate)
+        slot = seconds.numerator * self._rate // seconds.denominator
         if slot <= self._slot:
             return False
         self._slot = slot
@@ -111,7 +131,11 @@ def line_p97(luma: np.ndarray) -> np.ndarray:
 
     Of long rows every k-th pixel counts: a quarter of the work, and as exact across the rows as before.
     """
-    step = max(1, luma.shape[1] // LINE_SAMPLES)
-    part = np.ascontiguousarray(luma[:, ::step])
+    part = np.ascontiguousarray(luma[:, :: line_step(luma.shape[1])])
     rank = max(0, int(np.ceil(0.97 * part.shape[1])) - 1)
     return np.partition(part, rank, axis=1)[:, rank].copy()
+
+
+def line_step(length: int) -> int:
+    """Every how manieth pixel of a line that long is looked at."""
+    return max(1, length // LINE_SAMPLES)

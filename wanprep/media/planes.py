@@ -1,0 +1,125 @@
+"""The planes of a decoded picture as arrays, and the small pictures that the analysis makes of them.
+
+FFmpeg's scaler is exact and general, and at 1080p it takes as long as the decoder; averaging the planes as they are
+and settling colour on the small picture takes a third of that. What is not planar YUV of 8 to 16 bits has no planes
+here (`views` says None) and goes through the scaler.
+
+Legend: planes_PHW is one array [rows, columns] a plane, luma first, of the plane's own size.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PLANAR = re.compile(r"yuvj?4[0-4][0-4]p(?:(9|10|12|14|16)le)?")
+# Red and blue weights of luma by SWS_CS_* (ITU-R BT.709, FCC, BT.601, SMPTE 240M, BT.2020)
+_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+
+
+def views(frame: Any) -> tuple[list[NDArray[Any]], int] | None:
+    """(planes_PHW, bits a sample) of an av.VideoFrame, uint8 or uint16, sharing its memory; None if not planar YUV."""
+    known = _PLANAR.fullmatch(frame.format.name)
+    if known is None or any(plane.line_size <= 0 for plane in frame.planes):
+        return None
+    bits = int(known[1] or 8)
+    kind = np.dtype(np.uint8 if bits == 8 else "<u2")
+    planes = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        planes.append(rows[:, : plane.width * kind.itemsize].view(kind))
+    return planes, bits
+
+
+def gray(planes_PHW: Sequence[NDArray[Any]], bits: int, size: tuple[int, int], *, limited: bool) -> NDArray[np.uint8]:
+    """uint8 [height, width]: luma stretched to 0..255, area-averaged. size: (width, height)."""
+    import cv2
+
+    luma = planes_PHW[0]
+    if (luma.shape[1], luma.shape[0]) != size:
+        luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    luma = _eight(luma, bits)
+    return cv2.LUT(luma, _stretch()) if limited else luma.copy()  # the decoder may use its memory again
+
+
+def small_bgr(
+    planes_PHW: Sequence[NDArray[Any]], bits: int, size: tuple[int, int], *, matrix: int, limited: bool
+) -> NDArray[np.uint8]:
+    """uint8 [height, width, 3] as OpenCV has it. size: (width, height). matrix: SWS_CS_* of libswscale.
+
+    Means of 2x2 as long as they fit, which is exact and as fast as memory, then a last step of less than 2 by linear
+    interpolation. Right to about one level.
+    """
+    import cv2
+
+    small = [_eight(_shrunk(plane, size), bits) for plane in planes_PHW]
+    return cv2.transform(cv2.merge(small), to_bgr(matrix, limited))
+
+
+def cropped(frame: Any, box: tuple[int, int, int, int]) -> Any | None:
+    """A copy of the pixels x0 <= x < x1, y0 <= y < y1 of `frame` in its own format; box: (x0, y0, x1, y1).
+
+    None when it is not planar YUV or the corner does not lie on a chroma sample.
+    """
+    import av
+
+    found = views(frame)
+    if found is None:
+        return None
+    x0, y0, x1, y1 = box
+    out = av.VideoFrame(x1 - x0, y1 - y0, frame.format.name)
+    theirs = views(out)
+    assert theirs is not None, "of the same format"
+    chroma = 16 // frame.format.chroma_width(16), 16 // frame.format.chroma_height(16)
+    for source, target, step in zip(found[0], theirs[0], ((1, 1), chroma, chroma), strict=True):
+        across, down = step
+        if x0 % across or y0 % down:
+            return None
+        x, y = x0 // across, y0 // down
+        target[:] = source[y : y + target.shape[0], x : x + target.shape[1]]
+    return out
+
+
+@functools.cache
+def to_bgr(matrix: int, limited: bool) -> NDArray[np.float32]:
+    """float32 [3, 4]: (Y, Cb, Cr, 1) in 8-bit codes -> full-range (B, G, R). ITU-R BT.709, section 3."""
+    red, blue = _WEIGHTS.get(matrix, _WEIGHTS[5])
+    green = 1 - red - blue
+    y, c, zero = (255 / 219, 255 / 224, 16.0) if limited else (1.0, 1.0, 0.0)
+    rows = np.array(
+        [
+            [y, 2 * (1 - blue) * c, 0.0],
+            [y, -2 * blue * (1 - blue) / green * c, -2 * red * (1 - red) / green * c],
+            [y, 0.0, 2 * (1 - red) * c],
+        ]
+    )
+    return np.column_stack([rows, -rows @ (zero, 128.0, 128.0)]).astype(np.float32)
+
+
+@functools.cache
+def _stretch() -> NDArray[np.uint8]:
+    return np.rint(np.clip((np.arange(256) - 16) * (255 / 219), 0, 255)).astype(np.uint8)
+
+
+def _eight(plane: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    import cv2
+
+    return plane if bits == 8 else cv2.convertScaleAbs(plane, alpha=1 / (1 << (bits - 8)))
+
+
+def _shrunk(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    import cv2
+
+    width, height = size
+    while plane.shape[1] >= 2 * width and plane.shape[0] >= 2 * height:
+        rows, columns = plane.shape[0] // 2, plane.shape[1] // 2  # an odd last line is left out
+        plane = cv2.resize(plane[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+    if plane.shape == (height, width):
+        return plane
+    narrow = plane.shape[1] < 2 * width and plane.shape[0] < 2 * height
+    return cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR if narrow else cv2.INTER_AREA)
