@@ -44,10 +44,10 @@ def a_source(pipeline: Pipeline, path: str, identity: str, *ranges: tuple[int, i
     signals_key, digest = keys.signals(identity), f"digest of {identity}"
     signal = measured_row(
         signals_key, source_id=identity, kind="video", digest=digest, truncated="", time_base="1/16", first_pts=0,
-        last_pts=99, last_duration=1,
+        last_pts=99, last_duration=1, width=64, height=32,
     )  # fmt: skip
     shots_key = keys.shots(digest, pipeline.split)
-    plans = json.dumps([{"n_frames": b - a, "duplicated": 0} for a, b, _ in ranges])
+    plans = json.dumps([{"n_frames": b - a, "duplicated": 0, "frames": list(range(a, b))} for a, b, _ in ranges])
     numbers = json.dumps({"sharpness": 0.3, "smear": 1.0, "shake": 0.0, "motion": 0.5, "light_jump": 0.0})
     scores = [measured_row(keys.scores(signals_key, a, b), scores=numbers, evidence=b"") for a, b, _ in ranges]
     return {

@@ -112,6 +112,15 @@ def test_files_are_whole_and_a_second_run_has_nothing_to_do(movies: Path, datase
     assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*.mp4")} == stamps
 
 
+def test_samples_say_which_source_frames_they_show(dataset: Path) -> None:
+    samples = as_json(wanprep("samples", "--out", str(dataset), "--json", "--source", "copy of film"))
+    assert isinstance(samples, list)
+    wide = [row for row in samples if row["view"] == "wide"]
+    # 17 slots at 16 a second from 24 frames a second: slots 0 to 16 take frames 0, 1, 3, 4, 6 ... 24.
+    assert [(row["start_frame"], row["end_frame"]) for row in wide] == [(0, 25), (36, 61), (72, 97)]
+    assert all("blur" in row["scores"] for row in wide)
+
+
 def test_commands_that_read(dataset: Path) -> None:
     out = ("--out", str(dataset))
     clips = as_json(wanprep("clips", *out, "--json"))

@@ -11,7 +11,7 @@ duplicate; its cache_state: cached | pending | failed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -114,8 +114,19 @@ def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
 
 def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
     """Every shot of every good source as a clip, before quality is judged."""
+    clips = [_clip(*found) for found in _spans(sources, measured, pipeline)]
+    return sorted(clips, key=lambda clip: (clip["path"], clip["start_pts"], clip["clip_id"]))
+
+
+def planned_frames(measured: Measured, pipeline: Pipeline) -> dict[str, list[int]]:
+    """clip_id -> the source frame (counted from 0) that each slot of its plan takes."""
+    found = _spans(decide_sources(measured), measured, pipeline)
+    return {_clip(*entry)["clip_id"]: entry[3]["frames"] for entry in found if entry[3]}
+
+
+def _spans(sources: Iterable[Row], measured: Measured, pipeline: Pipeline) -> Iterator[tuple[Row, Any, Any, Any]]:
+    """(source, its signals, span, plan of the span or None), for every shot of every good source."""
     signals, shots, plans = (_by_key(rows) for rows in (measured.signals, measured.shots, measured.plans))
-    clips: list[Row] = []
     for source in sources:
         if source["state"] != "ok":
             continue
@@ -126,8 +137,7 @@ def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline)
             continue
         planned = json.loads(plan["plans"]) if plan and plan["outcome"] == "done" else None
         for index, span in enumerate(json.loads(shot["spans"])):
-            clips.append(_clip(source, signal, span, planned[index] if planned else None))
-    return sorted(clips, key=lambda clip: (clip["path"], clip["start_pts"], clip["clip_id"]))
+            yield source, signal, span, planned[index] if planned else None
 
 
 def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan: Mapping[str, Any] | None) -> Row:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from wanprep.decide import planned_frames
 from wanprep.stage import UsageError
 from wanprep.stats_render import keep_end, plain
 from wanprep.tables import console, print_json, table
@@ -61,22 +62,25 @@ def _with_value(reason: str, scores: Row) -> str:
 def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
     clips = {row["clip_id"]: row for row in dataset.manifest.read("clips").iter_rows(named=True)}
     rate = dataset.pipeline.model.fps
+    planned = planned_frames(dataset.measured(), dataset.pipeline)
     rows: list[Row] = []
     for row in dataset.manifest.read("samples").iter_rows(named=True):
         clip = clips[row["clip_id"]]
         start = clip["start_s"] + (row["start"] or 0) / rate
-        # The source frames of a window are those of its first and last slot; the clip's own range bounds them.
         times = {"start_s": start, "end_s": min(start + (row["frames"] or 0) / rate, clip["end_s"])}
-        rows.append({**row, **times, "path": clip["path"], "clip_frames": [clip["start_frame"], clip["end_frame"]]})
+        window = planned.get(row["clip_id"], [])[row["start"] or 0 :][: row["frames"]]
+        span = {"start_frame": window[0], "end_frame": window[-1] + 1} if window and row["start"] is not None else {}
+        rows.append({**row, **times, **span, "path": clip["path"], "scores": json.loads(clip["scores"])})
     chosen = _select(rows, **filters)
     if as_json:
         print_json(chosen)
         return
-    drawn = table("clip", "source", "view", "bucket", ">seconds", "state", "why")
+    drawn = table("clip", "source", "view", "bucket", ">seconds", ">frames", "state", "why")
     for it in chosen:
         bucket = f"{it['width']}x{it['height']}x{it['frames']}" if it["width"] else f"-x{it['frames']}"
         state = it["cache_state"] if it["state"] == "ok" else it["state"]
-        where = (it["clip_id"][:8], keep_end(it["path"], 12), it["view"], bucket, _span(it))
+        frames = f"{it['start_frame']}-{it['end_frame'] - 1}" if "start_frame" in it else ""
+        where = (it["clip_id"][:6], keep_end(it["path"], 9), it["view"], bucket, _span(it), frames)
         drawn.add_row(*where, state, it["reason"])
     console().print(drawn)
 

@@ -154,7 +154,7 @@ class Plans:
         plans = []
         for span in json.loads(args["spans"]):
             plan = frame_plan(signals.pts, span["start_pts"], span["end_pts"], signals.time_base, self.rate)
-            plans.append({"n_frames": len(plan), "duplicated": duplicated(plan)})
+            plans.append({"n_frames": len(plan), "duplicated": duplicated(plan), "frames": plan.tolist()})
         return [{"key": key, "plans": json.dumps(plans)} for key in parts]
 
 
