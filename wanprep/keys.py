@@ -14,10 +14,10 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 PLANS_VERSION = 2
 SCORES_VERSION = 2
-MEDIA_VERSION = 1
+MEDIA_VERSION = 2
 
 
 def signals(source_id: str) -> str:

@@ -14,6 +14,7 @@ import stat
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class Probe:
     stream_index: the chosen one of n_video_streams (largest area, then longest; cover pictures do not count).
     transfer, primaries, matrix, colour_range: names, "unspecified" when the file does not say.
     interlaced: hint from the first frame; every frame is looked at when read.
+    fields: "tff" or "bff" when fields were seen though the file has no interlace flags: then all are deinterlaced.
     """
 
     kind: str  # "video" | "image"
@@ -68,6 +70,7 @@ class Probe:
     hdr: bool = False
     bit_depth: int = 8
     interlaced: bool = False
+    fields: str = ""
     alpha: bool = False
     header_duration_s: float | None = None
     header_rate: Fraction | None = None
@@ -162,12 +165,15 @@ def display_transform(frame: Any) -> tuple[int, bool]:
 
 
 def _probe_video(path: Path, head: bytes) -> Probe:
-    from wanprep.media.read import first_frame
+    from wanprep.media.decoder import first_frame
+    from wanprep.media.interlace import could_be_interlaced
 
     try:
         container = open_container(path)
     except Exception as error:
         raise _refusal(path, head, error) from error
+    status = path.stat()
+    identity = (status.st_size, status.st_mtime_ns)
     with container:
         stream, count = choose_stream(container)
         context = stream.codec_context
@@ -206,10 +212,20 @@ def _probe_video(path: Path, head: bytes) -> Probe:
             hdr=frame.color_trc in (16, 18),
             bit_depth=max((c.bits for c in components), default=8),
             interlaced=frame.interlaced_frame,
+            fields=_fields(path, *identity, stream.index) if could_be_interlaced(frame, stream.average_rate) else "",
             alpha=any(c.is_alpha for c in components),
             header_duration_s=container.duration / 1e6 if container.duration else None,
             header_rate=stream.average_rate or None,
         )
+
+
+@lru_cache(maxsize=256)
+def _fields(path: Path, size: int, mtime_ns: int, stream_index: int) -> str:
+    """Field order of a file without interlace flags; remembered, since every clip asks again."""
+    from wanprep.media.interlace import unflagged_fields
+
+    with open_container(path) as container:
+        return unflagged_fields(container, container.streams[stream_index])
 
 
 def _refusal(path: Path, head: bytes, error: Exception) -> Exception:

@@ -2,8 +2,8 @@
 
 The pitfalls this settles: a span is found by timestamps, never by counting; a seek may land late (open GOPs, sparse
 indexes), so the first picture after it is checked and the file decoded from its start when it came too late; a
-stream that breaks midway keeps its good part and says so; interlaced frames are deinterlaced with bwdif. Nothing is
-dropped without being counted.
+stream that breaks midway, or changes the shape of its picture, keeps its good part and says so; interlaced frames are
+deinterlaced with bwdif. Nothing is dropped without being counted.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from wanprep.media.clock import BROADCAST, Clock, rescaled
+from wanprep.media.decoder import MAX_BAD_STARTS, decoder
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import Probe, check_file, open_container
-from wanprep.media.wholeness import missing_bytes
-from wanprep.stage import Reject
+from wanprep.media.seek import TRUE_PTS, from_clean_start, may_seek, seek
+from wanprep.media.wholeness import cut_short
 
-# Containers that store a true pts for each picture, so that it does not matter where decoding begins or how many
-# frames the decoder holds. In the others a pts may have to be repaired from what came before.
-_TRUE_PTS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-# A step back of more than this is a splice (a recording that restarts its clock), not a repeated frame.
-_SPLICE_S = Fraction(1)
-_MAX_BAD_STARTS = 500  # packets without a picture that a recording cut anywhere may begin with
+_ASPECT_TOLERANCE = 0.01
+_MAX_LAST_S = 60
 
 
 def open_video(path: Path, probe: Probe, *, threads: int = 1) -> VideoReader:
@@ -42,17 +40,24 @@ class VideoReader:
     truncated: "" or why the stream ended early (its good part was delivered);
     dropped: frames left out because their timestamp was not later than the one before;
     repaired: frames whose missing timestamp was inferred;
+    splices: jumps of the clock that were carried on over;
     skipped: packets before the first picture that could not be decoded (a recording cut anywhere).
     """
 
     def __init__(self, path: Path, probe: Probe, threads: int = 1) -> None:
         self.path, self.probe, self.threads = path, probe, threads
-        self.truncated = ""
-        self.dropped = 0
-        self.repaired = 0
-        self.skipped = 0
         self._converter = Converter(Shape.of(probe))
         self._containers: list[Any] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self.truncated = ""
+        self.dropped = self.repaired = self.splices = self.skipped = 0
+
+    def counts(self) -> dict[str, int]:
+        """What was repaired or left out, for the facts of a source."""
+        counted = {"frames_dropped": self.dropped, "pts_repaired": self.repaired}
+        return counted | {"clock_splices": self.splices, "packets_skipped": self.skipped}
 
     def __enter__(self) -> VideoReader:
         check_file(self.path)
@@ -70,23 +75,30 @@ class VideoReader:
 
         duration is the distance to the next frame; for the last one what the file says, else the distance before.
         """
-        self.truncated, self.dropped, self.repaired, self.skipped = "", 0, 0, 0
+        self._reset()
         if self.probe.kind == "image":
             yield from self._still(start_pts, end_pts)
             return
         held: tuple[Any, int] | None = None
-        gap = 0
+        gap = longest = 0
         for picture, pts in self._pictures(start_pts):
             if held is not None:
                 gap = pts - held[1]
+                longest = max(longest, gap)
                 if start_pts is None or held[1] >= start_pts:
                     yield Frame(held[0], self._converter, held[1], gap)
             held = (picture, pts)
             if end_pts is not None and pts >= end_pts:
                 return
         if held is not None and (start_pts is None or held[1] >= start_pts):
-            last = _duration(held[0], self.probe.time_base) or gap or _nominal(self.probe)
-            yield Frame(held[0], self._converter, held[1], last)
+            yield Frame(held[0], self._converter, held[1], self._last_duration(held[0], gap, longest))
+
+    def _last_duration(self, picture: Any, gap: int, longest: int) -> int:
+        """What the file says, unless it is known not to or claims what no other frame comes near to."""
+        said = rescaled(picture.duration or 0, picture, self.probe.time_base) or 0
+        if self.probe.container == "avi" or (said * self.probe.time_base > _MAX_LAST_S and said > 4 * longest):
+            said = 0
+        return said or gap or _nominal(self.probe)
 
     def _still(self, start_pts: int | None, end_pts: int | None) -> Iterator[Frame]:
         from wanprep.media.stills import read_still
@@ -95,178 +107,144 @@ class VideoReader:
             yield still_frame(read_still(self.path))
 
     def _pictures(self, start_pts: int | None) -> Iterator[tuple[Any, int]]:
-        """Pictures from at or before start_pts on. Where a stream breaks, how much comes out before depends on the
-        number of decoder threads, so a break met with several is gone over again with one: same bytes, same frames.
+        """Pictures from at or before start_pts on: after a seek where that is safe, else from the start.
+
+        Where a stream breaks, how much comes out before depends on the number of decoder threads and on where
+        decoding began, so a break is gone over again from the start with one: same bytes, same frames.
         """
         last: int | None = None
-        for threads in dict.fromkeys((self.threads, 1)):
-            for picture, pts in self._sought(start_pts, threads):
-                if last is None or pts > last:
-                    last = pts
-                    yield picture, pts
+        for seek_pts, threads in self._ways(start_pts):
+            pictures = self._decode(seek_pts, threads)
+            with contextlib.closing(pictures):
+                first = next(pictures, None)
+                if seek_pts is not None and (first is None or first[1] > seek_pts):
+                    continue
+                for picture, pts in itertools.chain([first] if first else [], pictures):
+                    if last is None or pts > last:
+                        last = pts
+                        yield picture, pts
             if not self.truncated:
                 return
 
-    def _sought(self, start_pts: int | None, threads: int) -> Iterator[tuple[Any, int]]:
-        """Pictures from at or before start_pts on; seeks when that is safe, else decodes from the start."""
-        if start_pts is not None and start_pts > self.probe.start_pts:
-            with contextlib.closing(self._decode(start_pts, threads)) as pictures:
-                first = next(pictures, None)
-                if first is not None and first[1] <= start_pts:
-                    yield first
-                    yield from pictures
-                    return
-        yield from self._decode(None, threads)
+    def _ways(self, start_pts: int | None) -> list[tuple[int | None, int]]:
+        """(where to seek to or None for the start, decoder threads), to be tried in turn."""
+        ways: list[tuple[int | None, int]] = [(None, threads) for threads in dict.fromkeys((self.threads, 1))]
+        if start_pts is None or start_pts <= self.probe.start_pts or not may_seek(self.path, self.probe):
+            return ways
+        return [(start_pts, self.threads), *ways]
 
     def _decode(self, seek_pts: int | None, threads: int) -> Generator[tuple[Any, int]]:
         """Decode from the keyframe before seek_pts (None: the start). Ends at once when seeking cannot be trusted."""
-        self.truncated, self.dropped, self.repaired, self.skipped = "", 0, 0, 0
+        self._reset()
         container = open_container(self.path)
         self._containers.append(container)
         try:
             stream = container.streams[self.probe.stream_index]
-            true_pts = container.format.name in _TRUE_PTS
-            stream.codec_context.thread_count = threads
-            # Frame threads hold pictures back, which breaks early exits and inferred timestamps (PyAV #1849, #1861).
-            drains = seek_pts is None and true_pts and threads > 1
-            stream.codec_context.thread_type = "AUTO" if drains else "SLICE"
-            if seek_pts is not None and not _seek(container, stream, seek_pts):
+            true_pts = self.probe.container in TRUE_PTS
+            context = decoder(stream, threads=threads, drains=seek_pts is None and true_pts)
+            if seek_pts is not None and not seek(container, stream, seek_pts):
                 return
-            pictures = self._flow(container, stream)
+            pictures = self._flow(container, stream, context)
             if seek_pts is not None:
-                pictures = _from_clean_start(pictures)
-            yield from self._timed(progressive(pictures, self.probe.time_base), seek_pts is None)
+                pictures = from_clean_start(pictures)
+            whole = progressive(self._timed(self._same_shape(pictures, context), seek_pts), self.probe)
+            for picture in whole:
+                yield picture, rescaled(picture.pts, picture, self.probe.time_base) or 0
         finally:
             container.close()
             if container in self._containers:
                 self._containers.remove(container)
 
-    def _flow(self, container: Any, stream: Any) -> Iterator[Any]:
+    def _timed(self, pictures: Iterator[Any], seek_pts: int | None) -> Iterator[Any]:
+        """Pictures that carry their true time."""
+        name = self.probe.container
+        clock = Clock(
+            time_base=self.probe.time_base,
+            step=_nominal(self.probe),
+            by_packet=name == "avi",
+            repairs=name not in TRUE_PTS,
+            broadcast=name in BROADCAST,
+            infers=seek_pts is None,
+        )
+        for picture, pts in clock.timed(pictures):
+            self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
+            picture.pts, picture.time_base = pts, self.probe.time_base
+            yield picture
+        self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
+        self.truncated = clock.ended or self.truncated
+
+    def _same_shape(self, pictures: Iterator[Any], context: Any) -> Iterator[Any]:
+        """Ends where the picture changes its shape: beyond that it would be shown distorted."""
+        first: tuple[int, int, Any] | None = None
+        for picture in pictures:
+            now = (picture.width, picture.height, context.sample_aspect_ratio)
+            first = first or now
+            if now != first and abs(_aspect(now) / _aspect(first) - 1) > _ASPECT_TOLERANCE:
+                self.truncated = (
+                    f"the picture's shape changes from {_shape(first)} to {_shape(now)}: the rest was not read"
+                )
+                return
+            yield picture
+
+    def _flow(self, container: Any, stream: Any, context: Any) -> Iterator[Any]:
         """Raw pictures until the stream ends or breaks; on a break the decoder's finished pictures still come out."""
         import av
 
         delivered = bad = 0
+        first_pts: int | None = None
         packet = None
         packets = container.demux(stream)
         while True:
             try:
                 packet = next(packets, None)
                 if packet is None:
-                    self.truncated = self._cut_short()
+                    self.truncated = cut_short(self.path)
                     return
-                if packet.is_corrupt and container.format.name in _TRUE_PTS:  # cut short: a decoder may invent the rest
+                if packet.is_corrupt and container.format.name in TRUE_PTS:  # cut short: a decoder may invent the rest
                     self.truncated = "a packet is cut short"
-                    yield from self._finished(stream, packet)
+                    yield from self._finished(context, packet)
                     return
-                pictures = packet.decode()
+                if not packet.size and packet.dts is not None:  # a frame left out when recording: not the end
+                    continue
+                pictures = context.decode(packet if packet.size else None)
             except av.FFmpegError as error:
                 if isinstance(error, av.EOFError):
-                    self.truncated = self._cut_short()
+                    self.truncated = cut_short(self.path)
                     return
                 if isinstance(error, OSError):
                     raise
                 bad += 1
-                if not delivered and bad <= _MAX_BAD_STARTS:
+                leading = packet is not None and None not in (packet.pts, first_pts) and packet.pts < first_pts
+                if (not delivered or leading) and bad <= MAX_BAD_STARTS:
                     self.skipped = bad
                     continue  # a recording cut anywhere begins with pictures that refer to missing ones
                 self.truncated = str(error.strerror or error)
-                yield from self._finished(stream, packet)
+                yield from self._finished(context, packet)
                 return
+            if pictures and not delivered:
+                first_pts = pictures[0].pts
             delivered += len(pictures)
             yield from pictures
 
-    def _finished(self, stream: Any, broken: Any) -> list[Any]:
+    def _finished(self, context: Any, broken: Any) -> list[Any]:
         """Pictures still inside the decoder when a packet is broken; later ones would leave a hole before them."""
         import av
 
-        if stream.codec_context.thread_count > 1 or broken is None or broken.pts is None:
+        if context.thread_count > 1 or broken is None or broken.pts is None:
             return []
         try:
-            pictures = stream.codec_context.decode(None)
+            pictures = context.decode(None)
         except av.FFmpegError:
             return []
         return [picture for picture in pictures if picture.pts is not None and picture.pts < broken.pts]
 
-    def _cut_short(self) -> str:
-        missing = missing_bytes(self.path)
-        return f"the file ends {missing} bytes before its container does" if missing else ""
 
-    def _timed(self, pictures: Iterator[Any], may_infer: bool) -> Iterator[tuple[Any, int]]:
-        """Give each picture its pts; drop and count what does not come later than the one before.
-
-        A missing pts is taken from the packet's dts (which without frame threads is the presentation time), else
-        from the picture before plus its duration. After a seek nothing is inferred for the first picture: ends.
-        """
-        time_base = self.probe.time_base
-        last: int | None = None
-        step = _nominal(self.probe)
-        for picture in pictures:
-            pts = _rescaled(picture.pts, picture, time_base)
-            if pts is None:
-                if last is None and not may_infer:
-                    return
-                self.repaired += 1
-                pts = _rescaled(picture.dts, picture, time_base)
-                if pts is None or (last is not None and pts <= last):
-                    pts = 0 if last is None else last + (_duration(picture, time_base) or step)
-            if last is not None and pts <= last:
-                if (last - pts) * time_base > _SPLICE_S:
-                    self.truncated = f"timestamps jump back from {last} to {pts}: the rest was not read"
-                    return
-                self.dropped += 1
-                continue
-            last = pts
-            yield picture, pts
+def _aspect(shape: tuple[int, int, Any]) -> Fraction:
+    return Fraction(shape[0], shape[1]) * (shape[2] or 1)
 
 
-def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
-    """The first picture that decodes and its pts. Reject: no_frames."""
-    import av
-
-    stream.codec_context.thread_count = 1
-    bad, why = 0, "the stream holds no pictures"
-    packets = container.demux(stream)
-    while bad <= _MAX_BAD_STARTS:
-        try:
-            packet = next(packets, None)
-            pictures = packet.decode() if packet is not None else []
-        except av.FFmpegError as error:
-            if isinstance(error, OSError) and not isinstance(error, av.EOFError):
-                raise
-            bad, why = bad + 1, str(error.strerror or error)
-            continue
-        if packet is None:
-            break
-        if pictures:
-            pts = pictures[0].pts if pictures[0].pts is not None else pictures[0].dts
-            return pictures[0], pts or 0
-    raise Reject("no_frames", why)
-
-
-def _seek(container: Any, stream: Any, pts: int) -> bool:
-    import av
-
-    try:
-        container.seek(pts, stream=stream, backward=True)
-    except av.FFmpegError:
-        return False
-    return True
-
-
-def _from_clean_start(pictures: Iterator[Any]) -> Iterator[Any]:
-    """Skip what a decoder shows after a seek before its first complete picture."""
-    return itertools.dropwhile(lambda picture: not picture.key_frame or picture.is_corrupt, pictures)
-
-
-def _rescaled(value: int | None, picture: Any, time_base: Fraction) -> int | None:
-    """A picture's time in the stream's units (bwdif counts in half units)."""
-    if value is None or picture.time_base in (None, time_base):
-        return value
-    return round(value * picture.time_base / time_base)
-
-
-def _duration(picture: Any, time_base: Fraction) -> int:
-    return _rescaled(picture.duration or 0, picture, time_base) or 0
+def _shape(shape: tuple[int, int, Any]) -> str:
+    return f"{shape[0]}x{shape[1]}" + (f" ({shape[2]})" if shape[2] else "")
 
 
 def _nominal(probe: Probe) -> int:

@@ -1,6 +1,9 @@
-"""Does a file hold as many bytes as its container says? Decoders often reach the end of a cut file without a word.
+"""Is a file cut off? Decoders often reach the end of a cut file without a word.
 
-Only the outermost sizes are read: MP4 boxes (ISO 14496-12, 4.2), the Matroska segment (RFC 8794 and 9559), RIFF chunks.
+Where the container says how long it is, that is compared with the file: MP4 boxes (ISO 14496-12, 4.2), the Matroska
+segment (RFC 8794 and 9559), RIFF chunks, the ASF header object, the MXF footer. Where it has an end mark, that is
+looked for: the GIF trailer, the last page of an Ogg stream. An MPEG transport stream is whole packets. MPEG program
+streams and bare streams may end anywhere: there only a broken last picture shows it.
 """
 
 from __future__ import annotations
@@ -12,21 +15,83 @@ from typing import BinaryIO
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 _MAX_BOXES = 100_000  # fragmented files have two boxes a fragment
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_MXF_PARTITION = bytes.fromhex("060e2b34020501010d010201")
+_TAIL = 1 << 17
+
+
+def cut_short(path: Path) -> str:
+    """Why the file looks cut off, for people; "" when it does not or when nobody can know."""
+    missing = missing_bytes(path)
+    if missing:
+        return f"the file ends {missing} bytes before its container does"
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(1024)
+        file.seek(max(0, size - _TAIL))
+        return _end_mark(head, file.read(), size)
 
 
 def missing_bytes(path: Path) -> int:
     """How many bytes of media the container promises beyond the file's end; 0 when none or when it does not say."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        head = file.read(12)
+        head = file.read(4096)
         file.seek(0)
         if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip"):
             return _mp4(file, size)
         if head.startswith(b"\x1aE\xdf\xa3"):
             return _matroska(file, size)
         if head.startswith(b"RIFF"):
-            return max(0, int.from_bytes(head[4:8], "little") + 8 - size)
+            return _riff(file, size)
+        if head.startswith(_ASF_HEADER):
+            return _asf(head, size)
+        if head.startswith(_MXF_PARTITION):
+            return _mxf(head, size)
     return 0
+
+
+def _end_mark(head: bytes, tail: bytes, size: int) -> str:
+    if head.startswith(b"GIF8") and tail.rstrip(b"\0")[-1:] != b";":
+        return "the file ends without the mark that ends a GIF"
+    if head.startswith(b"OggS") and tail.rfind(b"OggS") >= 0:
+        pages = [at for at in range(len(tail)) if tail.startswith(b"OggS", at)]
+        if not any(at + 5 < len(tail) and tail[at + 5] & 4 for at in pages):
+            return "the file ends without the last page of an Ogg stream"
+    for packet, first in ((188, 0), (192, 4), (204, 0)):
+        if all(head[at : at + 1] == b"G" for at in range(first, min(len(head), 5 * packet), packet)):
+            return "the file ends inside a transport packet" if size % packet else ""
+    return ""
+
+
+def _riff(file: BinaryIO, size: int) -> int:
+    """AVI files beyond 1 GB are several RIFF chunks, one after the other."""
+    position = 0
+    while True:
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8 or head[:4] != b"RIFF":
+            return 0
+        position += 8 + int.from_bytes(head[4:], "little")
+        if position > size:
+            return position - size
+        position += position % 2
+
+
+def _asf(head: bytes, size: int) -> int:
+    at = head.find(_ASF_FILE)
+    if at < 0 or (head[at + 88 : at + 89] and head[at + 88] & 1):  # broadcast flag: size not known
+        return 0
+    said = int.from_bytes(head[at + 40 : at + 48], "little")
+    return max(0, said - size)
+
+
+def _mxf(head: bytes, size: int) -> int:
+    """The first partition pack says where the footer begins; 0 when that was not known yet."""
+    length = 1 + (head[16] & 0x7F if head[16] & 0x80 else 0)
+    footer = int.from_bytes(head[16 + length + 24 : 16 + length + 32], "big")
+    return max(0, footer - size)
 
 
 def _mp4(file: BinaryIO, size: int) -> int:

@@ -84,7 +84,7 @@ def measure_source(path: Path, *, threads: int = 1) -> tuple[Signals, Probe, dic
     facts = probe(path)
     with open_video(path, facts, threads=threads) as reader:
         signals = analyse(reader.frames(), time_base=facts.time_base, width=facts.width, height=facts.height)
-        counted = {"frames_dropped": reader.dropped, "pts_repaired": reader.repaired}
+        counted = reader.counts()
         return replace(signals, truncated=reader.truncated), facts, counted
 
 

@@ -1,0 +1,64 @@
+"""Which decoder a stream gets, and how strict it is.
+
+Strict, because decoders conceal damage: a picture with half of another one in it passes as whole (measured on single
+flipped bits and on files cut short: without `explode` every cut MPEG-TS, MPEG-PS, AVI and WMV ended in a wrong picture,
+with it none; intact real footage decodes to the same pictures). libvpx for VP8 and VP9 with transparency, which
+FFmpeg's own decoders ignore: they show what lies under the transparent parts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wanprep.stage import Reject
+
+MAX_BAD_STARTS = 500  # packets without a picture that a recording cut anywhere may begin with
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def decoder(stream: Any, *, threads: int = 1, drains: bool = False) -> Any:
+    """A codec context for `stream`. drains: every packet will be decoded to the end, so frame threads are safe
+    (they hold pictures back, which breaks early exits and inferred timestamps: PyAV #1849, #1861)."""
+    context = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and context.name in _WITH_ALPHA:
+        context = _transparent(context)
+    context.options = {"err_detect": "explode"}
+    context.thread_count = threads
+    context.thread_type = "AUTO" if drains and threads > 1 else "SLICE"
+    return context
+
+
+def _transparent(plain: Any) -> Any:
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    try:
+        context = av.CodecContext.create(_WITH_ALPHA[plain.name], "r")
+    except UnknownCodecError:
+        return plain
+    context.extradata = plain.extradata
+    return context
+
+
+def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
+    """The first picture that decodes and its pts. Reject: no_frames."""
+    import av
+
+    context = decoder(stream)
+    bad, why = 0, "the stream holds no pictures"
+    packets = container.demux(stream)
+    while bad <= MAX_BAD_STARTS:
+        try:
+            packet = next(packets, None)
+            pictures = context.decode(packet if packet.size else None) if packet is not None else []
+        except av.FFmpegError as error:
+            if isinstance(error, OSError) and not isinstance(error, av.EOFError):
+                raise
+            bad, why = bad + 1, str(error.strerror or error)
+            continue
+        if packet is None:
+            break
+        if pictures:
+            pts = pictures[0].pts if pictures[0].pts is not None else pictures[0].dts
+            return pictures[0], pts or 0
+    raise Reject("no_frames", why)
