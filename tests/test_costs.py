@@ -134,3 +134,49 @@ def test_importing_costs_loads_nothing_heavy():
     code = "import sys, wanprep.costs; print([m for m in ('torch', 'numpy', 'polars', 'av') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+# --- memory ---
+
+# GiB on an H100 at rank 32, batch 1: what was measured with which weights.
+MEASURED = [
+    ("bf16", 3_744, 31.1), ("bf16", 11_264, 36.5), ("bf16", 32_760, 51.9),
+    ("fp8", 3_744, 19.0), ("fp8", 11_264, 24.3), ("fp8", 32_760, 39.7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("weights", "tokens", "peak"), MEASURED)
+def test_memory_against_what_was_measured(weights, tokens, peak):
+    model = costs.training_memory(A14B, tokens, weights=weights, rank=32)
+    assert model.total / costs.GIB == pytest.approx(peak, rel=0.02)
+    assert model.weights + model.lora + model.inputs + model.working == model.total
+
+
+def test_sizes_of_the_models():
+    assert (costs.block_params(A14B) + costs.other_params(A14B)) / 1e9 == pytest.approx(14.29, rel=0.002)
+    assert costs.lora_params(A14B, 32) / 1e6 == pytest.approx(153, abs=0.5)
+    for name, billions in (("wan2.1-t2v-1.3b", 1.42), ("wan2.2-ti2v-5b", 5.0), ("wan2.1-i2v-14b", 16.4)):
+        found = family(name)
+        assert (costs.block_params(found) + costs.other_params(found)) / 1e9 == pytest.approx(billions, rel=0.01)
+
+
+@given(
+    name=st.sampled_from(sorted(costs.TRANSFORMERS)),
+    budget=st.floats(1e9, 9e10),
+    weights=st.sampled_from(["bf16", "fp8", "nf4"]),
+    rank=st.integers(1, 128),
+    batch=st.integers(1, 4),
+)
+def test_the_largest_sample_is_the_largest_that_fits(name, budget, weights, rank, batch):
+    fam = family(name)
+    how = {"weights": weights, "rank": rank, "batch": batch}
+    most = costs.max_tokens(fam, budget, **how)
+    if most:
+        assert costs.training_memory(fam, most, **how).total <= budget * (1 + 1e-9)
+    assert costs.training_memory(fam, most + 1, **how).total > budget * (1 - 1e-9)
+
+
+def test_memory_refuses_nonsense():
+    for bad in ({"tokens": 0}, {"rank": 0}, {"batch": 0}):
+        with pytest.raises(ValueError, match="at least 1"):
+            costs.training_memory(A14B, **({"tokens": 10} | bad))

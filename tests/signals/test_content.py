@@ -1,0 +1,164 @@
+"""Where the content is: subjects off the centre are found, and what has no subject stays in the centre."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wanprep.signals import content
+from wanprep.signals.store import Signals
+
+H, W = 144, 256
+
+
+def texture(seed: int, shift: int = 0, strength: float = 25.0) -> np.ndarray:
+    """Smooth random texture, wider than the picture so that a camera can pan over it."""
+    import cv2
+
+    noise = np.random.default_rng(seed).normal(size=(H, W + 200, 3)).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), 2.0)
+    noise = 110 + strength * noise / noise.std()
+    return np.clip(noise[:, shift : shift + W], 0, 255).astype(np.uint8)
+
+
+def square(picture: np.ndarray, x: int, y: int, seed: int = 9, size: int = 40) -> np.ndarray:
+    picture = picture.copy()
+    picture[y : y + size, x : x + size] = 255 - texture(seed)[:size, :size]
+    return picture
+
+
+def columns(pairs) -> np.ndarray:
+    found = content.profiles(content.content_map(pairs))
+    assert len(found) == 2 * content.BINS
+    return np.frombuffer(found, np.uint8)[: content.BINS]
+
+
+def begin(profile: np.ndarray, length: float, low: float = 0.0, high: float = 1.0) -> float:
+    return float(content.place(profile[None], low, high, length)[0])
+
+
+@pytest.mark.parametrize("x", [10, 60, 150, 206])
+def test_a_moving_subject_is_kept_whole_wherever_it_is(x):
+    still = texture(1)
+    pairs = [(square(still, x, 50 + 3 * i), square(still, x, 53 + 3 * i)) for i in range(3)]
+    start = begin(columns(pairs), 0.5)
+    assert start * W - 2 <= x
+    assert x + 40 <= (start + 0.5) * W + 2
+
+
+def test_a_still_subject_that_stands_out_is_kept():
+    plain = np.full((H, W, 3), 120, np.uint8)
+    plain[60:100, 200:240] = (40, 40, 220)
+    start = begin(columns([(plain, plain)]), 0.5)
+    assert (start + 0.5) * W >= 238
+    tall = np.frombuffer(content.profiles(content.content_map([(plain, plain)])), np.uint8)[content.BINS :]
+    assert begin(tall, 0.4) * H <= 60
+
+
+def test_what_moves_with_the_camera_is_background():
+    """A pan over texture with a subject that the camera follows: only the subject moves against the camera."""
+    pairs = [
+        (square(texture(3, 10 * i), 30, 50, size=44), square(texture(3, 10 * (i + 1)), 30, 50, size=44))
+        for i in range(4)
+    ]
+    assert begin(columns(pairs), 0.5) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["texture", "pan", "noise", "flat", "centred"])
+def test_without_a_subject_off_the_centre_the_crop_stays_there(kind):
+    rng = np.random.default_rng(5)
+    grain = [np.clip(120 + 4 * rng.normal(size=(H, W, 3)), 0, 255).astype(np.uint8) for _ in range(2)]
+    pictures = {
+        "texture": (texture(2), texture(2)),
+        "pan": (texture(2), texture(2, 12)),
+        "noise": (grain[0], grain[1]),
+        "flat": (np.full((H, W, 3), 90, np.uint8),) * 2,
+        "centred": (square(texture(2), 106, 50), square(texture(2), 106, 54)),
+    }
+    before, after = pictures[kind]
+    found = content.profiles(content.content_map([(before, after)]))
+    profile = np.frombuffer(found or bytes(2 * content.BINS), np.uint8)[: content.BINS]
+    for length in (0.4, 0.6, 0.8):
+        assert begin(profile, length) == pytest.approx((1 - length) / 2, abs=0.01)
+
+
+def test_black_bars_have_no_weight_and_do_not_attract():
+    picture = texture(4)
+    picture[:, :60] = 0
+    profile = columns([(picture, picture)])
+    assert not profile[: int(60 / W * content.BINS)].any()
+
+
+def test_the_clip_takes_its_own_thumbnails_only():
+    left, right = square(texture(1), 10, 50), square(texture(1), 206, 50)
+    record = signals([left] * 4 + [right] * 4)
+    first, second = content.clip_profiles(record, 0, 40), content.clip_profiles(record, 40, 80)
+    begins = [begin(np.frombuffer(p, np.uint8)[: content.BINS], 0.5) for p in (first, second)]
+    assert begins[0] < 0.15
+    assert begins[1] > 0.35
+    assert content.clip_profiles(record, 41, 42) == b""  # no thumbnail in it: unknown, not invented
+    assert content.clip_profiles(record, 0, 5)  # one thumbnail: no motion, but contrast
+
+
+def signals(thumbs: list[np.ndarray]) -> Signals:
+    count = 10 * len(thumbs)
+    return Signals(
+        time_base=Fraction(1, 20), width=W, height=H, pts=np.arange(count, dtype=np.int64), last_duration=1, frame={},
+        sampled=np.arange(0, count, 10, dtype=np.int32), thumbs=np.stack(thumbs),
+        row_p97=np.zeros((len(thumbs), H), np.uint8), col_p97=np.zeros((len(thumbs), W), np.uint8),
+    )  # fmt: skip
+
+
+profile_rows = st.lists(st.integers(0, 255), min_size=content.BINS, max_size=content.BINS)
+
+
+@given(row=profile_rows, low=st.floats(0, 0.4), width=st.floats(0.2, 0.6), share=st.floats(0.1, 1.0))
+@settings(max_examples=200, deadline=None)
+def test_a_crop_is_inside_and_never_keeps_less_than_the_centre(row, low, width, share):
+    high, length = low + width, width * share
+    profile = np.array(row, np.uint8)
+    start = begin(profile, length, low, high)
+    assert low - 1e-9 <= start <= high - length + 1e-9
+    middle = (low + high - length) / 2
+    bins = (np.arange(content.BINS) + 0.5) / content.BINS
+    weight = profile * (1 - content.PRIOR * np.clip(2 * (bins - low) / (high - low) - 1, -1, 1) ** 2)
+
+    def kept(at: float) -> float:
+        whole = content._cover(np.array([at]), length)[0]
+        core = content._cover(np.array([at + length * (1 - content.CORE) / 2]), length * content.CORE)[0]
+        return float((weight * (whole + core)).sum())
+
+    assert kept(start) >= kept(middle) - 1e-6
+
+
+@given(row=profile_rows, length=st.floats(0.2, 0.9))
+@settings(max_examples=100, deadline=None)
+def test_a_mirrored_picture_has_the_mirrored_crop(row, length):
+    profile = np.array(row, np.uint8)
+    there, back = begin(profile, length), begin(profile[::-1].copy(), length)
+    mirrored = 1 - length - back
+    weight = profile.astype(float)
+    cover = [content._cover(np.array([at]), length)[0] for at in (there, mirrored)]
+    # The very place unless two places are equally good.
+    assert there == pytest.approx(mirrored, abs=1e-9) or abs((weight * cover[0]).sum() - (weight * cover[1]).sum()) < (
+        0.2 * weight.sum()
+    )
+
+
+def test_clips_do_not_influence_each_other():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 256, (50, content.BINS)).astype(np.uint8)
+    together = content.place(rows, 0.0, 1.0, 0.6)
+    assert together.tolist() == [begin(row, 0.6) for row in rows]
+    assert len(set(together.tolist())) > 3
+
+
+def test_an_impossible_crop_is_an_error():
+    rows = np.ones((1, content.BINS), np.uint8)
+    for low, high, length in ((0.5, 0.4, 0.1), (0.0, 1.0, 1.1), (0.0, 1.2, 0.5), (0.0, 1.0, 0.0)):
+        with pytest.raises(ValueError, match="cannot place"):
+            content.place(rows, low, high, length)

@@ -1,0 +1,129 @@
+"""Proposed views: they fit the card, they fit the footage, and none is empty."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wanprep import costs
+from wanprep.config import from_table
+from wanprep.families import family
+from wanprep.stage import UsageError
+from wanprep.stages.bucket import ClipInfo, View, samples_of
+from wanprep.stages.windows import check_views
+from wanprep.suggest import RESERVE_GIB, suggest
+
+A14B = family("wan2.2-t2v-a14b")
+
+
+def clip(name: str, **changes: Any) -> ClipInfo:
+    base: dict[str, Any] = {"source_id": "s", "group": "g", "width": 1280, "height": 720, "n_frames": 60}
+    return ClipInfo(clip_id=name, **(base | changes))
+
+
+def still(name: str, **changes: Any) -> ClipInfo:
+    return clip(name, **({"n_frames": 1, "is_image": True} | changes))
+
+
+def test_a_24_gb_card_gets_a_sharp_and_a_motion_view_in_the_shape_of_the_footage():
+    found = suggest([clip(f"{i}", n_frames=50 + i) for i in range(40)], A14B, 24)
+    assert (found.weights, [p.view.name for p in found.views]) == ("fp8", ["sharp", "motion"])
+    sharp, motion = found.views
+    assert sharp.view.frames == (17,)
+    assert motion.view.frames == (57,)  # three quarters of the clips have 60 frames
+    assert (motion.clips, motion.missed) == (33, 7)
+    for proposal in found.views:
+        width, height = proposal.view.size
+        assert abs(width / height / (16 / 9) - 1) < 0.06
+        assert proposal.peak_gib <= 24
+        assert proposal.tokens > 0.85 * found.max_tokens  # it uses what is there
+    assert sharp.view.size[0] > motion.view.size[0]
+
+
+def test_more_memory_means_larger_views_and_more_exact_weights():
+    clips = [clip(f"{i}") for i in range(8)]
+    tokens, weights = [], []
+    for vram in (16, 24, 48, 80):
+        found = suggest(clips, A14B, vram)
+        tokens.append(max(p.tokens for p in found.views))
+        weights.append(found.weights)
+        assert all(p.peak_gib <= vram for p in found.views)
+    assert tokens == sorted(tokens)
+    assert tokens[0] < tokens[-1]
+    assert weights == ["nf4", "fp8", "bf16", "bf16"]
+
+
+def test_views_are_no_larger_than_the_footage_and_twins_are_not_proposed():
+    found = suggest([clip(f"{i}", width=640, height=360) for i in range(8)], A14B, 80)
+    assert [p.view.name for p in found.views] == ["motion"]
+    assert found.views[0].view.size[0] * found.views[0].view.size[1] <= 640 * 360
+    assert found.views[0].missed == 0
+    assert any("hardly larger" in reason for reason in found.reasons)
+
+
+def test_tall_footage_gets_tall_views_and_short_clips_a_short_one():
+    found = suggest([clip(f"{i}", width=1080, height=1920, n_frames=12) for i in range(5)], A14B, 24)
+    assert [(p.view.name, p.view.frames) for p in found.views] == [("sharp", (9,))]
+    assert found.views[0].view.size[1] > found.views[0].view.size[0]
+    assert any(reason.startswith("motion: ") for reason in found.reasons)
+
+
+def test_stills_get_a_view_of_their_own():
+    found = suggest([still(f"{i}", width=1600, height=1200) for i in range(5)], A14B, 24)
+    assert [(p.view.name, p.view.media, p.samples) for p in found.views] == [("stills", "image", 5)]
+    assert len(found.reasons) == 2
+
+
+def test_the_toml_gives_the_same_views():
+    found = suggest([clip("a"), clip("b", n_frames=140), still("c")], A14B, 24)
+    tables = tomllib.loads(found.toml)["views"]
+    views = [from_table(View, table, "views") for table in tables]
+    assert views == [p.view for p in found.views]
+    check_views(views, A14B)
+
+
+@given(
+    shapes=st.lists(
+        st.tuples(st.integers(20, 4000), st.integers(20, 4000), st.integers(1, 400), st.booleans()),
+        min_size=1,
+        max_size=8,
+    ),
+    name=st.sampled_from(sorted(costs.TRANSFORMERS)),
+    vram=st.sampled_from([8, 12, 16, 24, 48, 80]),
+    batch=st.integers(1, 3),
+)
+@settings(max_examples=150, deadline=None)
+def test_no_proposal_is_empty_or_too_large(shapes, name, vram, batch):
+    model = family(name)
+    clips = [
+        clip(f"{i}", width=w, height=h, n_frames=1 if image else n, is_image=image)
+        for i, (w, h, n, image) in enumerate(shapes)
+    ]
+    budget = (vram - RESERVE_GIB) * costs.GIB
+    if not any(costs.max_tokens(model, budget, weights=w, batch=batch) for w in get_args(costs.Weights)):
+        with pytest.raises(UsageError, match="GiB do not hold"):
+            suggest(clips, model, vram, batch=batch)
+        return
+    found = suggest(clips, model, vram, batch=batch)
+    for p in found.views:
+        rows = [row for row in samples_of(clips, [p.view], model) if row["state"] == "ok"]
+        assert len(rows) == p.samples > 0
+        memory = costs.training_memory(model, p.tokens, weights=found.weights, rank=16, batch=batch)
+        assert memory.total / costs.GIB + RESERVE_GIB <= vram + 1e-9
+        assert p.tokens == max(row["tokens"] for row in rows) <= found.max_tokens
+    if found.views:
+        check_views([p.view for p in found.views], model)
+    assert len(found.views) + len(found.reasons) == 3
+
+
+def test_what_cannot_be_answered_is_said():
+    with pytest.raises(UsageError, match="no kept clips"):
+        suggest([], A14B, 24)
+    with pytest.raises(UsageError, match="no cost model"):
+        suggest([clip("a")], family("tiny"), 24)
+    with pytest.raises(UsageError, match="do not hold one expert"):
+        suggest([clip("a")], A14B, 24, weights="bf16")
