@@ -238,3 +238,20 @@ def test_missing_weights_are_said_with_the_remedy(root: Path, tmp_path: Path) ->
 def test_tiling_is_passed_on(weights: Path) -> None:
     assert Encoder(TINY, CacheConfig(weights=str(weights), tiling=True)).vae.use_tiling
     assert not Encoder(TINY, CacheConfig(weights=str(weights))).vae.use_tiling
+
+
+def test_a_mirrored_sample_is_the_latent_of_the_mirrored_picture(encoder: Encoder, root: Path) -> None:
+    from PIL import Image
+    from safetensors.torch import load_file
+
+    Image.fromarray(picture(3)[:, ::-1]).save(root / "clips" / "m.png")
+    rows = [
+        row_of(encoder, root, "clips/s.png", frames=1, flip=True),
+        row_of(encoder, root, "clips/m.png", frames=1),
+        row_of(encoder, root, "clips/s.png", frames=1),
+    ]
+    flipped, mirrored, plain = (load_file(root / row["path"])["latent"] for row in rows)
+    assert torch.equal(flipped, mirrored)
+    assert not torch.equal(flipped, plain)
+    digest = digest_file(root / "clips/s.png")
+    assert rows[0]["key"] == encoder.latent_key(digest, 0, 1, True) != encoder.latent_key(digest, 0, 1)
