@@ -51,8 +51,27 @@ class Converter:
         self.shape = shape
         self._scalers: dict[tuple[Any, ...], Any] = {}
 
+    def rgb(
+        self, frame: Any, width: int, height: int, *, deep: bool = False, area: bool = False, like: Any = None
+    ) -> NDArray[Any]:
+        """An av.VideoFrame as [height, width, 3], uint8 or (deep) uint16, still in the decoded orientation.
+
+        By way of separate planes: FFmpeg has vector code for those and none for packed RGB, which takes three times
+        as long. like: the frame that says which matrix and range it is, when `frame` is a copy that does not know.
+        """
+        import cv2
+
+        out = self._reformatted(frame, width, height, "gbrp16le" if deep else "gbrp", area, like or frame)
+        kind = np.dtype("<u2" if deep else np.uint8)
+        lines = [np.frombuffer(plane, kind).reshape(height, plane.line_size // kind.itemsize) for plane in out.planes]
+        green, blue, red = (line[:, :width] for line in lines)
+        return cv2.merge([red, green, blue])
+
     def scaled(self, frame: Any, width: int, height: int, pix_fmt: str, area: bool = False) -> NDArray[Any]:
         """An av.VideoFrame as an array of width x height in `pix_fmt`, still in the decoded orientation."""
+        return self._reformatted(frame, width, height, pix_fmt, area, frame).to_ndarray()
+
+    def _reformatted(self, frame: Any, width: int, height: int, pix_fmt: str, area: bool, like: Any) -> Any:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         key = (frame.width, frame.height, frame.format.name, width, height, pix_fmt, area)
@@ -60,8 +79,8 @@ class Converter:
         how = Interpolation.AREA if area else Interpolation.LANCZOS
         how |= Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         how |= Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-        matrix = _matrix(frame)
-        out = scaler.reformat(
+        matrix = _matrix(like)
+        return scaler.reformat(
             frame,
             width=width,
             height=height,
@@ -69,11 +88,10 @@ class Converter:
             src_colorspace=matrix,
             dst_colorspace=matrix,
             interpolation=how,
-            src_color_range=_range(frame),
+            src_color_range=_range(like),
             dst_color_range=_FULL,
             threads=1,
         )
-        return out.to_ndarray()
 
 
 class Frame:
@@ -129,19 +147,25 @@ class Frame:
             raise ValueError(f"asked for a picture of {width}x{height}: both must be at least 1")
         inner = self._inner_size(width, height)
         deep = _needs_tonemap(self._frame)
-        pix_fmt = "rgb48le" if deep else "rgb24"
-        if crop is None and not _has_alpha(self._frame):
-            pixels = self._converter.scaled(self._frame, *inner, pix_fmt, area)
+        native = self._native(crop)
+        if native is not None:
+            pixels = self._converter.rgb(native, *inner, deep=deep, area=area, like=self._frame)
         else:
-            part = self._part(crop, deep)
-            if (part.shape[1], part.shape[0]) != inner:
-                pixels = self._converter.scaled(_wrap(part, pix_fmt), *inner, pix_fmt, area)
-            else:
-                pixels = part
+            pixels = self._part(crop, deep)
+            if (pixels.shape[1], pixels.shape[0]) != inner:
+                wrapped = _wrap(pixels, "rgb48le" if deep else "rgb24")
+                pixels = self._converter.rgb(wrapped, *inner, deep=deep, area=area)
         if deep:
-            shape = pixels.view(np.uint16) if pixels.dtype != np.uint16 else pixels
-            pixels = to_bt709(shape, _transfer(self._frame), _primaries(self._frame))
+            pixels = to_bt709(pixels, _transfer(self._frame), _primaries(self._frame))
         return self._upright(pixels)
+
+    def _native(self, crop: Crop | None) -> Any | None:
+        """The picture (of `crop`) in the decoder's own format; None when it cannot be cut there or has alpha."""
+        if _has_alpha(self._frame):
+            return None
+        if crop is None:
+            return self._frame
+        return planes.cropped(self._frame, self._box(crop))
 
     def _part(self, crop: Crop | None, deep: bool) -> NDArray[Any]:
         """The cropped decoded picture as RGB at its own size; the conversion of the whole is kept for other crops."""
@@ -152,11 +176,14 @@ class Frame:
                 top = 65535 if deep else 255
                 self._whole = (rgba[..., :3].astype(np.uint32) * rgba[..., 3:] // top).astype(rgba.dtype)
             else:
-                self._whole = self._converter.scaled(self._frame, *size, "rgb48le" if deep else "rgb24")
+                self._whole = self._converter.rgb(self._frame, *size, deep=deep)
         if crop is None:
             return self._whole
-        x0, y0, x1, y1 = decoded_box(crop, self._converter.shape, self._frame.width, self._frame.height)
+        x0, y0, x1, y1 = self._box(crop)
         return np.ascontiguousarray(self._whole[y0:y1, x0:x1])
+
+    def _box(self, crop: Crop) -> tuple[int, int, int, int]:
+        return decoded_box(crop, self._converter.shape, self._frame.width, self._frame.height)
 
     def _inner_size(self, width: int, height: int) -> tuple[int, int]:
         return (width, height) if self._converter.shape.rotation % 180 == 0 else (height, width)
@@ -170,10 +197,10 @@ class Frame:
         return np.ascontiguousarray(pixels)
 
 
-def still_frame(rgb_HWC: NDArray[np.uint8]) -> Frame:
-    """A still picture (uint8 [H, W, 3], as shown) with the methods of a video frame, at pts 0."""
+def still_frame(rgb_HWC: NDArray[np.uint8], pts: int = 0, duration: int = 1) -> Frame:
+    """A still picture (uint8 [H, W, 3], as shown) with the methods of a video frame."""
     height, width = rgb_HWC.shape[:2]
-    return Frame(_wrap(rgb_HWC, "rgb24"), Converter(Shape(width=width, height=height)), pts=0, duration=1)
+    return Frame(_wrap(rgb_HWC, "rgb24"), Converter(Shape(width=width, height=height)), pts, duration)
 
 
 def decoded_box(crop: Crop, shape: Shape, coded_width: int, coded_height: int) -> tuple[int, int, int, int]:

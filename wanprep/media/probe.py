@@ -28,6 +28,9 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,mxf,gif,h264,hevc,ivf,dv,rm,nut,"
     "yuv4mpegpipe,obu,av1"
 )
+# Bare streams: pictures without times. What FFmpeg makes up for them is 25 frames a second.
+NO_TIMES = ("h264", "hevc", "m4v", "obu", "av1", "mjpeg")
+REWRAP = "Put it into a container at its true rate: ffmpeg -framerate 24 -i IN -c copy OUT.mp4"
 MAX_VIDEO_PIXELS = 7680 * 4320 * 2
 TRANSFERS = {1: "bt709", 6: "smpte170m", 8: "linear", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq", 18: "hlg"}
 PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 11: "dci-p3", 12: "display-p3"}
@@ -89,16 +92,17 @@ class Probe:
 def probe(path: Path) -> Probe:
     """Look at `path`. Raises Reject when its bytes are at fault, OSError when this machine cannot read them.
 
-    Reasons: not_a_file, empty_file, not_video, no_video, no_frames, no_decoder, unreadable, unsupported_image,
-    image_too_large, video_too_large, unsupported_colour.
+    Reasons: not_a_file, empty_file, not_video, no_video, no_frames, no_decoder, no_timestamps, unreadable,
+    unsupported_image, image_too_large, video_too_large, unsupported_colour.
     """
-    from wanprep.media import stills
+    from wanprep.media import animation, stills
 
     check_file(path)
     with path.open("rb") as file:
         head = file.read(64)
     if stills.sniff(head):
-        return stills.probe_still(path)
+        still = stills.probe_still(path)
+        return animation.as_video(still, path) or still
     return _probe_video(path, head)
 
 
@@ -130,8 +134,11 @@ def open_container(path: Path) -> InputContainer:
     return av.open(target, options=options, metadata_errors="ignore", buffer_size=1 << 18)
 
 
-def choose_stream(container: InputContainer) -> tuple[Any, int]:
-    """The video stream to use and how many there are, cover pictures left out. Reject: no_video, no_decoder."""
+def ranked_streams(container: InputContainer) -> tuple[list[int], int]:
+    """Indices of the video streams that can be decoded, best first, and how many there are; cover pictures left out.
+
+    Best: the largest picture, then the longest, then the first. Reject: no_video, no_decoder.
+    """
     from av.stream import Disposition
 
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -143,9 +150,9 @@ def choose_stream(container: InputContainer) -> tuple[Any, int]:
 
     def rank(stream: Any) -> tuple[int, float, int]:
         duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
-        return (stream.codec_context.width * stream.codec_context.height, duration, -stream.index)
+        return (-stream.codec_context.width * stream.codec_context.height, -duration, stream.index)
 
-    return max(usable, key=rank), len(streams)
+    return [stream.index for stream in sorted(usable, key=rank)], len(streams)
 
 
 def display_transform(frame: Any) -> tuple[int, bool]:
@@ -165,58 +172,85 @@ def display_transform(frame: Any) -> tuple[int, bool]:
 
 
 def _probe_video(path: Path, head: bytes) -> Probe:
-    from wanprep.media.decoder import first_frame
-    from wanprep.media.interlace import could_be_interlaced
-
     try:
         container = open_container(path)
     except Exception as error:
         raise _refusal(path, head, error) from error
-    status = path.stat()
-    identity = (status.st_size, status.st_mtime_ns)
     with container:
-        stream, count = choose_stream(container)
-        context = stream.codec_context
-        if context.width * context.height > MAX_VIDEO_PIXELS:
-            raise Reject("video_too_large", f"{context.width}x{context.height} (limit {MAX_VIDEO_PIXELS} pixels)")
-        frame, pts = first_frame(container, stream)
-        if frame.colorspace in UNSUPPORTED_MATRICES:
-            raise Reject(
-                "unsupported_colour", f"{UNSUPPORTED_MATRICES[frame.colorspace]} cannot be turned into RGB here"
-            )
-        rotation, mirrored = display_transform(frame)
-        sar = _sane_sar(stream.sample_aspect_ratio)
-        shown = (max(1, round(frame.width * sar)), frame.height)
-        width, height = shown if rotation % 180 == 0 else shown[::-1]
-        components = frame.format.components
-        return Probe(
-            kind="video",
-            container=container.format.name,
-            codec=context.name,
-            pix_fmt=frame.format.name,
-            coded_width=frame.width,
-            coded_height=frame.height,
-            width=width,
-            height=height,
-            rotation=rotation,
-            mirrored=mirrored,
-            sar=sar,
-            time_base=stream.time_base,
-            start_pts=pts,
-            stream_index=stream.index,
-            n_video_streams=count,
-            transfer=_named(TRANSFERS, frame.color_trc),
-            primaries=_named(PRIMARIES, frame.color_primaries),
-            matrix=_named(MATRICES, frame.colorspace),
-            colour_range="full" if frame.format.name.startswith("yuvj") else _named(RANGES, frame.color_range),
-            hdr=frame.color_trc in (16, 18),
-            bit_depth=max((c.bits for c in components), default=8),
-            interlaced=frame.interlaced_frame,
-            fields=_fields(path, *identity, stream.index) if could_be_interlaced(frame, stream.average_rate) else "",
-            alpha=any(c.is_alpha for c in components),
-            header_duration_s=container.duration / 1e6 if container.duration else None,
-            header_rate=stream.average_rate or None,
-        )
+        name = container.format.name
+        if name in NO_TIMES:
+            raise Reject("no_timestamps", f"a bare {name} stream: nobody can know its frame rate. {REWRAP}")
+        indices, count = ranked_streams(container)
+    refusals: list[Reject] = []
+    for index in indices:  # a large stream without a single good picture must not hide a good one
+        try:
+            with open_container(path) as container:
+                return _probe_stream(path, container, container.streams[index], count)
+        except Reject as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
+
+
+def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
+    from wanprep.media.decoder import first_frame
+    from wanprep.media.interlace import could_be_interlaced
+
+    context = stream.codec_context
+    if context.width * context.height > MAX_VIDEO_PIXELS:
+        raise Reject("video_too_large", f"{context.width}x{context.height} (limit {MAX_VIDEO_PIXELS} pixels)")
+    frame, pts = first_frame(container, stream)
+    colour = unsupported_colour(frame)
+    if colour:
+        raise Reject("unsupported_colour", f"{colour} cannot be turned into RGB here")
+    rotation, mirrored = display_transform(frame)
+    sar = _sane_sar(stream.sample_aspect_ratio)
+    shown = (max(1, round(frame.width * sar)), frame.height)
+    width, height = shown if rotation % 180 == 0 else shown[::-1]
+    components = frame.format.components
+    fields = ""
+    if could_be_interlaced(frame, stream.average_rate):
+        status = path.stat()
+        fields = _fields(path, status.st_size, status.st_mtime_ns, stream.index)
+    return Probe(
+        kind="video",
+        container=container.format.name,
+        codec=context.name,
+        pix_fmt=frame.format.name,
+        coded_width=frame.width,
+        coded_height=frame.height,
+        width=width,
+        height=height,
+        rotation=rotation,
+        mirrored=mirrored,
+        sar=sar,
+        time_base=stream.time_base,
+        start_pts=pts,
+        stream_index=stream.index,
+        n_video_streams=count,
+        transfer=_named(TRANSFERS, frame.color_trc),
+        primaries=_named(PRIMARIES, frame.color_primaries),
+        matrix=_named(MATRICES, frame.colorspace),
+        colour_range="full" if frame.format.name.startswith("yuvj") else _named(RANGES, frame.color_range),
+        hdr=frame.color_trc in (16, 18),
+        bit_depth=max((c.bits for c in components), default=8),
+        interlaced=frame.interlaced_frame,
+        fields=fields,
+        alpha=any(c.is_alpha for c in components),
+        header_duration_s=container.duration / 1e6 if container.duration else None,
+        header_rate=stream.average_rate or None,
+    )
+
+
+def unsupported_colour(frame: Any) -> str:
+    """What kind of colour a decoded frame has that would come out wrong, "" when none.
+
+    Dolby Vision profile 5 says nothing in its colour fields: it is known by its metadata without PQ or HLG beside it.
+    """
+    if frame.colorspace in UNSUPPORTED_MATRICES:
+        return UNSUPPORTED_MATRICES[frame.colorspace]
+    if frame.color_trc not in (16, 18) and frame.side_data.get("DOVI_METADATA") is not None:
+        return "Dolby Vision without an HDR10 or HLG base layer"
+    return ""
 
 
 @lru_cache(maxsize=256)

@@ -22,6 +22,7 @@ from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import Probe, check_file, open_container
 from wanprep.media.seek import TRUE_PTS, from_clean_start, may_seek, seek
 from wanprep.media.wholeness import cut_short
+from wanprep.stage import Reject
 
 _ASPECT_TOLERANCE = 0.01
 _MAX_LAST_S = 60
@@ -79,6 +80,9 @@ class VideoReader:
         if self.probe.kind == "image":
             yield from self._still(start_pts, end_pts)
             return
+        if self.probe.container in ("png", "webp"):
+            yield from self._animation(start_pts, end_pts)
+            return
         held: tuple[Any, int] | None = None
         gap = longest = 0
         for picture, pts in self._pictures(start_pts):
@@ -105,6 +109,22 @@ class VideoReader:
 
         if (start_pts is None or start_pts <= 0) and (end_pts is None or end_pts > 0):
             yield still_frame(read_still(self.path))
+
+    def _animation(self, start_pts: int | None, end_pts: int | None) -> Iterator[Frame]:
+        from wanprep.media.animation import pictures
+
+        count = 0
+        try:
+            for rgb, pts, duration in pictures(self.path):
+                count += 1
+                if end_pts is not None and pts >= end_pts:
+                    return
+                if start_pts is None or pts >= start_pts:
+                    yield still_frame(rgb, pts, duration)
+        except Reject as broken:
+            if not count:
+                raise
+            self.truncated = broken.detail
 
     def _pictures(self, start_pts: int | None) -> Iterator[tuple[Any, int]]:
         """Pictures from at or before start_pts on: after a seek where that is safe, else from the start.

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wanprep.media.probe import Probe, check_file
+from wanprep.media.probe import REWRAP, Probe, check_file
 from wanprep.stage import Reject
 
 MAX_PIXELS = 64_000_000  # below Pillow's own alarm (89 million)
 MAX_BYTES = 512 * 2**20
 PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_BARE_JPEGS = b"\xff\xd9\xff\xd8\xff"  # one picture ends, the next begins
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -44,7 +45,7 @@ def sniff(head: bytes) -> str | None:
 
 def probe_still(path: Path) -> Probe:
     """Size and format of a picture, without decoding it. Reject: unsupported_image, image_too_large, unreadable."""
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
         return Probe(
@@ -64,15 +65,16 @@ def probe_still(path: Path) -> Probe:
 def read_still(path: Path) -> NDArray[np.uint8]:
     """The picture as shown: sRGB uint8 [H, W, 3], EXIF orientation applied, alpha composited on black.
 
-    Of an animation the first frame. Reject as `probe_still`, and unreadable when the pixels are broken or cut off.
+    Of a TIFF with several pages the first; animations are videos (see `media.animation`). Reject as `probe_still`, and
+    unreadable when the pixels are broken or cut off.
     """
     from PIL import ImageOps
 
-    with _opened(path) as image:
+    with opened(path) as image:
         try:
             image.load()
             shown = ImageOps.exif_transpose(image)
-            return np.ascontiguousarray(_to_rgb(shown))
+            return np.ascontiguousarray(to_rgb(shown))
         except Reject:
             raise
         except MemoryError:
@@ -81,7 +83,8 @@ def read_still(path: Path) -> NDArray[np.uint8]:
             raise Reject("unreadable", f"{type(error).__name__}: {error}") from error
 
 
-def _to_rgb(image: Any) -> NDArray[np.uint8]:
+def to_rgb(image: Any) -> NDArray[np.uint8]:
+    """A loaded Pillow image as sRGB uint8 [H, W, 3], alpha composited on black. Reject: unsupported_image."""
     from PIL import Image
 
     if image.mode == "F":
@@ -111,14 +114,16 @@ def _to_srgb(image: Any) -> Any:
         return image  # a profile nobody can read says nothing; viewers ignore it too
 
 
-def _opened(path: Path) -> Any:
-    """An open, not yet decoded Pillow image over bytes held in memory."""
+def opened(path: Path) -> Any:
+    """An open, not yet decoded Pillow image over bytes held in memory. Reject as `probe_still`."""
     from PIL import Image, UnidentifiedImageError
 
     check_file(path)
     if path.stat().st_size > MAX_BYTES:
         raise Reject("image_too_large", f"{path.stat().st_size} bytes (limit {MAX_BYTES})")
     data = path.read_bytes()
+    if _BARE_JPEGS in data and b"MPF\0" not in data[:65536]:  # MPF: one photograph with previews or depth behind it
+        raise Reject("no_timestamps", "a bare row of JPEG pictures: nobody can know its frame rate. " + REWRAP)
     if sniff(data[:64]) in ("heif", "other"):
         raise Reject("unsupported_image", "only PNG, JPEG, WebP, BMP and TIFF pictures are read: convert it")
     try:
