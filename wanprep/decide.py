@@ -215,6 +215,7 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
     kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
     artefacts = _by_key(measured.artefacts)
     samples = samples_of(clip_infos(clips, measured), pipeline.views, pipeline.model)
+    media_keys: dict[tuple[Any, ...], str] = {}  # the samples of a clip share few files
     for sample in samples:
         clip = kept[sample["clip_id"]]
         sample |= dict.fromkeys(_JOINED)
@@ -224,7 +225,11 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
             detail = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
             sample |= {"state": "rejected", "reason": "caption_names_a_side", "detail": detail}
         if sample["state"] == "ok":
-            _join_media(sample, clip, artefacts, pipeline)
+            file = (sample["clip_id"], sample["width"], sample["height"])
+            if file not in media_keys:
+                media_keys[file] = keys.media(clip, file[1:], sample["crop"], pipeline.model.fps)
+            sample["media_key"] = media_keys[file]
+            _join_media(sample, artefacts)
             _join_cache(sample, artefacts, encoder)
     return samples
 
@@ -252,9 +257,7 @@ _JOINED = (
 )
 
 
-def _join_media(sample: Row, clip: Row, artefacts: Mapping[str, Mapping[str, Any]], pipeline: Pipeline) -> None:
-    size = (sample["width"], sample["height"])
-    sample["media_key"] = keys.media(clip, size, sample["crop"], pipeline.model.fps)
+def _join_media(sample: Row, artefacts: Mapping[str, Mapping[str, Any]]) -> None:
     media = artefacts.get(sample["media_key"])
     if media and media["outcome"] == "done":
         sample["media_path"], sample["media_digest"] = media["path"], media["digest"]

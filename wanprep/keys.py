@@ -7,6 +7,7 @@ their keys in `stages.cache`, captions in `stages.caption`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ def clip(source_id: str, start_pts: int, end_pts: int) -> str:
     return ids.key_of(source_id=source_id, start_pts=start_pts, end_pts=end_pts)[:16]
 
 
+@functools.lru_cache(maxsize=1 << 15)  # asked for several times in each deciding of a whole table
 def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
     frames = [start_frame, end_frame]
     return ids.key_of(stage="scores", version=SCORES_VERSION, signals=signals_key, frames=frames)
