@@ -37,7 +37,7 @@ def _plan_and_write(path, out, start=None, end=None):
 
 def _check(out, plan, planned, written, footage):
     made = probe(out)
-    assert made.pix_fmt == "yuv444p"
+    assert made.pix_fmt == "yuv444p10le"
     assert (made.matrix, made.colour_range, made.transfer) == ("bt709", "limited", "bt709")
     with open_video(out, made) as reader:
         shown = [(f.pts * made.time_base, f.rgb(made.width, made.height)) for f in reader.frames()]

@@ -63,8 +63,10 @@ class Converter:
 
         out = self._reformatted(frame, width, height, "gbrp16le" if deep else "gbrp", area, like or frame)
         kind = np.dtype("<u2" if deep else np.uint8)
-        lines = [np.frombuffer(plane, kind).reshape(height, plane.line_size // kind.itemsize) for plane in out.planes]
-        green, blue, red = (line[:, :width] for line in lines)
+        lines: list[Any] = []
+        for plane in out.planes:
+            lines.append(np.frombuffer(plane, kind).reshape(height, plane.line_size // kind.itemsize)[:, :width])
+        green, blue, red = lines
         return cv2.merge([red, green, blue])
 
     def scaled(self, frame: Any, width: int, height: int, pix_fmt: str, area: bool = False) -> NDArray[Any]:

@@ -40,11 +40,13 @@ def gray(planes_PHW: Sequence[NDArray[Any]], bits: int, size: tuple[int, int], *
     """uint8 [height, width]: luma stretched to 0..255, area-averaged. size: (width, height)."""
     import cv2
 
-    luma = planes_PHW[0]
+    luma: Any = planes_PHW[0]
     if (luma.shape[1], luma.shape[0]) != size:
         luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     luma = _eight(luma, bits)
-    return cv2.LUT(luma, _stretch()) if limited else luma.copy()  # the decoder may use its memory again
+    if limited:
+        luma = cv2.LUT(luma, _stretch())
+    return luma if luma.base is None else luma.copy()  # the decoder may use its memory again
 
 
 def small_bgr(
@@ -58,7 +60,8 @@ def small_bgr(
     import cv2
 
     small = [_eight(_shrunk(plane, size), bits) for plane in planes_PHW]
-    return cv2.transform(cv2.merge(small), to_bgr(matrix, limited))
+    bgr: Any = cv2.transform(cv2.merge(small), to_bgr(matrix, limited))
+    return bgr
 
 
 def cropped(frame: Any, box: tuple[int, int, int, int]) -> Any | None:
@@ -106,7 +109,7 @@ def _stretch() -> NDArray[np.uint8]:
     return np.rint(np.clip((np.arange(256) - 16) * (255 / 219), 0, 255)).astype(np.uint8)
 
 
-def _eight(plane: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+def _eight(plane: Any, bits: int) -> Any:
     import cv2
 
     return plane if bits == 8 else cv2.convertScaleAbs(plane, alpha=1 / (1 << (bits - 8)))
