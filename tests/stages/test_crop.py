@@ -38,7 +38,7 @@ def bump(across: float, down: float) -> bytes:
 
 
 @given(
-    size=st.tuples(st.integers(64, 2000), st.integers(64, 2000)),
+    size=st.tuples(st.integers(64, 2000), st.integers(64, 2000)),  # of the picture; bars are beside it
     bars=st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 300)),
     bucket=st.tuples(st.integers(1, 60), st.integers(1, 60)),
     at=st.tuples(st.floats(0, 1), st.floats(0, 1)),

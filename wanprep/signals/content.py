@@ -163,9 +163,8 @@ def place(profiles_NB: np.ndarray, low: float, high: float, length: float) -> np
     starts_S = low + free * np.linspace(0, 1, STEPS + 1)
     middle_B = (np.arange(BINS) + 0.5) / BINS
     prior_B = 1 - PRIOR * np.clip(2 * (middle_B - low) / (high - low) - 1, -1, 1) ** 2
-    within_B = np.clip(np.minimum((np.arange(BINS) + 1), high * BINS) - np.maximum(np.arange(BINS), low * BINS), 0, 1)
-    mass_NB = profiles_NB * (prior_B * within_B)
-    total_N = mass_NB.sum(axis=1)
+    mass_NB = profiles_NB * prior_B
+    total_N = mass_NB @ _cover(np.array([low]), high - low)[0]
     covered_SB = _cover(starts_S, length) + _cover(starts_S + length * (1 - CORE) / 2, length * CORE)
     gain_NS = mass_NB @ covered_SB.T / (2 * np.maximum(total_N, 1e-9)[:, None])
     # Of equally good places the one nearest the centre: a slope too small to outweigh anything real.
