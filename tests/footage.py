@@ -6,6 +6,7 @@ file really is one; `render` asks the ffmpeg program for the same frame, as a se
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -131,6 +132,51 @@ def render(path: Path, number: int, size: tuple[int, int], scale: str = "", befo
     command = [ffmpeg_binary(), "-v", "error", "-i", f"file:{path}", "-vf", filters, "-fps_mode", "passthrough"]
     done = subprocess.run([*command, "-f", "rawvideo", "-"], check=True, capture_output=True)
     return np.frombuffer(done.stdout, np.uint8)[: width * height * 3].reshape(height, width, 3)
+
+
+def rendered(
+    path: Path, size: tuple[int, int], scale: str = "", before: str = "", stream: int | str = "v:0"
+) -> tuple[Fraction, list[int], NDArray[np.uint8]]:
+    """The ffmpeg program's whole decode: (time base, pts of every frame, uint8 [N, H, W, 3]).
+
+    before: filters ahead of scaling; scale: options of the scaler (matrix and range that the picture is in).
+    """
+    from wanprep.media.write import ffmpeg_binary
+
+    width, height = size
+    flags = "lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
+    filters = f"showinfo=checksum=0{before},scale={width}:{height}:flags={flags}{scale},format=rgb24"
+    command = [ffmpeg_binary(), "-nostdin", "-hide_banner", "-copyts", "-i", f"file:{path}", "-map", f"0:{stream}"]
+    command += ["-vf", filters, "-fps_mode", "passthrough", "-f", "rawvideo", "-"]
+    done = subprocess.run(command, check=True, capture_output=True)
+    said = done.stderr.decode(errors="replace")
+    base = re.search(r"config in time_base: (\d+/\d+)", said)
+    assert base, said
+    pts = [int(found) for found in re.findall(r"n: *\d+ pts: *(-?\d+)", said)]
+    frames = np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width, 3)
+    assert len(frames) == len(pts), "showinfo and the output disagree"
+    return Fraction(base[1]), pts, frames
+
+
+def run_ffmpeg(*arguments: object) -> Path:
+    """The ffmpeg program with these arguments; returns the last one, the file made."""
+    from wanprep.media.write import ffmpeg_binary
+
+    command = [ffmpeg_binary(), "-nostdin", "-v", "error", "-y", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return Path(str(arguments[-1]))
+
+
+def plan_by_definition(pts: Sequence[int], start: int, end: int, time_base: Fraction, rate: int) -> list[int]:
+    """The frame plan word for word: slot by slot, exact fractions, the first of the nearest frames inside the clip."""
+    inside = [i for i, p in enumerate(pts) if start <= p < end]
+    plan, k = [], 0
+    while Fraction(k, rate) < (end - start) * time_base:
+        wanted = start * time_base + Fraction(k, rate)
+        plan.append(min(inside, key=lambda i: (abs(pts[i] * time_base - wanted), i)))
+        k += 1
+    return plan
 
 
 def _layer(output: Any, codec: str, size: tuple[int, int], pix_fmt: str, rate: Fraction, base: Fraction, options: Any):

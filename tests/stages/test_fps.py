@@ -1,22 +1,13 @@
+import bisect
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from footage import plan_by_definition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanprep.stages.fps import MAX_SLOTS, duplicated, frame_plan, plan_digest
-
-
-def by_the_definition(pts, start, end, time_base, rate):
-    """Word for word: slot by slot, exact fractions, the first of the nearest frames inside the clip."""
-    inside = [i for i, p in enumerate(pts) if start <= p < end]
-    plan, k = [], 0
-    while Fraction(k, rate) < (end - start) * time_base:
-        wanted = start * time_base + Fraction(k, rate)
-        plan.append(min(inside, key=lambda i: (abs(pts[i] * time_base - wanted), i)))
-        k += 1
-    return plan
 
 
 @st.composite
@@ -45,7 +36,7 @@ def test_the_plan_is_the_definition(clip):
     pts, start, end, base, rate = clip
     plan = frame_plan(np.array(pts, dtype=np.int64), start, end, base, rate)
     assert plan.dtype == np.int64
-    assert plan.tolist() == by_the_definition(pts, start, end, base, rate)
+    assert plan.tolist() == plan_by_definition(pts, start, end, base, rate)
     assert duplicated(plan) == len(plan) - len(set(plan.tolist()))
 
 
@@ -99,3 +90,38 @@ def test_the_digest_follows_the_plan():
     plan = np.array([0, 1, 3], dtype=np.int64)
     assert plan_digest(plan) == plan_digest(plan.astype(np.int32))
     assert plan_digest(plan) != plan_digest(np.array([0, 1, 4]))
+
+
+def nearest_by_bisection(pts, time_base, rate, end):
+    """The definition again for long films: per slot the frame before and the one after, in exact fractions."""
+    times = [Fraction(p) * time_base for p in pts]
+    plan, k = [], 0
+    while Fraction(k, rate) < (end - pts[0]) * time_base:
+        wanted = times[0] + Fraction(k, rate)
+        right = bisect.bisect_left(times, wanted)
+        around = [i for i in (right - 1, right) if 0 <= i < len(times)]
+        plan.append(min(around, key=lambda i: (abs(times[i] - wanted), i)))
+        k += 1
+    return plan
+
+
+HOUR = {
+    "23.976": (np.arange(86_313, dtype=np.int64) * 1001, Fraction(1, 24000)),
+    "23.976 in whole milliseconds": (np.round(np.arange(86_313) * 1001 / 24).astype(np.int64), Fraction(1, 1000)),
+    "29.97 in 90 kHz": (np.arange(107_892, dtype=np.int64) * 3003 - 4_000_000_000, Fraction(1, 90000)),
+    "VFR": (np.cumsum(np.random.default_rng(1).choice([16, 33, 34, 67, 250], 45_000)), Fraction(1, 1000)),
+}
+
+
+@pytest.mark.parametrize("name", HOUR)
+def test_an_hour_does_not_drift(name):
+    pts, base = HOUR[name]
+    end = int(2 * pts[-1] - pts[-2])
+    plan = frame_plan(pts, int(pts[0]), end, base, 16)
+    seconds = (end - int(pts[0])) * base
+    assert seconds > 3000
+    assert len(plan) == -(-seconds * 16 // 1)
+    assert plan.tolist() == nearest_by_bisection(pts.tolist(), base, 16, end)
+    # Negative control: one slot of drift in an hour, as a rate rounded to 23.98 or 30 gives it, is seen.
+    off = (pts[plan] - pts[0]) * float(base) - np.arange(len(plan)) / 16
+    assert np.abs(off).max() <= np.diff(pts).max() * float(base) / 2 + 1e-6
