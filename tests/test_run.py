@@ -117,7 +117,7 @@ def test_samples_say_which_source_frames_they_show(dataset: Path) -> None:
     assert isinstance(samples, list)
     wide = [row for row in samples if row["view"] == "wide"]
     # 17 slots at 16 a second from 24 frames a second: slots 0 to 16 take frames 0, 1, 3, 4, 6 ... 24.
-    assert [(row["start_frame"], row["end_frame"]) for row in wide] == [(0, 25), (36, 61), (72, 97)]
+    assert sorted((row["start_frame"], row["end_frame"]) for row in wide) == [(0, 25), (36, 61), (72, 97)]
     assert all("blur" in row["scores"] for row in wide)
 
 
