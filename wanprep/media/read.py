@@ -165,6 +165,8 @@ class VideoReader:
             if seek_pts is not None and not seek(container, stream, seek_pts):
                 return
             pictures = self._flow(container, stream, context)
+            if self.probe.container == "gif":
+                pictures = self._without_broken_end(pictures)
             if seek_pts is not None:
                 pictures = from_clean_start(pictures)
             whole = progressive(self._timed(self._same_shape(pictures, context), seek_pts), self.probe)
@@ -246,12 +248,22 @@ class VideoReader:
             delivered += len(pictures)
             yield from pictures
 
+    def _without_broken_end(self, pictures: Iterator[Any]) -> Iterator[Any]:
+        """The GIF decoder shows the last picture of a cut file half drawn, without a word."""
+        held = None
+        for picture in pictures:
+            if held is not None:
+                yield held
+            held = picture
+        if held is not None and not self.truncated:
+            yield held
+
     def _finished(self, context: Any, broken: Any) -> list[Any]:
         """Pictures still inside the decoder when a packet is broken; later ones would leave a hole before them."""
         import av
 
-        if context.thread_count > 1 or broken is None or broken.pts is None:
-            return []
+        if context.thread_count > 1 or broken is None or broken.pts is None or self.probe.container == "avi":
+            return []  # AVI has no pts to tell by
         try:
             pictures = context.decode(None)
         except av.FFmpegError:

@@ -2,8 +2,8 @@
 
 Where the container says how long it is, that is compared with the file: MP4 boxes (ISO 14496-12, 4.2), the Matroska
 segment (RFC 8794 and 9559), RIFF chunks, the ASF header object, the MXF footer. Where it has an end mark, that is
-looked for: the GIF trailer, the last page of an Ogg stream. An MPEG transport stream is whole packets. MPEG program
-streams and bare streams may end anywhere: there only a broken last picture shows it.
+looked for: the GIF trailer, the last page of an Ogg stream, the last tag of an FLV. An MPEG transport stream is whole
+packets. MPEG program streams and bare streams may end anywhere: there only a broken last picture shows it.
 """
 
 from __future__ import annotations
@@ -59,10 +59,21 @@ def _end_mark(head: bytes, tail: bytes, size: int) -> str:
         pages = [at for at in range(len(tail)) if tail.startswith(b"OggS", at)]
         if not any(at + 5 < len(tail) and tail[at + 5] & 4 for at in pages):
             return "the file ends without the last page of an Ogg stream"
+    if head.startswith(b"FLV") and not _flv_ends_in_tag(tail):
+        return "the file ends inside an FLV tag"
     for packet, first in ((188, 0), (192, 4), (204, 0)):
         if all(head[at : at + 1] == b"G" for at in range(first, min(len(head), 5 * packet), packet)):
             return "the file ends inside a transport packet" if size % packet else ""
     return ""
+
+
+def _flv_ends_in_tag(tail: bytes) -> bool:
+    """The last four bytes are the size of the tag before them, 11 bytes of header included."""
+    length = int.from_bytes(tail[-4:], "big")
+    start = len(tail) - 4 - length
+    if start < 0:
+        return length < 1 << 24  # a large last tag that begins before the tail
+    return length >= 11 and int.from_bytes(tail[start + 1 : start + 4], "big") == length - 11
 
 
 def _riff(file: BinaryIO, size: int) -> int:
