@@ -21,7 +21,7 @@ from wanprep.ids import key_of
 from wanprep.runner import Listener, Options, Report, run_stage
 from wanprep.scan import list_sources
 from wanprep.stage import Missing, UsageError
-from wanprep.steps import Captions, steps
+from wanprep.steps import steps
 
 STAGES = ("split", "fps", "filter", "bucket", "caption", "cache")
 
@@ -156,7 +156,8 @@ def find_edits(dataset: Dataset) -> tuple[int, list[str]]:
 
 def wanted_captions(dataset: Dataset) -> dict[str, str]:
     """clip_id -> key of the caption that each kept clip asks for now."""
-    return {item.row["clip_id"]: next(iter(item.parts)) for item in Captions().items(dataset)}
+    captions = steps(dataset)["caption"][0]
+    return {item.row["clip_id"]: next(iter(item.parts)) for item in captions.items(dataset)}
 
 
 def publish_captions(dataset: Dataset, decided: Decided) -> int:

@@ -68,7 +68,7 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
         listen(report, None, len(todo))
         batch = _Batch(dataset, stage.table)
         try:
-            for outcome in local.run(stage, todo, options.workers if len(todo) > 1 else 0):
+            for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0):
                 if outcome.kind == "missing":
                     raise Missing(outcome.reason, outcome.detail)
                 batch.add(rows_of(outcome))
@@ -78,6 +78,12 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
             batch.commit()
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _outcomes(stage: Stage, todo: list[Item], workers: int) -> Iterator[Outcome]:
+    """A stage may bring a way of its own to go through its items (threads, batches); others take local processes."""
+    own = getattr(stage, "outcomes", None)
+    return own(todo) if own else local.run(stage, todo, workers)
 
 
 def _pending(stage: Stage, dataset: Dataset, options: Options, report: Report) -> list[Item]:

@@ -39,12 +39,22 @@ TABLES: dict[str, Columns] = {
     # Remembered: what the shot rules and the frame plan make of one source's signals. All but the ids is JSON.
     "shots": MEASURED | _columns(text="source_id spans transitions"),
     "plans": MEASURED | _columns(text="source_id plans"),
-    # Measured: scores of one clip. scores: JSON; evidence: overlay map; content: profiles of where its content is.
-    "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence content"),
+    # Measured: scores of one clip. scores: JSON; evidence: overlay map; signature: what repeats of it are
+    # known by; content: profiles of where its content is.
+    "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence signature content"),
     # Measured: files made of clips and texts. kind: mp4 | png | latent | text. meta: JSON.
     "artefacts": MEASURED | FILE | _columns(text="kind clip_id meta", int="width height frames", float="psnr"),
-    # Measured: raw captions.
-    "captions": MEASURED | SPAN | _columns(text="clip_id source_id captioner origin identity text", texts="flags"),
+    # Measured: captions as a captioner said them (raw) and as the checks left them (text), and rewritings of texts
+    # (captioner "rewrite", no clip). identity: JSON; prompt: digest; checked: what the verdict in flags depends on.
+    "captions": MEASURED
+    | SPAN
+    | _columns(
+        text="clip_id source_id captioner origin model prompt identity text raw checked",
+        int="attempts tokens_in tokens_out text_tokens",
+        float="cost",
+        bool="finished",
+        texts="flags",
+    ),
     # What we last wrote into each captions/<clip_id>.txt, so that an edit by hand is recognised.
     "published": SPAN | _columns(text="key kind clip_id source_id digest") | STAMP,
     # Human decisions, anchored to a span of a source.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wanprep import keys
+from wanprep.captioning import caption_steps
 from wanprep.dataset import Dataset
 from wanprep.scan import Hash
 from wanprep.stage import Item, Row, Stage
@@ -30,7 +31,7 @@ def steps(dataset: Dataset) -> dict[str, list[Stage]]:
         "fps": [Plans(root, pipeline.split, pipeline.model.fps)],
         "filter": [Scores(root)],
         "bucket": [Media(root, pipeline.model.fps)],
-        "caption": [Captions()],
+        "caption": caption_steps(root, pipeline),
         "cache": [Texts(root, pipeline.family, pipeline.cache), Latents(root, pipeline.family, pipeline.cache)],
     }
 
@@ -227,32 +228,6 @@ class Media:
 
         signals = _load_signals(f"{self.root}/{args['signals']['path']}", args["signals"]["digest"])
         return render_clip(Path(self.root), args, parts, signals, self.rate)
-
-
-@dataclass(frozen=True)
-class Captions:
-    """caption: one raw caption for each kept clip."""
-
-    name: str = "caption"
-    table: str = "captions"
-    parallel: bool = False
-
-    def items(self, dataset: Dataset) -> list[Item]:
-        from wanprep.stages.caption import item_of
-
-        sources = {source["source_id"]: source for source in _sources(dataset, "ok")}
-        items = []
-        for clip in _clips(dataset, "keep"):
-            path = dataset.source_path(sources[clip["source_id"]])
-            camera = json.loads(clip["scores"]).get("camera")
-            fields = {"camera": camera[0] if camera else None}
-            items.append(item_of(clip, path, dataset.pipeline.caption, fields=fields))
-        return items
-
-    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        from wanprep.stages.caption import measure
-
-        return [{**measure(args), "key": key} for key in parts]
 
 
 @dataclass(frozen=True)

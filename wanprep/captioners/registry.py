@@ -14,33 +14,46 @@ AUTO = "auto"
 CAPTIONERS: Mapping[str, str] = {
     "sidecar": "wanprep.captioners.sidecar:Sidecar",
     "template": "wanprep.captioners.template:Template",
+    "qwen2-vl": "wanprep.captioners.vlm:Vlm",
+    "qwen2.5-vl": "wanprep.captioners.vlm:Vlm",
+    "qwen3-vl": "wanprep.captioners.vlm:Vlm",
+    "blip-2": "wanprep.captioners.image:ImageCaptioner",
+    "image": "wanprep.captioners.image:ImageCaptioner",
+    "openai": "wanprep.captioners.openai:OpenAI",
 }
-ABSENT = ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "openai", "blip-2")  # names people know; no backend in this version
+NAMED = ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "blip-2", "image")  # one class serves several: it is told its name
 
 
 def check_name(name: str) -> None:
-    """UsageError for a name that nobody knows, Missing for one whose backend is not part of this version."""
+    """UsageError for a name that nobody knows."""
     if name in (AUTO, *CAPTIONERS):
         return
-    if name in ABSENT:
-        raise Missing(
-            f'the captioner "{name}" is not part of this version and no weights for it are looked for',
-            f"Use one of {', '.join((AUTO, *CAPTIONERS))}; captions made elsewhere can come as .txt beside the sources",
-        )
-    close = difflib.get_close_matches(name, (AUTO, *CAPTIONERS, *ABSENT), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, (AUTO, *CAPTIONERS), n=1, cutoff=0.5)
     hint = f'did you mean "{close[0]}"? ' if close else ""
     raise UsageError(f'no captioner "{name}"; {hint}Captioners: {", ".join((AUTO, *CAPTIONERS))}')
 
 
 def make(name: str, **options: Any) -> Captioner:
-    """The captioner of that name, built with its options; errors as `check_name`."""
+    """The captioner of that name, built with its options. UsageError for the name, Missing for what it needs."""
     check_name(name)
     if name == AUTO:
         raise UsageError('"auto" is a rule, not a captioner: the caption stage picks one for each clip')
     module, attribute = CAPTIONERS[name].split(":")
-    return getattr(import_module(module), attribute)(**options)
+    named = {"name": name} if name in NAMED else {}
+    return getattr(import_module(module), attribute)(**named, **options)
 
 
-def vlm_on_disk() -> str | None:
-    """Name of the best vision-language captioner whose weights are on this machine; None while there is no backend."""
-    return None
+def vlm_on_disk(memory_gb: float = 20.0, model: str = "auto") -> str | None:
+    """Name of the best video captioner whose weights are on this machine and fit; None without any.
+
+    model: a folder or hub id that the user named: its captioner; Missing when it serves none.
+    """
+    from wanprep.captioners.weights import KINDS, VIDEO, find, remedy, serves
+
+    if model == "auto":
+        return next((name for name in VIDEO if find(KINDS[name], "auto", memory_gb) is not None), None)
+    found = serves(model)
+    if found is None:
+        what = f"the model {model!r} is not on this machine, or is no video captioner"
+        raise Missing(what, remedy(KINDS[VIDEO[0]], model))
+    return found

@@ -60,7 +60,7 @@ class Sidecar(Captioner):
         path = find_sidecar(request.source_path)
         return {"digest": digest_file(path) if path else None}
 
-    def caption(self, request: CaptionRequest) -> RawCaption:
+    def caption(self, request: CaptionRequest, attempt: int = 0) -> RawCaption:
         """Reject: no_sidecar, caption_too_long, caption_not_utf8, caption_empty."""
         path = find_sidecar(request.source_path)
         if path is None:
@@ -71,4 +71,4 @@ class Sidecar(Captioner):
         text = decode_caption(data, path.name).strip()
         if not text:
             raise Reject("caption_empty", f"{path.name} is empty; write a caption into it or delete it")
-        return RawCaption(text=text, extra={"file": path.name})
+        return RawCaption(text=text)

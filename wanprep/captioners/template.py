@@ -76,9 +76,9 @@ class Template(Captioner):
         """The values of the fields this template uses."""
         return {"fields": self._values(request)}
 
-    def caption(self, request: CaptionRequest) -> RawCaption:
+    def caption(self, request: CaptionRequest, attempt: int = 0) -> RawCaption:
         values = self._values(request)
-        return RawCaption(text=tidy(self._fill(values)), flags=(PROVISIONAL,), extra={"fields": list(self.fields)})
+        return RawCaption(text=tidy(self._fill(values)), flags=(PROVISIONAL,))
 
     def _fill(self, values: Mapping[str, Any]) -> str:
         parts = []

@@ -1,94 +1,34 @@
 """The caption stage: one caption a clip, made once and decided many times.
 
-measure  one clip -> raw caption, by the captioner that the configuration (or the rule "auto") picks. Stored under a key
-         of span, bars, captioner and what that captioner read; never the trigger, never the size of the mp4.
-decide   raw captions + captions by hand -> the one caption of each clip, trigger first. Pure and recomputed every time.
-
-Which caption wins: one written by hand; under "auto" then the text file beside the source (somebody chose it), then a
-VLM's, then the template's. A captioner asked for by name competes with nothing but captions by hand.
+measure  one clip -> raw caption, by the captioner that the configuration (or the rule "auto") picks, asked again when
+         the answer is bad. Stored under a key of span, bars, captioner and what that captioner read; never the
+         trigger, never the size of the mp4. Optionally each distinct text -> its rewriting.
+decide   raw captions + captions by hand -> the one caption of each clip, trigger first (`captioners.choose`).
 """
 
 from __future__ import annotations
 
+import functools
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wanprep.captioners.base import PROVISIONAL, Captioner, CaptionRequest
+from wanprep.captioners import checks
+from wanprep.captioners.base import Captioner, CaptionRequest, Media, RawCaption
+from wanprep.captioners.choose import REWRITE, best_rows, decide, judged
 from wanprep.captioners.files import Chosen
-from wanprep.captioners.registry import AUTO, check_name, make, vlm_on_disk
-from wanprep.captioners.sidecar import find_sidecar
-from wanprep.captioners.template import DEFAULT_TEMPLATE, parse_template
-from wanprep.captioners.text import PLACEHOLDER, clean, final_text
+from wanprep.captioners.rewrite import Rewriter, rewrite_key
+from wanprep.captioners.settings import CaptionConfig, Captioners
+from wanprep.captioners.text import final_text
+from wanprep.families import Family
 from wanprep.ids import key_of
-from wanprep.stage import Item, UsageError
+from wanprep.stage import Item
 
-__all__ = ["CaptionConfig", "Chosen", "caption_key", "decide", "final_text", "item_of", "measure", "wanted_captioner"]
+__all__ = ["CaptionConfig", "Captioners", "Chosen", "caption_key", "decide", "final_text", "item_of", "measure_many"]
 
-RANK = ("sidecar", "vlm", "template")  # under "auto", first wins
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaptionConfig:
-    """`[caption]` of a pipeline file.
-
-    captioner: "auto" (text file beside the source, else a VLM whose weights are on disk, else the template) or a name.
-    trigger: phrase put before every caption, exactly once; None for none. separator: what stands between it and the
-        caption, part of the phrase if it has words: trigger "frung", separator ", young woman, ".
-    class_word: the plain word the trigger stands for. template: see `captioners.template.FIELDS`.
-    """
-
-    captioner: str = AUTO
-    trigger: str | None = None
-    separator: str = " "
-    class_word: str | None = None
-    template: str = DEFAULT_TEMPLATE
-
-    def __post_init__(self) -> None:
-        check_name(self.captioner)
-        parse_template(self.template)
-        for name in ("trigger", "class_word"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if not re.search(r"[^\W_]", value):
-                raise UsageError(f'caption {name} "{value}" has no letter or digit; leave it out for none')
-            if PLACEHOLDER in value.lower():
-                raise UsageError(f'caption {name} "{value}" contains {PLACEHOLDER}, which stands for the trigger')
-        if self.trigger is not None:
-            self._check_separator(clean(self.trigger))
-
-    def _check_separator(self, trigger: str) -> None:
-        joined = self.separator
-        glued = not joined or joined[-1].isalnum() or (trigger[-1].isalnum() and joined[0].isalnum())
-        if glued:
-            raise UsageError(
-                f'caption separator "{joined}" would grow together with the trigger "{trigger}" or the caption; '
-                'begin and end it with a space or punctuation, as in ", "'
-            )
-
-    def warnings(self) -> tuple[str, ...]:
-        """What will work here but surprise later: ComfyUI reads `(words:1.2)` and `embedding:` as commands."""
-        trigger = self.trigger or ""
-        found = [f'"{part}"' for part in ("(", ")", "embedding:") if part in trigger]
-        if not found:
-            return ()
-        return (f'trigger "{trigger}" contains {", ".join(found)}, which ComfyUI does not read as plain text',)
-
-    def final(self, raw: str) -> str:
-        """`final_text` with this configuration's trigger, separator and class word."""
-        return final_text(raw, self.trigger, self.separator, class_word=self.class_word)
-
-
-def wanted_captioner(config: CaptionConfig, source_path: Path) -> Captioner:
-    """The captioner for one clip of this source: the named one, or the first that "auto" finds."""
-    name = config.captioner
-    if name == AUTO:
-        name = "sidecar" if find_sidecar(source_path) else vlm_on_disk() or "template"
-    return _make(name, config.template)
+Result = dict[str, Any] | Exception
+Counter = Callable[[str], int]
 
 
 def caption_key(
@@ -108,17 +48,18 @@ def caption_key(
 def item_of(
     clip: Mapping[str, Any],
     source_path: Path,
-    config: CaptionConfig,
+    captioner: Captioner,
+    class_word: str | None = None,
     *,
     fields: Mapping[str, Any] | None = None,
-    mp4_path: Path | None = None,
+    media: Mapping[str, Any] | None = None,
 ) -> Item:
     """What to measure for one clip: one part, its value None.
 
     clip: a row of the table `clips` (clip_id, source_id, path, group, start_pts, end_pts, start_s, end_s, crop, width,
-    height). fields: more values for the template, such as camera.
+    height). fields: more values for templates and prompts, such as camera. media: see `base.Media`, as plain values.
     """
-    named = {"class": config.class_word, "width": clip.get("width"), "height": clip.get("height"), **(fields or {})}
+    named = {"class": class_word, "width": clip.get("width"), "height": clip.get("height"), **(fields or {})}
     request = {
         "clip_id": clip["clip_id"],
         "source_path": str(source_path),
@@ -126,103 +67,142 @@ def item_of(
         "group": clip["group"],
         "start_s": clip["start_s"],
         "end_s": clip["end_s"],
-        "mp4_path": str(mp4_path) if mp4_path else None,
         "fields": {name: value for name, value in named.items() if value is not None},
+        "media": {**media, "path": str(media["path"])} if media else None,
     }
-    captioner = wanted_captioner(config, source_path)
-    inputs = captioner.inputs(_request(request))
+    inputs = captioner.inputs(request_of(request))
     span = {name: clip[name] for name in ("source_id", "start_pts", "end_pts")}
-    key = caption_key(**span, crop=clip.get("crop"), identity=captioner.identity(), inputs=inputs)
+    identity = captioner.identity()
+    key = caption_key(**span, crop=clip.get("crop"), identity=identity, inputs=inputs)
+    said_by = {"captioner": captioner.name, "origin": captioner.origin, "model": captioner.model()}
+    known = {"identity": json.dumps(identity, sort_keys=True), "prompt": identity.get("prompt")}
     return Item(
-        label=f"{clip['path']} {clip['start_s']:.2f}-{clip['end_s']:.2f} s",
+        label=f"{clip['path']} {clip['start_s']:.2f}-{clip['end_s']:.2f} s [{clip['clip_id']}]",
         parts={key: None},
-        args={"captioner": captioner.name, "template": config.template, "request": request},
-        row={"clip_id": clip["clip_id"], **span, **_said_by(captioner)},
+        args={"captioner": captioner.name, "request": request},
+        row={"clip_id": clip["clip_id"], **span, **said_by, **known},
     )
 
 
-def measure(args: Mapping[str, Any], load_frames: Callable[[], Any] | None = None) -> dict[str, Any]:
-    """Caption one clip: what its row in the table `captions` gets besides `Item.row` and the key. Raises Reject."""
-    captioner = _make(args["captioner"], args["template"])
-    raw = captioner.caption(_request(args["request"], load_frames))
-    return {"text": raw.text, "flags": list(raw.flags)}
+def request_of(plain: Mapping[str, Any]) -> CaptionRequest:
+    """A request from the plain values that items carry."""
+    media = plain["media"]
+    made = Media(**{**media, "path": Path(media["path"])}) if media else None
+    return CaptionRequest(**{**plain, "source_path": Path(plain["source_path"]), "media": made})
 
 
-def _make(name: str, template: str) -> Captioner:
-    return make(name, template=template) if name == "template" else make(name)
+def measure_many(
+    captioner: Captioner,
+    requests: Sequence[Mapping[str, Any]],
+    config: CaptionConfig,
+    count: Counter | None = None,
+) -> list[Result]:
+    """Caption clips, in order: what a row of the table `captions` gets besides `Item.row` and the key.
+
+    requests: `Item.args["request"]` of each. count: the text encoder's tokens of a text. A Reject or another exception
+    takes the place of its clip.
+    """
+    built = [request_of(plain) for plain in requests]
+    if not captioner.draws:
+        plain = captioner.caption_many(built)
+        return [a if isinstance(a, Exception) else {"text": a.text, "flags": list(a.flags)} for a in plain]
+
+    def ask(places: Sequence[int], attempt: int) -> list[RawCaption | Exception]:
+        return captioner.caption_many([built[place] for place in places], attempt)
+
+    judge = functools.partial(checks.check, language=config.language, tokens=count)
+    return _asked(len(built), ask, judge, config.retries, checks.stamp(config.language), count)
 
 
-def _said_by(captioner: Captioner) -> dict[str, Any]:
-    identity = json.dumps(captioner.identity(), sort_keys=True)
-    return {"captioner": captioner.name, "origin": captioner.origin, "identity": identity}
+def measure_rewrites(
+    rewriter: Rewriter, texts: Sequence[str], config: CaptionConfig, count: Counter | None = None
+) -> list[Result]:
+    """Rewrite texts, in order; rows as `measure_many`."""
+
+    def ask(places: Sequence[int], attempt: int) -> list[RawCaption | Exception]:
+        return rewriter.rewrite_many([texts[place] for place in places], attempt)
+
+    style = config.rewrite.style
+    judge = functools.partial(checks.check, language=config.language, style=style, tokens=count)
+    return _asked(len(texts), ask, judge, config.retries, checks.stamp(config.language, style), count)
 
 
-def _request(plain: Mapping[str, Any], load_frames: Callable[[], Any] | None = None) -> CaptionRequest:
-    paths = {name: Path(plain[name]) if plain[name] else None for name in ("source_path", "mp4_path")}
-    return CaptionRequest(**{**plain, **paths, "load_frames": load_frames})
-
-
-def decide(
+def rewrite_items(
     clips: Iterable[Mapping[str, Any]],
-    rows: Iterable[Mapping[str, Any]],
-    human_events: Iterable[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     config: CaptionConfig,
     wanted: Mapping[str, str] | None = None,
-) -> dict[str, Chosen]:
-    """The caption of each clip; a clip without an entry has none yet. Pure.
-
-    clips: rows with clip_id, source_id, start_pts, end_pts. rows: the table `captions`, in order of recording (later
-    wins); a row belongs to the clip with its span. human_events: events of kind "caption", already attached to the
-    clips of today (clip_id), in order of recording: the last wins, a value of None takes the human caption back, and
-    an event recorded twice (same key) counts where it stood first.
-    wanted: clip_id -> the key that `item_of` gives today. With it, texts of a sidecar or template that is no longer
-    there do not count, and a wanted caption that was rejected is not papered over; without it (sources not at hand)
-    the newest row counts. A VLM's caption stays valid for its span even where the weights are missing today.
-    """
-    by_span: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        by_span.setdefault(_span(row), []).append(row)
-    human = _last_human(human_events)
-    chosen = {}
-    for clip in sorted(clips, key=lambda clip: clip["clip_id"]):
-        clip_id = clip["clip_id"]
-        best = _best(by_span.get(_span(clip), []), config.captioner, (wanted or {}).get(clip_id))
-        if human.get(clip_id) is not None:
-            best = {"origin": "human", "text": human[clip_id]}
-        if best is not None:
-            chosen[clip_id] = _chosen(best, config)
-    return chosen
+) -> list[Item]:
+    """One item for each distinct text that the configuration wants rewritten."""
+    identity = config.rewrite.identity(config.sampling)
+    best = best_rows(clips, rows, config, wanted)
+    texts = {judged(row, config).text for row in best.values() if row and row["origin"] in config.rewrite.origins}
+    row = {"captioner": REWRITE, "origin": "vlm", "model": identity["model"], "identity": json.dumps(identity)}
+    return [
+        Item(label=f"caption {text[:40]!r}", parts={rewrite_key(text, identity): None}, args={"text": text}, row=row)
+        for text in sorted(texts - {""})
+    ]
 
 
-def _span(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row["source_id"], row["start_pts"], row["end_pts"]
+def _asked(
+    number: int,
+    ask: Callable[[Sequence[int], int], list[RawCaption | Exception]],
+    judge: Callable[..., checks.Checked],
+    retries: int,
+    stamp: str,
+    count: Counter | None,
+) -> list[Result]:
+    """Ask, judge, ask again for what was bad; the best answer of each, earlier ones first among equals."""
+    best: list[tuple[int, Result]] = [(1_000, RuntimeError("was never asked"))] * number
+    spent = [dict.fromkeys(("attempts", "tokens_in", "tokens_out", "cost"), 0) for _ in range(number)]
+    open_ = list(range(number))
+    for attempt in range(retries + 1):
+        for place, answer in zip(open_, ask(open_, attempt)):
+            if isinstance(answer, Exception):
+                if attempt == 0:
+                    best[place] = (-1, answer)  # a bad answer is asked again, a failure by the next run
+                continue
+            _add(spent[place], answer)
+            found = judge(answer.text, finished=answer.finished)
+            badness = len(found.serious) + (not found.text)
+            if badness < best[place][0]:
+                tokens = count(found.text) if count else checks.estimated_tokens(found.text)
+                flags = [*found.flags, *answer.flags, *(["retried"] if attempt else [])]
+                said = {"text": found.text, "raw": answer.text, "flags": flags, "finished": answer.finished}
+                best[place] = (badness, {**said, "checked": stamp, "text_tokens": tokens})
+        open_ = [place for place in open_ if best[place][0] > 0]
+        if not open_:
+            break
+    return [
+        result if isinstance(result, Exception) else {**result, **totals} for (_, result), totals in zip(best, spent)
+    ]
 
 
-def _last_human(events: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
-    last: dict[str, str | None] = {}
-    seen: set[str] = set()
-    for event in events:
-        if event["kind"] == "caption" and event["key"] not in seen:
-            seen.add(event["key"])
-            last[event["clip_id"]] = event["value"]
-    return last
+def _add(totals: dict[str, Any], answer: RawCaption) -> None:
+    totals["attempts"] += 1
+    for name in ("tokens_in", "tokens_out", "cost"):
+        totals[name] += getattr(answer, name) or 0
 
 
-def _best(rows: Sequence[Mapping[str, Any]], captioner: str, wanted: str | None) -> Mapping[str, Any] | None:
-    """The row that counts for one clip; `rows` are those of its span, oldest first."""
-    if wanted is not None and any(row["key"] == wanted and row["outcome"] == "rejected" for row in rows):
-        return None
-    fit = [row for row in rows if row["outcome"] == "done" and captioner in (AUTO, row["captioner"])]
-    if wanted is not None:
-        fit = [row for row in fit if row["key"] == wanted or row["origin"] == "vlm"]
-    # Stable sorting: among equals the last stays last.
-    fit.sort(key=lambda row: (-RANK.index(row["origin"]), row["key"] == wanted))
-    return fit[-1] if fit else None
+def token_counter(family: Family) -> Counter | None:
+    """Counts tokens as the family's text encoder will; None where its tokenizer is not on this machine."""
+    from wanprep.models.find import find_weights
+
+    folder = find_weights(family, "text")
+    return None if folder is None else functools.partial(_counted, str(folder))
 
 
-def _chosen(row: Mapping[str, Any], config: CaptionConfig) -> Chosen:
-    text = config.final(row["text"])
-    flags = tuple(row.get("flags") or ())
-    if not text:
-        flags += ("empty",)
-    return Chosen(text=text, raw=row["text"], origin=row["origin"], provisional=PROVISIONAL in flags, flags=flags)
+def _counted(folder: str, text: str) -> int:
+    if checks.estimated_tokens(text) < checks.MAX_TOKENS // 2:  # nowhere near the limit: not worth the tokenizer
+        return checks.estimated_tokens(text)
+    return len(_tokenizer(folder)(text).input_ids)
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    from wanprep.models.check import part_folder, tokenizer_folder
+
+    place = tokenizer_folder(part_folder(Path(folder), "text"))
+    return AutoTokenizer.from_pretrained(place, local_files_only=True)

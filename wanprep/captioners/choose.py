@@ -1,0 +1,147 @@
+"""From all raw captions to the one caption of each clip. Pure, whole-table, recomputed every time.
+
+Which caption wins: one written by hand; under "auto" then the text file beside the source (somebody chose it), then a
+VLM's, then the template's. A captioner asked for by name competes with nothing but captions by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from wanprep.captioners import checks
+from wanprep.captioners.alike import near_identical
+from wanprep.captioners.base import PROVISIONAL
+from wanprep.captioners.files import Chosen
+from wanprep.captioners.registry import AUTO
+from wanprep.captioners.rewrite import FAILED, rewrite_key
+from wanprep.captioners.settings import CaptionConfig
+
+RANK = ("sidecar", "vlm", "template")  # under "auto", first wins
+REWRITE = "rewrite"  # captioner of a row that holds a rewriting; it belongs to a text, to no clip
+ALIKE = "near_identical"
+Row = Mapping[str, Any]
+
+
+def decide(
+    clips: Iterable[Row],
+    rows: Iterable[Row],
+    human_events: Iterable[Row],
+    config: CaptionConfig,
+    wanted: Mapping[str, str] | None = None,
+) -> dict[str, Chosen]:
+    """The caption of each clip; a clip without an entry has none yet. Pure.
+
+    clips: rows with clip_id, source_id, start_pts, end_pts. rows: the table `captions`, in order of recording (later
+    wins); a row belongs to the clip with its span. human_events: events of kind "caption", already attached to the
+    clips of today (clip_id), in order of recording: the last wins, a value of None takes the human caption back, and
+    an event recorded twice (same key) counts where it stood first.
+    wanted: clip_id -> the key that `item_of` gives today. With it, texts of a sidecar or template that is no longer
+    there do not count, and a wanted caption that was rejected is not papered over; without it (sources not at hand)
+    the newest row counts. A VLM's caption stays valid for its span even where the weights are missing today.
+    """
+    rows = list(rows)
+    best = best_rows(clips, rows, config, wanted)
+    rewritten = {row["key"]: row for row in rows if row["captioner"] == REWRITE and row["outcome"] == "done"}
+    human = _last_human(human_events)
+    chosen: dict[str, Chosen] = {}
+    for clip_id in sorted(best):
+        text = human.get(clip_id)
+        row = best[clip_id]
+        if text is not None:
+            chosen[clip_id] = _by_hand(text, config)
+        elif row is not None:
+            chosen[clip_id] = _chosen(row, config, rewritten)
+    return _alike_flagged(chosen)
+
+
+def best_rows(
+    clips: Iterable[Row], rows: Iterable[Row], config: CaptionConfig, wanted: Mapping[str, str] | None = None
+) -> dict[str, Row | None]:
+    """clip_id -> the row of its captioner that counts, None without one; captions by hand apart."""
+    by_span: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row["captioner"] != REWRITE:
+            by_span.setdefault(_span(row), []).append(row)
+    return {
+        clip["clip_id"]: _best(by_span.get(_span(clip), []), config.captioner, (wanted or {}).get(clip["clip_id"]))
+        for clip in clips
+    }
+
+
+def judged(row: Row, config: CaptionConfig) -> checks.Checked:
+    """The text of a row that may be used, and what is wrong with it. Judged anew where the checks have changed."""
+    flags = tuple(row.get("flags") or ())
+    stamp = row.get("checked")
+    if row["origin"] != "vlm" or stamp == checks.stamp(config.language):
+        return checks.Checked(text=row["text"], flags=flags)
+    counted = row.get("text_tokens")
+    own = tuple(flag for flag in flags if flag not in (*checks.SERIOUS, *checks.MENDED))
+    again = checks.check(
+        _raw(row),
+        language=config.language,
+        finished=row.get("finished"),
+        tokens=(lambda _: counted) if counted is not None else None,
+    )
+    return checks.Checked(text=again.text, flags=(*again.flags, *own))
+
+
+def _span(row: Row) -> tuple[Any, ...]:
+    return row["source_id"], row["start_pts"], row["end_pts"]
+
+
+def _last_human(events: Iterable[Row]) -> dict[str, str | None]:
+    last: dict[str, str | None] = {}
+    seen: set[str] = set()
+    for event in events:
+        if event["kind"] == "caption" and event["key"] not in seen:
+            seen.add(event["key"])
+            last[event["clip_id"]] = event["value"]
+    return last
+
+
+def _best(rows: Sequence[Row], captioner: str, wanted: str | None) -> Row | None:
+    """The row that counts for one clip; `rows` are those of its span, oldest first."""
+    if wanted is not None and any(row["key"] == wanted and row["outcome"] == "rejected" for row in rows):
+        return None
+    fit = [row for row in rows if row["outcome"] == "done" and captioner in (AUTO, row["captioner"])]
+    if wanted is not None:
+        fit = [row for row in fit if row["key"] == wanted or row["origin"] == "vlm"]
+    # Stable sorting: among equals the last stays last.
+    fit.sort(key=lambda row: (-RANK.index(row["origin"]), row["key"] == wanted))
+    return fit[-1] if fit else None
+
+
+def _by_hand(text: str, config: CaptionConfig) -> Chosen:
+    final = config.final(text)
+    return Chosen(text=final, raw=text, origin="human", flags=() if final else ("empty",))
+
+
+def _chosen(row: Row, config: CaptionConfig, rewritten: Mapping[str, Row]) -> Chosen:
+    found = judged(row, config)
+    body, flags = found.text, found.flags
+    settings = config.rewrite
+    if settings.enabled and row["origin"] in settings.origins and body:
+        better = rewritten.get(rewrite_key(body, settings.identity(config.sampling)))
+        if better is not None:
+            bad = set(better["flags"] or ()) & set(checks.SERIOUS)
+            flags = (*flags, FAILED) if bad else (*(f for f in flags if f not in checks.SERIOUS), "rewritten")
+            body = body if bad else better["text"]
+    text = config.final(body)
+    if not text and "empty" not in flags:
+        flags = (*flags, "empty")
+    provisional = PROVISIONAL in flags or any(flag in checks.SERIOUS for flag in flags)
+    return Chosen(text=text, raw=_raw(row), origin=row["origin"], provisional=provisional, flags=flags)
+
+
+def _raw(row: Row) -> str:
+    return row["raw"] if row.get("raw") is not None else row["text"]
+
+
+def _alike_flagged(chosen: dict[str, Chosen]) -> dict[str, Chosen]:
+    """Flag captions of models that say the same of different clips; one file beside a movie does so on purpose."""
+    same = near_identical({clip_id: choice.text for clip_id, choice in chosen.items() if choice.origin == "vlm"})
+    for clip_id in same:
+        chosen[clip_id] = replace(chosen[clip_id], flags=(*chosen[clip_id].flags, ALIKE))
+    return chosen

@@ -1,0 +1,165 @@
+"""Caption models in memory: loaded strictly, by transformers' own classes, one at a time.
+
+A tensor that a file lacks would be filled with random numbers and a warning, and a random model writes captions too:
+here every tensor of the file is used and every tensor of the model comes from the file, or nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wanprep.models.load import DTYPES, pick_device, refuse_differences, torch_dtype
+from wanprep.stage import Missing, UsageError
+
+QUANTIZE = ("none", "8bit", "4bit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """How a model is held. device: "auto", "cpu", "cuda", "cuda:1", or "split" over all GPUs (and the rest of the
+    memory). quantize: "8bit" or "4bit" need bitsandbytes and a CUDA device."""
+
+    dtype: str = "bf16"
+    device: str = "auto"
+    quantize: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UsageError(f"dtype {self.dtype!r} is unknown; use one of {', '.join(DTYPES)}")
+        if self.quantize not in QUANTIZE:
+            raise UsageError(f"quantize {self.quantize!r} is unknown; use one of {', '.join(QUANTIZE)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model (eval, without gradients) and its processor, or the tokenizer of a text model."""
+
+    folder: Path
+    model: Any
+    processor: Any
+
+    @property
+    def tokenizer(self) -> Any:
+        return getattr(self.processor, "tokenizer", self.processor)
+
+
+_held: dict[tuple[Path, Hardware], Loaded] = {}
+
+
+def load(folder: Path, hardware: Hardware, *, looks: bool = True) -> Loaded:
+    """The model in `folder`; kept until another is asked for or `release`. Missing names what does not fit.
+
+    looks: a model that takes pictures (AutoModelForImageTextToText); False: a text model (AutoModelForCausalLM).
+    """
+    key = (folder, hardware)
+    if key not in _held:
+        release()
+        _held[key] = _load(folder, hardware, looks)
+    return _held[key]
+
+
+def release() -> None:
+    """Let go of the model: the caches are encoded next, and a 24 GB card does not hold both."""
+    import sys
+
+    if not _held:
+        return
+    _held.clear()
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _load(folder: Path, hardware: Hardware, looks: bool) -> Loaded:
+    import transformers
+
+    options = _placed(hardware)
+    cls: Any = transformers.AutoModelForImageTextToText if looks else transformers.AutoModelForCausalLM
+    reader: Any = transformers.AutoProcessor if looks else transformers.AutoTokenizer
+    with _quiet():
+        try:
+            model, info = cls.from_pretrained(
+                folder,
+                dtype=torch_dtype(hardware.dtype),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
+            )
+            processor = reader.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        except (ValueError, RuntimeError, KeyError, OSError, TypeError) as error:
+            if "out of memory" in str(error).lower():
+                raise
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise Missing(f"{folder} cannot be loaded: {first}", "Download the model again, or name another") from error
+    refuse_differences(folder, info)
+    if "device_map" not in options:
+        model = model.to(pick_device(hardware.device))
+    loaded = Loaded(folder=folder, model=model.eval().requires_grad_(False), processor=processor)
+    loaded.tokenizer.padding_side = "left"  # answers of a batch begin at the same place
+    return loaded
+
+
+def _placed(hardware: Hardware) -> dict[str, Any]:
+    """Where the weights go, for `from_pretrained`."""
+    if hardware.quantize != "none":
+        return {"device_map": _quantized_place(hardware), "quantization_config": _quantization(hardware)}
+    if hardware.device != "split":
+        pick_device(hardware.device)
+        return {}
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Missing('device "split" was asked for and there is no CUDA device', 'Use device = "auto"')
+    return {"device_map": "auto"}
+
+
+def _quantized_place(hardware: Hardware) -> Any:
+    if hardware.device == "split":
+        return "auto"
+    return {"": "cuda:0" if hardware.device in ("auto", "cuda") else hardware.device}
+
+
+def _quantization(hardware: Hardware) -> Any:
+    """transformers' quantisation config; Missing without bitsandbytes or a CUDA device."""
+    import importlib.util
+
+    import torch
+    import transformers
+
+    wanted = f'quantize = "{hardware.quantize}"'
+    if not torch.cuda.is_available() or hardware.device == "cpu":
+        raise Missing(f"{wanted} was asked for and there is no CUDA device", 'Use quantize = "none"')
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise Missing(f"{wanted} needs bitsandbytes", "Install it: pip install bitsandbytes")
+    if hardware.quantize == "8bit":
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch_dtype(hardware.dtype),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no warnings of transformers: what they would warn of is an error here, or chosen by us."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
