@@ -2,8 +2,10 @@
 
     runs/<name>/run.json                       the experts, their step, state file, digest and what they depend on
     runs/<name>/state/<expert>-<step>.safetensors   adapter, optimizer and random numbers (plain numbers in its header)
+    runs/<name>/plan.json                      the settings and what was planned, sigma histograms included
     runs/<name>/metrics.jsonl                  one line a step and a held-out measurement
     runs/<name>/loras/, <name>_high_noise.safetensors, ...
+    runs/<name>/save-now                       made by you (touch): a checkpoint after the step that is running
 
 A state is published under its final name first and named by run.json second, both by rename, so whenever the process
 dies run.json names complete states. Metrics may run ahead of the state: resuming cuts them back to the step they will
@@ -27,7 +29,8 @@ from wanprep.stage import UsageError
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
+FORMAT = 2
+SAVE_NOW = "save-now"
 Mode = Literal["auto", "resume", "fresh"]
 
 
@@ -110,16 +113,16 @@ def check_unchanged(run: Run, expert: str, matters: Mapping[str, Any], *, accept
 
 
 def save_expert(
-    run: Run, expert: str, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, int], entry: Mapping[str, Any]
+    run: Run, expert: str, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any], entry: Mapping[str, Any]
 ) -> None:
     """Publish an expert's state, then name it in run.json (with `entry`), then drop older states."""
     from safetensors.torch import save_file
 
-    path = run.folder / "state" / f"{expert}-{numbers['step']:06d}.safetensors"
-    header = {"state": json.dumps(dict(numbers), sort_keys=True)}
+    path = run.folder / "state" / f"{expert}-{values['step']:06d}.safetensors"
+    header = {"state": json.dumps(dict(values), sort_keys=True)}
     digest = write_atomic(path, lambda temporary: save_file(dict(tensors), str(temporary), metadata=header))
     run.experts[expert] = {
-        "step": numbers["step"], "state": path.relative_to(run.folder).as_posix(), "digest": digest, **entry,
+        "step": values["step"], "state": path.relative_to(run.folder).as_posix(), "digest": digest, **entry,
     }  # fmt: skip
     record = {"format": FORMAT, "name": run.folder.name, "experts": run.experts}
     write_atomic(run.folder / "run.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
@@ -128,7 +131,7 @@ def save_expert(
             older.unlink()
 
 
-def load_expert(run: Run, expert: str) -> tuple[dict[str, torch.Tensor], dict[str, int]] | None:
+def load_expert(run: Run, expert: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """The state run.json names for an expert, or None. UsageError when the file is gone or its bytes changed."""
     from safetensors import safe_open
 
@@ -142,8 +145,8 @@ def load_expert(run: Run, expert: str) -> tuple[dict[str, torch.Tensor], dict[st
         raise UsageError(f"{path}, the saved state of {expert}, is damaged (digest differs); begin again with --fresh")
     with safe_open(str(path), framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator of its own)
-        numbers = json.loads(file.metadata()["state"])
-    return tensors, numbers
+        values = json.loads(file.metadata()["state"])
+    return tensors, values
 
 
 def cut_metrics(run: Run) -> None:
@@ -161,10 +164,27 @@ def cut_metrics(run: Run) -> None:
     write_atomic(run.metrics_path, "".join(f"{line}\n" for line in kept).encode())
 
 
-def last_held_out(run: Run) -> dict[str, dict[str, Any]]:
-    """Each expert's newest held-out row of metrics.jsonl."""
-    rows = [json.loads(line) for line in run.metrics_path.read_text(encoding="utf-8").splitlines()]
-    return {row["expert"]: row for row in rows if row["kind"] == "held_out"}
+def read_rows(folder: Path, kind: str) -> dict[str, list[dict[str, Any]]]:
+    """expert -> the rows of one kind ("step", "held_out") of metrics.jsonl, in order. A torn last line is left out."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    path = folder / "metrics.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["kind"] == kind:
+            found.setdefault(row["expert"], []).append(row)
+    return found
+
+
+def asked_for(run: Run) -> bool:
+    """Whether somebody put the file `save-now` into the run's folder; takes it away."""
+    try:
+        (run.folder / SAVE_NOW).unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 class Metrics:
@@ -185,8 +205,12 @@ class Metrics:
         self._file.close()
 
 
-def prune_loras(folder: Path, pattern: str, keep: int) -> None:
-    """Keep the `keep` newest (by the step in the name) of the LoRA files that match `pattern`."""
-    files = sorted(folder.glob(pattern))
-    for file in files[: max(0, len(files) - keep)]:
-        file.unlink()
+def pruned(checkpoints: list[dict[str, Any]], keep: int, keep_best: int) -> list[dict[str, Any]]:
+    """The checkpoints to keep: the `keep` newest, the `keep_best` of lowest loss, and those that were asked for.
+
+    checkpoints: {step, file, loss, asked} in order of step.
+    """
+    planned = [c for c in checkpoints if not c["asked"]]
+    measured = sorted((c for c in planned if c["loss"] is not None), key=lambda c: (c["loss"], c["step"]))
+    good = {c["step"] for c in [*planned[max(0, len(planned) - keep) :], *measured[:keep_best]]}
+    return [c for c in checkpoints if c["step"] in good or c["asked"]]

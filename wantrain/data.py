@@ -72,7 +72,7 @@ class Cursor:
 
     dataset: CachedDataset
     allowed: frozenset[int]
-    seed: int
+    seed: int = 0
     epoch: int = 0
     position: int = 0
     _order: tuple[int, list[int]] | None = None

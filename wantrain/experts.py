@@ -8,42 +8,60 @@ later. `state` / `restore` turn the whole of it into tensors and plain numbers a
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import key_of
 from wanprep.stage import UsageError
-from wantrain import flow, lora
-from wantrain.config import ExpertConfig, TrainConfig
+from wantrain import flow, lora, optim, tasks
+from wantrain.config import TrainConfig
 from wantrain.data import Cursor
+from wantrain.sections import ExpertConfig
+from wantrain.sigma import Sigmas
 
 if TYPE_CHECKING:
     import torch
-
-    from wanprep.cached import CachedDataset
 
 COMPONENTS = {"high": "transformer", "low": "transformer_2", "single": "transformer"}
 
 
 @dataclass
 class Expert:
-    """An expert at work. `model` is its transformer with the adapter on it, `params` the adapter's parameters."""
+    """An expert at work. `model` is its transformer with the adapter on it, `params` the adapter's parameters.
+
+    regular: the cursor of the regularisation set. averages: the moving average of `params`, where there is one.
+    """
 
     name: str
-    config: ExpertConfig
-    interval: flow.Interval
-    shift: float
-    caption_dropout: float
+    settings: TrainConfig
+    sigmas: Sigmas
     model: torch.nn.Module
     params: dict[str, torch.nn.Parameter]
-    optimizer: torch.optim.Optimizer
+    optimizer: Any
     generator: torch.Generator
     cursor: Cursor
+    regular: Cursor | None = None
+    averages: dict[str, torch.Tensor] | None = None
     step: int = 0
+
+    @property
+    def config(self) -> ExpertConfig:
+        return self.settings.expert(self.name)
 
     @property
     def done(self) -> bool:
         return self.step >= self.config.steps
+
+    @property
+    def scale(self) -> float:
+        """alpha/rank of the adapter."""
+        return self.config.lora_alpha / self.config.rank
+
+    def seed(self, purpose: str) -> int:
+        return seed_for(self.settings.run.seed, self.name, purpose)
 
 
 def seed_for(seed: int, expert: str, purpose: str) -> int:
@@ -52,127 +70,175 @@ def seed_for(seed: int, expert: str, purpose: str) -> int:
 
 
 def start(
-    name: str, config: TrainConfig, model: torch.nn.Module, dataset: CachedDataset, allowed: frozenset[int]
+    name: str, settings: TrainConfig, model: torch.nn.Module, cursor: Cursor, regular: Cursor | None = None
 ) -> Expert:
-    """A fresh expert at step 0: adapter added to `model`, B zero, A drawn from the expert's own seed."""
+    """A fresh expert at step 0: adapter added to `model`, B zero and A drawn from the expert's own seed, or `init`.
+
+    settings: settled, so that `steps` is what counts. The cursors are given the expert's own seeds here.
+    """
     import torch
 
-    own = config.expert(name)
-    seed = config.run.seed
-    start_draws = torch.Generator().manual_seed(seed_for(seed, name, "adapter"))
-    params = lora.add_lora(model, rank=own.rank, alpha=own.lora_alpha, generator=start_draws)
+    own, seed = settings.expert(name), settings.run.seed
+    first_draws = torch.Generator().manual_seed(seed_for(seed, name, "adapter"))
+    params = lora.add_lora(
+        model, rank=own.rank, alpha=own.lora_alpha, generator=first_draws, targets=own.targets, ranks=own.ranks,
+        dropout=own.dropout,
+    )  # fmt: skip
+    if own.init is not None:
+        lora.init_from(params, Path(own.init).expanduser(), scale=own.lora_alpha / own.rank)
+    cursor.seed = seed_for(seed, name, "order")
+    if regular is not None:
+        regular.seed = seed_for(seed, name, "regularisation")
     return Expert(
         name=name,
-        config=own,
-        interval=flow.expert_interval(name, config.model_family.boundary),
-        shift=config.shift,
-        caption_dropout=config.caption_dropout,
+        settings=settings,
+        sigmas=settings.sigmas(name),
         model=model,
         params=params,
-        optimizer=torch.optim.AdamW(params.values(), lr=own.lr, weight_decay=own.weight_decay),
+        optimizer=optim.make_optimizer(own, params.values()),
         # Random numbers are drawn on the CPU whatever the device: the same run on other hardware sees the same noise.
         generator=torch.Generator().manual_seed(seed_for(seed, name, "steps")),
-        cursor=Cursor(dataset=dataset, allowed=allowed, seed=seed_for(seed, name, "order")),
+        cursor=cursor,
+        regular=regular,
+        averages={key: p.detach().clone() for key, p in params.items()} if own.ema else None,
     )
 
 
 def place(expert: Expert, device: str) -> None:
-    """Move the model and what the optimizer keeps about it. AdamW's step counter stays on the CPU, where it belongs."""
+    """Move the model and all that is kept about its adapter."""
     expert.model.to(device)
-    for parameter, kept in expert.optimizer.state.items():
-        for key, value in kept.items():
-            if key != "step":
-                kept[key] = value.to(parameter.device)
+    optim.move_state(expert.optimizer)
+    if expert.averages is not None:
+        expert.averages = {name: tensor.to(device) for name, tensor in expert.averages.items()}
 
 
-def lr_at(step: int, config: ExpertConfig) -> float:
-    """Learning rate of the 0-based `step`: a linear rise over warmup·steps, then constant or half a cosine to 0."""
-    rise = round(config.warmup * config.steps)
-    if step < rise:
-        return config.lr * (step + 1) / rise
-    if config.schedule == "constant":
-        return config.lr
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, config.steps - rise)))
-
-
-def predict(model: torch.nn.Module, noisy: torch.Tensor, sigma: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-    """The transformer's velocity for one sample.
-
-    noisy [z, T, h, w] and text [512, d] on any device and in any type; sigma in 0–1, one number. Returns float32
-    [z, T, h, w] on the model's device. The only place where sigma becomes a timestep.
-    """
+def train_step(expert: Expert) -> dict[str, Any]:
+    """One optimizer step on the expert's next `accumulate` samples; returns what to log. Moves all of its state."""
     import torch
 
-    device, dtype = next(model.parameters()).device, cast("torch.dtype", model.dtype)
-    velocity = model(
-        hidden_states=noisy[None].to(device, dtype),
-        timestep=(1000 * sigma).reshape(1).to(device, torch.float32),
-        encoder_hidden_states=text[None].to(device, dtype),
-        return_dict=False,
-    )[0][0]
-    return velocity.float()
-
-
-def train_step(expert: Expert, dataset: CachedDataset) -> dict[str, Any]:
-    """One optimizer step on the expert's next sample; returns what to log. Moves every part of the expert's state."""
-    import torch
-
-    sample = dataset.samples[expert.cursor.next()]
-    # The order and number of draws is part of the state's meaning: always dropout, sigma, noise.
-    dropped = bool(torch.rand((), generator=expert.generator) < expert.caption_dropout)
-    sigma = flow.sample_sigma(expert.generator, 1, expert.interval, expert.shift)
-    x0 = dataset.latent(sample).float()
-    noise = torch.randn(x0.shape, generator=expert.generator)
-    text = dataset.empty() if dropped else dataset.text(sample)
-
-    velocity = predict(expert.model, flow.noised(x0, noise, sigma.float()), sigma, text)
-    loss = flow.flow_loss(velocity, flow.target(x0, noise).to(velocity.device))
-    (sample.weight * loss).backward()
-    limit = expert.config.max_grad_norm or math.inf
-    grad_norm = float(torch.nn.utils.clip_grad_norm_(expert.params.values(), limit))
-    if not math.isfinite(grad_norm):
+    own = expert.config
+    first = expert.step * own.accumulate
+    draws = [_learn(expert, number) for number in range(first, first + own.accumulate)]
+    grad_norm = float(torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf))
+    mean = sum(draw["loss"] for draw in draws) / len(draws)
+    if not math.isfinite(grad_norm) or not math.isfinite(mean):
+        names = ", ".join(draw["sample"] for draw in draws)
         raise ArithmeticError(
-            f"{expert.name}: loss {loss.item()} or its gradient is not finite at step {expert.step + 1} (sample "
-            f"{sample.sample_id}). The last saved state is intact; lower the learning rate, or check that latent"
+            f"{expert.name}: loss {mean} or its gradient is not finite at step {expert.step + 1} (sample {names}). "
+            "The last saved state is intact; lower the learning rate, or check that latent"
         )
-    lr = lr_at(expert.step, expert.config)
-    for group in expert.optimizer.param_groups:
-        group["lr"] = lr
+    lr = optim.lr_at(expert.step, own)
+    optim.set_lr(expert.optimizer, lr)
+    optim.set_mode(expert.optimizer, training=True)
     expert.optimizer.step()
     expert.optimizer.zero_grad(set_to_none=True)
     expert.step += 1
+    _average(expert)
     return {
-        "expert": expert.name, "step": expert.step, "loss": loss.item(), "lr": lr, "grad_norm": grad_norm,
-        "sigma": sigma.item(), "sample": sample.sample_id, "caption_dropped": dropped,
+        "expert": expert.name, "step": expert.step, "loss": mean, "lr": lr, "grad_norm": grad_norm, "draws": draws,
     }  # fmt: skip
 
 
-def state(expert: Expert) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
-    """Everything the next step depends on: tensors, and the plain numbers step, epoch and position."""
-    tensors = {"rng": expert.generator.get_state()}
+def _learn(expert: Expert, number: int) -> dict[str, Any]:
+    """Forward and backward of draw `number`; returns what to log of it."""
+    import torch
+
+    settings = expert.settings
+    regular = expert.regular is not None and tasks.picked(settings.regularisation.share, number)
+    cursor = expert.regular if regular and expert.regular else expert.cursor
+    dataset = cursor.dataset
+    sample = dataset.samples[cursor.next()]
+    # The order and number of draws is part of the state's meaning: always dropout, then noise.
+    dropped = bool(torch.rand((), generator=expert.generator) < settings.caption_dropout)
+    x0 = dataset.latent(sample).float()
+    noise = torch.randn(x0.shape, generator=expert.generator)
+    sigma = expert.sigmas.draws(expert.seed("sigma"), number, 1).item()
+
+    shown = tasks.shows_first_frame(settings.first_frame, number, sample)
+    condition = tasks.condition_of(dataset, sample)
+    question = tasks.ask(settings.model_family, x0, noise, sigma, condition=condition, first_frame=shown)
+    weight = sample.weight * settings.loss.views.get(sample.view, 1.0)
+    weight *= settings.regularisation.weight if regular else 1.0
+    factor = weight * flow.sigma_weight(settings.loss.weighting, sigma, expert.sigmas)
+    factor *= settings.loss.gradient_scale / expert.config.accumulate
+    row = {"sample": sample.sample_id, "sigma": sigma, "caption_dropped": dropped}
+    with lora.dropout_on(expert.model, expert.config.dropout, expert.seed(f"dropout {number}")):
+        text = dataset.empty() if dropped else dataset.text(sample)
+        loss = tasks.loss(tasks.predict(expert.model, question, text), flow.target(x0, noise), question)
+        (factor * loss).backward()
+        row["loss"] = loss.item()
+        if settings.loss.preservation and sample.class_path and not regular:
+            class_text = dataset.class_text(sample)
+            with torch.no_grad(), lora.switched_off(expert.model):
+                prior = tasks.predict(expert.model, question, class_text)
+            kept = tasks.loss(tasks.predict(expert.model, question, class_text), prior, question)
+            (factor * settings.loss.preservation * kept).backward()
+            row["preservation"] = kept.item()
+    return row | ({"regular": True} if regular else {})
+
+
+def _average(expert: Expert) -> None:
+    """Move the averages towards the parameters; faster at first, so that the start is soon forgotten."""
+    if expert.averages is None:
+        return
+    decay = min(expert.config.ema, (1 + expert.step) / (10 + expert.step))
     for name, parameter in expert.params.items():
-        tensors[f"lora/{name}"] = parameter.detach()
-        for key, value in expert.optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{key}/{name}"] = value
-    numbers = {"step": expert.step, "epoch": expert.cursor.epoch, "position": expert.cursor.position}
-    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, numbers
+        expert.averages[name].lerp_(parameter.detach(), 1 - decay)
 
 
-def restore(expert: Expert, tensors: dict[str, torch.Tensor], numbers: dict[str, int]) -> None:
+@contextmanager
+def as_saved(expert: Expert) -> Iterator[None]:
+    """The weights that are measured and saved, for a while: the average, or what a schedule-free optimizer means.
+
+    Training goes on afterwards from the very bits it was interrupted at.
+    """
+    if expert.averages is None and not hasattr(expert.optimizer, "eval"):
+        yield
+        return
+    before = {name: p.detach().clone() for name, p in expert.params.items()}
+    optim.set_mode(expert.optimizer, training=False)
+    for name, average in (expert.averages or {}).items():
+        expert.params[name].data.copy_(average)
+    try:
+        yield
+    finally:
+        optim.set_mode(expert.optimizer, training=True)
+        for name, tensor in before.items():
+            expert.params[name].data.copy_(tensor)
+
+
+def state(expert: Expert) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Everything the next step depends on: tensors, and plain values (step, places in the data, the optimizer's)."""
+    tensors = {"rng": expert.generator.get_state()}
+    tensors |= {f"lora/{name}": p.detach() for name, p in expert.params.items()}
+    tensors |= {f"average/{name}": average for name, average in (expert.averages or {}).items()}
+    kept, tree = optim.pack(expert.optimizer, {id(p): name for name, p in expert.params.items()})
+    tensors |= {f"optimizer/{name}": tensor for name, tensor in kept.items()}
+    cursors = [[c.epoch, c.position] for c in (expert.cursor, expert.regular) if c is not None]
+    values = {"step": expert.step, "cursors": cursors, "optimizer": tree}
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, values
+
+
+def restore(expert: Expert, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
     """Put a fresh expert into a saved state. UsageError when the adapter's shapes differ (another rank)."""
-    wanted = {name: tuple(p.shape) for name, p in expert.params.items()}
-    saved = {name.removeprefix("lora/"): tuple(t.shape) for name, t in tensors.items() if name.startswith("lora/")}
-    if wanted != saved:
+
+    def part(prefix: str) -> dict[str, torch.Tensor]:
+        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+    saved = part("lora/")
+    if {name: tuple(p.shape) for name, p in expert.params.items()} != {n: tuple(t.shape) for n, t in saved.items()}:
         raise UsageError(
             f"{expert.name}: the saved adapter does not fit (rank {expert.config.rank} now). "
-            "Set the rank back, or begin again with --fresh"
+            "Set rank, ranks and targets back, or begin again with --fresh"
         )
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for index, (name, parameter) in enumerate(expert.params.items()):
-        parameter.data.copy_(tensors[f"lora/{name}"])
-        keys = [k for k in tensors if k.startswith("optimizer.") and k.endswith(f"/{name}")]
-        moments[index] = {k.split("/")[0].removeprefix("optimizer."): tensors[k] for k in keys}
-    groups = expert.optimizer.state_dict()["param_groups"]
-    expert.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    for name, parameter in expert.params.items():
+        parameter.data.copy_(saved[name])
+    optim.unpack(expert.optimizer, expert.params, part("optimizer/"), values["optimizer"])
+    if expert.averages is not None and (averages := part("average/")):
+        expert.averages = {name: t.to(expert.params[name].device).clone() for name, t in averages.items()}
+    elif expert.averages is not None:  # switched on in the middle of a run
+        expert.averages = {name: p.detach().clone() for name, p in expert.params.items()}
     expert.generator.set_state(tensors["rng"])
-    expert.step, expert.cursor.epoch, expert.cursor.position = numbers["step"], numbers["epoch"], numbers["position"]
+    expert.step = values["step"]
+    for cursor, (epoch, position) in zip([c for c in (expert.cursor, expert.regular) if c], values["cursors"]):
+        cursor.epoch, cursor.position = epoch, position

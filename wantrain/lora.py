@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,12 +42,25 @@ _FILE_KEY = re.compile(rf"{re.escape(PREFIX)}(blocks\.\d+)\.(.+?)\.(lora_A\.weig
 
 @dataclass(frozen=True, kw_only=True)
 class LoraFile:
-    """A LoRA file's content. tensors: `blocks.0.attn1.to_q.lora_A` -> [rank, in] or `.lora_B` -> [out, rank]."""
+    """A LoRA file's content. tensors: `blocks.0.attn1.to_q.lora_A` -> [rank, in] or `.lora_B` -> [out, rank].
+
+    alphas: module -> alpha.
+    """
 
     tensors: Mapping[str, torch.Tensor]
-    rank: int
-    alpha: float
+    alphas: Mapping[str, float]
     metadata: Mapping[str, Any]
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """module -> rank."""
+        return {module: self.tensors[f"{module}.lora_A"].shape[0] for module in self.alphas}
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """module -> alpha/rank."""
+        ranks = self.ranks
+        return {module: alpha / ranks[module] for module, alpha in self.alphas.items()}
 
 
 def file_name(name: str, expert: str, step: int | None = None) -> str:
@@ -55,31 +69,125 @@ def file_name(name: str, expert: str, step: int | None = None) -> str:
     return f"{name}{middle}{SUFFIXES[expert]}.safetensors"
 
 
-def add_lora(
-    model: torch.nn.Module, *, rank: int, alpha: float, generator: torch.Generator
-) -> dict[str, torch.nn.Parameter]:
-    """Freeze `model`, put a LoRA of `rank` on every target and return its parameters (float32) by name, sorted.
+def layer_ranks(
+    model: torch.nn.Module, *, rank: int, targets: str = "", ranks: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """module -> rank of the layers that get a LoRA. `targets` and `ranks` look at Wan's names (`blocks.0.ffn.2`).
 
-    A is Kaiming-uniform with a = sqrt(5) as in peft, but drawn from `generator` in order of name, so that an expert's
-    start depends on its own seed alone; B is zero, so that the first forward equals the base model's.
+    UsageError when an expression finds no layer.
+    """
+    layers = {name: wan_name(name) for name, _ in model.named_modules() if re.fullmatch(TARGETS, name)}
+    chosen = {name: own for name, own in layers.items() if re.search(targets, own)}
+    if not chosen:
+        raise UsageError(f"targets = {targets!r} is found in no layer; layers are called {', '.join(layers.values())}")
+    for expression in ranks or {}:
+        if not any(re.search(expression, own) for own in chosen.values()):
+            raise UsageError(f"ranks: {expression!r} is found in no layer that gets a LoRA")
+    return {
+        name: next((r for expression, r in (ranks or {}).items() if re.search(expression, own)), rank)
+        for name, own in chosen.items()
+    }
+
+
+def add_lora(
+    model: torch.nn.Module,
+    *,
+    rank: int,
+    alpha: float,
+    generator: torch.Generator,
+    targets: str = "",
+    ranks: Mapping[str, int] | None = None,
+    dropout: float = 0.0,
+) -> dict[str, torch.nn.Parameter]:
+    """Freeze `model`, put a LoRA on every chosen layer and return its parameters (float32) by name, sorted.
+
+    The scale is alpha/rank in all layers, those with a rank of their own (`ranks`) included. A is Kaiming-uniform with
+    a = sqrt(5) as in peft, but drawn from `generator` in order of name, so that an expert's start depends on its own
+    seed alone; B is zero, so that the first forward equals the base model's.
     """
     import torch
     from diffusers.training_utils import cast_training_params
     from peft import LoraConfig
 
+    layers = layer_ranks(model, rank=rank, targets=targets, ranks=ranks)
+    own = {re.escape(name): value for name, value in layers.items() if value != rank}
     model.requires_grad_(False)
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules=list(layers), lora_dropout=dropout,  # type: ignore[arg-type]
+        init_lora_weights=True,
+        rank_pattern=own, alpha_pattern={name: alpha * value / rank for name, value in own.items()},
+    )  # fmt: skip
     with torch.random.fork_rng(devices=[]):  # peft draws its own start from the global generator
-        model.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS, init_lora_weights=True))  # type: ignore[operator,arg-type]
+        model.add_adapter(config)  # type: ignore[operator]
     cast_training_params([model], dtype=torch.float32)
+    for name, module in model.named_modules():
+        if ".lora_dropout." in name:
+            module.eval()
     params = lora_parameters(model)
-    if not params:
-        raise ValueError(f"{type(model).__name__} has no layer that matches {TARGETS}")
     for name, parameter in params.items():
         if name.endswith("lora_A"):
             fresh = torch.empty(parameter.shape, dtype=torch.float32)
             torch.nn.init.kaiming_uniform_(fresh, a=math.sqrt(5), generator=generator)
             parameter.data.copy_(fresh)
     return params
+
+
+def init_from(params: Mapping[str, torch.nn.Parameter], path: Path, *, scale: float) -> None:
+    """Fill an adapter with the LoRA of a file. `scale`: the adapter's alpha/rank; the file's own goes into B.
+
+    UsageError unless layers and ranks are the same.
+    """
+    content = read_lora(path)
+    wanted, found = ({name: tuple(t.shape) for name, t in side.items()} for side in (params, content.tensors))
+    if wanted != found:
+        odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        raise UsageError(
+            f"init: {path} does not fit: {odd[0]} is {found.get(odd[0], 'not there')} in the file and "
+            f"{wanted.get(odd[0], 'not there')} in this run ({len(odd)} differ); set rank, ranks and targets to its own"
+        )
+    for name, parameter in params.items():
+        module, part = name.rsplit(".", 1)
+        tensor = content.tensors[name].float()
+        if part == "lora_B":
+            tensor = tensor * (content.scales[module] / scale)
+        parameter.data.copy_(tensor)
+
+
+@contextmanager
+def switched_off(model: Any) -> Iterator[None]:
+    """The base model, for a while."""
+    model.disable_adapters()
+    try:
+        yield
+    finally:
+        model.enable_adapters()
+
+
+@contextmanager
+def dropout_on(model: torch.nn.Module, probability: float, seed: int) -> Iterator[None]:
+    """The adapter's dropout at work, its random numbers from `seed` alone; everything else stays in eval mode."""
+    if not probability:
+        yield
+        return
+    import torch
+
+    modules = [module for name, module in model.named_modules() if ".lora_dropout." in name]
+    device = next(model.parameters()).device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for module in modules:
+            module.train()
+        try:
+            yield
+        finally:
+            for module in modules:
+                module.eval()
+
+
+def wan_name(module: str) -> str:
+    """`blocks.0.attn1.to_q` -> `blocks.0.self_attn.q`."""
+    block, number, inside = module.split(".", 2)
+    return f"{block}.{number}.{WAN_NAMES[inside]}"
 
 
 def lora_parameters(model: torch.nn.Module, adapter: str = "default") -> dict[str, torch.nn.Parameter]:
@@ -94,19 +202,21 @@ def lora_parameters(model: torch.nn.Module, adapter: str = "default") -> dict[st
 
 def to_file_key(module: str) -> str:
     """`blocks.0.attn1.to_q` -> `diffusion_model.blocks.0.self_attn.q`."""
-    block, number, inside = module.split(".", 2)
-    return f"{PREFIX}{block}.{number}.{WAN_NAMES[inside]}"
+    return PREFIX + wan_name(module)
 
 
 def save_lora(
     path: Path,
     tensors: Mapping[str, torch.Tensor],
     *,
-    alpha: float,
+    scale: float,
     metadata: Mapping[str, Any],
     dtype: str = "bfloat16",
 ) -> str:
-    """Write a LoRA file atomically and return its digest. `tensors` are named as `lora_parameters` names them."""
+    """Write a LoRA file atomically and return its digest. `tensors` are named as `lora_parameters` names them.
+
+    scale: alpha/rank, the same for every layer.
+    """
     import torch
     from safetensors.torch import save_file
 
@@ -115,7 +225,8 @@ def save_lora(
         module, part = name.rsplit(".", 1)
         named[f"{to_file_key(module)}.{part}.weight"] = tensor.detach().to("cpu", getattr(torch, dtype)).contiguous()
         # One tensor a layer, in float32: bfloat16 has no 33, and safetensors refuses shared memory.
-        named[f"{to_file_key(module)}.alpha"] = torch.tensor(float(alpha), dtype=torch.float32)
+        if part == "lora_A":
+            named[f"{to_file_key(module)}.alpha"] = torch.tensor(scale * tensor.shape[0], dtype=torch.float32)
     text = json.dumps(dict(metadata), sort_keys=True)
     return write_atomic(path, lambda temporary: save_file(named, str(temporary), metadata={METADATA_KEY: text}))
 
@@ -152,17 +263,18 @@ def read_lora(path: Path) -> LoraFile:
     problems = name_problems(raw)
     if problems:
         raise UsageError(f"{path} is not a LoRA in the names of ComfyUI: " + "; ".join(problems[:5]))
-    tensors, alphas, ranks = {}, set(), set()
+    tensors, alphas = {}, {}
     for key, tensor in raw.items():
         match = _FILE_KEY.fullmatch(key)
         assert match is not None
         module = f"{match[1]}.{DIFFUSERS_NAMES[match[2]]}"
         if match[3] == "alpha":
-            alphas.add(float(tensor))
+            alphas[module] = float(tensor)
         else:
             tensors[f"{module}.{match[3].removesuffix('.weight')}"] = tensor
-            ranks.add(tensor.shape[0 if match[3].startswith("lora_A") else 1])
-    if len(alphas) != 1 or len(ranks) != 1:
-        raise UsageError(f"{path} mixes ranks {sorted(ranks)} or alphas {sorted(alphas)}: one of each is supported")
+    for module in alphas:
+        a, b = (tensors[f"{module}.{part}"] for part in _PARTS)
+        if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+            raise UsageError(f"{path}: the two halves of {module} do not fit: {list(a.shape)} and {list(b.shape)}")
     metadata = json.loads(header.get(METADATA_KEY, "{}"))
-    return LoraFile(tensors=dict(sorted(tensors.items())), rank=ranks.pop(), alpha=alphas.pop(), metadata=metadata)
+    return LoraFile(tensors=dict(sorted(tensors.items())), alphas=dict(sorted(alphas.items())), metadata=metadata)

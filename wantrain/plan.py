@@ -1,4 +1,8 @@
-"""What a run would do, worked out from the configuration and the dataset's table alone: no model, no torch."""
+"""What a run would do, worked out from the configuration and the dataset's table alone: no model is loaded.
+
+The sigma histogram is not an expectation: draws are a function of the seed, so these are the very numbers that the run
+will draw.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +10,63 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wanprep.config import to_table
 from wanprep.models.find import find_weights
 from wanprep.stage import Missing
-from wantrain.config import TrainConfig
+from wantrain.advice import warnings_for
+from wantrain.config import TrainConfig, settled
 from wantrain.data import hold_out
-from wantrain.experts import COMPONENTS
-from wantrain.flow import expert_interval, natural_share
+from wantrain.experts import COMPONENTS, seed_for
+from wantrain.sigma import histogram, sparkline
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
 
+BINS = 10
+
 
 def plan(config: TrainConfig, dataset: CachedDataset) -> dict[str, Any]:
-    """Samples, buckets, steps, epochs, sigma intervals and where the weights are (None: nowhere)."""
+    """Samples, buckets, steps, epochs, sigmas, warnings, and where the weights are (None: nowhere).
+
+    settings: the whole configuration with plain steps, for the record; it holds the folders that were given.
+    """
     training, held = hold_out(dataset.samples, config.validation.share)
-    allowed = set(training)
-    epoch = sum(index in allowed for index in dataset.epoch_order(0, 0))
+    epoch = sum(dataset.samples[index].repeats for index in training)
+    config = settled(config, epoch)
     buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in dataset.samples)
-    boundary, family = config.model_family.boundary, config.model_family
     total = sum(config.expert(name).steps for name in config.stages)
     override = Path(config.weights) if config.weights else None
     experts = {}
     for name in config.stages:
         own = config.expert(name)
         try:
-            weights = find_weights(family, COMPONENTS[name], override=override)
+            weights = find_weights(config.model_family, COMPONENTS[name], override=override)
         except Missing:
             weights = None
+        sigmas, draws = config.sigmas(name), own.steps * own.accumulate
+        drawn = sigmas.draws(seed_for(config.run.seed, name, "sigma"), 0, draws).tolist()
         experts[name] = {
-            "steps": own.steps, "share": own.steps / total, "epochs": own.steps / max(1, epoch), "rank": own.rank,
-            "alpha": own.lora_alpha, "lr": own.lr, "sigma": list(expert_interval(name, boundary)),
-            "weights": None if weights is None else str(weights),
+            "steps": own.steps, "share": own.steps / total, "epochs": draws / max(1, epoch), "rank": own.rank,
+            "alpha": own.lora_alpha, "lr": own.lr, "sigma": list(sigmas.interval), "edges": sigmas.edges(BINS),
+            "drawn": histogram(drawn, sigmas.edges(BINS)), "weights": None if weights is None else str(weights),
         }  # fmt: skip
+    clips = len({dataset.samples[index].clip_id for index in training})
     return {
-        "run": str(config.folder), "family": config.family, "shift": config.shift, "samples": len(dataset.samples),
-        "training": len(training), "held_out": len(held), "epoch": epoch, "buckets": dict(sorted(buckets.items())),
-        "natural_share_high": None if boundary is None else natural_share(boundary, config.shift), "experts": experts,
+        "run": str(config.folder), "family": config.family, "method": config.sampling.method,
+        "shift": config.sigmas(config.stages[0]).shift, "samples": len(dataset.samples), "training": len(training),
+        "held_out": len(held), "pending": dataset.pending, "epoch": epoch, "buckets": dict(sorted(buckets.items())),
+        "natural_share_high": config.natural_share(), "experts": experts, "notes": _notes(dataset),
+        "warnings": warnings_for(config, clips=clips, epoch=epoch), "settings": to_table(config),
     }  # fmt: skip
+
+
+def _notes(dataset: CachedDataset) -> list[str]:
+    if not dataset.pending:
+        return []
+    return [
+        f"{dataset.pending} good samples are not cached and will not be trained on; `wanprep cache` encodes them, "
+        "`wanprep status` says why if it could not"
+    ]
 
 
 def plan_lines(planned: dict[str, Any]) -> list[str]:
@@ -60,6 +84,19 @@ def plan_lines(planned: dict[str, Any]) -> list[str]:
             f"{low:g}–{high:g}, rank {own['rank']}, alpha {own['alpha']:g}, lr {own['lr']:g}; "
             f"weights: {own['weights'] or 'not on this machine'}"
         )
+    lines += sigma_lines(planned)
+    return lines + planned["notes"] + planned["warnings"]
+
+
+def sigma_lines(planned: dict[str, Any]) -> list[str]:
+    """What will be drawn, an expert a line, and the share that drawing over the whole range would give `high`."""
+    lines = []
+    for name, own in planned["experts"].items():
+        low, high = own["sigma"]
+        counts = " ".join(str(count) for count in own["drawn"])
+        lines.append(f"sigma of {name}, {low:g} to {high:g}: {sparkline(own['drawn'])}  {counts}")
     if planned["natural_share_high"] is not None:
-        lines.append(f"uniform draws would give high {planned['natural_share_high']:.1%} (shift {planned['shift']:g})")
+        share, method = planned["natural_share_high"], planned["method"]
+        told = f"{method} {planned['shift']:g}" if method == "shift" else method
+        lines.append(f"natural shares ({told} over the whole range): high {share:.1%}, low {1 - share:.1%}")
     return lines

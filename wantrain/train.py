@@ -1,26 +1,27 @@
 """The training loop: read it from top to bottom.
 
-Experts take turns of `switch_every` steps until each has its own number; whose turn it is follows from their step
-counts alone, so a resumed run needs no memory of it. LoRA, state and run file are written in that order: dying between
-two of them costs steps that will be done again with the same result, never a file that claims too much.
+Experts take turns until each has its own number of steps; whose turn it is follows from their step counts alone, so a
+resumed run needs no memory of it. LoRA, state and run file are written in that order: dying between two of them costs
+steps that will be done again with the same result, never a file that claims too much.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wanprep.ids import digest_file
-from wantrain import checkpoint, lora
-from wantrain.config import TrainConfig, what_matters
-from wantrain.data import hold_out
-from wantrain.experts import Expert, place, restore, start, state, train_step
+from wanprep.ids import digest_file, write_atomic
+from wantrain import checkpoint, lora, ranking
+from wantrain.config import TrainConfig, settled, what_matters
+from wantrain.data import Cursor, hold_out
+from wantrain.experts import Expert, as_saved, place, restore, start, state, train_step
+from wantrain.plan import plan, sigma_lines
 from wantrain.progress import Progress
+from wantrain.ready import arithmetic, digests, epoch_length, refuse
 from wantrain.validate import Probe, held_out_loss, probes_for
 
 if TYPE_CHECKING:
@@ -35,27 +36,37 @@ LoadModel = Callable[[str, str], "torch.nn.Module"]  # (expert, device) -> its f
 class TrainResult:
     """loras: expert -> final LoRA file. steps: expert -> steps done. held_out: expert -> last held-out row.
 
-    interrupted: stopped on request, everything saved.
+    verdicts: expert -> its checkpoints, ranked. interrupted: stopped on request, everything saved.
     """
 
     folder: Path
     loras: dict[str, Path]
     steps: dict[str, int]
     held_out: dict[str, dict[str, Any]]
+    verdicts: dict[str, ranking.Verdict]
     interrupted: bool
 
 
 @dataclass(kw_only=True)
 class Session:
-    """What a process holds while it trains: the open run and where to report. Nothing here outlives the process."""
+    """What a process holds while it trains. Nothing here outlives the process, and nothing of it changes a result.
+
+    crew: the experts that are loaded. split: (training, held out) indices of the dataset.
+    """
 
     config: TrainConfig
     dataset: CachedDataset
+    regular: CachedDataset | None
     run: checkpoint.Run
     metrics: checkpoint.Metrics
     progress: Progress
     matters: dict[str, dict[str, Any]]
-    probes: dict[str, list[Probe]] = field(default_factory=dict)
+    split: tuple[list[int], list[int]]
+    load_model: LoadModel
+    device: str
+    crew: dict[str, Expert] = field(default_factory=dict)
+    probes: dict[str, tuple[list[Probe], list[Probe]]] = field(default_factory=dict)
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def train(
@@ -63,120 +74,168 @@ def train(
     dataset: CachedDataset,
     load_model: LoadModel,
     *,
+    base: Mapping[str, str],
+    regular: CachedDataset | None = None,
     device: str = "cpu",
     mode: checkpoint.Mode = "auto",
     accept_changes: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    save_now: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train the configured experts on a cached dataset; returns when all are done or `stop()` says so.
+
+    base: expert -> identity of its base weights (`wanprep.models.identity.model_id`), which a resumed run compares.
+    regular: the regularisation set. save_now: asked after every step whether to make a checkpoint of it.
 
     Raises UsageError (changed settings, nothing to train on) and ArithmeticError (a loss that is not finite), and what
     `load_model` raises; whatever was saved before stays valid.
     """
     progress = progress or Progress(verbosity=0)
-    matters = {name: what_matters(config, name, dataset.fingerprint) for name in config.stages}
-    with checkpoint.opened(config.folder, mode) as run, _arithmetic(config.run.deterministic):
+    split = hold_out(dataset.samples, config.validation.share)
+    config = settled(config, epoch_length(dataset, split[0]))
+    refuse(config, dataset, split[0], regular)
+    matters = {
+        name: what_matters(config, name, digests(config, name, dataset, base, regular)) for name in config.stages
+    }
+    with checkpoint.opened(config.folder, mode) as run, arithmetic(config.run.deterministic):
         for name in config.stages:
             checkpoint.check_unchanged(run, name, matters[name], accept=accept_changes)
         checkpoint.cut_metrics(run)
+        _announce(config, dataset, run, progress)
         session = Session(
-            config=config, dataset=dataset, run=run, matters=matters, progress=progress,
-            metrics=checkpoint.Metrics(run.metrics_path),
+            config=config, dataset=dataset, regular=regular, run=run, matters=matters, progress=progress, split=split,
+            load_model=load_model, device=device, metrics=checkpoint.Metrics(run.metrics_path),
         )  # fmt: skip
-        experts = _start_experts(session, load_model, device)
-        progress.begin({expert.name: (expert.step, expert.config.steps) for expert in experts})
+        pending = [name for name in config.stages if not _finished(run, config, name)]
+        progress.begin({name: (run.step(name), config.expert(name).steps) for name in pending})
+        steps = {name: run.step(name) for name in pending}
         try:
-            while (expert := next_turn(experts, config.experts.switch_every)) and not stop():
-                _bring_in(expert, experts, device, offload=config.run.offload_idle)
+            while (turn := next_turn(steps, config)) and not stop():
+                expert = _bring_in(session, turn)
                 if expert.step == 0:
-                    _measure_held_out(session, expert)
+                    _measure(session, expert)
                 turn_end = (expert.step // config.experts.switch_every + 1) * config.experts.switch_every
                 while expert.step < min(turn_end, expert.config.steps) and not stop():
                     began = time.monotonic()
-                    row = train_step(expert, dataset)
+                    row = train_step(expert)
+                    steps[turn] = expert.step
                     session.metrics.write("step", row, seconds=round(time.monotonic() - began, 4))
                     progress.step(row, expert.config.steps)
-                    if expert.done or expert.step % config.validation.every == 0:
-                        _measure_held_out(session, expert)
-                    if expert.done or expert.step % config.save.every == 0:
-                        _save(session, expert)
-            for expert in experts:  # stopped on request, or done but its LoRA is gone
-                if expert.step > run.step(expert.name) or (expert.done and not _finished(run, config, expert.name)):
-                    _save(session, expert)
+                    asked = save_now() | checkpoint.asked_for(run)
+                    planned = expert.done or expert.step % config.save.every == 0
+                    if planned or asked or expert.step % config.validation.every == 0:
+                        _measure(session, expert)
+                    if planned or asked:
+                        _save(session, expert, asked=asked)
+                if expert.done:
+                    del session.crew[turn]  # its memory is the others' now
+            for name in pending:  # stopped on request, or done but its LoRA is gone
+                lost = steps[name] >= config.expert(name).steps and not _finished(run, config, name)
+                if lost or (name in session.crew and steps[name] > run.step(name)):
+                    _save(session, _bring_in(session, name))
         finally:
             progress.end()
             session.metrics.close()
-        return TrainResult(
-            folder=run.folder,
-            loras={n: run.folder / run.experts[n]["lora"] for n in config.stages if _finished(run, config, n)},
-            steps={name: run.step(name) for name in config.stages},
-            held_out=checkpoint.last_held_out(run),
-            interrupted=any(not expert.done for expert in experts),
-        )
+        return _result(session)
 
 
-def next_turn(experts: list[Expert], switch_every: int) -> Expert | None:
-    """Whose turn it is: of the unfinished experts the one with the fewest whole turns, the first of equals."""
-    working = [expert for expert in experts if not expert.done]
-    return min(working, key=lambda expert: expert.step // switch_every, default=None)
-
-
-def _start_experts(session: Session, load_model: LoadModel, device: str) -> list[Expert]:
-    """The experts with steps left, each from its saved state where there is one. The first to work is on `device`."""
+def _result(session: Session) -> TrainResult:
     config, run = session.config, session.run
-    training, held = hold_out(session.dataset.samples, config.validation.share)
-    pending = [name for name in config.stages if not _finished(run, config, name)]
-    experts: list[Expert] = []
-    for name in pending:
-        saved = checkpoint.load_expert(run, name)
-        model: Any = load_model(name, "cpu" if experts and config.run.offload_idle else device)
-        if config.run.checkpointing:
-            model.enable_gradient_checkpointing()
-        expert = start(name, config, model, session.dataset, frozenset(training))
-        if saved is not None:
-            restore(expert, *saved)
-        if held:
-            size = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
-            session.probes[name] = probes_for(expert, held, **size)
-        experts.append(expert)
-    return experts
+    held_out = checkpoint.read_rows(run.folder, "held_out")
+    return TrainResult(
+        folder=run.folder,
+        loras={n: run.folder / run.experts[n]["lora"] for n in config.stages if _finished(run, config, n)},
+        steps={name: run.step(name) for name in config.stages},
+        held_out={name: rows[-1] for name, rows in held_out.items()},
+        verdicts={
+            name: ranking.judge(entry["checkpoints"], held_out.get(name, [])) for name, entry in run.experts.items()
+        },
+        interrupted=any(run.step(name) < config.expert(name).steps for name in config.stages),
+    )
 
 
-def _bring_in(active: Expert, experts: list[Expert], device: str, *, offload: bool) -> None:
-    """Put the active expert on `device`; the others leave it first, so that both need never fit at once."""
-    for expert in experts:
-        if expert is not active and offload:
-            place(expert, "cpu")
-    place(active, device)
+def next_turn(steps: Mapping[str, int], config: TrainConfig) -> str | None:
+    """Whose turn it is, of the experts with steps left: the one with the fewest whole turns, or simply the first."""
+    working = [name for name, done in steps.items() if done < config.expert(name).steps]
+    if config.experts.schedule == "sequential":
+        return working[0] if working else None
+    return min(working, key=lambda name: steps[name] // config.experts.switch_every, default=None)
 
 
-def _measure_held_out(session: Session, expert: Expert) -> None:
+def _announce(config: TrainConfig, dataset: CachedDataset, run: checkpoint.Run, progress: Progress) -> None:
+    """Say what will be drawn before the first step, and store it."""
+    planned = plan(config, dataset)
+    for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned)]:
+        progress.say(line)
+    write_atomic(run.folder / "plan.json", (json.dumps(planned, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _bring_in(session: Session, name: str) -> Expert:
+    """The expert on the device, loaded on its first turn. The others leave first: both need never fit at once."""
+    for other in session.crew.values():
+        if other.name != name and session.config.run.offload_idle:
+            place(other, "cpu")
+    if name in session.crew:
+        place(session.crew[name], session.device)
+        return session.crew[name]
+    config = session.config
+    saved = checkpoint.load_expert(session.run, name)
+    model: Any = session.load_model(name, session.device)
+    if config.run.checkpointing:
+        model.enable_gradient_checkpointing()
+    training, held = session.split
+    cursor = Cursor(dataset=session.dataset, allowed=frozenset(training))
+    aside = session.regular
+    regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
+    expert = start(name, config, model, cursor, regular)
+    if saved is not None:
+        restore(expert, *saved)
+    size = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
+    seen = {**size, "samples": min(config.validation.trained, len(training))}
+    if held:
+        trained = probes_for(expert, training, **seen) if seen["samples"] else []
+        session.probes[name] = (probes_for(expert, held, **size), trained)
+    session.crew[name] = expert
+    return expert
+
+
+def _measure(session: Session, expert: Expert) -> None:
     probes = session.probes.get(expert.name)
-    if not probes:
+    if probes is None:
         return
-    row = held_out_loss(expert, session.dataset, probes)
+    row = held_out_loss(expert, *probes)
+    session.measured[expert.name] = row
     session.metrics.write("held_out", row)
     text = f"held-out loss {row['loss']:.4f} (predicting zero: {row['zero']:.4f})"
     session.progress.say(f"{expert.name} {expert.step}/{expert.config.steps}  {text}")
 
 
-def _save(session: Session, expert: Expert) -> None:
-    """LoRA (at its end and at every planned save), state, run.json."""
+def _save(session: Session, expert: Expert, *, asked: bool = False) -> None:
+    """LoRA (at its end, at every planned save and when asked for), state, run.json."""
     session.metrics.sync()
-    config, folder, matters = session.config, session.run.folder, session.matters[expert.name]
+    config, run, matters = session.config, session.run, session.matters[expert.name]
     entry: dict[str, Any] = {"matters": matters}
-    metadata = {"expert": expert.name, "step": expert.step, "made_with": _versions(), **matters}
-    if expert.done:
-        path = folder / lora.file_name(config.run.name, expert.name)
-        digest = lora.save_lora(path, expert.params, alpha=expert.config.lora_alpha, metadata=metadata)
-        entry |= {"lora": path.name, "lora_digest": digest}
-    elif expert.step % config.save.every == 0:
-        path = folder / "loras" / lora.file_name(config.run.name, expert.name, expert.step)
-        lora.save_lora(path, expert.params, alpha=expert.config.lora_alpha, metadata=metadata)
-        pattern = f"{config.run.name}_[0-9]*{lora.SUFFIXES[expert.name]}.safetensors"
-        checkpoint.prune_loras(path.parent, pattern, config.save.keep)
-    checkpoint.save_expert(session.run, expert.name, *state(expert), entry)
+    known: list[dict[str, Any]] = run.experts.get(expert.name, {}).get("checkpoints", [])
+    if expert.done or asked or expert.step % config.save.every == 0:
+        middle = None if expert.done else expert.step
+        path = run.folder / ("" if expert.done else "loras") / lora.file_name(config.run.name, expert.name, middle)
+        metadata = {"expert": expert.name, "step": expert.step, "made_with": _versions(), **matters}
+        with as_saved(expert):
+            digest = lora.save_lora(path, expert.params, scale=expert.scale, metadata=metadata)
+        if expert.done:
+            entry |= {"lora": path.name, "lora_digest": digest}
+        row = session.measured.get(expert.name, {})
+        loss = row["loss"] if row.get("step") == expert.step else None
+        made = {
+            "step": expert.step, "file": path.relative_to(run.folder).as_posix(), "loss": loss,
+            "asked": asked or expert.done,
+        }  # fmt: skip
+        known = [c for c in known if c["step"] != expert.step] + [made]
+    kept = checkpoint.pruned(known, config.save.keep, config.save.keep_best)
+    checkpoint.save_expert(run, expert.name, *state(expert), entry | {"checkpoints": kept})
+    for dropped in (c for c in known if c not in kept):
+        (run.folder / dropped["file"]).unlink(missing_ok=True)
 
 
 def _versions() -> dict[str, str]:
@@ -192,22 +251,3 @@ def _finished(run: checkpoint.Run, config: TrainConfig, name: str) -> bool:
         return False
     path = run.folder / entry["lora"]
     return path.is_file() and digest_file(path) == entry["lora_digest"]
-
-
-@contextmanager
-def _arithmetic(deterministic: bool) -> Iterator[None]:
-    """One thread and deterministic kernels while `deterministic`: thread count changes sums in the last bits."""
-    import torch
-
-    if not deterministic:
-        yield
-        return
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat itself
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)

@@ -1,11 +1,12 @@
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 
 from wanprep.config import from_table
 from wanprep.stage import UsageError
-from wantrain.config import TrainConfig, load_config, what_matters
+from wantrain.config import TrainConfig, load_config, settled, what_matters
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
@@ -15,7 +16,9 @@ def test_the_default_preset_says_what_the_code_does():
     preset = load_config(PIPELINES / "train-default.toml", [], {})
     assert preset == TrainConfig()
     text = (PIPELINES / "train-default.toml").read_text()
-    for section in ("run", "experts", "high", "low", "sampling", "validation", "save"):
+    for section in tuple(type(TrainConfig()).__dataclass_fields__):
+        if section == "single" or not is_dataclass(getattr(TrainConfig(), section)):
+            continue
         body = text.split(f"\n[{section}]", 1)[1].split("\n[", 1)[0]
         for knob in type(getattr(TrainConfig(), section)).__dataclass_fields__:
             assert re.search(rf"^#? ?{knob} = ", body, re.M), f"[{section}] {knob} is not in the preset"
@@ -35,7 +38,18 @@ def test_the_tiny_preset_loads():
         (["high.lr=7"], "lr = 7"),
         (["caption_dropout=1.5"], "caption_dropout"),
         (["run.name=../x"], "plain file name"),
-        (["family=wan2.2-i2v-a14b"], "text-to-video"),
+        (["family=wan2.1-i2v-14b"], "CLIP embeddings"),
+        (["first_frame=0.5"], "is for ti2v families"),
+        (["high.warmup=0.05"], "high.warmup"),
+        (["high.targets='('"], "not a regular expression"),
+        (["high.ranks={ffn=0}"], "ranks: 'ffn' = 0"),
+        (["sampling.method=linear", "sampling.shift=3"], "shift means nothing to method = 'linear'"),
+        (["sampling.method=logit_normal", "sampling.mean=-9", "sampling.std=0.1"], "draws almost no sigma"),
+        (["experts.total_steps=100", "high.steps=5"], "both say how long high trains"),
+        (["high.epochs=3", "high.steps=5"], "both say how long high trains"),
+        (["experts.total_steps=100", "experts.stages=['high']"], "both must be trained"),
+        (["experts.high_share=1.5", "experts.total_steps=100"], "high_share = 1.5"),
+        (["loss.views={look=0}"], "views: look"),
         (["family=tiny", "experts.stages=['single']"], "has high, low"),
         (["family=wan2.2-ti2v-5b", "high.lr=1e-4"], "no such expert"),
         (["experts.stages=['high', 'high']"], "twice"),
@@ -57,17 +71,38 @@ def test_precedence(tmp_path):
 
 def test_stages_and_shift_come_from_the_family():
     assert from_table(TrainConfig, {"family": "wan2.2-ti2v-5b"}).stages == ("single",)
-    assert TrainConfig().shift == 12
-    assert from_table(TrainConfig, {"sampling": {"shift": 3}}).shift == 3
+    assert TrainConfig().sigmas("high").shift == 12
+    assert from_table(TrainConfig, {"sampling": {"shift": 3}}).sigmas("low").shift == 3
 
 
 def test_what_matters_leaves_out_places_and_the_other_expert():
-    base = what_matters(TrainConfig(), "high", "f")
+    data = {"dataset": "f", "base": "w"}
+    base = what_matters(TrainConfig(), "high", data)
     for change in (
         {"run": {"out": "/elsewhere", "device": "cpu"}}, {"weights": "/models/x"}, {"low": {"lr": 1e-5}},
-        {"save": {"every": 7}}, {"experts": {"switch_every": 3}}, {"dataset": "/data/y"},
+        {"save": {"every": 7}}, {"experts": {"switch_every": 3, "schedule": "sequential"}}, {"dataset": "/data/y"},
+        {"high": {"init": "/loras/x.safetensors"}}, {"goal": "style"}, {"validation": {"every": 5, "trained": 0}},
     ):  # fmt: skip
-        assert what_matters(from_table(TrainConfig, change), "high", "f") == base
-    for change in ({"high": {"lr": 1e-5}}, {"run": {"seed": 1}}, {"sampling": {"shift": 5}}, {"caption_dropout": 0}):
-        assert what_matters(from_table(TrainConfig, change), "high", "f") != base
-    assert what_matters(TrainConfig(), "high", "g") != base
+        assert what_matters(from_table(TrainConfig, change), "high", data) == base
+    for change in (
+        {"high": {"lr": 1e-5}}, {"run": {"seed": 1}}, {"sampling": {"shift": 5}}, {"caption_dropout": 0},
+        {"sampling": {"bias": 1}}, {"sampling": {"window": 1}}, {"loss": {"preservation": 1}}, {"high": {"ema": 0.9}},
+        {"high": {"optimizer_args": {"eps": 1e-6}}}, {"high": {"ranks": {"ffn": 8}}}, {"loss": {"views": {"a": 2}}},
+        {"regularisation": {"dataset": "x"}},
+    ):  # fmt: skip
+        assert what_matters(from_table(TrainConfig, change), "high", data) != base, change
+    assert what_matters(TrainConfig(), "high", data | {"base": "v"}) != base
+
+
+def test_total_steps_are_shared_and_epochs_become_steps():
+    def steps(**table) -> tuple[int, int]:
+        config = settled(from_table(TrainConfig, table), epoch=30)
+        return config.high.steps, config.low.steps
+
+    assert steps(experts={"total_steps": 1000}) == (500, 500)
+    assert steps(experts={"total_steps": 1000, "high_share": 0.3}) == (300, 700)
+    natural = {"total_steps": 1000, "high_share": "natural"}
+    assert steps(experts=natural, sampling={"shift": 5}) == (417, 583)
+    assert steps(experts=natural, sampling={"method": "sigmoid"}) == (26, 974)
+    assert steps(high={"epochs": 2}, low={"epochs": 0.5, "accumulate": 4}) == (60, 4)
+    assert steps(high={"steps": 7}) == (7, 2000)

@@ -2,68 +2,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from wantrain import flow
+from wantrain.sigma import Sigmas
 
-
-@pytest.mark.parametrize(("boundary", "shift", "share"), [(0.900, 5, 0.357), (0.875, 5, 0.417), (0.875, 12, 0.632)])
-def test_natural_shares_are_those_of_the_design(boundary, shift, share):
-    assert flow.natural_share(boundary, shift) == pytest.approx(share, abs=5e-4)
-    u = torch.rand(200_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    assert (flow.shift_sigma(u, shift) >= boundary).double().mean().item() == pytest.approx(share, abs=5e-3)
-
-
-def test_u_boundary_inverts_the_shift():
-    for sigma in (0.0, 0.3, 0.875, 1.0):
-        for shift in (1.0, 3.0, 12.0):
-            assert flow.shift_sigma(flow.u_boundary(sigma, shift), shift) == pytest.approx(sigma)
-
-
-@settings(deadline=None, max_examples=200)
-@given(
-    seed=st.integers(0, 2**40),
-    boundary=st.floats(0.01, 0.99),
-    shift=st.floats(0.1, 20),
-    expert=st.sampled_from(["high", "low", "single"]),
-)
-def test_no_draw_is_on_the_wrong_side(seed, boundary, shift, expert):
-    interval = flow.expert_interval(expert, boundary)
-    sigma = flow.sample_sigma(torch.Generator().manual_seed(seed), 64, interval, shift)
-    assert sigma.dtype == torch.float64
-    assert (sigma >= interval[0]).all()
-    assert (sigma < interval[1]).all()
-
-
-@pytest.mark.parametrize("boundary", [0.875, 0.9])
-def test_the_very_ends_of_the_interval_stay_inside(boundary):
-    ends = torch.tensor([0.0, 1 - 2**-53, 1.0], dtype=torch.float64)
-    for shift in (1.0, 3.0, 5.0, 12.0):
-        assert (flow.sigma_at(ends, (boundary, 1.0), shift) >= boundary).all()
-        assert (flow.sigma_at(ends, (0.0, boundary), shift) < boundary).all()
-
-
-def _ks(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Two-sample Kolmogorov–Smirnov statistic over its critical value at 0.1 %: above 1 means different."""
-    grid = torch.cat([a, b]).sort().values
-    cdf = [torch.searchsorted(x.sort().values, grid, right=True) / len(x) for x in (a, b)]
-    return (cdf[0] - cdf[1]).abs().max().item() / (1.95 * math.sqrt((len(a) + len(b)) / (len(a) * len(b))))
-
-
-@pytest.mark.parametrize("expert", ["high", "low"])
-@pytest.mark.parametrize("shift", [1.0, 5.0, 12.0])
-def test_the_distribution_is_that_of_rejection(expert, shift):
-    interval = flow.expert_interval(expert, 0.875)
-    everything = flow.shift_sigma(
-        torch.rand(60_000, generator=torch.Generator().manual_seed(7), dtype=torch.float64), shift
-    )
-    kept = everything[(everything >= interval[0]) & (everything < interval[1])]
-    ours = flow.sample_sigma(torch.Generator().manual_seed(8), len(kept), interval, shift)
-    assert _ks(ours, kept) < 1
-    if shift > 1:  # the test can tell: uniform in sigma is another distribution
-        lower, upper = interval
-        assert _ks(lower + (upper - lower) * torch.rand(len(kept), dtype=torch.float64), kept) > 1
+LOW = Sigmas(method="linear", interval=(0.0, 0.875))
 
 
 def test_noised_and_target_agree_with_the_scheduler_of_diffusers():
@@ -86,12 +29,23 @@ def test_loss_is_computed_in_float32():
     assert loss.item() == pytest.approx(1e-6, rel=0.01)
 
 
-def test_errors_name_the_value():
-    with pytest.raises(ValueError, match="middle"):
-        flow.expert_interval("middle", 0.875)
-    with pytest.raises(ValueError, match="None"):
-        flow.expert_interval("high", None)
-    with pytest.raises(ValueError, match="shift"):
-        flow.sigma_at(torch.rand(1), (0.0, 1.0), 0.0)
-    with pytest.raises(ValueError, match="interval"):
-        flow.sigma_at(torch.rand(1), (1.0, 0.5), 5.0)
+@pytest.mark.parametrize("weighting", ["none", "cosmap", "sigma_sqrt"])
+@pytest.mark.parametrize("method", ["linear", "sigmoid", "shift"])
+def test_weights_have_mean_one_over_what_is_drawn(weighting, method):
+    sigmas = Sigmas(method=method, interval=(0.0, 0.875), shift=5.0, window=2000)
+    drawn = sigmas.draws(3, 0, 20_000).tolist()
+    weights = [flow.sigma_weight(weighting, sigma, sigmas) for sigma in drawn]
+    assert sum(weights) / len(weights) == pytest.approx(1, abs=0.01)
+
+
+def test_weights_have_the_shape_of_their_formulas():
+    from diffusers.training_utils import compute_loss_weighting_for_sd3
+
+    for name in ("cosmap", "sigma_sqrt"):
+        ours = [flow.sigma_weight(name, sigma, LOW) for sigma in (0.2, 0.5, 0.8)]
+        theirs = compute_loss_weighting_for_sd3(name, torch.tensor([0.2, 0.5, 0.8])).tolist()
+        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+        assert ratios == pytest.approx([ratios[0]] * 3)
+    assert math.isfinite(flow.sigma_weight("sigma_sqrt", 0.0, LOW))
+    with pytest.raises(ValueError, match="unknown weighting"):
+        flow.sigma_weight("bell", 0.5, LOW)

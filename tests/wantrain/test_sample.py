@@ -36,7 +36,7 @@ def trained(toy, tmp_path_factory):
         for parameter in params.values():
             parameter.data.copy_((0.1 * torch.randn(parameter.shape, generator=draws)).bfloat16())
         files[expert] = folder / lora.file_name("x", expert)
-        lora.save_lora(files[expert], params, alpha=12.0, metadata={"expert": expert})
+        lora.save_lora(files[expert], params, scale=3.0, metadata={"expert": expert})
     return models, files
 
 

@@ -12,7 +12,7 @@ def test_both_experts_learn_clearly_more_than_predicting_zero(toy, dataset, tmp_
     expert = {"steps": 30, "rank": 8, "lr": 1e-2}
     toy.train_toy(tmp_path, dataset, changes={"high": expert, "low": expert, "validation": {"every": 100}})
     for name in ("high", "low"):
-        before, after = toy.rows(tmp_path / "toy", name, "held_out")
+        before, *_, after = toy.rows(tmp_path / "toy", name, "held_out")
         assert (before["step"], after["step"]) == (0, 30)
         assert before["loss"] > before["zero"]
         assert after["loss"] < 0.87 * after["zero"]
@@ -23,7 +23,7 @@ def test_learning_rate_zero_learns_nothing(toy, dataset, tmp_path):
     expert = {"lr": 0.0, "steps": 6}
     toy.train_toy(tmp_path, dataset, changes={"high": expert, "low": expert})
     for name in ("high", "low"):
-        before, after = toy.rows(tmp_path / "toy", name, "held_out")
+        before, *_, after = toy.rows(tmp_path / "toy", name, "held_out")
         assert after["loss"] == before["loss"]
 
 
@@ -43,7 +43,7 @@ def test_files_and_record_of_a_run(toy, dataset, finished):
         f"toy_{step:06d}_{end}_noise.safetensors" for step in (4, 8) for end in ("high", "low")
     ]
     assert [row["step"] for row in toy.rows(folder, "high", "step")] == list(range(1, 13))
-    assert [row["step"] for row in toy.rows(folder, "low", "held_out")] == [0, 6, 12]
+    assert [row["step"] for row in toy.rows(folder, "low", "held_out")] == [0, 4, 6, 8, 12]  # at every save as well
     assert finished.held_out["low"]["step"] == 12
 
 
@@ -52,7 +52,8 @@ def test_held_out_samples_are_never_trained_on(toy, dataset, finished):
 
     _, held = hold_out(dataset.samples, 0.2)
     assert held
-    trained = {row["sample"] for name in ("high", "low") for row in toy.rows(finished.folder, name, "step")}
+    rows = [row for name in ("high", "low") for row in toy.rows(finished.folder, name, "step")]
+    trained = {draw["sample"] for row in rows for draw in row["draws"]}
     assert not trained & {dataset.samples[i].sample_id for i in held}
 
 
@@ -65,15 +66,17 @@ def test_an_expert_does_not_depend_on_the_other(toy, dataset, finished, tmp_path
     assert list(result.loras) == ["low"]
     for name in ("high", "low"):
         assert both.loras[name].read_bytes() == finished.loras[name].read_bytes()
-        assert toy.rows(tmp_path / "toy", name) == toy.rows(finished.folder, name)
+        for kind in ("step", "held_out"):  # another rhythm of saving measures at other steps, with the same results
+            ours, theirs = ({r["step"]: r for r in toy.rows(f, name, kind)} for f in (result.folder, finished.folder))
+            common = ours.keys() & theirs.keys()
+            assert len(common) >= 3
+            assert {step: ours[step] for step in common} == {step: theirs[step] for step in common}
 
 
 def test_another_seed_gives_other_loras(toy, dataset, finished, tmp_path):
     result = toy.train_toy(tmp_path, dataset, changes={"run": {"seed": 7}})
     assert result.loras["high"].read_bytes() != finished.loras["high"].read_bytes()
-    orders = [
-        [row["sample"] for row in toy.rows(folder, "high", "step")] for folder in (result.folder, finished.folder)
-    ]
+    orders = [[row["draws"] for row in toy.rows(folder, "high", "step")] for folder in (result.folder, finished.folder)]
     assert orders[0] != orders[1]
 
 
@@ -88,11 +91,11 @@ def test_on_a_gpu_with_the_idle_expert_offloaded_resuming_equals_no_stop(toy, da
         return load_transformer(toy.TINY, expert, require_weights(toy.TINY, "transformer"), "bf16", device)
 
     metrics = tmp_path / "cut" / "toy" / "metrics.jsonl"
-    calm = train(toy.toy_config(tmp_path / "calm"), dataset, load, device="cuda")
+    calm = train(toy.toy_config(tmp_path / "calm"), dataset, load, base=toy.BASE, device="cuda")
     cut = toy.toy_config(tmp_path / "cut")
     stop = lambda: metrics.exists() and metrics.read_text().count('"step", "expert"') >= 7  # noqa: E731
-    assert train(cut, dataset, load, device="cuda", stop=stop).steps == {"high": 5, "low": 2}
-    result = train(cut, dataset, load, device="cuda")
+    assert train(cut, dataset, load, base=toy.BASE, device="cuda", stop=stop).steps == {"high": 5, "low": 2}
+    result = train(cut, dataset, load, base=toy.BASE, device="cuda")
     for name in ("high", "low"):
         assert toy.rows(result.folder, name) == toy.rows(calm.folder, name)
         assert result.loras[name].read_bytes() == calm.loras[name].read_bytes()
@@ -133,7 +136,7 @@ def test_a_finished_run_loads_no_model(toy, dataset, tmp_path):
 
     from wantrain.train import train
 
-    again = train(toy.toy_config(tmp_path), dataset, refuse)
+    again = train(toy.toy_config(tmp_path), dataset, refuse, base=toy.BASE)
     assert again == first
     assert {p: p.read_bytes() for p in first.folder.rglob("*") if p.is_file()} == before
     first.loras["low"].unlink()  # a lost LoRA is written again from the saved state, without a step
@@ -150,6 +153,8 @@ def test_changed_settings_or_data_need_consent(toy, dataset, tmp_path, finished)
     other = toy.toy_dataset(tmp_path / "other", per_group=3)
     with pytest.raises(UsageError, match="dataset: "):
         toy.train_toy(tmp_path, other, changes=half)
+    with pytest.raises(UsageError, match="base: 'base of high' -> 'another model'"):
+        toy.train_toy(tmp_path, dataset, changes=half, base={"high": "another model"})
     rank = {"high": {"steps": 12, "rank": 6}, "experts": {"stages": ["high"]}}
     with pytest.raises(UsageError, match="rank"):
         toy.train_toy(tmp_path, dataset, changes=rank, accept_changes=True)
@@ -211,11 +216,16 @@ def test_no_validation_samples_is_fine(toy, dataset, tmp_path):
     assert result.steps == {"high": 2}
 
 
-def test_turns(toy, dataset, finished):
+def test_turns(toy, dataset, finished, tmp_path):
     lines = [json.loads(line) for line in (finished.folder / "metrics.jsonl").read_text().splitlines()]
     order = [row["expert"][0] for row in lines if row["kind"] == "step"]
     assert "".join(order) == "hhhhhlllllhhhhhlllllhhll"
-    assert next_turn([], 5) is None
+    assert next_turn({}, toy.toy_config(tmp_path)) is None
+    sequential = toy.train_toy(tmp_path, dataset, changes={"experts": {"schedule": "sequential"}})
+    lines = [json.loads(line) for line in (sequential.folder / "metrics.jsonl").read_text().splitlines()]
+    assert "".join(row["expert"][0] for row in lines if row["kind"] == "step") == "h" * 12 + "l" * 12
+    for name in ("high", "low"):
+        assert sequential.loras[name].read_bytes() == finished.loras[name].read_bytes()
 
 
 def test_a_sample_weight_scales_its_gradient_only(toy, dataset, tmp_path):
@@ -243,7 +253,7 @@ def test_global_settings_of_torch_are_left_as_they_were(toy, dataset, tmp_path):
     torch.manual_seed(5)
     before = torch.get_rng_state()
     config = toy.toy_config(tmp_path, high={"steps": 1}, experts={"stages": ["high"]})
-    train(config, dataset, lambda expert, device: model)
+    train(config, dataset, lambda expert, device: model, base=toy.BASE)
     assert torch.get_num_threads() == 2
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(torch.get_rng_state(), before)

@@ -27,6 +27,7 @@ from wantrain.config import TrainConfig
 from wantrain.train import TrainResult, train
 
 TINY = family("tiny")
+BASE = {"high": "base of high", "low": "base of low", "single": "base"}
 
 
 def _store(root: Path, name: str, key: str, tensor: torch.Tensor) -> tuple[str, str]:
@@ -35,6 +36,10 @@ def _store(root: Path, name: str, key: str, tensor: torch.Tensor) -> tuple[str, 
     data = save({key: tensor.contiguous()})
     write_atomic(root / name, data)
     return name, digest_bytes(data)
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def toy_dataset(
@@ -50,11 +55,13 @@ def toy_dataset(
         words = torch.randn(8, 32, generator=torch.Generator().manual_seed(1000 + caption))
         latent_path, latent_digest = _store(root, f"latent-{number}.safetensors", "latent", latent)
         text_path, text_digest = _store(root, f"text-{caption}.safetensors", "text", words)
+        twin = _store(root, "text-class.safetensors", "text", torch.randn(8, 32, generator=_seeded(999)))
         samples.append(
             CachedSample(
                 sample_id=f"s{number:02d}", clip_id=f"c{number:02d}", source_id=f"src{group}", group=f"g{group}",
                 view="main", width=64, height=64, frames=5, repeats=1, weight=1.0, latent_path=latent_path,
                 latent_digest=latent_digest, text_path=text_path, text_digest=text_digest, caption=f"caption {caption}",
+                start_s=float(number % per_group), class_path=twin[0], class_digest=twin[1],
             )
         )  # fmt: skip
     empty = _store(root, "text-empty.safetensors", "text", torch.ones(1, 32))
@@ -74,14 +81,14 @@ def toy_config(out: Path, **changes: Any) -> TrainConfig:
         "run": {"name": "toy", "out": str(out), "deterministic": True, "checkpointing": False},
         "experts": {"switch_every": 5},
         "high": expert, "low": expert,
-        "validation": {"share": 0.2, "every": 6, "samples": 2, "sigmas": 2},
-        "save": {"every": 4, "keep": 2},
+        "validation": {"share": 0.2, "every": 6, "samples": 2, "sigmas": 2, "trained": 1},
+        "save": {"every": 4, "keep": 2, "keep_best": 0},
     }  # fmt: skip
     return from_table(TrainConfig, merge(table, changes))
 
 
 def train_toy(out: Path, dataset: CachedDataset, *, changes: dict[str, Any] | None = None, **more: Any) -> TrainResult:
-    return train(toy_config(out, **(changes or {})), dataset, load, **more)
+    return train(toy_config(out, **(changes or {})), dataset, load, **({"base": BASE} | more))
 
 
 def rows(folder: Path, expert: str, kind: str | None = None) -> list[dict[str, Any]]:

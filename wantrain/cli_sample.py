@@ -1,0 +1,105 @@
+"""`wantrain sample`: a video of a prompt, with LoRAs or without."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wanprep.stage import UsageError
+from wantrain.exits import exit_codes
+
+SAMPLE_EXAMPLES = """
+\b
+Examples:
+  wantrain sample --run runs/my-style "a cat on a roof" --out cat.mp4
+  wantrain sample --run runs/my-style --strength 0 "a cat on a roof" --out base.mp4
+  wantrain sample --family wan2.2-t2v-a14b --lora my_high_noise.safetensors --lora my_low_noise.safetensors "a cat"
+"""
+
+
+@click.command(epilog=SAMPLE_EXAMPLES)
+@click.argument("prompt")
+@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Folder of a run: its family and LoRAs.")
+@click.option("--lora", "loras", multiple=True, metavar="FILE[:STRENGTH]", help="A LoRA file; may be repeated.")
+@click.option("--strength", default=1.0, show_default=True, help="For LoRAs that name none.")
+@click.option("--family", "family_name", help="Needed without --run.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of the base model.")
+@click.option("--out", default="sample.mp4", show_default=True, type=click.Path(path_type=Path))
+@click.option("--negative", default="", help="Negative prompt.")
+@click.option("--size", default="832x480", show_default=True, metavar="WxH")
+@click.option("--frames", default=81, show_default=True, help="4n+1.")
+@click.option("--steps", default=25, show_default=True)
+@click.option("--guidance", default=3.5, show_default=True)
+@click.option("--shift", type=float, help="flow_shift of the sampler. [default: the family's]")
+@click.option("--seed", default=42, show_default=True)
+@click.option("--device", default="auto", show_default=True)
+def sample(
+    prompt: str, run_folder: Path | None, loras: tuple[str, ...], strength: float, family_name: str | None,
+    weights: Path | None, out: Path, negative: str, size: str, frames: int, steps: int, guidance: float,
+    shift: float | None, seed: int, device: str,
+) -> None:  # fmt: skip
+    """Make a video of PROMPT with the LoRAs of a run, or with any LoRA files."""
+    with exit_codes():
+        from diffusers.utils import logging as diffusers_logging
+        from transformers.utils import logging as transformers_logging
+
+        from wanprep.families import family
+        from wanprep.media.write import write_mp4
+        from wanprep.models.find import require_weights
+        from wanprep.models.load import pick_device
+        from wantrain.sample import Request, add_loras, load_pipeline, lora_use, sample_video
+
+        width, height = _parse_size(size)
+        named, files = _run_files(run_folder) if run_folder else (None, [])
+        chosen = family_name or named
+        if chosen is None:
+            raise UsageError("say which model to use: --run FOLDER or --family NAME")
+        model = family(chosen)
+        uses = [lora_use(path, model, strength) for path in files]
+        uses += [lora_use(*_parse_lora(text, model, strength)) for text in loras]
+        try:
+            request = Request(
+                prompt=prompt, negative=negative, width=width, height=height, frames=frames, steps=steps,
+                guidance=guidance, shift=shift, seed=seed,
+            )  # fmt: skip
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        place = pick_device(device)
+        diffusers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
+        folder = require_weights(model, "transformer", override=weights)
+        pipe = load_pipeline(model, folder, dtype="bf16" if place.startswith("cuda") else "fp32", device=place)
+        add_loras(pipe, uses)
+        pictures = sample_video(pipe, model, request)
+        write_mp4(out, pictures, width=width, height=height, rate=model.fps)
+        click.echo(out)
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UsageError(f"--size {text!r}: expected WIDTHxHEIGHT, as 832x480")
+    return int(width), int(height)
+
+
+def _parse_lora(text: str, model: Any, strength: float) -> tuple[Path, Any, float]:
+    name, colon, number = text.rpartition(":")
+    try:
+        return (Path(name), model, float(number)) if colon else (Path(text), model, strength)
+    except ValueError:  # a colon in the file's name
+        return Path(text), model, strength
+
+
+def _run_files(folder: Path) -> tuple[str, list[Path]]:
+    """The family and the final LoRA files of a run folder."""
+    path = folder / "run.json"
+    if not path.is_file():
+        raise UsageError(f"{folder} is not a run (it has no run.json)")
+    entries = json.loads(path.read_text(encoding="utf-8"))["experts"].values()
+    files = [folder / entry["lora"] for entry in entries if "lora" in entry]
+    if not files:
+        raise UsageError(f"{folder} has no finished LoRA; finish it, or name one of {folder / 'loras'} with --lora")
+    return next(iter(entries))["matters"]["family"], files

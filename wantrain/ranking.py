@@ -1,0 +1,131 @@
+"""Which checkpoint to use, worked out from the measurements alone; and whether a run began to memorise its set.
+
+The lowest held-out loss of a handful of questions is partly luck. Every checkpoint answered the same questions, so two
+are compared question by question: the earliest one that is not worse than the best by more than a standard error of
+their paired difference is recommended (the one-standard-error rule of Breiman et al. 1984, "Classification and
+Regression Trees", section 3.4.3). Earlier means less memorised and more flexible in use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MEMORISING = 0.02  # held-out loss this share above its best, while the loss on trained samples went on falling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """One checkpoint in the table. loss: held out; change: against step 0, as a share; gap: see `gaps`."""
+
+    step: int
+    file: str
+    loss: float | None
+    change: float | None
+    gap: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """rows: all checkpoints, best first. recommended: one of them, None when there is none. reason: a sentence."""
+
+    rows: tuple[Ranked, ...]
+    recommended: Ranked | None
+    reason: str
+    overfit_from: int | None
+
+
+def judge(checkpoints: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[str, Any]]) -> Verdict:
+    """checkpoints: {step, file}; held_out: the measurements of the same expert, in order of step."""
+    measured = {row["step"]: row for row in held_out}
+    start, spread = measured.get(0), gaps(held_out)
+    rows = []
+    for checkpoint in checkpoints:
+        row = measured.get(checkpoint["step"])
+        loss = row["loss"] if row else None
+        change = None if loss is None or start is None else loss / start["loss"] - 1
+        gap = spread.get(checkpoint["step"])
+        rows.append(Ranked(step=checkpoint["step"], file=checkpoint["file"], loss=loss, change=change, gap=gap))
+    overfit = overfit_from(held_out)
+    ranked = sorted((row for row in rows if row.loss is not None), key=lambda row: (row.loss, row.step))
+    unmeasured = sorted((row for row in rows if row.loss is None), key=lambda row: -row.step)
+    everything = (*ranked, *unmeasured)
+    if not ranked:
+        reason = "nothing was held out, so none can be told from another: look at samples of several" if rows else ""
+        last = unmeasured[0] if unmeasured else None
+        return Verdict(rows=everything, recommended=last, reason=reason, overfit_from=None)
+    best = measured[ranked[0].step]
+    chosen = min((r for r in ranked if _not_worse(measured[r.step], best)), key=lambda row: row.step)
+    return Verdict(
+        rows=everything, recommended=chosen, reason=_reason(chosen, ranked[0], start, best, overfit),
+        overfit_from=overfit,
+    )  # fmt: skip
+
+
+def _reason(
+    chosen: Ranked, best: Ranked, start: Mapping[str, Any] | None, row: Mapping[str, Any], overfit: int | None
+) -> str:
+    if start is not None and _not_worse(start, row):
+        return "no checkpoint answers held-out questions better than the base model: train longer, or with a larger lr"
+    if chosen == best:
+        text = f"lowest held-out loss ({chosen.loss:.4f}"
+    else:
+        text = (
+            f"earliest within a standard error of the best, step {best.step} ({chosen.loss:.4f}, best {best.loss:.4f}"
+        )
+    text += ")" if chosen.change is None else f", {chosen.change:+.1%} against the base)"
+    return text + (f"; the set is being memorised from step {overfit} on" if overfit is not None else "")
+
+
+def _not_worse(row: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
+    """Whether `row`'s loss exceeds `best`'s by at most one standard error of the paired difference."""
+    differences = [a - b for a, b in zip(row["losses"], best["losses"], strict=True)]
+    mean = sum(differences) / len(differences)
+    if mean <= 0:
+        return True
+    if len(differences) < 2:
+        return False
+    variance = sum((d - mean) ** 2 for d in differences) / (len(differences) - 1)
+    return mean <= math.sqrt(variance / len(differences))
+
+
+def gaps(held_out: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """step -> how far the loss on trained samples has fallen below the held-out loss, both as shares of their start.
+
+    0 at step 0; a growing gap means that what is learned holds for the trained samples only.
+    """
+    if not held_out or held_out[0]["step"] != 0 or held_out[0].get("trained") is None:
+        return {}
+    start = held_out[0]
+    return {
+        row["step"]: row["loss"] / start["loss"] - row["trained"] / start["trained"]
+        for row in held_out
+        if row.get("trained") is not None
+    }
+
+
+def overfit_from(held_out: Sequence[Mapping[str, Any]]) -> int | None:
+    """The step of the best held-out loss, when it has since risen by 2 % while trained samples went on improving."""
+    rows = [row for row in held_out if row.get("trained") is not None]
+    if len(rows) < 2:
+        return None
+    best = min(rows, key=lambda row: (row["loss"], row["step"]))
+    last = rows[-1]
+    rose = last["loss"] > (1 + MEMORISING) * best["loss"]
+    return best["step"] if rose and last["trained"] < best["trained"] else None
+
+
+def table_lines(expert: str, verdict: Verdict) -> list[str]:
+    """The table for people, the recommended one marked."""
+    lines = [f"{expert}: step  held-out   change      gap  file"]
+    for row in verdict.rows:
+        loss = "–" if row.loss is None else f"{row.loss:.4f}"
+        change = "–" if row.change is None else f"{row.change:+.1%}"
+        gap = "–" if row.gap is None else f"{row.gap:+.1%}"
+        mark = "→" if row == verdict.recommended else " "
+        lines.append(f"{mark} {row.step:>{len(expert) + 4}}  {loss:>8}  {change:>7}  {gap:>7}  {row.file}")
+    if verdict.recommended is not None:
+        lines.append(f"  recommended: {verdict.recommended.file} – {verdict.reason}")
+    return lines

@@ -1,0 +1,77 @@
+"""What must hold before the first step: data that fits the settings, what the result depends on, and arithmetic that
+repeats itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanprep.ids import digest_file, key_of
+from wanprep.stage import UsageError
+from wantrain.config import TrainConfig
+from wantrain.tasks import refuse_unusable
+
+if TYPE_CHECKING:
+    from wanprep.cached import CachedDataset
+
+
+def epoch_length(dataset: CachedDataset, training: list[int]) -> int:
+    """Draws in an epoch: training samples, each as often as it repeats."""
+    return sum(dataset.samples[index].repeats for index in training)
+
+
+def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], regular: CachedDataset | None) -> None:
+    """UsageError for what could only fail, or be without effect, later."""
+    samples = [dataset.samples[index] for index in training]
+    everything = [*dataset.samples, *(regular.samples if regular else ())]
+    refuse_unusable(everything, config.model_family, config.first_frame)
+    strange = set(config.loss.views) - {sample.view for sample in everything}
+    if strange:
+        raise UsageError(f"loss.views: the dataset has no view {sorted(strange)[0]!r}")
+    if config.loss.preservation and not any(sample.class_path for sample in samples):
+        raise UsageError(
+            "loss.preservation needs captions with the class word in place of the trigger, and none is cached: set "
+            "caption.trigger and caption.class_word in the dataset's wanprep.toml and run `wanprep cache`"
+        )
+    if (config.regularisation.dataset is None) != (regular is None):
+        raise UsageError("regularisation.dataset is set but was not opened, or the reverse")
+
+
+def digests(
+    config: TrainConfig, name: str, dataset: CachedDataset, base: Mapping[str, str], regular: CachedDataset | None
+) -> dict[str, Any]:
+    """What an expert's weights depend on besides the settings, by digest."""
+    init = config.expert(name).init
+    found: dict[str, Any] = {"dataset": dataset.fingerprint, "base": base[name]}
+    if init is not None:
+        path = Path(init).expanduser()
+        if not path.is_file():
+            raise UsageError(f"{name}.init: {path} is not there")
+        found["init"] = digest_file(path)
+    if config.loss.preservation:
+        found["class_texts"] = key_of(digests=[sample.class_digest for sample in dataset.samples])
+    if regular is not None:
+        found["regularisation"] = regular.fingerprint
+    return found
+
+
+@contextmanager
+def arithmetic(deterministic: bool) -> Iterator[None]:
+    """One thread and deterministic kernels while `deterministic`: thread count changes sums in the last bits."""
+    import torch
+
+    if not deterministic:
+        yield
+        return
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat itself
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
