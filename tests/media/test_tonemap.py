@@ -1,7 +1,12 @@
+import subprocess
+
 import numpy as np
 import pytest
 
-from wanprep.media.tonemap import WHITE_NITS, to_bt709
+from wanprep.media.probe import probe
+from wanprep.media.read import open_video
+from wanprep.media.tonemap import PEAK_NITS, WHITE_NITS, to_bt709
+from wanprep.media.write import ffmpeg_binary, psnr
 
 
 def pq_code(nits):
@@ -40,3 +45,42 @@ def test_wide_gamut_red_is_more_than_bt709_can_show():
     plain, mapped = to_bt709(red, "sdr", "bt709")[0, 0], to_bt709(red, "sdr", "bt2020")[0, 0]
     assert mapped[0] > plain[0]
     assert mapped[1] == mapped[2] == 0
+
+
+def by_zscale(path, width, height):
+    """Linear BT.709 light of the first frame, reference white = 1, as zimg computes it: float [H, W, 3]."""
+    light = f"zscale=transfer=linear:npl={WHITE_NITS:g}:primaries=bt709:matrix=gbr:range=full:filter=lanczos"
+    command = [ffmpeg_binary(), "-v", "error", "-i", f"file:{path}", "-vf", f"{light},format=gbrpf32le"]
+    done = subprocess.run([*command, "-frames:v", "1", "-f", "rawvideo", "-"], capture_output=True)
+    if b"No such filter" in done.stderr:
+        pytest.skip("this ffmpeg has no zscale")
+    green, blue, red = np.frombuffer(done.stdout, "<f4").reshape(3, height, width)
+    return np.stack([red, green, blue], axis=-1)
+
+
+def shown(light):
+    """The documented curve once more, in floats: extended Reinhard over the largest channel, then BT.709."""
+    light = np.maximum(light, 0)
+    top = light.max(axis=-1, keepdims=True)
+    light = np.clip(light * (1 + top / (PEAK_NITS / WHITE_NITS) ** 2) / (1 + top), 0, 1)
+    return np.round(np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099) * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("colour_range", [1, 2])
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_files_against_zimg(transfer, colour_range, tmp_path, footage):
+    """PQ in colour. HLG in gray: for colours zimg raises each channel to the system gamma, BT.2100 the luminance."""
+
+    def picture(number, width, height):
+        rgb = footage.numbered(number, width, height)
+        return rgb if transfer == 16 else np.repeat(rgb[..., 1:2], 3, axis=2)
+
+    hdr = {"pix_fmt": "yuv420p10le", "matrix": 9, "primaries": 9, "transfer": transfer, "colour_range": colour_range}
+    path = footage.make_video(tmp_path / "h.mp4", frames=2, size=(256, 144), picture=picture, **hdr)
+    found = probe(path)
+    assert found.hdr
+    with open_video(path, found) as reader:
+        mine = next(reader.frames()).rgb(256, 144)
+    light = by_zscale(path, 256, 144)
+    assert psnr(mine, shown(light)) >= 45
+    assert psnr(mine, shown(light * 0.7)) < 40  # negative control

@@ -55,16 +55,25 @@ def missing_bytes(path: Path) -> int:
 def _end_mark(head: bytes, tail: bytes, size: int) -> str:
     if head.startswith(b"GIF8") and tail.rstrip(b"\0")[-1:] != b";":
         return "the file ends without the mark that ends a GIF"
-    if head.startswith(b"OggS") and tail.rfind(b"OggS") >= 0:
-        pages = [at for at in range(len(tail)) if tail.startswith(b"OggS", at)]
-        if not any(at + 5 < len(tail) and tail[at + 5] & 4 for at in pages):
-            return "the file ends without the last page of an Ogg stream"
+    if head.startswith(b"OggS") and not _ogg_has_last_page(tail):
+        return "the file ends without the last page of an Ogg stream"
     if head.startswith(b"FLV") and not _flv_ends_in_tag(tail):
         return "the file ends inside an FLV tag"
     for packet, first in ((188, 0), (192, 4), (204, 0)):
         if all(head[at : at + 1] == b"G" for at in range(first, min(len(head), 5 * packet), packet)):
             return "the file ends inside a transport packet" if size % packet else ""
     return ""
+
+
+def _ogg_has_last_page(tail: bytes) -> bool:
+    """A whole page with the end-of-stream flag (RFC 3533, 6)."""
+    at = tail.find(b"OggS")
+    while at >= 0 and at + 27 <= len(tail):
+        lacing = tail[at + 27 : at + 27 + tail[at + 26]]
+        if tail[at + 5] & 4 and len(lacing) == tail[at + 26] and at + 27 + len(lacing) + sum(lacing) <= len(tail):
+            return True
+        at = tail.find(b"OggS", at + 1)
+    return False
 
 
 def _flv_ends_in_tag(tail: bytes) -> bool:
