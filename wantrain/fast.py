@@ -1,0 +1,230 @@
+"""The fast path of training: replaces the forward of a Wan transformer's blocks, changes neither weights nor meaning.
+
+`install` takes diffusers' model with a peft adapter on it. Each block becomes one autograd function (fast_block.py)
+over packed linear layers (fast_linear.py) with elementwise kernels compiled once for all blocks (fast_ops.py); what a
+block keeps for backward follows from the memory that is free (memory.py). Parameters, state, saving and the plain
+forward stay as they were: `switch(model, False)` is the reference, one flag away. With the adapter switched off
+(`disable_adapters`) the plain forward runs.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from wanprep.stage import UsageError
+from wantrain import memory
+from wantrain.fast_block import BlockFunction, Inputs, Spec, Tape
+from wantrain.fast_linear import Group, refusals
+from wantrain.fast_ops import ops
+
+KEEP = Literal["auto", "inputs", "attention", "linears", "all"]
+_KEPT: dict[str, frozenset[str]] = {
+    "inputs": frozenset(),
+    "attention": frozenset({"attn"}),
+    "linears": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co"}),
+    "all": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co", *memory.ELEMENTWISE}),
+}
+LAYERS = (
+    ("qkv", ("attn1.to_q", "attn1.to_k", "attn1.to_v")), ("o", ("attn1.to_out.0",)), ("cq", ("attn2.to_q",)),
+    ("kv", ("attn2.to_k", "attn2.to_v")), ("co", ("attn2.to_out.0",)), ("ffn0", ("ffn.net.0.proj",)),
+    ("ffn2", ("ffn.net.2",)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the fast path works; every part can be switched alone.
+
+    keep: what blocks keep for backward: "auto" fills the free memory, "inputs" is full checkpointing, "attention"
+    adds attention's output, "linears" what matrix products made, "all" everything. budget: bytes for "auto"; None
+    measures what is free at the first step. compiled: elementwise formulas by inductor; None where there is CUDA.
+    fused: q, k, v (and the text's k, v) in one product. beside: a LoRA's part inside the base layer's product.
+    first: form the gradient of the first block's input although nothing needs it (a negative control).
+    attention: "cudnn", "flash" or "auto". reserve: bytes that "auto" leaves free.
+    """
+
+    keep: KEEP = "auto"
+    budget: float | None = None
+    compiled: bool | None = None
+    fused: bool = True
+    beside: bool = True
+    first: bool = False
+    attention: Literal["auto", "cudnn", "flash"] = "auto"
+    reserve: float = 1.5 * 2**30
+
+    def __post_init__(self) -> None:
+        if self.keep != "auto" and self.keep not in _KEPT:
+            raise ValueError(f"keep = {self.keep!r}; use auto, {', '.join(_KEPT)}")
+        if self.budget is not None and self.budget <= 0:
+            raise ValueError(f"budget = {self.budget}; use a positive number of bytes, or None")
+
+
+@dataclass
+class Fast:
+    """What is installed on a model: the plan, the blocks made ready, and what each bucket keeps (tokens, batch)."""
+
+    plan: Plan
+    specs: list[Spec]
+    sizes: memory.Sizes
+    on: bool = True
+    free: float | None = None
+    buckets: dict[tuple[int, int], memory.Keep] = field(default_factory=dict)
+
+
+def problems(model: nn.Module) -> list[str]:
+    """Why the fast path cannot serve this model; empty when it can."""
+    why: list[str] = []
+    blocks = cast(Any, model).blocks
+    for number, block in enumerate(blocks):
+        if block.attn2.add_k_proj is not None:
+            why.append(f"block {number} attends to image embeddings")
+        if getattr(block.norm2, "weight", None) is None:
+            why.append(f"block {number} has no norm before cross-attention")
+        for _, names in LAYERS:
+            for name in names:
+                why += refusals(block.get_submodule(name), f"blocks.{number}.{name}")
+    if len({p.dtype for p in model.parameters() if not p.requires_grad} - {torch.float32}) > 1:
+        why.append("the frozen weights have more than one reduced type")
+    return why
+
+
+def install(model: nn.Module, plan: Plan) -> None:
+    """Put the fast path on `model` (WanTransformer3DModel with a peft adapter). Again with another plan to change it.
+
+    UsageError when `problems` finds some; the model is then untouched. Gradient checkpointing of diffusers is switched
+    off: the fast path has its own.
+    """
+    if why := problems(model):
+        more = f" and {len(why) - 3} more" if len(why) > 3 else ""
+        raise UsageError(f"the fast path cannot be used: {'; '.join(why[:3])}{more}. Train without it")
+    whole: Any = model
+    device = next(model.parameters()).device
+    backend = assert_attention(plan, device)
+    config = whole.config
+    if (installed := fast_of(model)) is None:
+        whole.disable_gradient_checkpointing()
+        specs = [_spec(block, config, plan, backend, device) for block in whole.blocks]
+        sizes = memory.Sizes(
+            layers=len(specs), dim=specs[0].qkv.inputs, inner=specs[0].ffn2.inputs, heads=config.num_attention_heads,
+            itemsize=specs[0].qkv.packed.element_size(),
+        )  # fmt: skip
+        whole._fast = Fast(plan=plan, specs=specs, sizes=sizes)
+        for number, block in enumerate(whole.blocks):
+            _attach(block, whole._fast, number)
+        return
+    installed.plan, installed.on = plan, True
+    installed.buckets.clear()
+    for spec in installed.specs:
+        spec.ops, spec.backend = ops(_compile(plan, device)), backend
+        for group in spec.groups:
+            group.fused, group.beside = plan.fused, plan.beside
+
+
+def fast_of(model: nn.Module) -> Fast | None:
+    """What `install` put on the model."""
+    return getattr(model, "_fast", None)
+
+
+def switch(model: nn.Module, on: bool) -> None:
+    """Use the fast path, or diffusers' own forward with peft's layers."""
+    if (installed := fast_of(model)) is None:
+        raise UsageError("the fast path is not installed on this model")
+    installed.on = on
+
+
+def _compile(plan: Plan, device: torch.device) -> bool:
+    return device.type == "cuda" if plan.compiled is None else plan.compiled
+
+
+def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch.device) -> Spec:
+    groups = {
+        name: Group([block.get_submodule(n) for n in names], fused=plan.fused, beside=plan.beside)
+        for name, names in LAYERS
+    }
+    found = ops(_compile(plan, device))
+    heads, eps = config.num_attention_heads, config.eps
+    return Spec(block=block, heads=heads, eps=eps, ops=found, backend=backend, **groups)
+
+
+def _attach(block: nn.Module, fast: Fast, number: int) -> None:
+    """Give one block its forward, and keep its packed layers with it wherever it moves."""
+    target: Any = block
+    plain, move, spec = target.forward, target._apply, fast.specs[number]
+
+    def forward(self: Any, h: Tensor, text: Tensor, temb: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        if not fast.on or _disabled(spec):
+            return plain(h, text, temb, rotary)
+        for group in spec.groups:
+            group.refresh()
+        given = Inputs(text, temb, *rotary)
+        if not torch.is_grad_enabled():
+            return Tape(spec, given, {"h0": h}).output()
+        if fast.plan.first and not h.requires_grad:
+            h = h.detach().requires_grad_()
+        keep = keep_for(fast, h).keep[number]
+        return BlockFunction.apply(h, spec, given, keep, *spec.parameters)
+
+    def apply(self: Any, function: Any, recurse: bool = True) -> Any:
+        result = move(function, recurse)
+        for group in spec.groups:
+            group.apply(function)
+        return result
+
+    target.forward = types.MethodType(forward, block)
+    target._apply = types.MethodType(apply, block)
+
+
+def _disabled(spec: Spec) -> bool:
+    layers = [spec.block.get_submodule(name) for _, names in LAYERS for name in names]
+    return any(getattr(layer, "disable_adapters", False) is True for layer in layers)
+
+
+def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
+    """What the blocks keep for hidden states h [B, S, D]; planned once a bucket."""
+    key = h.shape[1], h.shape[0]
+    if key not in fast.buckets:
+        if fast.plan.keep == "auto":
+            fast.buckets[key] = memory.plan(fast.sizes, key[0], _free(fast, h), key[1])
+        else:
+            fast.buckets[key] = memory.same(fast.sizes, key[0], _KEPT[fast.plan.keep], key[1])
+    return fast.buckets[key]
+
+
+def _free(fast: Fast, h: Tensor) -> float:
+    """Bytes for activations: the budget, or what is free at the first step less what optimizer and gradients take."""
+    if fast.plan.budget is not None:
+        return fast.plan.budget
+    if not h.is_cuda:
+        return 1e18  # the host has what it has
+    if fast.free is None:
+        free, _ = torch.cuda.mem_get_info(h.device)
+        cached = torch.cuda.memory_reserved(h.device) - torch.cuda.memory_allocated(h.device)
+        trained = [p for spec in fast.specs for p in spec.parameters]
+        pending = sum(p.numel() * (12 if p.grad is None else 8) for p in trained)
+        fast.free = free + cached - pending
+    return fast.free - fast.plan.reserve
+
+
+def assert_attention(plan: Plan, device: torch.device) -> str:
+    """The attention kernel for `device`, tried on a small case; UsageError when the one asked for does not run."""
+    if device.type != "cuda":
+        return "cpu"
+    from wantrain.fast_ops import attention, attention_back
+
+    names = ("cudnn", "flash") if plan.attention == "auto" else (plan.attention,)
+    errors = []
+    for name in names:
+        try:
+            q, k, v, d = (torch.randn(1, 192, 256, device=device, dtype=torch.bfloat16) for _ in range(4))
+            out, rest = attention(q, k, v, 2, name)
+            attention_back(d, q, k, v, out, rest, 2, name)
+            torch.cuda.synchronize(device)
+            return name
+        except RuntimeError as error:
+            errors.append(f"{name}: {error}")
+    raise UsageError("no attention kernel runs here. " + "; ".join(errors))

@@ -1,0 +1,149 @@
+"""What each block keeps between its forward and its backward, for a bucket and the memory that is free. No torch.
+
+Keeping nothing but a block's input means computing almost all of the block a second time. Every tensor that is kept
+instead saves the seconds of making it: attention's output by far the most for a byte (2·S operations), then the
+outputs of linear layers (all alike: 2·width operations), last the results of elementwise kernels. `plan` fills the free
+bytes in that order. Sizes and seconds are arithmetic over four rates measured on an H100; only their order matters
+much, and it is the same on other cards.
+
+Names of what can be kept, as fast.py uses them (u = tokens · width · 2 bytes, 0.34 GB for 832x480x81 of a 14B model):
+
+    attn  self-attention's output and its log-sum-exp          1 u    qkv  its three inputs before norm      3 u
+    h1    hidden state after self-attention                    1 u    h2   hidden state after cross-attention 1 u
+    cq    cross-attention's queries before norm                1 u    kv   keys and values of the text      tiny
+    f     feed-forward's inner activation before GELU        2.7 u    co   cross-attention's output          1 u
+    qk    queries and keys after norm and rotation             2 u    cqn  cq after norm                     1 u
+    x1, x2, x3, x4   inputs of qkv, cq, ffn.0 and ffn.2: cheap to make again
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LINEAR_RATE = 700e12  # operations a second: bf16 matrix products
+ATTENTION_RATE = 550e12
+CROSS_RATE = 400e12  # attention over 512 keys: short rows
+TRAFFIC_RATE = 2.6e12  # bytes a second: elementwise kernels
+STRIP = 64  # columns of a LoRA's rank-wide products, kept with the output they belong to
+ELEMENTWISE = ("qk", "cqn", "x1", "x2", "x3", "x4")
+# Working set of one block in backward, in u: see `working_bytes`.
+WORKING_WIDTH = 12.0
+WORKING_INNER = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """A transformer's sizes. text: tokens of its context. itemsize: bytes a number in activations."""
+
+    layers: int
+    dim: int
+    inner: int
+    heads: int
+    text: int = 512
+    itemsize: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "dim", "inner", "heads", "text", "itemsize"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}; must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """Something a block can keep: its bytes, and the seconds that keeping it saves."""
+
+    name: str
+    bytes: int
+    seconds: float
+
+    @property
+    def worth(self) -> float:
+        """Seconds saved a byte."""
+        return self.seconds / self.bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """keep: names for each block. bytes: of all that is kept, block inputs included. seconds: saved, estimated."""
+
+    keep: tuple[frozenset[str], ...]
+    bytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        counts: dict[str, int] = {}
+        for names in self.keep:
+            for name in names:
+                counts[name] = counts.get(name, 0) + 1
+        whole = len(self.keep)
+        return " ".join(n if c == whole else f"{n}:{c}/{whole}" for n, c in sorted(counts.items())) or "block inputs"
+
+
+def items(sizes: Sizes, tokens: int, batch: int = 1) -> list[Item]:
+    """What one block can keep, most seconds a byte first. tokens: of one example."""
+    if tokens < 1 or batch < 1:
+        raise ValueError(f"tokens = {tokens}, batch = {batch}; both must be at least 1")
+    rows, dim, inner, size = tokens * batch, sizes.dim, sizes.inner, sizes.itemsize
+
+    def linear(name: str, width: int, inputs: int = dim, count: int = rows) -> Item:
+        made = 2 * count * width * inputs / LINEAR_RATE
+        return Item(name=name, bytes=count * (width + STRIP) * size, seconds=made)
+
+    def elementwise(name: str, width: int, moved: float) -> Item:
+        return Item(name=name, bytes=rows * width * size, seconds=moved * rows * size / TRAFFIC_RATE)
+
+    lse = 4 * rows * sizes.heads
+    found = [
+        Item(name="attn", bytes=rows * dim * size + lse, seconds=4 * rows * tokens * dim / ATTENTION_RATE),
+        linear("kv", 2 * dim, count=batch * sizes.text),
+        linear("h1", dim), linear("qkv", 3 * dim), linear("f", inner), linear("cq", dim), linear("h2", dim),
+        Item(name="co", bytes=rows * dim * size + lse, seconds=4 * rows * sizes.text * dim / CROSS_RATE),
+        elementwise("qk", 2 * dim, 4 * dim), elementwise("cqn", dim, 2 * dim),
+        elementwise("x4", inner + STRIP, inner), elementwise("x3", dim + STRIP, dim),
+        elementwise("x2", dim + STRIP, dim), elementwise("x1", dim + STRIP, dim),
+    ]  # fmt: skip
+    return sorted(found, key=lambda item: -item.worth)  # stable: equals stay in the order above
+
+
+def input_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
+    """Block inputs of all blocks and the strip of ffn.2, which are always kept."""
+    return sizes.layers * tokens * batch * (sizes.dim + STRIP) * sizes.itemsize
+
+
+def working_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
+    """The block at work in backward: the feed-forward's two inner tensors, and twelve of model width beside them."""
+    width = WORKING_WIDTH * sizes.dim + WORKING_INNER * (sizes.inner + STRIP)
+    return int(tokens * batch * width * sizes.itemsize)
+
+
+def plan(sizes: Sizes, tokens: int, free: float, batch: int = 1, *, elementwise: bool = True) -> Keep:
+    """The best use of `free` bytes (what is left beside weights, LoRA and optimizer) for one bucket.
+
+    The last blocks keep most: their backward comes first. With too little for the block inputs nothing is kept and
+    the caller finds out by running out of memory, since a smaller plan does not exist.
+    """
+    left = free - input_bytes(sizes, tokens, batch) - working_bytes(sizes, tokens, batch)
+    keep: list[set[str]] = [set() for _ in range(sizes.layers)]
+    used, seconds = input_bytes(sizes, tokens, batch), 0.0
+    for item in items(sizes, tokens, batch):
+        if item.name in ELEMENTWISE and not elementwise:
+            continue
+        count = max(0, min(sizes.layers, int(left // item.bytes)))
+        for names in keep[sizes.layers - count :]:
+            names.add(item.name)
+        left -= count * item.bytes
+        used += count * item.bytes
+        seconds += count * item.seconds
+    return Keep(keep=tuple(frozenset(names) for names in keep), bytes=used, seconds=seconds)
+
+
+def same(sizes: Sizes, tokens: int, names: frozenset[str], batch: int = 1) -> Keep:
+    """Every block keeps `names`, whatever it costs."""
+    chosen = [item for item in items(sizes, tokens, batch) if item.name in names]
+    if unknown := names - {item.name for item in chosen}:
+        raise ValueError(f"nothing is called {sorted(unknown)}; known: {[i.name for i in items(sizes, tokens)]}")
+    return Keep(
+        keep=(names,) * sizes.layers,
+        bytes=input_bytes(sizes, tokens, batch) + sizes.layers * sum(item.bytes for item in chosen),
+        seconds=sizes.layers * sum(item.seconds for item in chosen),
+    )
