@@ -10,6 +10,7 @@ A sidecar describes the whole source, so every clip cut from it gets the same te
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ def find_sidecar(source_path: Path) -> Path | None:
     names = (source_path.name + ".txt", source_path.stem + ".txt", FOLDER_DEFAULT)
     for name in names:
         candidate = source_path.with_name(name)
-        if candidate != source_path and candidate.is_file():
-            return candidate
+        with contextlib.suppress(OSError):  # a name of 255 bytes has no room for another suffix
+            if candidate != source_path and candidate.is_file():
+                return candidate
     return None
 
 
