@@ -180,9 +180,9 @@ def judge(clips: list[Row], measured: Measured, pipeline: Pipeline) -> list[str]
             continue
         row = scores.get(keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"]))
         if row and row["outcome"] == "done":
-            names = ("clip_id", "source_id", "group", "kind")
-            evidence = {"evidence": row["evidence"]}
-            candidates.append({**{name: clip[name] for name in names}, **json.loads(row["scores"]), **evidence})
+            names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s")
+            blobs = {name: row.get(name) for name in ("evidence", "signature")}
+            candidates.append({**{name: clip[name] for name in names}, **json.loads(row["scores"]), **blobs})
     verdicts = {verdict.clip_id: verdict for verdict in filter.decide(candidates, pipeline.filter)}
     for clip in clips:
         verdict = verdicts.get(clip["clip_id"])

@@ -169,10 +169,16 @@ def judge(entries: Sequence[Entry], config: FilterConfig) -> list[str]:
     good = [entry for entry in entries if entry["state"] == "ok"]
     rows = {}
     for entry in good:
-        about = {"source_id": entry["source_id"], "kind": entry["kind"], "group": str(Path(entry["path"]).parent)}
+        about = {
+            "source_id": entry["source_id"],
+            "kind": entry["kind"],
+            "group": str(Path(entry["path"]).parent),
+            "path": entry["path"],
+        }
         for clip in entry["clips"]:
             if clip["measured"]:
-                rows[clip["clip_id"]] = {**about, "clip_id": clip["clip_id"], **clip["measured"]}
+                span = {name: clip.get(name) for name in ("clip_id", "start_s", "end_s")}
+                rows[clip["clip_id"]] = {**about, **span, **clip["measured"]}
     verdicts = {verdict.clip_id: verdict for verdict in decide(list(rows.values()), config)}
     for clip in (clip for entry in good for clip in entry["clips"]):
         verdict = verdicts.get(clip["clip_id"]) if clip.pop("measured") else None

@@ -17,7 +17,7 @@ from wanprep.config import to_table
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 3
 PLANS_VERSION = 2
-SCORES_VERSION = 2
+SCORES_VERSION = 3
 MEDIA_VERSION = 2
 
 

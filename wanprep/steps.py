@@ -189,9 +189,9 @@ class Scores:
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
         for key, (start, end) in parts.items():
             scores = dict(measure_clip(signals, start, end))
-            evidence = scores.pop("evidence", None)
+            blobs = {name: scores.pop(name) for name in ("evidence", "signature")}
             content = clip_profiles(signals, start, end)
-            yield {"key": key, "scores": json.dumps(scores), "evidence": evidence, "content": content}
+            yield {"key": key, "scores": json.dumps(scores), **blobs, "content": content}
 
 
 @dataclass(frozen=True)

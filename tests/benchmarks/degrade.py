@@ -141,6 +141,49 @@ def marked(frames: np.ndarray, kind: str, alpha: float) -> np.ndarray:
     return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
 
 
+def recoded(frames: np.ndarray, *options: str, rate: int = 24, suffix: str = "mkv") -> np.ndarray:
+    """Through an encoder of ffmpeg and back: `recoded(frames, "-c:v", "libx264", "-crf", "40")`."""
+    import subprocess
+    import tempfile
+    from pathlib import Path
+
+    import imageio_ffmpeg
+
+    n, height, width = (frames.shape[0], frames.shape[1] & ~1, frames.shape[2] & ~1)
+    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", str(rate)]
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-threads", "1"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / f"x.{suffix}")
+        data = np.ascontiguousarray(frames[:, :height, :width]).tobytes()
+        encode = [*program, *raw, "-i", "-", "-pix_fmt", "yuv420p", *options, "-threads", "1", path]
+        subprocess.run(encode, input=data, check=True)
+        decode = [*program, "-i", path, "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+        out = subprocess.run(decode, capture_output=True, check=True).stdout
+    return np.frombuffer(out, np.uint8).reshape(-1, height, width)[:n]
+
+
+def copies(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """The same footage again, as it comes back from other people."""
+    import cv2
+
+    n, height, width = frames.shape
+    dy, dx = round(height * 0.025), round(width * 0.025)
+    half = np.stack([cv2.resize(f, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for f in frames])
+    bars = np.pad(frames, ((0, 0), (height // 6, height // 6), (0, 0)))
+    logo = marked(np.clip(frames * 1.15, 0, 255).astype(np.uint8), "corner_logo", 0.8)
+    return {
+        "half size": half,
+        "crf 30": recoded(frames, "-c:v", "libx264", "-crf", "30"),
+        "5 % cropped": np.ascontiguousarray(frames[:, dy : height - dy, dx : width - dx]),
+        "brighter, with a logo": logo,
+        "mirrored": np.ascontiguousarray(frames[:, :, ::-1]),
+        "mirrored, half size": np.ascontiguousarray(half[:, :, ::-1]),
+        "letterboxed": bars,
+        "without its first 0.4 s": frames[round(0.16 * n) :],
+        "last 60 %": frames[round(0.4 * n) :],
+    }
+
+
 def faults() -> list[Fault]:
     """Every fault and innocent change of the benchmark."""
     out = [Fault(name=f"defocus {s} px", filter="blur", apply=lambda f, t, r, s=s: defocus(f, s)) for s in (1, 1.5, 2)]

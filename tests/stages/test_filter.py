@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wanprep.config import from_table, to_table
-from wanprep.signals import overlay, quality
+from wanprep.signals import overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stage import UsageError
 from wanprep.stages.filter import REGISTRY, FilterConfig, Rule, decide, measure_clip, share_warnings
@@ -88,7 +88,7 @@ def test_a_good_clip_is_kept_with_every_score_shown():
     assert verdict.scores["overlay"][2] == "unknown"
     assert verdict.scores["frozen"][2] == "off"
     assert verdict.scores["camera"] == ("pan left", None, "info")
-    assert set(REGISTRY) <= set(verdict.scores)
+    assert set(REGISTRY) - {"duplicate"} <= set(verdict.scores)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_each_fault_rejects_with_its_own_reason(score, value, reason):
     assert only([row(1, **{score: value})], from_table(FilterConfig, {reason: {"enabled": False}})).state == "keep"
 
 
-@pytest.mark.parametrize("name", [n for n in REGISTRY if n != "overlay"])
+@pytest.mark.parametrize("name", [n for n in REGISTRY if n not in ("overlay", "duplicate")])
 def test_exactly_at_the_threshold_is_good(name):
     entry = REGISTRY[name]
     config = from_table(FilterConfig, {name: {"threshold": entry.threshold}})
@@ -190,6 +190,39 @@ def test_one_marked_source_in_a_clean_group_is_not_called_clean():
     assert decide(rows, FilterConfig())[0].scores["overlay"][2] == "unknown"
 
 
+def repeated(rows: list[dict], **scores) -> list[dict]:
+    """Rows of the same footage as copies: other ids, files later in the alphabet."""
+    copies = [dict(r, clip_id="c" + r["clip_id"], path="z/" + r["path"], **scores) for r in rows]
+    return rows + copies
+
+
+def signed(number: int, **more) -> dict:
+    rng = np.random.default_rng(number)
+    small = rng.integers(0, 255, (21, 48), dtype=np.uint8).tobytes()
+    signature = bytes([phash.VERSION, 10, 0]) + rng.bytes(80) + small
+    return row(number, path=f"{number:05d}.mp4", start_s=0.0, end_s=5.0, signature=signature, **more)
+
+
+def test_a_repeat_is_rejected_and_says_of_what():
+    verdicts = {v.clip_id: v for v in decide(repeated([signed(k) for k in range(5)]), FilterConfig())}
+    assert all(verdicts[f"{k:05d}"].scores["duplicate"] == (None, 0.18, "keep") for k in range(5))
+    assert all(verdicts[f"c{k:05d}"].reasons == ("duplicate",) for k in range(5))
+    assert verdicts["c00003"].scores["duplicate_of"] == ("00003 (00003.mp4 0.00-5.00 s)", None, "info")
+    json.dumps([v.scores for v in verdicts.values()], allow_nan=False)
+
+
+def test_a_bad_clip_does_not_stand_for_its_repeats():
+    rows = repeated([signed(1, sharpness=0.01)], sharpness=0.3)
+    assert [v.reasons for v in decide(rows, FilterConfig())] == [("blur",), ()]
+
+
+def test_repeats_are_kept_where_the_filter_is_off_and_among_other_kinds():
+    rows = repeated([signed(1)])
+    off = decide(rows, from_table(FilterConfig, {"duplicate": {"enabled": False}}))
+    assert [v.scores["duplicate"][2] for v in off] == ["off", "off"]
+    assert all(v.state == "keep" for v in decide(repeated([signed(1)], kind="image"), FilterConfig()))
+
+
 def test_clips_of_other_shapes_are_pooled_apart():
     tall = overlay.clip_evidence(np.random.default_rng(0).integers(0, 255, (3, 192, 256, 3), dtype=np.uint8))
     rows = [row(k, evidence=scene(k, mark=True)) for k in range(4)] + [row(9, evidence=tall)]
@@ -212,9 +245,9 @@ def test_a_filter_that_removes_much_is_announced():
 
 
 def test_ten_thousand_clips_are_decided_quickly():
-    """About 0.3 s on one core (100 clips a source); the bound leaves room for a busy machine."""
+    """About 0.8 s on one core (100 clips a source); the bound leaves room for a busy machine."""
     evidence = [scene(k, n=2) for k in range(30)]
-    rows = [row(k, f"s{k // 100}", f"g{k // 1000}", evidence=evidence[k % 30]) for k in range(10_000)]
+    rows = [signed(k, source=f"s{k // 100}", group=f"g{k // 1000}", evidence=evidence[k % 30]) for k in range(10_000)]
     started = time.process_time()
     verdicts = decide(rows, FilterConfig())
     assert time.process_time() - started < 1.5
@@ -244,9 +277,9 @@ def moving(n: int = 48) -> np.ndarray:
 
 def test_measured_scores_are_what_decide_reads():
     found = measure_clip(signals(moving()), 0, 48)
-    evidence = found.pop("evidence")
+    evidence, _ = found.pop("evidence"), found.pop("signature")
     json.dumps(found, allow_nan=False)
-    assert {entry.score for entry in REGISTRY.values()} - set(found) == {"overlay"}
+    assert {entry.score for entry in REGISTRY.values()} - set(found) == {"overlay", "repeat"}
     assert found["camera"] == "pan right"
     assert overlay.map_rows(evidence) == 72
     verdict = only([{"clip_id": "a", "source_id": "s", "group": "g", "evidence": evidence, **found}])

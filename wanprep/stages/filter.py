@@ -14,11 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wanprep.signals import overlay, quality
+from wanprep.signals import overlay, phash, quality
 from wanprep.signals.store import Signals
+from wanprep.stages.repeats import repeats
 
 MAX_THUMBS = 24  # of one clip that overlay evidence is made of
 ROUND = 6  # digits kept of a score
+Score = tuple[Any, float | None, str]  # value, threshold, verdict: see Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,11 @@ class FilterConfig:
         meaning="a watermark, logo or text stays in place over the different scenes of the source",
         source="persistent edges pooled over the scenes of a source (signals/overlay.py)",
     ))  # fmt: skip
+    duplicate: Rule = field(default=Rule(), metadata=_about(
+        score="repeat", bad="below", threshold=0.18, still=True, unit="share of differing bits, 0..1",
+        meaning="shows the same footage as a clip that is kept; also mirrored, cropped, brightened, shortened",
+        source="pHash of two pictures a second, and the same changes over time (signals/phash.py)",
+    ))  # fmt: skip
     max_reject_share_warning: float = 0.4
 
     def __post_init__(self) -> None:
@@ -122,8 +129,12 @@ REGISTRY: Mapping[str, Filter] = {entry.name: entry for entry in _entries(Filter
 
 def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
-    and `evidence`: bytes for pooling overlays."""
+    `evidence`: bytes for pooling overlays, `signature`: bytes for finding repeats."""
     inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
+    signature = b""
+    if "tiny" in signals.extra:
+        pictures = signals.thumbs[inside[: 2 * phash.LONGEST]]
+        signature = phash.clip_signature(pictures, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
     if len(inside) > MAX_THUMBS:
         inside = inside[np.linspace(0, len(inside) - 1, MAX_THUMBS).astype(int)]
     camera, speed = quality.clip_camera(signals, i0, i1)
@@ -132,6 +143,7 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "evidence": overlay.clip_evidence(signals.thumbs[inside]),
+        "signature": signature,
     }
 
 
@@ -146,36 +158,70 @@ class Verdict:
     clip_id: str
     state: Literal["keep", "reject"]
     reasons: tuple[str, ...]
-    scores: Mapping[str, tuple[Any, float | None, str]]
+    scores: Mapping[str, Score]
 
 
 def decide(rows: Sequence[Mapping[str, Any]], config: FilterConfig) -> list[Verdict]:
     """Judge all clips together, in order of clip_id. Pure.
 
-    rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show).
+    rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show), and
+    path, start_s, end_s: by these the first of several repeats is chosen and named.
     """
     rows = sorted(rows, key=lambda row: row["clip_id"])
     pooled, boxes = _overlays(rows, config.overlay.threshold)
     still = np.array([row.get("kind") == "image" for row in rows], bool)
     columns = {}
     for name, entry in REGISTRY.items():
+        if name == "duplicate":
+            continue
         values = pooled if name == "overlay" else _column(rows, entry.score)
         columns[name] = (values.tolist(), _judge(values, still, entry, getattr(config, name)))
     infos = ("duplicate_rate", "luma", "camera", "camera_speed")
-    verdicts = []
+    table: list[dict[str, Score]] = []
     for i, row in enumerate(rows):
-        scores: dict[str, tuple[Any, float | None, str]] = {}
+        scores: dict[str, Score] = {}
         for name, (values, said) in columns.items():
             if said[i]:
                 value = None if math.isnan(values[i]) else values[i]
                 scores[name] = (value, getattr(config, name).threshold, said[i])
-        reasons = tuple(name for name, score in scores.items() if score[2] == "reject")
         scores |= {name: (row[name], None, "info") for name in infos if row.get(name) is not None}
         if boxes[i]:
             scores["overlay_box"] = (boxes[i], None, "info")
-        state: Literal["keep", "reject"] = "reject" if reasons else "keep"
-        verdicts.append(Verdict(clip_id=row["clip_id"], state=state, reasons=reasons, scores=scores))
-    return verdicts
+        table.append(scores)
+    _find_repeats(rows, table, config.duplicate)
+    return [_verdict(row["clip_id"], scores) for row, scores in zip(rows, table)]
+
+
+def _verdict(clip_id: str, scores: Mapping[str, Score]) -> Verdict:
+    reasons = tuple(name for name, score in scores.items() if score[2] == "reject")
+    return Verdict(clip_id=clip_id, state="reject" if reasons else "keep", reasons=reasons, scores=scores)
+
+
+def _find_repeats(rows: Sequence[Mapping[str, Any]], table: Sequence[dict[str, Score]], rule: Rule) -> None:
+    """Add the verdict `duplicate` to the scores of each clip (in place), and what a repeat repeats.
+
+    Only clips that no other filter rejects stand for their repeats: a blurred copy never replaces a good one.
+    """
+    order = sorted(range(len(rows)), key=lambda i: (rows[i].get("path", ""), rows[i].get("start_s") or 0.0, i))
+    for kind in ("video", "image"):
+        mine = [i for i in order if rows[i].get("kind", "video") == kind]
+        good = [i for i in mine if not any(said == "reject" for _, _, said in table[i].values())]
+        good = [i for i in good if rows[i].get("signature") is not None]
+        signatures = [rows[i]["signature"] for i in good]
+        found = repeats(signatures, rule.threshold) if rule.enabled else {}
+        for k, i in enumerate(good):
+            said = "off" if not rule.enabled else "keep" if signatures[k] else "unknown"
+            table[i]["duplicate"] = (None, rule.threshold, said)
+            if k in found:
+                table[i]["duplicate"] = (round(found[k].distance, ROUND), rule.threshold, "reject")
+                table[i]["duplicate_of"] = (_span(rows[good[found[k].of]], found[k].mirrored), None, "info")
+
+
+def _span(row: Mapping[str, Any], mirrored: bool) -> str:
+    text = row["clip_id"]
+    if row.get("start_s") is not None:
+        text += f" ({row['path']} {row['start_s']:.2f}-{row['end_s']:.2f} s)"
+    return text + (", mirrored" if mirrored else "")
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:

@@ -1,0 +1,79 @@
+"""Which of several clips of the same footage stays, on made-up signatures."""
+
+import time
+
+import numpy as np
+import pytest
+
+from wanprep.signals import phash
+from wanprep.stages.repeats import repeats
+
+
+def signature(seed: int, start: int = 0, length: int = 10, flips: int = 0, mirrored: bool = False) -> bytes:
+    """`length` thumbnails of footage `seed` from the `start`-th on; `flips` bits of each hash wrong."""
+    rng = np.random.default_rng(seed)
+    hashes = rng.integers(0, 2**63, 40, dtype=np.uint64)
+    small = rng.integers(0, 255, (82, 6, 8), dtype=np.uint8)
+    other = np.random.default_rng([seed, 1])
+    for _ in range(flips):
+        hashes = hashes ^ (np.uint64(1) << other.integers(0, 64, 40).astype(np.uint64))
+    if mirrored:
+        hashes, small = hashes ^ phash.MIRROR, small[:, :, ::-1]
+    hashes, small = hashes[start : start + length], small[2 * start : 2 * (start + length) + 1]
+    head = bytes([phash.VERSION]) + length.to_bytes(2, "little")
+    return head + hashes.tobytes() + np.ascontiguousarray(small).tobytes()
+
+
+def found(*signatures: bytes) -> dict[int, int]:
+    return {clip: repeat.of for clip, repeat in repeats(signatures, 0.18).items()}
+
+
+def test_the_first_of_a_set_stays():
+    assert found(signature(1), signature(2), signature(1, flips=3), signature(1, flips=5)) == {2: 0, 3: 0}
+
+
+def test_different_footage_stays():
+    assert found(*(signature(k) for k in range(30))) == {}
+    assert found() == {}
+    assert found(b"", b"") == {}
+
+
+def test_a_mirrored_copy_is_named_as_one():
+    got = repeats([signature(1), signature(1, flips=2, mirrored=True)], 0.18)
+    assert (got[1].of, got[1].mirrored) == (0, True)
+    assert 0 < got[1].distance < 0.1
+
+
+def test_a_part_goes_even_when_it_comes_first():
+    assert found(signature(1, start=5, length=6), signature(1, length=20)) == {0: 1}
+    assert found(signature(1, length=20), signature(1, start=5, length=6)) == {1: 0}
+
+
+def test_of_nearly_equal_lengths_the_first_stays():
+    assert found(signature(1, length=9), signature(1, length=10)) == {1: 0}
+
+
+def test_who_repeats_a_part_is_told_what_stays():
+    part = signature(1, start=3, length=5)
+    assert found(part, part, signature(1, length=20)) == {0: 2, 1: 2}
+
+
+def test_a_large_set_leaves_one():
+    assert found(*[signature(1)] * 40) == dict.fromkeys(range(1, 40), 0)
+    assert set(found(*(signature(1, flips=k % 5) for k in range(40))).values()) == {0}
+
+
+def test_the_threshold_decides():
+    pair = [signature(1), signature(1, flips=8)]
+    assert repeats(pair, 0.18).keys() == {1}
+    assert repeats(pair, 0.05) == {}
+
+
+def test_ten_thousand_clips_quickly():
+    """About 0.5 s on one core; the bound leaves room for a busy machine."""
+    table = [signature(k) for k in range(9_500)] + [signature(k, flips=3) for k in range(500)]
+    started = time.process_time()
+    got = repeats(table, 0.18)
+    assert time.process_time() - started < 2.0
+    assert len(got) == pytest.approx(500, abs=5)
+    assert all(repeat.of == clip - 9_500 for clip, repeat in got.items())
