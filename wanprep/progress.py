@@ -75,12 +75,18 @@ class _Plain:
 
 
 def _tell(outcome: Outcome) -> None:
+    label, reason, detail = (_plain(text) for text in (outcome.item.label, outcome.reason, outcome.detail))
     if outcome.kind == "rejected":
-        log.warning("rejected  %s: %s (%s)", outcome.item.label, outcome.reason, outcome.detail)
+        log.warning("rejected  %s: %s (%s)", label, reason, detail)
     elif outcome.kind == "failed":
-        log.error("failed    %s: %s: %s", outcome.item.label, outcome.reason, outcome.detail)
+        log.error("failed    %s: %s: %s", label, reason, detail)
     else:
-        log.debug("done      %s in %.2f s", outcome.item.label, outcome.seconds)
+        log.debug("done      %s in %.2f s", label, outcome.seconds)
+
+
+def _plain(text: str) -> str:
+    """One line without control characters: file names are not ours, and a terminal obeys what it is sent."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split("\n")))
 
 
 def set_up_logging(verbose: int, quiet: bool, log_file: str | None) -> None:

@@ -282,10 +282,14 @@ def _last_words(path: Path) -> str:
     try:
         with av.logging.Capture() as logs, contextlib.suppress(av.FFmpegError):
             open_container(path).close()
-        said = [text.strip() for _, _, text in logs if text.strip()]
+        said = [(name, text.strip()) for _, name, text in logs if text.strip()]
     finally:
         av.logging.set_level(level)
-    return f": {said[-1]}" if said else ""
+    for name, text in reversed(said):
+        if "whitelist" in text:  # its own words are the whole list
+            return f": FFmpeg takes it for {name!r}, which is not read here (it holds no pictures or points elsewhere)"
+        return f": {text}"
+    return ""
 
 
 def _looks_like_video(head: bytes) -> bool:
