@@ -29,7 +29,7 @@ class Ranked:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """rows: all checkpoints, best first. recommended: one of them, None when there is none. reason: a sentence."""
+    """rows: all checkpoints, best first. recommended: one of them, or None. reason: why, in a sentence."""
 
     rows: tuple[Ranked, ...]
     recommended: Ranked | None
@@ -57,23 +57,22 @@ def judge(checkpoints: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[s
         last = unmeasured[0] if unmeasured else None
         return Verdict(rows=everything, recommended=last, reason=reason, overfit_from=None)
     best = measured[ranked[0].step]
+    if start is not None and _not_worse(start, best):
+        reason = "no checkpoint answers held-out questions better than the base model: "
+        memorised = "the set is only being memorised; use more clips, fewer steps or a lower rank"
+        reason += memorised if overfit is not None else "train longer, or with a larger lr"
+        return Verdict(rows=everything, recommended=None, reason=reason, overfit_from=overfit)
     chosen = min((r for r in ranked if _not_worse(measured[r.step], best)), key=lambda row: row.step)
-    return Verdict(
-        rows=everything, recommended=chosen, reason=_reason(chosen, ranked[0], start, best, overfit),
-        overfit_from=overfit,
-    )  # fmt: skip
+    reason = _reason(chosen, ranked[0], overfit)
+    return Verdict(rows=everything, recommended=chosen, reason=reason, overfit_from=overfit)
 
 
-def _reason(
-    chosen: Ranked, best: Ranked, start: Mapping[str, Any] | None, row: Mapping[str, Any], overfit: int | None
-) -> str:
-    if start is not None and _not_worse(start, row):
-        return "no checkpoint answers held-out questions better than the base model: train longer, or with a larger lr"
+def _reason(chosen: Ranked, best: Ranked, overfit: int | None) -> str:
     if chosen == best:
         text = f"lowest held-out loss ({chosen.loss:.4f}"
     else:
         text = (
-            f"earliest within a standard error of the best, step {best.step} ({chosen.loss:.4f}, best {best.loss:.4f}"
+            f"earliest within a standard error of the best, of step {best.step} ({chosen.loss:.4f} to {best.loss:.4f}"
         )
     text += ")" if chosen.change is None else f", {chosen.change:+.1%} against the base)"
     return text + (f"; the set is being memorised from step {overfit} on" if overfit is not None else "")
@@ -126,6 +125,5 @@ def table_lines(expert: str, verdict: Verdict) -> list[str]:
         gap = "–" if row.gap is None else f"{row.gap:+.1%}"
         mark = "→" if row == verdict.recommended else " "
         lines.append(f"{mark} {row.step:>{len(expert) + 4}}  {loss:>8}  {change:>7}  {gap:>7}  {row.file}")
-    if verdict.recommended is not None:
-        lines.append(f"  recommended: {verdict.recommended.file} – {verdict.reason}")
-    return lines
+    chosen = f"recommended: {verdict.recommended.file} – " if verdict.recommended else ""
+    return [*lines, f"  {chosen}{verdict.reason}"] if verdict.rows else lines

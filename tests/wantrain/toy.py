@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,13 @@ BASE = {"high": "base of high", "low": "base of low", "single": "base"}
 
 
 def _store(root: Path, name: str, key: str, tensor: torch.Tensor) -> tuple[str, str]:
+    return store_all(root, name, {key: tensor})
+
+
+def store_all(root: Path, name: str, tensors: dict[str, torch.Tensor]) -> tuple[str, str]:
     from safetensors.torch import save
 
-    data = save({key: tensor.contiguous()})
+    data = save({key: tensor.contiguous() for key, tensor in tensors.items()})
     write_atomic(root / name, data)
     return name, digest_bytes(data)
 
@@ -73,8 +78,8 @@ def load(expert: str, device: str = "cpu") -> Any:
     return load_transformer(TINY, expert, require_weights(TINY, "transformer"), "fp32", device)
 
 
-def toy_config(out: Path, **changes: Any) -> TrainConfig:
-    """A short deterministic run; `changes` are nested tables."""
+def toy_config(out: Path, drop: Sequence[str] = (), **changes: Any) -> TrainConfig:
+    """A short deterministic run; `changes` are nested tables, `drop` names sections to leave out."""
     expert = {"steps": 12, "rank": 4, "lr": 5e-3}
     table = {
         "family": "tiny",
@@ -84,7 +89,7 @@ def toy_config(out: Path, **changes: Any) -> TrainConfig:
         "validation": {"share": 0.2, "every": 6, "samples": 2, "sigmas": 2, "trained": 1},
         "save": {"every": 4, "keep": 2, "keep_best": 0},
     }  # fmt: skip
-    return from_table(TrainConfig, merge(table, changes))
+    return from_table(TrainConfig, {k: v for k, v in merge(table, changes).items() if k not in drop})
 
 
 def train_toy(out: Path, dataset: CachedDataset, *, changes: dict[str, Any] | None = None, **more: Any) -> TrainResult:
