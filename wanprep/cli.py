@@ -108,9 +108,18 @@ _stage_command("cache", "Encode samples to latents and captions to embeddings.")
 
 @cli.command()
 @click.option("--vlm", metavar="NAME", help="Captioner: auto, sidecar, template, qwen2-vl, ...")
+@click.option("--model", metavar="MODEL", help="Folder or downloaded hub id; with openai the name on the server.")
+@click.option("--goal", help="What is asked: general, character, style-look, style-content, motion, domain.")
 @click.option("--trigger", help="Phrase put before every caption, exactly once.")
 @measuring
-def caption(vlm: str | None, trigger: str | None, assignments: tuple[str, ...], **options: Any) -> None:
+def caption(
+    vlm: str | None,
+    model: str | None,
+    goal: str | None,
+    trigger: str | None,
+    assignments: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Caption the kept clips; one editable captions/<clip>.txt each.
 
     A file that you edit wins over every later run and is never overwritten.
@@ -118,16 +127,20 @@ def caption(vlm: str | None, trigger: str | None, assignments: tuple[str, ...], 
     \b
     wanprep caption
     wanprep caption --vlm qwen2-vl --trigger "frung, young woman"
+    wanprep caption --vlm qwen2.5-vl --model models/my-vlm --goal motion
+    wanprep caption --vlm openai --model NAME \\
+        --set caption.endpoint.base_url=http://127.0.0.1:8000/v1
     """
     from wanprep.config import dump_toml
 
     def quoted(value: str) -> str:
         return dump_toml({"v": value}).removeprefix("v = ").strip()
 
-    if vlm:
-        assignments += (f"caption.captioner={quoted(vlm)}",)
-    if trigger:
-        assignments += (f"caption.trigger={quoted(trigger)}",)
+    if model and not vlm:
+        raise click.UsageError("--model needs --vlm NAME: which captioner runs it")
+    place = "endpoint" if vlm == "openai" else "vlm"
+    given = {"captioner": vlm, f"{place}.model": model, "goal": goal, "trigger": trigger}
+    assignments += tuple(f"caption.{name}={quoted(value)}" for name, value in given.items() if value)
     _run(("caption",), assignments=assignments, **options)
 
 
@@ -144,6 +157,10 @@ def _run(
     options = Options(workers=workers, limit=rest["limit"], only=rest["only"], dry_run=dry_run)
     make = Dataset.create if source is not None else Dataset.open
     dataset = make(out, file=rest["pipeline"], assignments=rest["assignments"])
+    if "caption" in stages:
+        from wanprep.captioning import check_ready
+
+        check_ready(dataset)
     if dry_run:
         from wanprep.preview import preview
 

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wanprep.captioners.checks import SERIOUS
 from wanprep.runner import Report
+from wanprep.stage import Missing
 from wanprep.tables import console, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from wanprep.dataset import Dataset
+    from wanprep.decide import Decided
     from wanprep.run import Summary
     from wanprep.stage import Stage
     from wanprep.stats_model import Stats
@@ -106,11 +109,7 @@ def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
         lines.append(f"{summary.edited} captions edited by hand were taken over")
     if decided.orphaned:
         lines.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
-    provisional = sum(bool(clip["provisional"]) for clip in decided.clips)
-    if provisional:
-        lines.append(
-            f"{provisional} captions are provisional (from the template): edit captions/*.txt, or caption --vlm"
-        )
+    lines += _caption_lines(dataset, decided)
     if dataset.pipeline.family == "tiny":
         lines.append("family tiny: random weights, for the demo and for tests; nothing to train a real model on")
     lines += decided.warnings + summary.notes
@@ -119,6 +118,28 @@ def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
     if summary.waiting:
         lines.append(f"pending: {summary.waiting}")
     lines.append(_last_line(dataset, summary))
+    return lines
+
+
+def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
+    """What is to be said of captions: placeholders, what the checks found, what the models used."""
+    clips = [clip for clip in decided.clips if clip["caption"] is not None]
+    lines = []
+    template = sum(clip["caption_origin"] == "template" for clip in clips)
+    if template:
+        lines.append(f"{template} captions are provisional (from the template): edit captions/*.txt, or caption --vlm")
+    flagged = [clip for clip in clips if clip["provisional"] and clip["caption_origin"] != "template"]
+    if flagged:
+        counts = Counter(flag for clip in flagged for flag in clip["caption_flags"] if flag in SERIOUS)
+        lines.append(f"{len(flagged)} captions need a look ({_listed(counts)}): wanprep clips, edit captions/*.txt")
+    alike = sum("near_identical" in clip["caption_flags"] for clip in clips)
+    if alike:
+        lines.append(f"{alike} captions say nearly the same as that of another clip")
+    rows = dataset.manifest.latest("captions")
+    if len(rows) and rows["tokens_in"].sum():
+        cost = rows["cost"].sum()
+        spent = f", cost {cost:.2f}" if cost else ""
+        lines.append(f"captions so far: {rows['tokens_in'].sum()} tokens in, {rows['tokens_out'].sum()} out{spent}")
     return lines
 
 
@@ -156,21 +177,31 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
     for row in rows:
         states = [str(row[name] or "") for name in ("done", "failed", "pending")]
         drawn.add_row(row["step"], *states, _listed(row["rejected"]) if row["rejected"] else "")
-    console().print(drawn)
+    out = console()
+    out.print(drawn)
+    for row in rows:
+        if row["waiting_for"]:
+            out.print(f"{row['step']}: {row['waiting_for']}")
 
 
 def _step_status(dataset: Dataset, step: Stage) -> dict[str, Any]:
     outcomes = {row["key"]: row for row in dataset.manifest.latest(step.table).iter_rows(named=True)}
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for key in (key for item in step.items(dataset) for key in item.parts):
+    try:
+        items, waiting = step.items(dataset), ""
+    except Missing as missing:
+        items, waiting = [], missing.what
+        counts["pending"] = int((dataset.manifest.read("clips")["state"] == "keep").sum())
+    for key in (key for item in items for key in item.parts):
         row = outcomes.get(key)
         counts[row["outcome"] if row else "pending"] += 1
         if row and row["outcome"] == "rejected":
             reasons[row["reason"]] += 1
     if step.name == "latents" and dataset.encoder() is None:  # without weights a latent has no key yet
         counts["pending"] = int((dataset.manifest.read("samples")["state"] == "ok").sum())
-    return {"step": step.name, **{n: counts[n] for n in ("done", "failed", "pending")}, "rejected": dict(reasons)}
+    numbers = {name: counts[name] for name in ("done", "failed", "pending")}
+    return {"step": step.name, **numbers, "rejected": dict(reasons), "waiting_for": waiting}
 
 
 def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> None:

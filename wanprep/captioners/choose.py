@@ -6,6 +6,7 @@ VLM's, then the template's. A captioner asked for by name competes with nothing 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -76,15 +77,15 @@ def judged(row: Row, config: CaptionConfig) -> checks.Checked:
     stamp = row.get("checked")
     if row["origin"] != "vlm" or stamp == checks.stamp(config.language):
         return checks.Checked(text=row["text"], flags=flags)
-    counted = row.get("text_tokens")
     own = tuple(flag for flag in flags if flag not in (*checks.SERIOUS, *checks.MENDED))
-    again = checks.check(
-        _raw(row),
-        language=config.language,
-        finished=row.get("finished"),
-        tokens=(lambda _: counted) if counted is not None else None,
-    )
+    again = _again(_raw(row), config.language, row.get("finished"), row.get("text_tokens"))
     return checks.Checked(text=again.text, flags=(*again.flags, *own))
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _again(raw: str, language: str, finished: bool | None, counted: int | None) -> checks.Checked:
+    tokens = None if counted is None else lambda _: counted
+    return checks.check(raw, language=language, finished=finished, tokens=tokens)
 
 
 def _span(row: Row) -> tuple[Any, ...]:

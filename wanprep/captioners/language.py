@@ -29,7 +29,7 @@ SCRIPTS = {  # language -> ranges of its own characters
     "ru": ((0x0400, 0x04FF),),
 }
 LANGUAGES = (*WORDS, *SCRIPTS)
-MAX_FOREIGN = 0.25  # share of letters of other scripts: a sign in the picture may be read out
+MAX_FOREIGN = 0.15  # share of letters of other scripts: a sign in the picture may be read out
 MIN_WORDS = 10
 _KANA = re.compile("[぀-ヿ]")
 
