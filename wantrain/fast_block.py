@@ -343,7 +343,8 @@ class BlockFunction(torch.autograd.Function):
     def forward(
         ctx: Any, h0: Tensor, spec: Spec, given: Inputs, keep: frozenset[str], *parameters: nn.Parameter
     ) -> Tensor:
-        ctx.tape = Tape(spec, given, {"h0": h0}, keep)
+        # Detached, so that kernels are not compiled twice: for a first block's input and for one with a gradient.
+        ctx.tape = Tape(spec, given, {"h0": h0.detach()}, keep)
         return ctx.tape.output()
 
     @staticmethod

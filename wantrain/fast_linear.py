@@ -64,7 +64,7 @@ def refusals(layer: nn.Module, name: str) -> list[str]:
 
 
 class Group:
-    """See the top of this file. inputs, outputs: features; strip: columns that the LoRAs take in P, a multiple of 64."""
+    """See the top of this file. inputs, outputs: features; strip: columns of the LoRAs in P, a multiple of 64."""
 
     def __init__(self, layers: Sequence[nn.Module], *, fused: bool, beside: bool) -> None:
         self.fused, self.beside = fused, beside
@@ -177,12 +177,10 @@ class Group:
         if self.fused and self.beside:
             torch.mm(rows, self.packed[:, : self.inputs], out=into)
             return dx
-        for number, outs in enumerate(self._parts()):
-            first = torch.mm if number == 0 else None
-            if first:
-                first(rows[:, outs], self.packed[outs, : self.inputs], out=into)
-            else:
-                into.addmm_(rows[:, outs], self.packed[outs, : self.inputs])
+        first, *others = self._parts()
+        torch.mm(rows[:, first], self.packed[first, : self.inputs], out=into)
+        for outs in others:
+            into.addmm_(rows[:, outs], self.packed[outs, : self.inputs])
         if self.strip:
             into.addmm_(rows[:, self.outputs :], self._down)
         return dx

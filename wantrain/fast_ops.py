@@ -1,4 +1,4 @@
-"""The formulas between the matrix products of a Wan block, forward and backward, and attention with its two halves apart.
+"""The formulas between the matrix products of a Wan block, forward and backward, and attention with its halves apart.
 
 Each function reads its inputs once and writes its results once when compiled (inductor makes one or two kernels of
 it); uncompiled it is the same arithmetic, which is how the tests on the CPU check it. Everything is computed in
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 GELU_A = 0.7978845608028654  # sqrt(2/π), of the tanh approximation
 GELU_B = 0.044715
@@ -26,7 +26,7 @@ GELU_B = 0.044715
 
 def modulate(h: Tensor, mult: Tensor, shift: Tensor, eps: float, out: Tensor) -> None:
     """out = LN(h)·mult + shift. h, out [B, S, D]; mult, shift float32, [B or 1, S or 1, D]."""
-    out.copy_(F.layer_norm(h.float(), h.shape[-1:], None, None, eps) * mult + shift)
+    out.copy_(functional.layer_norm(h.float(), h.shape[-1:], None, None, eps) * mult + shift)
 
 
 def add_modulate(
@@ -34,7 +34,7 @@ def add_modulate(
 ) -> Tensor:
     """The new hidden state n = h + y·gate (returned, in h's type), and out = LN(n)·mult + shift."""
     new = add_gated(h, y, gate)
-    out.copy_(F.layer_norm(new.float(), h.shape[-1:], None, None, eps) * mult + shift)
+    out.copy_(functional.layer_norm(new.float(), h.shape[-1:], None, None, eps) * mult + shift)
     return new
 
 
@@ -135,7 +135,7 @@ def qkv_back(
 
 def gelu(f: Tensor, out: Tensor) -> None:
     """out = gelu(f)."""
-    out.copy_(F.gelu(f.float(), approximate="tanh"))
+    out.copy_(functional.gelu(f.float(), approximate="tanh"))
 
 
 def _gelu_parts(f: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,8 +237,15 @@ class Ops:
 
 @functools.cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One compiled function a process. The second token count makes the tokens symbolic, so a third compiles nothing."""
-    return torch.compile(function, fullgraph=True)
+    """One compiled function a process, specialised for every bucket: a kernel compiles once a shape, not once a block.
+
+    torch's default limit of 8 specialisations would turn a training set of many buckets into an error.
+    """
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, 512)
+    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, 8192)
+    return torch.compile(function, fullgraph=True, dynamic=False)
 
 
 @functools.cache

@@ -90,7 +90,7 @@ def test_each_kept_tensor_alone_and_each_missing_alone(reference, name, monkeypa
 
 
 def test_what_is_kept_is_what_was_planned():
-    model, params = make_model()
+    model, _ = make_model()
     for keep in ("inputs", "attention", "linears", "all"):
         fast.install(model, fast.Plan(keep=keep))
         out = model(**make_input(), return_dict=False)[0]
@@ -148,7 +148,8 @@ def test_the_plain_forward_still_works_and_shares_its_weights(reference):
     before = {k: v.clone() for k, v in model.state_dict().items()}
     fast.install(model, fast.Plan())
     after = model.state_dict()
-    assert before.keys() == after.keys() and all(torch.equal(before[k], after[k]) for k in before)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[k], after[k]) for k in before)
     group = fast.fast_of(model).specs[0].qkv
     assert group.members[1].base.weight.untyped_storage().data_ptr() == group.packed.untyped_storage().data_ptr()
     fast.switch(model, False)
@@ -160,7 +161,7 @@ def test_the_plain_forward_still_works_and_shares_its_weights(reference):
 
 
 def test_without_gradients_and_without_adapter():
-    model, params = make_model()
+    model, _ = make_model()
     given = make_input()
     with torch.no_grad():
         plain = model(**given, return_dict=False)[0]
