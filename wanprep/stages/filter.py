@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wanprep.signals import overlay, phash, quality
+from wanprep.signals import cards, overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stages.repeats import repeats
 
@@ -103,6 +103,11 @@ class FilterConfig:
         meaning="a watermark, logo or text stays in place over the different scenes of the source",
         source="persistent edges pooled over the scenes of a source (signals/overlay.py)",
     ))  # fmt: skip
+    text_card: Rule = field(default=Rule(), metadata=_about(
+        score="card", bad="above", threshold=0.7, still=True, unit="share of the picture",
+        meaning="a title or text card: flat background with lettering and nothing else",
+        source="lines of lettering in thumbnails (signals/cards.py), calibrated by bench_quality",
+    ))  # fmt: skip
     duplicate: Rule = field(default=Rule(), metadata=_about(
         score="repeat", bad="below", threshold=0.18, still=True, unit="share of differing bits, 0..1",
         meaning="shows the same footage as a clip that is kept; also mirrored, cropped, brightened, shortened",
@@ -130,19 +135,19 @@ REGISTRY: Mapping[str, Filter] = {entry.name: entry for entry in _entries(Filter
 def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
     `evidence`: bytes for pooling overlays, `signature`: bytes for finding repeats."""
-    inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
+    inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
+    thumbs = signals.thumbs[inside]
     signature = b""
     if "tiny" in signals.extra:
-        pictures = signals.thumbs[inside[: 2 * phash.LONGEST]]
-        signature = phash.clip_signature(pictures, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
-    if len(inside) > MAX_THUMBS:
-        inside = inside[np.linspace(0, len(inside) - 1, MAX_THUMBS).astype(int)]
+        signature = phash.clip_signature(thumbs, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
+    if len(thumbs) > MAX_THUMBS:
+        thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
     camera, speed = quality.clip_camera(signals, i0, i1)
-    numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed}
+    numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed, "card": cards.card(thumbs)}
     return {
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
-        "evidence": overlay.clip_evidence(signals.thumbs[inside]),
+        "evidence": overlay.clip_evidence(thumbs),
         "signature": signature,
     }
 

@@ -1,0 +1,100 @@
+"""Title cards are told from plain pictures that only look like them."""
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.signals.cards import card, card_share
+
+
+def thumbs(luma: np.ndarray, n: int = 3) -> np.ndarray:
+    return np.repeat(np.repeat(luma[None, ..., None], 3, axis=-1), n, axis=0)
+
+
+def blank(level: int = 245) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 1.5, (144, 256))
+    return np.clip(level + noise, 0, 255).astype(np.uint8)
+
+
+def written(ground: np.ndarray, *lines: str, scale: float = 0.55, ink: int = 30) -> np.ndarray:
+    out = ground.copy()
+    for k, line in enumerate(lines):
+        (width, _), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+        place = ((256 - width) // 2, 60 + 26 * k)
+        cv2.putText(out, line, place, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
+    return out
+
+
+@pytest.mark.parametrize(("level", "ink"), [(245, 30), (5, 220), (128, 30), (20, 90)])
+def test_words_on_a_flat_ground_are_a_card(level, ink):
+    assert card(thumbs(written(blank(level), "COMING SOON", "next summer", ink=ink))) > 0.85
+
+
+def test_a_card_that_zooms_and_slides_is_still_one():
+    frames = []
+    for k in range(5):
+        matrix = cv2.getRotationMatrix2D((128, 72), 0, 1 + 0.03 * k)
+        matrix[0, 2] += 3 * k
+        frames.append(cv2.warpAffine(written(blank(), "ONE BIG RABBIT"), matrix, (256, 144), borderValue=245))
+    assert card(np.repeat(np.stack(frames)[..., None], 3, axis=-1)) > 0.85
+
+
+def test_words_that_fade_in_count_from_when_they_are_there():
+    frames = np.concatenate([thumbs(blank(), 2), thumbs(written(blank(), "Chapter Three"), 2)])
+    assert card(frames) > 0.85
+
+
+def fence() -> np.ndarray:
+    out = blank()
+    for x in range(10, 250, 14):
+        cv2.rectangle(out, (x, 90), (x + 5, 120), 80, -1)
+    return out
+
+
+def windows() -> np.ndarray:
+    out = blank()
+    for x in range(10, 240, 18):
+        for y in (30, 70):
+            cv2.rectangle(out, (x, y), (x + 9, y + 16), 60, -1)
+    return out
+
+
+def product() -> np.ndarray:
+    out = blank()
+    cv2.ellipse(out, (128, 80), (30, 50), 0, 0, 360, 90, -1)
+    return out
+
+
+def trees() -> np.ndarray:
+    out, rng = blank(), np.random.default_rng(1)
+    for x in rng.integers(0, 256, 30):
+        y = int(95 + 14 * np.sin(x / 35))
+        cv2.line(out, (int(x), y), (int(x) + 1, y - int(rng.integers(3, 30))), 60, 2)
+    return out
+
+
+def snowfall() -> np.ndarray:
+    out, rng = blank(), np.random.default_rng(2)
+    for x, y in rng.integers(0, (256, 144), (120, 2)):
+        cv2.circle(out, (int(x), int(y)), 1, 90, -1)
+    return out
+
+
+def photo() -> np.ndarray:
+    noise = np.random.default_rng(3).uniform(0, 255, (9, 16)).astype(np.float32)
+    return np.clip(cv2.resize(noise, (256, 144), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("make", [blank, fence, windows, product, trees, snowfall, photo])
+def test_plain_pictures_are_no_cards(make):
+    assert card(thumbs(make())) < 0.5
+
+
+def test_words_on_a_photo_or_beside_a_thing_are_no_card():
+    assert card(thumbs(written(photo(), "ONE BIG RABBIT", ink=255))) < 0.5
+    assert card(thumbs(written(product(), "NEW"))) < 0.5
+
+
+def test_no_thumbnails_are_unknown_and_an_empty_picture_says_nothing():
+    assert np.isnan(card(np.zeros((0, 144, 256, 3), np.uint8)))
+    assert card_share(thumbs(blank(), 1)[0]) is None
