@@ -1,0 +1,131 @@
+"""The same bits under four sets of names, there and back; and what must not be passed over."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+
+from wanprep.stage import UsageError
+from wantrain import lora
+from wantrain.cli import main
+from wantrain.convert import convert_file, read_layers
+
+OTHERS = ("musubi", "diffusers", "peft")
+
+
+@pytest.fixture(scope="module")
+def plain(toy, tmp_path_factory):
+    """A file as we write it, with two ranks and a scale that is not 1."""
+    path = tmp_path_factory.mktemp("lora") / "x_high_noise.safetensors"
+    draws = torch.Generator().manual_seed(0)
+    params = lora.add_lora(toy.load("high"), rank=4, alpha=10.0, generator=draws, ranks={"ffn": 3})
+    for parameter in params.values():
+        parameter.data.normal_(0, 0.1, generator=draws)
+    lora.save_lora(path, params, scale=2.5, metadata={"expert": "high"})
+    return path
+
+
+def _equal(a, b) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a)
+
+
+@pytest.mark.parametrize("names", OTHERS)
+def test_there_and_back_is_bit_equal(plain, tmp_path, names):
+    assert convert_file(plain, tmp_path / "there", names) == "comfyui"
+    assert convert_file(tmp_path / "there", tmp_path / "back", "comfyui") == names
+    assert _equal(load_file(tmp_path / "back"), load_file(plain))
+    assert lora.read_lora(tmp_path / "back").metadata == {"expert": "high"}
+    for other in OTHERS:  # and between any two
+        convert_file(tmp_path / "there", tmp_path / f"to-{other}", other)
+        convert_file(tmp_path / f"to-{other}", tmp_path / f"from-{other}", "comfyui")
+        assert (tmp_path / f"from-{other}").read_bytes() == (tmp_path / "back").read_bytes()
+
+
+def test_musubi_names_are_musubis(plain, tmp_path):
+    convert_file(plain, tmp_path / "m.safetensors", "musubi")
+    found = load_file(tmp_path / "m.safetensors")
+    layers = [f"{a}_{p}" for a in ("self_attn", "cross_attn") for p in "qkvo"] + ["ffn_0", "ffn_2"]
+    parts = ("lora_down.weight", "lora_up.weight", "alpha")
+    assert found.keys() == {
+        f"lora_unet_blocks_{n}_{layer}.{part}" for n in (0, 1) for layer in layers for part in parts
+    }
+    assert found["lora_unet_blocks_0_ffn_2.alpha"] == 7.5
+    assert found["lora_unet_blocks_0_ffn_2.lora_down.weight"].shape == (3, 192)
+
+
+@pytest.mark.parametrize("names", ["comfyui", "musubi", "diffusers"])
+def test_diffusers_loads_each_with_the_same_effect(toy, plain, tmp_path, names):
+    """alpha/rank · B·A of every layer, as diffusers has it after loading, against the file's own numbers."""
+    from wanprep.models.tiny import tiny_folder
+    from wantrain.sample import load_pipeline
+
+    convert_file(plain, tmp_path / "x.safetensors", names)
+    pipe = load_pipeline(toy.TINY, tiny_folder(), dtype="fp32")
+    pipe.load_lora_weights(str(tmp_path / "x.safetensors"), adapter_name="a")
+    content = lora.read_lora(plain)
+    modules = dict(pipe.transformer.named_modules())
+    for module, scale in content.scales.items():
+        wanted = scale * content.tensors[f"{module}.lora_B"].float() @ content.tensors[f"{module}.lora_A"].float()
+        got = modules[module].get_delta_weight("a").float()
+        assert torch.allclose(got, wanted, rtol=0.02, atol=2e-3), module
+
+
+def test_peft_loads_its_folder(toy, plain, tmp_path):
+    from peft import PeftModel
+
+    convert_file(plain, tmp_path / "adapter", "peft")
+    model = PeftModel.from_pretrained(toy.load("high"), tmp_path / "adapter")
+    content = lora.read_lora(plain)
+    modules = dict(model.base_model.model.named_modules())
+    for module, scale in content.scales.items():
+        wanted = scale * content.tensors[f"{module}.lora_B"].float() @ content.tensors[f"{module}.lora_A"].float()
+        assert torch.allclose(modules[module].get_delta_weight("default").float(), wanted, atol=1e-5)
+
+
+def _changed(plain, tmp_path, change):
+    tensors = load_file(plain)
+    change(tensors)
+    save_file(tensors, str(tmp_path / "bad.safetensors"))
+    return tmp_path / "bad.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: t.update({"diffusion_model.blocks.0.extra.lora_A.weight": torch.zeros(1, 1)}),
+            "1 names of no layer",
+        ),
+        (lambda t: t.update({"head.lora_A.weight": torch.zeros(1, 1)}), "names of no kind known here"),
+        (lambda t: t.pop("diffusion_model.blocks.0.ffn.0.lora_B.weight"), "has no lora_B"),
+        (lambda t: t.update({"diffusion_model.blocks.0.ffn.0.lora_A.weight": torch.zeros(9, 96)}), "do not fit"),
+        (lambda t: t.clear(), "names of no kind"),
+    ],
+)
+def test_nothing_is_passed_over(plain, tmp_path, change, message):
+    with pytest.raises(UsageError, match=message):
+        convert_file(_changed(plain, tmp_path, change), tmp_path / "out", "musubi")
+    assert not (tmp_path / "out").exists()
+
+
+def test_scales_that_a_format_states_elsewhere_are_needed(plain, tmp_path):
+    convert_file(plain, tmp_path / "adapter", "peft")
+    (tmp_path / "adapter" / "adapter_config.json").unlink()
+    with pytest.raises(UsageError, match="scale is unknown"):
+        read_layers(tmp_path / "adapter")
+    # Without its metadata a diffusers file means alpha = rank: another LoRA than ours, so the metadata matters.
+    convert_file(plain, tmp_path / "d.safetensors", "diffusers")
+    save_file(load_file(tmp_path / "d.safetensors"), str(tmp_path / "bare.safetensors"))
+    layers, was, _ = read_layers(tmp_path / "bare.safetensors")
+    assert was == "diffusers"
+    assert {layer["alpha"] / layer["lora_A"].shape[0] for layer in layers.values()} == {1.0}
+
+
+def test_the_command(plain, tmp_path):
+    out = tmp_path / "m.safetensors"
+    done = CliRunner().invoke(main, ["convert", str(plain), "--to", "musubi", "--out", str(out)])
+    assert (done.exit_code, done.stdout) == (0, f"{out}\n")
+    assert "(comfyui) ->" in done.stderr
+    (tmp_path / "no.safetensors").write_text("x")
+    done = CliRunner().invoke(main, ["convert", str(tmp_path / "no.safetensors"), "--to", "peft", "--out", "y"])
+    assert done.exit_code == 2
