@@ -132,7 +132,7 @@ def _plain(kind: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
         frame = ground.astype(np.float32) + rng.normal(0, 1.5, ground.shape)
         x, y = (start + k * step_px).astype(int).tolist()
         if kind == "snowfall":
-            for fx, fy in ((flakes + (k, 4 * k)) % (WIDTH, HEIGHT)).astype(int).tolist():
+            for fx, fy in ((flakes + np.array([k, 4 * k])) % (WIDTH, HEIGHT)).astype(int).tolist():
                 cv2.circle(frame, (fx, fy), 3, 90.0, -1)
         elif kind == "sky with birds":
             for n in range(7):
