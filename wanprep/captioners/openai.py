@@ -99,7 +99,7 @@ class Client:
         self.url = settings.base_url.rstrip("/") + "/chat/completions"
         self.link = http.Link(timeout_s=settings.timeout_s, headers=_key(settings), proxy=settings.proxy)
         self._stopped = threading.Event()
-        self._sleep = sleep or self._stopped.wait
+        self._sleep = self._stopped.wait if sleep is None else sleep
         self._lock = threading.Lock()
         self._free_at = 0.0  # monotonic time from which the next request may leave
         self._unanswered = 0
