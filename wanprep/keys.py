@@ -15,10 +15,11 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 3
+ANALYSIS_VERSION = 4
 PLANS_VERSION = 2
+SHOTS_VERSION = 2
 SCORES_VERSION = 3
-MEDIA_VERSION = 2
+MEDIA_VERSION = 3
 
 
 def signals(source_id: str) -> str:
@@ -26,7 +27,7 @@ def signals(source_id: str) -> str:
 
 
 def shots(signals_digest: str, split: Any) -> str:
-    return ids.key_of(stage="shots", signals=signals_digest, split=to_table(split))
+    return ids.key_of(stage="shots", version=SHOTS_VERSION, signals=signals_digest, split=to_table(split))
 
 
 def plans(shots_key: str, rate: int) -> str:

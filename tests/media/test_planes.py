@@ -118,23 +118,29 @@ def test_small_pictures_stand_upright(rotation, tmp_path, footage):
         assert frame.gray(*size).shape == rgb.shape[:2]
 
 
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv420p10le"])
-def test_a_native_crop_is_the_same_pixels(pix_fmt):
+@pytest.mark.parametrize(
+    ("pix_fmt", "odd_corner"),
+    [("yuv420p", (10, 6)), ("yuv422p", (10, 5)), ("yuv444p", (9, 5)), ("yuv411p", (12, 5)), ("yuv420p10le", (10, 6))],
+)
+def test_a_native_crop_is_the_same_pixels(pix_fmt, odd_corner):
     import av
 
     generator = np.random.default_rng(1)
-    blank = planes.views(av.VideoFrame(64, 48, pix_fmt))[0]
+    blank = planes.views(av.VideoFrame(128, 96, pix_fmt))[0]
     frame = frame_of(pix_fmt, [generator.integers(0, 255, plane.shape) for plane in blank])
-    part = planes.cropped(frame, (8, 4, 8 + 33, 4 + 21))
-    assert (part.width, part.height, part.format.name) == (33, 21, pix_fmt)
-    whole, cut = planes.views(frame)[0], planes.views(part)[0]
-    assert np.array_equal(cut[0], whole[0][4:25, 8:41])
-    assert np.array_equal(
-        cut[1][0], whole[1][4 * whole[1].shape[0] // 48][8 * whole[1].shape[1] // 64 :][: cut[1].shape[1]]
-    )
-    odd = planes.cropped(frame, (9, 5, 41, 25))
-    assert (odd is None) == (pix_fmt != "yuv444p")  # a corner between two chroma samples cannot be cut there
-    assert planes.cropped(av.VideoFrame(64, 48, "rgb24"), (0, 0, 8, 8)) is None
+    whole = planes.views(frame)[0]
+    # A corner between two chroma samples moves inwards, the opposite one stays.
+    for box, corner in (((8, 4, 8 + 73, 4 + 71), (8, 4)), ((9, 5, 101, 91), odd_corner)):
+        part = planes.cropped(frame, box)
+        assert (part.width, part.height) == (box[2] - corner[0], box[3] - corner[1])
+        assert part.format.name == pix_fmt
+        cut = planes.views(part)[0]
+        assert np.array_equal(cut[0], whole[0][corner[1] : box[3], corner[0] : box[2]])
+        for a, b in zip(cut[1:], whole[1:], strict=True):
+            y, x = corner[1] * b.shape[0] // 96, corner[0] * b.shape[1] // 128
+            assert np.array_equal(a, b[y : y + a.shape[0], x : x + a.shape[1]])
+    assert planes.cropped(frame, (9, 5, 41, 91)) is None  # so small that a pixel matters
+    assert planes.cropped(av.VideoFrame(128, 96, "rgb24"), (0, 0, 80, 80)) is None
 
 
 def test_a_picture_outlives_its_frame():

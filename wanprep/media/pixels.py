@@ -100,7 +100,8 @@ class Frame:
     """One shown picture. `pts` and `duration` in the source's time_base units; pixels are made when asked for.
 
     Holds the decoder's picture until dropped (3 MB at 1080p): use it and let go. Crops are (x, y, width, height) in
-    display pixels, cut to the nearest decoded pixel; the default is the whole picture.
+    display pixels, cut to the nearest decoded pixel, with subsampled chroma the next one inwards that has a chroma
+    sample; the default is the whole picture.
     """
 
     __slots__ = ("_converter", "_frame", "_whole", "duration", "pts")

@@ -21,6 +21,8 @@ _PLANAR = re.compile(r"yuvj?4[0-4][0-4]p(?:(9|10|12|14|16)le)?")
 # Red and blue weights of luma by SWS_CS_* (ITU-R BT.709, FCC, BT.601, SMPTE 240M, BT.2020)
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 
+SMALLEST = 64  # pixels of a crop's side: a pixel less is hardly more than 1 %
+
 
 def views(frame: Any) -> tuple[list[NDArray[Any]], int] | None:
     """(planes_PHW, bits a sample) of an av.VideoFrame, uint8 or uint16, sharing its memory; None if not planar YUV."""
@@ -67,24 +69,22 @@ def small_bgr(
 def cropped(frame: Any, box: tuple[int, int, int, int]) -> Any | None:
     """A copy of the pixels x0 <= x < x1, y0 <= y < y1 of `frame` in its own format; box: (x0, y0, x1, y1).
 
-    None when it is not planar YUV or the corner does not lie on a chroma sample.
+    A corner between two chroma samples moves inwards to the next one (one pixel in 4:2:0), never outwards, where
+    there may be a black bar. None when it is not planar YUV, or so small that a pixel matters.
     """
     import av
 
     found = views(frame)
-    if found is None:
-        return None
     x0, y0, x1, y1 = box
+    if found is None or min(x1 - x0, y1 - y0) < SMALLEST:
+        return None
+    across, down = 16 // frame.format.chroma_width(16), 16 // frame.format.chroma_height(16)
+    x0, y0 = -(-x0 // across) * across, -(-y0 // down) * down
     out = av.VideoFrame(x1 - x0, y1 - y0, frame.format.name)
     theirs = views(out)
     assert theirs is not None, "of the same format"
-    chroma = 16 // frame.format.chroma_width(16), 16 // frame.format.chroma_height(16)
-    for source, target, step in zip(found[0], theirs[0], ((1, 1), chroma, chroma), strict=True):
-        across, down = step
-        if x0 % across or y0 % down:
-            return None
-        x, y = x0 // across, y0 // down
-        target[:] = source[y : y + target.shape[0], x : x + target.shape[1]]
+    for source, target, (sx, sy) in zip(found[0], theirs[0], ((1, 1), (across, down), (across, down)), strict=True):
+        target[:] = source[y0 // sy : y0 // sy + target.shape[0], x0 // sx : x0 // sx + target.shape[1]]
     return out
 
 

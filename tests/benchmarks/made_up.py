@@ -1,0 +1,93 @@
+"""Measured rows of clips that nobody measured, to see how fast whole tables are decided."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from wanprep import keys
+from wanprep.decide import Measured
+from wanprep.pipeline import Pipeline
+
+SLOTS, RATE = 96, 24  # frames a clip and a second of the made-up sources
+REPEATED = 0.02  # share of clips that show one of 200 pieces of footage again
+
+
+def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, seed: int = 1) -> Measured:
+    """`clips` scored clips in sources of `a_source` each, scores spread so that every filter has something to reject.
+
+    Overlay evidence and signatures are those of random pictures.
+    """
+    rng = np.random.default_rng(seed)
+    tables: dict[str, list[dict[str, Any]]] = {
+        n: [] for n in ("sources", "files", "signals", "shots", "plans", "scores")
+    }
+    blobs = [_blobs(rng) for _ in range(200)]
+    for number in range(-(-clips // a_source)):
+        identity, path = f"source{number:06d}", f"film {number // 10:04d}/{number:06d}.mp4"
+        digest, key = f"digest of {identity}", keys.signals(identity)
+        listed = {"root": "r", "path": path, "group": f"film {number // 10:04d}", "bytes": 1, "mtime_ns": 1}
+        tables["sources"].append(listed | {"file_key": f"r/{path}", "state": "pending"})
+        tables["files"].append(_done(f"r/{path}", source_id=identity))
+        facts = {"time_base": f"1/{RATE}", "first_pts": 0, "last_pts": SLOTS * a_source, "last_duration": 1}
+        more = {
+            "source_id": identity,
+            "kind": "video",
+            "digest": digest,
+            "truncated": "",
+            "width": 1920,
+            "height": 1080,
+        }
+        tables["signals"].append(_done(key, **facts, **more))
+        spans = [_span(k) for k in range(min(a_source, clips - number * a_source))]
+        shots_key = keys.shots(digest, pipeline.split)
+        tables["shots"].append(_done(shots_key, spans=json.dumps(spans)))
+        slots = SLOTS * pipeline.model.fps // RATE
+        plan = {"n_frames": slots, "duplicated": 0, "frames": []}
+        plans_key = keys.plans(shots_key, pipeline.model.fps)
+        tables["plans"].append(_done(plans_key, plans=json.dumps([plan] * len(spans))))
+        for span in spans:
+            blob = blobs[int(rng.integers(len(blobs)))]
+            if rng.random() > REPEATED:
+                blob = blob | {"signature": _another(blob["signature"], rng)}
+            scores = json.dumps(_scores(rng))
+            span_key = keys.scores(key, span["start_frame"], span["end_frame"])
+            tables["scores"].append(_done(span_key, scores=scores, **blob))
+    rows: dict[str, Any] = dict(tables)
+    return Measured(**rows)
+
+
+def _done(key: str, **more: Any) -> dict[str, Any]:
+    return {"key": key, "outcome": "done", "reason": "", "detail": "", **more}
+
+
+def _span(k: int) -> dict[str, Any]:
+    a, b = k * SLOTS, (k + 1) * SLOTS
+    span = {"start_pts": a, "end_pts": b, "start_frame": a, "end_frame": b}
+    return span | {"crop": [0, 140, 1920, 800], "state": "ok", "reason": ""}
+
+
+def _scores(rng: np.random.Generator) -> dict[str, Any]:
+    spread = {"sharpness": (0.25, 0.07), "smear": (1.0, 0.5), "shake": (0.02, 0.03), "light_jump": (0.02, 0.04)}
+    spread |= {"motion": (0.2, 0.15), "frozen_s": (0.1, 0.3), "duplicate_rate": (0.02, 0.05), "luma": (90, 40)}
+    drawn = {name: round(abs(float(rng.normal(*about))), 6) for name, about in spread.items()}
+    return drawn | {"camera": "static camera", "camera_speed": 0.005}
+
+
+def _blobs(rng: np.random.Generator) -> dict[str, bytes]:
+    """Evidence and signature as `measure_clip` makes them, of eight pictures of noise; no content."""
+    import cv2
+
+    from wanprep.signals import overlay, phash
+
+    thumbs = np.stack([cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (256, 144)) for _ in range(8)])
+    tiny = rng.integers(0, 256, (SLOTS, 12, 16), np.uint8)
+    seconds = np.arange(SLOTS) / RATE
+    return {"evidence": overlay.clip_evidence(thumbs), "signature": phash.clip_signature(thumbs, tiny, seconds)}
+
+
+def _another(signature: bytes, rng: np.random.Generator) -> bytes:
+    """A signature of other footage, as long."""
+    return signature[:3] + rng.bytes(len(signature) - 3)
