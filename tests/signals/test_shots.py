@@ -7,15 +7,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from wanprep.signals.gradual import GradualRules, contrast_dip, find_mixes, likeness
+from wanprep.signals.gradual import GradualRules, find_mixes
+from wanprep.signals.jumps import _near
+from wanprep.signals.mixing import contrast_dip, likeness
 from wanprep.signals.shots import (
     FIELDS,
     ShotList,
     ShotMeter,
     ShotRules,
     Transition,
-    adaptive_cuts,
-    adaptive_ratio,
+    edge_energy,
     find_shots,
 )
 from wanprep.signals.store import Signals
@@ -64,10 +65,6 @@ def measure(frames: np.ndarray, fps: int = 25) -> Signals:
     )  # fmt: skip
 
 
-def tiny(frames: np.ndarray) -> np.ndarray:
-    return measure(frames).extra["tiny"].reshape(len(frames), -1).astype(np.float32)
-
-
 def shots(frames: np.ndarray, fps: int = 25, **rules) -> ShotList:
     return find_shots(measure(frames, fps), ShotRules(**rules))
 
@@ -83,23 +80,20 @@ def busy() -> np.ndarray:
     return frames
 
 
-def test_adaptive_rule_equals_pyscenedetect():
+def test_content_numbers_equal_pyscenedetect():
     from scenedetect.common import FrameTimecode
-    from scenedetect.detectors import AdaptiveDetector
+    from scenedetect.detectors import ContentDetector
+    from scenedetect.stats_manager import StatsManager
 
     frames = busy()
-    signals = measure(frames)
-    for ratio, window, least in ((3.0, 2, 15.0), (2.0, 3, 5.0), (1.2, 1, 0.0)):
-        detector = AdaptiveDetector(
-            adaptive_threshold=ratio, min_scene_len=0, window_width=window, min_content_val=least
-        )
-        theirs = [c.frame_num for i, f in enumerate(frames) for c in detector.process_frame(FrameTimecode(i, 25.0), f)]
-        rules = ShotRules(adaptive_ratio=ratio, adaptive_window=window, min_content=least)
-        ours = adaptive_cuts(signals.frame["content_val"], rules)
-        # It stays silent on the first and last `window` frames; there our rule uses the neighbours that exist.
-        inner = ours[(ours >= window) & (ours < len(frames) - window)]
-        assert inner.tolist() == theirs
-        assert len(theirs) >= 3
+    detector = ContentDetector(min_scene_len=0)
+    detector.stats_manager = StatsManager()
+    detector.stats_manager.register_metrics(detector.get_metrics())
+    clock = [FrameTimecode(i, 25.0) for i in range(len(frames))]
+    for when, frame in zip(clock, frames):
+        detector.process_frame(when, frame)
+    theirs = [detector.stats_manager.get_metrics(when, ["content_val"])[0] for when in clock[1:]]
+    assert np.allclose(measure(frames).frame["content_val"][1:], np.array(theirs, np.float64), atol=1e-4)
 
 
 def test_histogram_numbers_equal_pyscenedetect():
@@ -126,13 +120,17 @@ def test_the_first_frame_has_no_difference():
     assert 60 < frame["luma_mean"][0] < frame["luma_p95"][0] < 255
 
 
-def test_ratio_at_the_ends_uses_the_neighbours_that_exist():
-    content = np.array([np.nan, 40, 2, 2, 2, 40], np.float32)
-    ratio = adaptive_ratio(content, 2)
-    assert ratio[5] == pytest.approx(20)
-    assert ratio[1] == pytest.approx(40 / (4 / 3))
-    assert ratio[3] == pytest.approx(2 / ((40 + 2 + 2 + 40) / 4))
-    assert adaptive_ratio(np.zeros(4, np.float32), 2).tolist() == [255.0] * 4
+def test_edge_energy_is_the_mean_squared_step():
+    picture = np.zeros((6, 8), np.uint8)
+    picture[:, 4:] = 10  # one edge of ten levels in each row: one of seven columns of steps
+    assert edge_energy(picture) == pytest.approx(100 / 7)
+
+
+def test_steps_at_the_ends_are_judged_by_the_neighbours_that_exist():
+    values = np.array([0, 40, 2, 4, 6, 40], np.float64)
+    assert _near(values, np.array([5]), np.array([5])).tolist() == [[4, 6, 5, 5]]
+    assert _near(values, np.array([1]), np.array([1])).tolist() == [[3, 3, 2, 4]]
+    assert _near(values, np.array([3]), np.array([3])).tolist() == [[40, 2, 6, 40]]
 
 
 # --- cuts ---------------------------------------------------------------------------------------------------------
@@ -255,9 +253,10 @@ def test_fast_sources_are_measured_in_seconds():
 
 
 def test_transitions_never_span_a_given_cut():
-    T = tiny(mixed(view(26, 40), view(27, 40), 12))
-    assert len(find_mixes(T, 25.0, GradualRules())) == 1
-    assert not [m for m in find_mixes(T, 25.0, GradualRules(), cuts=[34]) if m.first - 1 < 34 <= m.last + 1]
+    signals = measure(mixed(view(26, 40), view(27, 40), 12))
+    T, edges = signals.extra["tiny"].reshape(68, -1).astype(np.float32), signals.frame["edge_energy"]
+    assert len(find_mixes(T, edges, 25.0, GradualRules())) == 1
+    assert not [m for m in find_mixes(T, edges, 25.0, GradualRules(), cuts=[34]) if m.first - 1 < 34 <= m.last + 1]
 
 
 # --- the list -----------------------------------------------------------------------------------------------------
@@ -266,7 +265,7 @@ def test_transitions_never_span_a_given_cut():
 def test_thresholds_decide_afterwards():
     signals = measure(np.concatenate([view(1, 20), view(2, 20)]))
     assert find_shots(signals, ShotRules()).cuts == (20,)
-    assert find_shots(signals, ShotRules(min_content=200, histogram=0.999)).cuts == ()
+    assert find_shots(signals, ShotRules(min_odds=50)).cuts == ()
     assert find_shots(signals, ShotRules(min_step=200)).cuts == ()
 
 
@@ -286,7 +285,7 @@ def test_tiny_sources(n):
     assert found.shots() == [(0, n)]
 
 
-@pytest.mark.parametrize("wrong", [{"adaptive_window": 0}, {"histogram": 1.0}, {"min_step": -1.0}])
+@pytest.mark.parametrize("wrong", [{"max_likeness": 0.0}, {"isolation": -1.0}, {"min_step": -1.0}])
 def test_impossible_rules_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ShotRules(**wrong)

@@ -27,9 +27,10 @@ MEDIA = Path(__file__).resolve().parents[3] / "shared/media/dev"
 def signals(pts, last_duration: int = 40, base: Fraction = Fraction(1, 1000), tiny=None, sampled=()) -> Signals:
     n, m = len(pts), len(sampled)
     still = np.full(n, 100, np.float32)
+    lit = {name: still for name in ("luma_mean", "luma_p95", "edge_energy")}
     return Signals(
         time_base=base, width=64, height=48, pts=np.array(pts, np.int64), last_duration=last_duration,
-        frame={"content_val": 0 * still, "hist_diff": still / 100, "luma_mean": still, "luma_p95": still},
+        frame={"content_val": 0 * still, "hist_diff": still / 100, **lit},
         sampled=np.array(sampled, np.int32), thumbs=np.zeros((m, 2, 2, 3), np.uint8),
         row_p97=np.full((m, 48), 200, np.uint8), col_p97=np.full((m, 64), 200, np.uint8),
         extra={"tiny": np.full((n, 12, 16), 100, np.uint8) if tiny is None else tiny},

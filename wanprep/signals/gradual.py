@@ -18,32 +18,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wanprep.signals.mixing import EPS, contrast_dip, cosine, evidence, fit, likeness, log_odds, outside, rms
+
 CHUNK = 8192  # frames a vectorised pass works on at once: bounds memory for long films
-EPS = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradualRules:
     """When a span of frames counts as a transition.
 
-    max_seconds: longest transition looked for. min_change: RMS luma difference (0..255) of the ends of a dissolve;
-    fades need min_fade. max_likeness: highest correlation of the two end pictures (−1..1); above it the picture
-    merely changed its light. max_residual, max_residual_peak: mean and highest distance from the mixing model as
+    max_seconds: longest transition looked for. min_odds: log-odds that a dissolve must reach (see mixing.py). min_change:
+    RMS luma difference (0..255) of the ends of a dissolve; fades need min_fade. max_likeness: highest correlation of
+    the two end pictures (−1..1); above it the picture merely changed its light. max_kept: largest share of the picture
+    that may stay. For fades, max_residual, max_residual_peak: mean and highest distance from the mixing model as
     shares of the change. min_dip: least contrast dip as a share of the predicted one. max_step: largest share of the
     change between two frames; more is a hard cut. max_outside: change just outside as a share of the change inside;
     motion goes on outside, a transition stops. flat: luma deviation (0..255) below which a picture is flat.
     """
 
     max_seconds: float = 3.0
-    min_change: float = 20.0
+    min_odds: float = 0.7
+    min_change: float = 10.0
     min_fade: float = 10.0
-    max_likeness: float = 0.65
+    max_likeness: float = 0.85
     max_residual: float = 0.22
     max_residual_peak: float = 0.45
     min_dip: float = 0.5
     max_dip: float = 1.6
     max_step: float = 0.6
     max_outside: float = 0.75
+    max_kept: float = 0.4
     flat: float = 6.0
 
     def __post_init__(self) -> None:
@@ -61,7 +65,7 @@ class GradualRules:
 class Mix:
     """One proved transition: frames first..last (inclusive) mix.
 
-    change: RMS luma difference of its ends. fitness: change, less what the model and a steady pace leave unexplained.
+    change: RMS luma difference of its ends. fitness: of several spans around one place the fittest is taken.
     """
 
     kind: str  # dissolve | fade_in | fade_out
@@ -71,20 +75,9 @@ class Mix:
     fitness: float
 
 
-def rms(x: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.mean(np.square(x), axis=-1))
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.mean(a * b, axis=-1) / (rms(a) * rms(b) + EPS)
-
-
-def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Zero-mean correlation of pictures, −1..1: unmoved by brightness and contrast."""
-    return cosine(a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True))
-
-
-def find_mixes(T: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int] = ()) -> list[Mix]:
+def find_mixes(
+    T: np.ndarray, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int] = ()
+) -> list[Mix]:
     """All transitions of a sequence in order, none overlapping.
 
     fps: frames a second, to bound their length. cuts: first frames after jumps that no transition spans.
@@ -100,7 +93,9 @@ def find_mixes(T: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[in
             continue
         spans = _spans(T, centre - reach, centre + reach, (low, high), longest)
         proved = [
-            mix for s, e in spans if (mix := _prove(T, s, e, rules)) and not taken[mix.first : mix.last + 1].any()
+            mix
+            for s, e in spans
+            if (mix := _prove(T, edges, s, e, rules)) and not taken[mix.first : mix.last + 1].any()
         ]
         if proved:
             best = max(proved, key=lambda mix: mix.fitness)
@@ -191,58 +186,55 @@ def _ramp(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) ->
     return best
 
 
-def _fit(T: np.ndarray, s: int, e: int) -> tuple[np.ndarray, np.ndarray]:
-    """alpha[e−s+1] of the mixing model and each frame's residual as a share of the change."""
-    D = T[e] - T[s]
-    power = np.mean(D * D) + EPS
-    X = T[s : e + 1] - T[s]
-    alpha = np.mean(X * D, axis=-1) / power
-    return alpha, rms(X - alpha[:, None] * D) / np.sqrt(power)
-
-
 def _tidy(T: np.ndarray, s: int, e: int, idle: float = 0.03) -> tuple[int, int]:
     """Drop frames at both ends that have not begun or have finished mixing."""
-    alpha, _ = _fit(T, s, e)
+    alpha, _ = fit(T, s, e)
     inside = np.flatnonzero((alpha > idle) & (alpha < 1 - idle))
     if not len(inside):
         return s, e
     return s + max(0, int(inside[0]) - 1), min(e, s + int(inside[-1]) + 1)
 
 
-def _prove(T: np.ndarray, s: int, e: int, rules: GradualRules) -> Mix | None:
+def _prove(T: np.ndarray, edges: np.ndarray, s: int, e: int, rules: GradualRules) -> Mix | None:
     """The transition between the pure frames s and e, or None when the frames do not bear it out."""
     if e - s < 2:
         return None
     change, kind = float(rms(T[e] - T[s])), _kind(T[s], T[e], rules)
     if kind is None or change < (rules.min_change if kind == "dissolve" else rules.min_fade):
         return None
-    alpha, residual = _fit(T, s, e)
-    inside, steps = residual[1:-1], np.diff(alpha)
-    # One or two frames between two pictures lie near their line by chance more easily than many do.
+    alpha, residual = fit(T, s, e)
+    steps = np.diff(alpha)
+    if steps.max() > rules.max_step or residual[1:-1].max() > 2 * rules.max_residual_peak:
+        return None
+    if kind == "dissolve":
+        # One frame between two pictures lies near their line by chance more easily than many do.
+        if e - s == 2 and residual[1] > 0.5 * rules.max_residual:
+            return None
+        found = evidence(T, edges, s, e)
+        odds = log_odds(found)
+        if found["kept"] > rules.max_kept:
+            return None
+        return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=odds) if odds >= rules.min_odds else None
+    if not _fades(T, s, e, kind, alpha, residual, rules):
+        return None
+    return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=_steadiness(alpha, residual, change))
+
+
+def _fades(
+    T: np.ndarray, s: int, e: int, kind: str, alpha: np.ndarray, residual: np.ndarray, rules: GradualRules
+) -> bool:
     strict = 0.5 if e - s <= 3 else 1.0
-    if inside.mean() > strict * rules.max_residual or inside.max() > rules.max_residual_peak:
-        return None
-    if steps.max() > rules.max_step or np.abs(steps).sum() > 1.2:
-        return None
-    if not rules.min_dip <= contrast_dip(T[s : e + 1], alpha) <= rules.max_dip:
-        return None
-    if _outside(T, s, e, kind) > strict * rules.max_outside * change:
-        return None
+    if residual[1:-1].mean() > strict * rules.max_residual or residual[1:-1].max() > rules.max_residual_peak:
+        return False
+    if np.abs(np.diff(alpha)).sum() > 1.2 or not rules.min_dip <= contrast_dip(T[s : e + 1], alpha) <= rules.max_dip:
+        return False
+    return outside(T, s, e, kind) <= strict * rules.max_outside * float(rms(T[e] - T[s]))
+
+
+def _steadiness(alpha: np.ndarray, residual: np.ndarray, change: float) -> float:
+    """change, less what the model and a steady pace leave unexplained."""
     uneven = float(np.abs(alpha - np.linspace(0, 1, len(alpha))).mean())
-    fitness = change * (1 - float(inside.mean()) - 2 * uneven)
-    return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=fitness)
-
-
-def contrast_dip(span: np.ndarray, alpha: np.ndarray) -> float:
-    """How much variance is lost on the way, as a share of what mixing the two ends by alpha would lose (about 1).
-
-    span: float32[n, P] with its two pure ends. Motion alone loses nothing (about 0).
-    """
-    first, last = span[0] - span[0].mean(), span[-1] - span[-1].mean()
-    a = np.clip(alpha, 0, 1)
-    straight = (1 - a) * np.mean(first**2) + a * np.mean(last**2)
-    mixed = (1 - a) ** 2 * np.mean(first**2) + a**2 * np.mean(last**2) + 2 * a * (1 - a) * np.mean(first * last)
-    return float(np.sum(straight - span.var(-1)) / (np.sum(straight - mixed) + EPS))
+    return change * (1 - float(residual[1:-1].mean()) - 2 * uneven)
 
 
 def _kind(before: np.ndarray, after: np.ndarray, rules: GradualRules) -> str | None:
@@ -250,14 +242,3 @@ def _kind(before: np.ndarray, after: np.ndarray, rules: GradualRules) -> str | N
     if min(low, high) <= rules.flat and max(low, high) >= 2 * min(low, high):
         return "fade_in" if low < high else "fade_out"
     return "dissolve" if likeness(before, after) <= rules.max_likeness else None
-
-
-def _outside(T: np.ndarray, s: int, e: int, kind: str) -> float:
-    """RMS change in as many frames as the transition has, half of them before it and half after.
-
-    Beyond the flat end of a fade nothing is asked: the next fade may begin at once.
-    """
-    half = max(1, (e - s) // 2)
-    before = float(rms(T[s] - T[max(0, s - half)])) if kind != "fade_in" else 0.0
-    after = float(rms(T[min(len(T) - 1, e + half)] - T[e])) if kind != "fade_out" else 0.0
-    return before + after

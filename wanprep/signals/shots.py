@@ -1,9 +1,8 @@
 """Where one shot ends and the next begins: numbers of every frame first, every threshold afterwards.
 
 `ShotMeter` feeds PySceneDetect's detectors from our own decode loop (one decode serves all signals) and keeps their
-numbers instead of their verdicts. `find_shots` is pure: hard cuts from PySceneDetect's adaptive rule united with its
-histogram rule, each then compared as pictures; gradual transitions from `gradual.py`; flashes, fast motion and
-brightness changes must not cut. Legend: T float32[N, P], P luma values (0..255) of each frame's tiny picture.
+numbers instead of their verdicts. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from
+`gradual.py`, and what light alone did is taken out again by `flashes.py`. Legend: T float32[N, P], P luma values (0..255) of each frame's tiny picture.
 """
 
 from __future__ import annotations
@@ -15,47 +14,44 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wanprep.signals.gradual import GradualRules, Mix, find_mixes, likeness, rms
+from wanprep.signals.flashes import is_flash
+from wanprep.signals.gradual import GradualRules, Mix, find_mixes
+from wanprep.signals.jumps import find_jumps
+from wanprep.signals.mixing import rms
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
-FIELDS = ("content_val", "hist_diff", "luma_mean", "luma_p95")
+FIELDS = ("content_val", "hist_diff", "luma_mean", "luma_p95", "edge_energy")
 TINY_WIDTH, TINY_HEIGHT = 16, 12  # 192 bytes a frame, 33 MB for two hours at 24 fps
 HISTOGRAM_BINS = 128
-SAME = 0.65  # likeness of pictures of one shot that the camera may have moved between
+EDGE_SIZE = 64, 36  # of the picture whose edges are measured: motion blur and noise hardly show at this size
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShotRules:
     """Thresholds of hard cuts; applied to stored numbers, so changing one decodes nothing.
 
-    adaptive_ratio, adaptive_window, min_content: PySceneDetect's AdaptiveDetector (3.0, 2, 15).
-    histogram: PySceneDetect's HistogramDetector threshold (0.20 at 128 bins), asked of isolated jumps only:
-    a jump is isolated when it exceeds the steps around it `isolation` times.
+    min_odds: log-odds of a cut that a step must reach (see jumps.py; higher: fewer cuts, 0: even odds).
     min_step: RMS luma difference (0..255) a cut shows at least. max_likeness: correlation (−1..1) of the pictures
     before and after, above which only light, noise or compression changed.
+    isolation: a cut that exceeds the steps around it so many times is one that no transition spans.
     flash_seconds: a bright event no longer than this with the same picture before and after is a flash, not a cut.
     dip_seconds: longest pause between a fade out and a fade in that still makes them one dip.
     """
 
-    adaptive_ratio: float = 3.0
-    adaptive_window: int = 2
-    min_content: float = 15.0
-    histogram: float = 0.20
-    isolation: float = 3.0
+    min_odds: float = -0.5
     min_step: float = 5.0
     max_likeness: float = 0.9
-    flash_seconds: float = 0.5
+    isolation: float = 3.0
+    flash_seconds: float = 1.0
     dip_seconds: float = 0.5
     gradual: GradualRules = field(default_factory=GradualRules)
 
     def __post_init__(self) -> None:
-        if self.adaptive_window < 1:
-            raise ValueError(f"adaptive_window must be at least 1 frame, not {self.adaptive_window}")
-        if not 0 < self.histogram < 1:
-            raise ValueError(f"histogram must be between 0 and 1, not {self.histogram}")
-        for name in ("adaptive_ratio", "min_content", "isolation", "min_step", "flash_seconds", "dip_seconds"):
+        if not 0 < self.max_likeness <= 1:
+            raise ValueError(f"max_likeness must be in (0, 1], not {self.max_likeness}")
+        for name in ("isolation", "min_step", "flash_seconds", "dip_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
 
@@ -128,8 +124,16 @@ class ShotMeter:
             numbers = {"content_val": content, "hist_diff": difference}
         numbers["luma_mean"] = float(luma.mean())
         numbers["luma_p95"] = float(np.searchsorted(share, 0.95 * luma.size))
+        numbers["edge_energy"] = edge_energy(cv2.resize(luma, EDGE_SIZE, interpolation=cv2.INTER_AREA))
         self._last, self._count = histogram, self._count + 1
         return numbers, cv2.resize(luma, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_AREA)
+
+
+def edge_energy(luma: np.ndarray) -> float:
+    """Mean squared step to the pixel below and to the right, levels² (uint8[h, w] -> float)."""
+    x = luma.astype(np.float32)
+    down, right = x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]
+    return float(np.mean(down * down + right * right))
 
 
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
@@ -140,45 +144,23 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     T = signals.extra["tiny"].reshape(N, -1).astype(np.float32)
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
-    cuts = hard_cuts(signals.frame["content_val"], signals.frame["hist_diff"], T, rules)
-    mixes = find_mixes(T, fps, rules.gradual, isolated_jumps(T, cuts, rules.isolation))
+    content, histogram = signals.frame["content_val"], signals.frame["hist_diff"]
+    thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
+    jumps = find_jumps(content, histogram, T, **thresholds)
+    cuts = list(jumps.cuts)
+    mixes = find_mixes(
+        T,
+        signals.frame["edge_energy"],
+        fps,
+        rules.gradual,
+        sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}),
+    )
     cuts = outside_mixes(cuts, mixes, T)
-    cuts, mixes = drop_flashes(cuts, mixes, T, mean, round(rules.flash_seconds * fps))
+    cuts, mixes = drop_flashes(cuts, mixes, T, round(rules.flash_seconds * fps))
     transitions = join_dips(mixes, T, round(rules.dip_seconds * fps), rules.gradual.flat)
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions))
-
-
-def adaptive_ratio(content: np.ndarray, window: int) -> np.ndarray:
-    """content_val of each frame over the mean of its `window` neighbours on each side, 0..255.
-
-    AdaptiveDetector's rule, vectorised; at the ends, where that detector is silent, the neighbours that exist count.
-    """
-    values = np.nan_to_num(content.astype(np.float64))
-    total = np.convolve(values, np.ones(2 * window + 1))[window : window + len(values)] - values
-    count = np.convolve(np.ones(len(values)), np.ones(2 * window + 1))[window : window + len(values)] - 1
-    average = total / np.maximum(count, 1)
-    # A still surrounding makes any jump infinitely large; PySceneDetect caps the ratio at 255 there, and so do we.
-    return np.where(average < 1e-5, 255.0, np.minimum(values / np.maximum(average, 1e-5), 255.0))
-
-
-def adaptive_cuts(content: np.ndarray, rules: ShotRules) -> np.ndarray:
-    """Frame indices that AdaptiveDetector's rule calls cuts (min_scene_len 0)."""
-    enough = np.nan_to_num(content) >= rules.min_content
-    return np.flatnonzero((adaptive_ratio(content, rules.adaptive_window) >= rules.adaptive_ratio) & enough)
-
-
-def hard_cuts(content: np.ndarray, histogram: np.ndarray, T: np.ndarray, rules: ShotRules) -> list[int]:
-    """First frames of new shots: both rules' candidates, each verified by comparing the two pictures."""
-    jumps = np.flatnonzero(np.nan_to_num(histogram, nan=1.0) <= 1 - rules.histogram)
-    candidates = {*adaptive_cuts(content, rules), *isolated_jumps(T, jumps, rules.isolation)}
-    found = np.array(sorted(candidates - {0}), np.int64)
-    if not len(found):
-        return []
-    step = rms(T[found] - T[found - 1])
-    changed = (step >= rules.min_step) & (likeness(T[found - 1], T[found]) < rules.max_likeness)
-    return [int(i) for i in found[changed]]
 
 
 def isolated_jumps(T: np.ndarray, frames: Sequence[int] | np.ndarray, times: float) -> list[int]:
@@ -203,37 +185,10 @@ def outside_mixes(cuts: list[int], mixes: list[Mix], T: np.ndarray) -> list[int]
     return kept
 
 
-def drop_flashes(
-    cuts: list[int], mixes: list[Mix], T: np.ndarray, mean: np.ndarray, longest: int
-) -> tuple[list[int], list[Mix]]:
+def drop_flashes(cuts: list[int], mixes: list[Mix], T: np.ndarray, longest: int) -> tuple[list[int], list[Mix]]:
     """Remove events during which the picture was only washed out by light, for at most `longest` frames."""
-    light = mean, T.std(-1)
-    kept = [c for c in cuts if not is_flash(T, light, c - 1, c, longest)]
-    return kept, [m for m in mixes if not is_flash(T, light, m.first - 1, m.last + 1, longest)]
-
-
-def is_flash(T: np.ndarray, light: tuple[np.ndarray, np.ndarray], before: int, after: int, longest: int) -> bool:
-    """Whether an event is a flash. before: its last frame of the old state; after: its first of the new one;
-    light: mean and deviation of every frame's luma.
-
-    It is one when its brightest frame lies between two dimmer ones (by 20 of 255) of more contrast, at most `longest`
-    frames apart, that show the same picture, and is washed out or shows that picture too.
-    """
-    mean, spread = light
-    peak = before + int(np.argmax(mean[before : after + 1]))
-    x = np.arange(max(0, peak - longest), peak)
-    y = np.arange(peak + 1, min(len(T), peak + longest + 1))
-    x, y = (g.ravel() for g in np.meshgrid(x, y))
-    near = (y - x <= longest + 1) & (mean[peak] >= np.maximum(mean[x], mean[y]) + 20)
-    near &= spread[peak] <= 0.9 * np.minimum(spread[x], spread[y])  # light washes out; a fade in brings contrast
-    x, y = x[near], y[near]
-    if not len(x):
-        return False
-    same = likeness(T[x], T[y]) >= SAME
-    washed = (likeness(T[peak], T[x]) >= 0.5) | (spread[peak] <= 0.5 * spread[x])
-    # A moving camera does not come back to the same picture, but no step on the way changes the picture either.
-    steady = likeness(T[x.min() : y.max()], T[x.min() + 1 : y.max() + 1]).min() >= SAME
-    return bool(np.any(same & washed)) or bool(steady)
+    kept = [c for c in cuts if not is_flash(T, c - 1, c, longest)]
+    return kept, [m for m in mixes if not is_flash(T, m.first - 1, m.last + 1, longest)]
 
 
 def join_dips(mixes: list[Mix], T: np.ndarray, longest: int, flat: float) -> list[Transition]:
