@@ -39,30 +39,39 @@ def before(straight: dict[str, Path], stage: str) -> Path:
     return straight[STAGES[index - 1]] if index else straight["split"].with_name("start")
 
 
-def kill_once(stage: str, out: Path, chooser: random.Random, seconds: float) -> bool:
-    """Start the stage and kill it at a random moment of its work; False if it was done sooner."""
+def start(stage: str, out: Path) -> subprocess.Popen[str]:
+    """Start a stage and return when its measuring begins: that is when it writes its first line."""
     command = [sys.executable, "-m", "wanprep.cli", stage, "--out", str(out), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
     assert process.stderr
-    process.stderr.readline()  # the first line comes when measuring begins
-    time.sleep(chooser.uniform(0, seconds))
+    process.stderr.readline()
+    return process
+
+
+def work_seconds(stage: str, out: Path) -> float:
+    process = start(stage, out)
+    began = time.perf_counter()
+    process.communicate()
+    return time.perf_counter() - began
+
+
+def killed(stage: str, out: Path, after: float) -> bool:
+    """Start the stage and kill it `after` seconds of its work; False if it was done sooner."""
+    process = start(stage, out)
+    time.sleep(after)
     process.send_signal(signal.SIGKILL)
-    process.stderr.read()
-    return process.wait() != 0
+    process.communicate()
+    return process.returncode != 0
 
 
 def check_stage(straight: dict[str, Path], stage: str, work: Path, kills: int) -> None:
     chooser = random.Random(stage)
-    start = time.perf_counter()
-    shutil.copytree(before(straight, stage), work / "timed")
-    wanprep(stage, "--out", str(work / "timed"), "--workers", "2")
-    seconds = time.perf_counter() - start  # an upper bound: some attempts end before they are killed
+    seconds = work_seconds(stage, shutil.copytree(before(straight, stage), work / "timed"))
     done = attempts = 0
-    while done < kills and attempts < 4 * kills:
-        out = work / f"killed-{attempts}"
-        shutil.copytree(before(straight, stage), out)
+    while done < kills and attempts < 6 * kills:
+        out = shutil.copytree(before(straight, stage), work / f"killed-{attempts}")
         attempts += 1
-        done += kill_once(stage, out, chooser, 0.7 * seconds)
+        done += killed(stage, out, chooser.uniform(0, seconds))
         wanprep(stage, "--out", str(out), "--workers", "2")
         check_files(out)
         assert tables(out) == tables(straight[stage]), (stage, attempts)
@@ -83,13 +92,10 @@ def test_a_stage_killed_twenty_times(straight: dict[str, Path], stage: str, tmp_
 
 def test_interrupted_run_says_how_to_go_on(straight: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(before(straight, "bucket"), tmp_path / "set")
-    command = [sys.executable, "-m", "wanprep.cli", "bucket", "--out", str(tmp_path / "set"), "--workers", "2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
-    assert process.stderr
-    process.stderr.readline()
+    process = start("bucket", tmp_path / "set")
     process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait() == 130, rest
+    rest = process.communicate()[1]
+    assert process.returncode == 130, rest
     assert f"Go on with: wanprep bucket --out {tmp_path / 'set'}" in rest
     wanprep("bucket", "--out", str(tmp_path / "set"))
     assert tables(tmp_path / "set") == tables(straight["bucket"])
