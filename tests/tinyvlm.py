@@ -101,3 +101,65 @@ def build(name: str, folder: Path, seed: int = 0) -> Path:
     ).save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["model_type"]
     return folder
+
+
+def build_text(folder: Path, seed: int = 0) -> Path:
+    """A tiny text model with the same words, for rewriting."""
+    import torch
+    import transformers as t
+
+    tokenizer = make_tokenizer()
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    config = t.Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, initializer_range=0.3, eos_token_id=end, pad_token_id=pad, tie_word_embeddings=False,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    model: Any = t.Qwen2ForCausalLM(config).eval()
+    _say_words_only(model, tokenizer)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def build_blip2(folder: Path, seed: int = 0) -> Path:
+    """A tiny BLIP-2: it takes a picture and no prompt."""
+    import torch
+    import transformers as t
+
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = None
+    tokenizer.add_special_tokens({"additional_special_tokens": [*SPECIAL, "<image>"]})
+    small: dict[str, Any] = {
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+    }
+    config = t.Blip2Config(
+        vision_config={**small, "image_size": 28, "patch_size": 14, "initializer_range": 0.3},
+        qformer_config={**small, "encoder_hidden_size": 32, "vocab_size": 32, "initializer_range": 0.3},
+        text_config={
+            "model_type": "opt", "vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2, "ffn_dim": 48,
+            "num_attention_heads": 4, "word_embed_proj_dim": 32, "max_position_embeddings": 128, "init_std": 0.3,
+            "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": tokenizer.pad_token_id,
+        },
+        num_query_tokens=4, image_token_index=tokenizer.convert_tokens_to_ids("<image>"), initializer_range=0.3,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    model: Any = t.Blip2ForConditionalGeneration(config).eval()
+    torch.nn.init.normal_(model.query_tokens)
+    _say_words_only(model, tokenizer)
+    model.save_pretrained(folder)
+    image = t.BlipImageProcessor(size={"height": 28, "width": 28})
+    t.Blip2Processor(image_processor=image, tokenizer=tokenizer, num_query_tokens=4).save_pretrained(folder)
+    return folder
+
+
+def _say_words_only(model: Any, tokenizer: Any) -> None:
+    end = tokenizer.eos_token_id
+    specials = [i for i in range(256 + len(dict.fromkeys(WORDS)), len(tokenizer)) if i != end]
+    model.generation_config.suppress_tokens = [*range(256), *specials]
+    model.generation_config.eos_token_id = end
+    model.generation_config.pad_token_id = tokenizer.pad_token_id

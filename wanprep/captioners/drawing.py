@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wanprep.captioners.base import Sampling
+from wanprep.captioners.loading import quiet
 from wanprep.ids import key_of
 
 if TYPE_CHECKING:
@@ -74,14 +75,17 @@ def generate(loaded: Any, inputs: Any, sampling: Sampling, seeds: Sequence[int])
     kept |= {"eos_token_id": sorted(ends), "pad_token_id": pad if pad is not None else min(ends)}
     settings = GenerationConfig(do_sample=False, max_new_tokens=sampling.max_new_tokens, **kept)
     noise = [Draw(sampling.temperature, sampling.top_p, seeds)] if sampling.temperature > 0 else []
-    with torch.inference_mode():
+    with torch.inference_mode(), quiet():
         out = loaded.model.generate(**inputs, generation_config=settings, logits_processor=LogitsProcessorList(noise))
-    whole = loaded.model.config.is_encoder_decoder
-    start = 0 if whole or "inputs_embeds" in inputs else inputs["input_ids"].shape[1]
+    asked = 0 if loaded.model.config.is_encoder_decoder or "input_ids" not in inputs else inputs["input_ids"].shape[1]
+    words = loaded.model.config.get_text_config()
+    special = {*loaded.tokenizer.all_special_ids, getattr(words, "bos_token_id", None)}
     answers = []
-    for row in out[:, start:].tolist():
-        end = next((i for i, token in enumerate(row) if token in ends), None)
-        tokens = row if end is None else row[:end]
+    for row in out[:, asked:].tolist():
+        # A model that was given no text may put its own start (and placeholders of the picture) before the answer.
+        start = 0 if asked else next((i for i, token in enumerate(row) if token not in special), len(row))
+        end = next((i for i in range(start, len(row)) if row[i] in ends), None)
+        tokens = row[start:end]
         text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
         answers.append((text, end is not None, len(tokens)))
     return answers

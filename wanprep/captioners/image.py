@@ -29,4 +29,4 @@ class ImageCaptioner(Vlm):
             texts = [chat(processor, prompt, "image") for prompt in prompts]
             nested = [[image] for image in images]
             return processor(text=texts, images=nested, padding=True, return_tensors="pt")
-        return processor(text=[""] * len(images), images=images, padding=True, return_tensors="pt")
+        return processor(images=images, return_tensors="pt")

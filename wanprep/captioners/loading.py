@@ -82,7 +82,7 @@ def _load(folder: Path, hardware: Hardware, looks: bool) -> Loaded:
     options = _placed(hardware)
     cls: Any = transformers.AutoModelForImageTextToText if looks else transformers.AutoModelForCausalLM
     reader: Any = transformers.AutoProcessor if looks else transformers.AutoTokenizer
-    with _quiet():
+    with quiet():
         try:
             model, info = cls.from_pretrained(
                 folder,
@@ -150,7 +150,7 @@ def _quantization(hardware: Hardware) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and no warnings of transformers: what they would warn of is an error here, or chosen by us."""
     from transformers.utils import logging
 

@@ -103,7 +103,7 @@ class Vlm(Captioner):
 
         sampling = self.sampling.attempt(attempt)
         inputs = self.batch(loaded, prompts, seen)
-        counts = inputs["attention_mask"].sum(1).tolist()
+        counts = inputs["attention_mask"].sum(1).tolist() if "attention_mask" in inputs else [0] * len(seen)
         inputs = inputs.to(loaded.model.device, dtype=loaded.model.dtype)
         made = generate(loaded, inputs, sampling, [seed_of(sampling.seed, name) for name in names])
         return [
