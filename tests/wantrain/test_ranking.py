@@ -95,7 +95,7 @@ def test_the_best_stays_on_disk(toy, tmp_path):
     assert best < 125
     kept = sorted(int(p.name.split("_")[1]) for p in (result.folder / "loras").iterdir())
     assert kept == [best, 125]
-    assert [row.step for row in result.verdicts["high"].rows][0] == best
+    assert result.verdicts["high"].rows[0].step == best
     assert all((result.folder / row.file).is_file() for row in result.verdicts["high"].rows)
 
 
