@@ -6,6 +6,7 @@ table runs in one process on one model, the reference first, so that a claim is 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -29,7 +30,8 @@ CASES: dict[str, dict[str, Any]] = {
     "keep-inputs": {"keep": "inputs"},
     "keep-attention": {"keep": "attention"},
     "keep-linears": {"keep": "linears"},
-    "eager": {"compiled": False},
+    "inductor": {"kernels": "inductor"},
+    "eager": {"kernels": "eager"},
     "unfused": {"fused": False},
     "apart": {"beside": False},
     "first-gradient": {"first": True},
@@ -55,6 +57,7 @@ Cases: """ + ", ".join(CASES)  # fmt: skip
 @click.option("--layers", type=int, help="A shorter model. [default: the family's]")
 @click.option("--warmups", default=5, show_default=True)
 @click.option("--steps", default=20, show_default=True)
+@click.option("--limit", default=60.0, show_default=True, metavar="SECONDS", help="Fewer steps where they take longer.")
 @click.option("--budget", type=float, metavar="GIB", help="For activations. [default: what is free]")
 @click.option("--cap", type=float, metavar="GIB", help="Let this process have no more of the GPU.")
 @click.option("--parity", is_flag=True, help="Compare gradients with float32 instead of timing (default 3 layers).")
@@ -62,8 +65,8 @@ Cases: """ + ", ".join(CASES)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Rows as JSON on stdout.")
 def bench(
     family_name: str, shapes: tuple[str, ...], cases: tuple[str, ...], against: str | None, rank: int,
-    layers: int | None, warmups: int, steps: int, budget: float | None, cap: float | None, parity: bool, profile: bool,
-    as_json: bool,
+    layers: int | None, warmups: int, steps: int, limit: float, budget: float | None, cap: float | None, parity: bool,
+    profile: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Time training steps on this machine's GPU, with random weights."""
     try:
@@ -79,7 +82,7 @@ def bench(
             text = "\n".join(_parity_line(row) for row in rows)
         else:
             names = [*([REFERENCE] if against else []), *(cases or ("fast",))]
-            rows = _timed(family, chosen, names, plan, rank, layers, warmups, steps, profile)
+            rows = _timed(family, chosen, names, plan, rank, layers, (warmups, steps, limit), profile)
             text = table(rows)
     except UsageError as error:
         click.echo(f"error: {error}", err=True)
@@ -134,13 +137,15 @@ def _plan(budget: float | None) -> Plan:
 
 
 def _timed(
-    family: Family, shapes: list[Shape], names: list[str], plan: Plan, rank: int, layers: int | None, warmups: int,
-    steps: int, profile: bool,
+    family: Family, shapes: list[Shape], names: list[str], plan: Plan, rank: int, layers: int | None,
+    effort: tuple[int, int, float], profile: bool,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A row for each case and shape. Out of memory is a row too: that is what one wants to know."""
     import torch
 
     from wantrain import fast, fast_measure
+
+    warmups, steps, limit = effort
 
     model = fast_measure.build(family, layers=layers, rank=rank, device="cuda", dtype=torch.bfloat16)
     rows: list[dict[str, Any]] = []
@@ -153,7 +158,7 @@ def _timed(
             row: dict[str, Any] = {"case": name, "shape": shape.name, "tokens": shape.tokens}
             step = fast_measure.stepper(model, fast_measure.batch_of(family, shape, model, "cuda"))
             try:
-                timing = fast_measure.measure(step, warmups=warmups, steps=steps)
+                timing = fast_measure.measure(step, warmups=warmups, steps=steps, limit=limit)
                 row |= _row(family, shape, timing, layers) | {"kept": _kept(model, shape)}
                 if profile:
                     click.echo(_kernels(step), err=True)
@@ -192,12 +197,21 @@ def _kernels(step: Any) -> str:
     with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as found:
         step()
         torch.cuda.synchronize()
-    events = [e for e in found.key_averages() if e.device_type == torch.autograd.DeviceType.CUDA]
+    events = [e for e in found.key_averages() if _on_gpu(e)]
     events.sort(key=lambda event: -event.self_device_time_total)
-    whole = sum(event.self_device_time_total for event in events)
-    lines = [f"{whole / 1000:9.1f} ms in all kernels"]
+    spans = sorted((e.time_range.start, e.time_range.end) for e in found.events() if _on_gpu(e))
+    whole = sum(end - start for start, end in spans)
+    idle = sum(max(0.0, after[0] - before[1]) for before, after in itertools.pairwise(spans))
+    lines = [f"{whole / 1000:9.1f} ms in {len(spans)} kernels, {idle / 1000:.1f} ms between them"]
     lines += [f"{e.self_device_time_total / 1000:9.2f} ms {e.count:6} x {e.key[:110]}" for e in events[:45]]
     return "\n".join(lines)
+
+
+def _on_gpu(event: Any) -> bool:
+    """A kernel or copy; profiler marks such as `Optimizer.step` span several."""
+    import torch
+
+    return event.device_type == torch.autograd.DeviceType.CUDA and not event.key.startswith(("Optimizer.", "Activity"))
 
 
 def _parity_row(family: Family, shape: Shape, plan: Plan, layers: int, rank: int) -> dict[str, Any]:

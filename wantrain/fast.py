@@ -9,6 +9,7 @@ forward stay as they were: `switch(model, False)` is the reference, one flag awa
 
 from __future__ import annotations
 
+import importlib.util
 import types
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -42,7 +43,8 @@ class Plan:
 
     keep: what blocks keep for backward: "auto" fills the free memory, "inputs" is full checkpointing, "attention"
     adds attention's output, "linears" what matrix products made, "all" everything. budget: bytes for "auto"; None
-    measures what is free at the first step. compiled: elementwise formulas by inductor; None where there is CUDA.
+    measures what is free at the first step. kernels: elementwise formulas by "triton", "inductor" or "eager" torch;
+    "auto" takes Triton where it runs.
     fused: q, k, v (and the text's k, v) in one product. beside: a LoRA's part inside the base layer's product.
     first: form the gradient of the first block's input although nothing needs it (a negative control).
     attention: "cudnn", "flash" or "auto". reserve: bytes that "auto" leaves free.
@@ -50,12 +52,12 @@ class Plan:
 
     keep: KEEP = "auto"
     budget: float | None = None
-    compiled: bool | None = None
+    kernels: Literal["auto", "triton", "inductor", "eager"] = "auto"
     fused: bool = True
     beside: bool = True
     first: bool = False
     attention: Literal["auto", "cudnn", "flash"] = "auto"
-    reserve: float = 1.5 * 2**30
+    reserve: float = 1.25 * 2**30
 
     def __post_init__(self) -> None:
         if self.keep != "auto" and self.keep not in _KEPT:
@@ -71,7 +73,9 @@ class Fast:
     plan: Plan
     specs: list[Spec]
     sizes: memory.Sizes
+    kernels: str
     on: bool = True
+    caster: Any = None
     free: float | None = None
     buckets: dict[tuple[int, int], memory.Keep] = field(default_factory=dict)
 
@@ -113,14 +117,14 @@ def install(model: nn.Module, plan: Plan) -> None:
             layers=len(specs), dim=specs[0].qkv.inputs, inner=specs[0].ffn2.inputs, heads=config.num_attention_heads,
             itemsize=specs[0].qkv.packed.element_size(),
         )  # fmt: skip
-        whole._fast = Fast(plan=plan, specs=specs, sizes=sizes)
+        whole._fast = Fast(plan=plan, specs=specs, sizes=sizes, kernels=_kernels(plan, device))
         for number, block in enumerate(whole.blocks):
             _attach(block, whole._fast, number)
         return
-    installed.plan, installed.on = plan, True
+    installed.plan, installed.on, installed.kernels = plan, True, _kernels(plan, device)
     installed.buckets.clear()
     for spec in installed.specs:
-        spec.ops, spec.backend = ops(_compile(plan, device)), backend
+        spec.ops, spec.backend = ops(_kernels(plan, device)), backend
         for group in spec.groups:
             group.fused, group.beside = plan.fused, plan.beside
 
@@ -137,8 +141,11 @@ def switch(model: nn.Module, on: bool) -> None:
     installed.on = on
 
 
-def _compile(plan: Plan, device: torch.device) -> bool:
-    return device.type == "cuda" if plan.compiled is None else plan.compiled
+def _kernels(plan: Plan, device: torch.device) -> str:
+    """Triton comes with torch for CUDA on Linux and not elsewhere; without it everything works, more slowly."""
+    if plan.kernels != "auto":
+        return plan.kernels
+    return "triton" if device.type == "cuda" and importlib.util.find_spec("triton") else "eager"
 
 
 def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch.device) -> Spec:
@@ -146,9 +153,10 @@ def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch
         name: Group([block.get_submodule(n) for n in names], fused=plan.fused, beside=plan.beside)
         for name, names in LAYERS
     }
-    found = ops(_compile(plan, device))
+    found = ops(_kernels(plan, device))
+    layers = [block.get_submodule(name) for _, names in LAYERS for name in names]
     heads, eps = config.num_attention_heads, config.eps
-    return Spec(block=block, heads=heads, eps=eps, ops=found, backend=backend, **groups)
+    return Spec(block=block, heads=heads, eps=eps, ops=found, backend=backend, layers=layers, **groups)
 
 
 def _attach(block: nn.Module, fast: Fast, number: int) -> None:
@@ -157,10 +165,10 @@ def _attach(block: nn.Module, fast: Fast, number: int) -> None:
     plain, move, spec = target.forward, target._apply, fast.specs[number]
 
     def forward(self: Any, h: Tensor, text: Tensor, temb: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        if not fast.on or _disabled(spec):
+        if not fast.on or spec.disabled:
             return plain(h, text, temb, rotary)
-        for group in spec.groups:
-            group.refresh()
+        if number == 0:  # blocks run in order
+            _refresh(fast)
         given = Inputs(text, temb, *rotary)
         if not torch.is_grad_enabled():
             return Tape(spec, given, {"h0": h}).output()
@@ -173,15 +181,26 @@ def _attach(block: nn.Module, fast: Fast, number: int) -> None:
         result = move(function, recurse)
         for group in spec.groups:
             group.apply(function)
+        spec.prepare()
         return result
 
     target.forward = types.MethodType(forward, block)
     target._apply = types.MethodType(apply, block)
 
 
-def _disabled(spec: Spec) -> bool:
-    layers = [spec.block.get_submodule(name) for _, names in LAYERS for name in names]
-    return any(getattr(layer, "disable_adapters", False) is True for layer in layers)
+def _refresh(fast: Fast) -> None:
+    """The LoRA's parameters into the packed layers of all blocks: one launch with Triton, else one a matrix."""
+    groups = [group for spec in fast.specs for group in spec.groups]
+    pairs = [cast for group in groups for cast in group.casts]
+    simple = all(source.dtype == torch.float32 and source.is_contiguous() for source, _, _ in pairs)
+    if pairs and simple and fast.kernels == "triton":
+        from wantrain.fast_triton import Caster
+
+        fast.caster = fast.caster or Caster()
+        fast.caster([(source.detach(), target, scale) for source, target, scale in pairs])
+        return
+    for group in groups:
+        group.refresh()
 
 
 def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
@@ -196,7 +215,7 @@ def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
 
 
 def _free(fast: Fast, h: Tensor) -> float:
-    """Bytes for activations: the budget, or what is free at the first step less what optimizer and gradients take."""
+    """Bytes for activations: the budget, or what is free at the first step less what the optimizer takes."""
     if fast.plan.budget is not None:
         return fast.plan.budget
     if not h.is_cuda:
@@ -205,7 +224,8 @@ def _free(fast: Fast, h: Tensor) -> float:
         free, _ = torch.cuda.mem_get_info(h.device)
         cached = torch.cuda.memory_reserved(h.device) - torch.cuda.memory_allocated(h.device)
         trained = [p for spec in fast.specs for p in spec.parameters]
-        pending = sum(p.numel() * (12 if p.grad is None else 8) for p in trained)
+        # Two moments; gradients come into being while activations go.
+        pending = sum(p.numel() * 8 for p in trained)
         fast.free = free + cached - pending
     return fast.free - fast.plan.reserve
 

@@ -14,7 +14,7 @@ hidden state after each of the three parts, l_* a LoRA's rank-wide product.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,20 @@ class Spec:
     co: Group
     ffn0: Group
     ffn2: Group
+    layers: list[nn.Module]
+
+    def __post_init__(self) -> None:
+        self.prepare()
+
+    def prepare(self) -> None:
+        """What follows from frozen parameters; again after they moved. table [1, 6, D]: scales have their 1 added."""
+        self.table = cast(Tensor, self.block.scale_shift_table).detach().float().clone()
+        self.table[:, 1::3] += 1
+
+    @property
+    def disabled(self) -> bool:
+        """Whether peft's adapter is switched off."""
+        return any(getattr(layer, "disable_adapters", False) is True for layer in self.layers)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -101,11 +115,9 @@ class Tape:
     def modulation(self) -> tuple[Tensor, ...]:
         """shift, 1+scale, gate of self-attention, then of the feed-forward: float32 [B, 1 or S, D]."""
         if self._modulation is None:
-            table: Any = self.spec.block.scale_shift_table
             dimension = self.given.temb.ndim - 2
-            parts = (table.float() + self.given.temb.float()).split(1, dim=dimension)
-            shift, scale, gate, shift2, scale2, gate2 = (p.squeeze(2) if dimension == 2 else p for p in parts)
-            self._modulation = (shift, 1 + scale, gate, shift2, 1 + scale2, gate2)
+            parts = (self.spec.table + self.given.temb.float()).split(1, dim=dimension)
+            self._modulation = tuple(p.squeeze(2) if dimension == 2 else p for p in parts)
         return self._modulation
 
     def strip(self, name: str, output: str, x: str, h: Tensor) -> None:
@@ -232,7 +244,9 @@ class Tape:
         assert self.keep is not None
         left = {*ALWAYS, *(part for name in self.keep for part in PARTS[name])}
         self.values = {name: value for name, value in self.values.items() if name in left}
-        self.keep = self._modulation = None
+        self.keep = None
+        if self.given.temb.ndim == 4:  # as large as the hidden state six times over, and cheap
+            self._modulation = None
         return out
 
 

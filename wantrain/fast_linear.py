@@ -96,8 +96,18 @@ class Group:
         self._tie()
 
     def _tie(self) -> None:
+        """Make the weights, and the views used in every step, parts of P as it is now."""
+        outs, ins, p = self.outputs, self.inputs, self.packed
         for member in self.members:
-            member.base.weight.data = self.packed[member.outs, : self.inputs]
+            member.base.weight.data = p[member.outs, :ins]
+        self.down, self.up, self.back = p[outs:, :ins], p[:outs, ins:], p[:, :ins]
+        self.down_t, self.wide_t = self.down.t(), p[:outs].t()
+        self.casts: list[tuple[Tensor, Tensor, float]] = []
+        for m in self.members:
+            if m.a is not None and m.b is not None:
+                rows = slice(outs + m.ranks.start, outs + m.ranks.stop)
+                self.casts += [(m.a, p[rows, :ins], 1.0)]
+                self.casts += [(m.b, p[m.outs, ins + m.ranks.start : ins + m.ranks.stop], m.scale)]
 
     def apply(self, function: Any) -> None:
         """Move or cast P and the bias with their module (`nn.Module._apply`), then make the weights views again."""
@@ -106,13 +116,9 @@ class Group:
 
     def refresh(self) -> None:
         """Cast the LoRA's parameters into P. Never skipped by a version check: `.data` writes leave no trace."""
-        for m in self.members:
-            if m.a is not None and m.b is not None:
-                columns = slice(self.inputs + m.ranks.start, self.inputs + m.ranks.stop)
-                rows = slice(self.outputs + m.ranks.start, self.outputs + m.ranks.stop)
-                self.packed[rows, : self.inputs].copy_(m.a.detach())
-                b = m.b.detach()
-                self.packed[m.outs, columns].copy_(b if m.scale == 1 else b * m.scale)
+        for source, target, scale in self.casts:
+            found = source.detach()
+            target.copy_(found if scale == 1 else found * scale)
 
     # --- forward ---
 
@@ -125,7 +131,7 @@ class Group:
         rows = wide.flatten(0, 1)
         x, h = rows[:, : self.inputs], rows[:, self.inputs :]
         if self.strip:
-            torch.mm(x, self._down.t(), out=h)
+            torch.mm(x, self.down_t, out=h)
         y = wide.new_empty(*wide.shape[:2], self.outputs)
         self._products(rows if self.beside else x, None if self.beside else h, y.flatten(0, 1))
         return y, wide[..., self.inputs :]
@@ -133,28 +139,24 @@ class Group:
     def forward_plain(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The same for an x [B, S, inputs] without room beside it: the LoRA's part is added afterwards."""
         rows = x.flatten(0, 1)
-        h = torch.mm(rows, self._down.t())
+        h = torch.mm(rows, self.down_t)
         y = x.new_empty(*x.shape[:2], self.outputs)
         self._products(rows, h, y.flatten(0, 1))
         return y, h.view(*x.shape[:2], self.strip)
-
-    @property
-    def _down(self) -> Tensor:
-        return self.packed[self.outputs :, : self.inputs]
-
-    @property
-    def _up(self) -> Tensor:
-        return self.packed[: self.outputs, self.inputs :]
 
     def _parts(self) -> list[slice]:
         return [slice(0, self.outputs)] if self.fused else [m.outs for m in self.members]
 
     def _products(self, x: Tensor, h: Tensor | None, y: Tensor) -> None:
-        for outs in self._parts():
-            into = y[:, outs]
-            torch.addmm(self.bias[outs], x, self.packed[outs, : x.shape[1]].t(), out=into)
+        if self.fused:
+            torch.addmm(self.bias, x, self.wide_t if h is None else self.wide_t[: self.inputs], out=y)
             if h is not None and self.strip:
-                into.addmm_(h, self._up[outs].t())
+                y.addmm_(h, self.up.t())
+            return
+        for m in self.members:
+            torch.addmm(self.bias[m.outs], x, self.packed[m.outs, : x.shape[1]].t(), out=y[:, m.outs])
+            if h is not None and self.strip:
+                y[:, m.outs].addmm_(h, self.up[m.outs].t())
 
     # --- backward ---
 
@@ -166,7 +168,7 @@ class Group:
         """g into wide = [dy | room for g]."""
         rows = wide.flatten(0, 1)
         if self.strip:
-            torch.mm(rows[:, : self.outputs], self._up, out=rows[:, self.outputs :])
+            torch.mm(rows[:, : self.outputs], self.up, out=rows[:, self.outputs :])
 
     def input_grad(self, wide: Tensor, out: Tensor | None = None) -> Tensor:
         """dx [B, S, inputs] from wide = [dy | room for g], which is filled. out: where to, [B, S, inputs]."""
@@ -175,14 +177,14 @@ class Group:
         dx = wide.new_empty(*wide.shape[:2], self.inputs) if out is None else out
         into = dx.flatten(0, 1)
         if self.fused and self.beside:
-            torch.mm(rows, self.packed[:, : self.inputs], out=into)
+            torch.mm(rows, self.back, out=into)
             return dx
         first, *others = self._parts()
         torch.mm(rows[:, first], self.packed[first, : self.inputs], out=into)
         for outs in others:
             into.addmm_(rows[:, outs], self.packed[outs, : self.inputs])
         if self.strip:
-            into.addmm_(rows[:, self.outputs :], self._down)
+            into.addmm_(rows[:, self.outputs :], self.down)
         return dx
 
     def weight_grads(self, wide: Tensor, x: Tensor, h: Tensor) -> list[Tensor | None]:

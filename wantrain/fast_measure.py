@@ -154,16 +154,24 @@ def stepper(model: Any, batch: Batch) -> Callable[[], torch.Tensor]:
     return step
 
 
-def measure(step: Callable[[], torch.Tensor], *, warmups: int, steps: int) -> Timing:
-    """Time `steps` steps on the current CUDA device after `warmups`; the first of these is timed as `start`."""
+def measure(step: Callable[[], torch.Tensor], *, warmups: int, steps: int, limit: float = 60.0) -> Timing:
+    """Time `steps` steps on the current CUDA device after `warmups`; the first of these is timed as `start`.
+
+    Fewer of both (2 and 4 at least) where they would take more than `limit` seconds.
+    """
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     began = time.perf_counter()
     step()
     torch.cuda.synchronize()
     start = time.perf_counter() - began
-    for _ in range(warmups - 1):
+    began = time.perf_counter()
+    step()
+    torch.cuda.synchronize()
+    each = time.perf_counter() - began
+    for _ in range(min(warmups - 2, int(limit / each / 4))):
         step()
+    steps = min(steps, max(4, int(limit / each)))
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     marks = [torch.cuda.Event(enable_timing=True) for _ in range(steps + 1)]

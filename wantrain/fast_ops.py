@@ -214,12 +214,7 @@ NAMES = (
 
 
 class Ops:
-    """The functions of NAMES as attributes, compiled on first use or plain. Attention is not among them."""
-
-    def __init__(self, compiled: bool) -> None:
-        for name in NAMES:
-            function = globals()[name]
-            setattr(self, name, _compiled(function) if compiled else function)
+    """The functions of NAMES as attributes: Triton's, inductor's, or as they are here. Attention is not among them."""
 
     modulate: Callable[..., None]
     add_modulate: Callable[..., Tensor]
@@ -233,6 +228,15 @@ class Ops:
     gelu: Callable[..., None]
     gelu_back: Callable[..., None]
     gelu_back_both: Callable[..., None]
+
+    def __init__(self, kind: str) -> None:
+        source = globals()
+        if kind == "triton":
+            from wantrain import fast_triton
+
+            source = vars(fast_triton)
+        for name in NAMES:
+            setattr(self, name, _compiled(source[name]) if kind == "inductor" else source[name])
 
 
 @functools.cache
@@ -249,6 +253,6 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @functools.cache
-def ops(compiled: bool) -> Ops:
-    """The functions, compiled by inductor or as they are."""
-    return Ops(compiled)
+def ops(kind: str) -> Ops:
+    """kind: "triton", "inductor" or "eager"."""
+    return Ops(kind)
