@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from wanprep.signals import quality, shots
+from wanprep.signals import compression, quality, shots
 from wanprep.signals.store import Signals
 from wanprep.signals.thumbs import Thumbs, encode
 from wanprep.stage import Reject
@@ -81,6 +81,8 @@ def _analyse(frames: Iterable[Picture], time_base: Fraction, width: int, height:
             full = frame.gray(width, height)
             rows.append(line_p97(full))
             cols.append(line_p97(cv2.transpose(full[:: line_step(height)])))
+            for name, value in compression.traces(full).items():
+                numbers[name][-1] = value
     if not pts:
         raise Reject("no_frames", "not one frame could be decoded")
     return Signals(

@@ -30,6 +30,8 @@ FIELDS: tuple[str, ...] = (
     "sharpness",  # blur.sharpness, low = out of focus
     "smear",  # blur.smear, high = motion blur
     "luma",  # mean luma, 0..255
+    "blockiness",  # compression.traces of the sampled frames, which are looked at in full size and not by this meter
+    "noise",
 )
 CHANGE_LEVELS = 8.0
 CHANGE_SECONDS = 0.5
@@ -105,7 +107,7 @@ class QualityMeter:
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
-    sharpness, smear, luma: medians. shake: rate of camera reversals, 0..1. light_jump: largest |log| exposure ratio.
+    sharpness, smear, luma, blockiness, noise: medians. shake: rate of camera reversals, 0..1. light_jump: largest |log| exposure ratio.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
     """
@@ -122,6 +124,8 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
+        "blockiness": _quantile(frame["blockiness"], 0.5),
+        "noise": _quantile(frame["noise"], 0.5),
     }
 
 

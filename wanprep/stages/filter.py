@@ -103,6 +103,16 @@ class FilterConfig:
         meaning="a watermark, logo or text stays in place over the different scenes of the source",
         source="persistent edges pooled over the scenes of a source (signals/overlay.py)",
     ))  # fmt: skip
+    compression: Rule = field(default=Rule(), metadata=_about(
+        score="blockiness", bad="above", threshold=0.12, still=True, unit="spread / mean over the 16 x 16 grid",
+        meaning="blocks of a low bitrate show (about H.264 crf 44); not found once the picture has been scaled",
+        source="small differences by their place in the coding grid (signals/compression.py)",
+    ))  # fmt: skip
+    noise: Rule = field(default=Rule(enabled=False), metadata=_about(
+        score="noise", bad="above", threshold=8.0, still=True, unit="standard deviation in levels of 255",
+        meaning="sensor noise or film grain; often wanted, so off",
+        source="Immerkær 1996 in the smoothest third of the picture (signals/compression.py)",
+    ))  # fmt: skip
     text_card: Rule = field(default=Rule(), metadata=_about(
         score="card", bad="above", threshold=0.7, still=True, unit="share of the picture",
         meaning="a title or text card: flat background with lettering and nothing else",

@@ -1,0 +1,95 @@
+"""Blocks of codecs and noise, on made-up pictures and on real encoders."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.signals.compression import blockiness, noise_sigma, traces
+
+
+def picture(seed: int = 0, height: int = 360, width: int = 640) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    noise = rng.uniform(30, 220, (height // 12, width // 12)).astype(np.float32)
+    image = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(image + rng.normal(0, 1.5, image.shape), 0, 255).astype(np.uint8)
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+
+
+def encoded(image: np.ndarray, *options: str) -> np.ndarray:
+    """The last of eight equal frames after an encoder."""
+    import subprocess
+
+    import imageio_ffmpeg
+
+    height, width = image.shape
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error"]
+    size = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", "24"]
+    made = [*program, *size, "-i", "-", "-pix_fmt", "yuv420p", *options, "-f", "matroska", "-"]
+    coded = subprocess.run(made, input=image.tobytes() * 8, capture_output=True, check=True).stdout
+    back = [*program, "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    raw = subprocess.run(back, input=coded, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, height, width)[-1]
+
+
+def test_clean_pictures_have_no_grid():
+    assert max(blockiness(picture(seed)) for seed in range(6)) < 0.04
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("-c:v", "libx264", "-crf", "46"), ("-c:v", "mpeg4", "-q:v", "28")],
+    ids=["x264", "mpeg4"],
+)
+def test_low_bitrates_leave_one(options):
+    for seed in range(3):
+        assert blockiness(encoded(picture(seed), *options)) > 0.12
+
+
+def test_the_lower_the_quality_the_more():
+    found = [blockiness(jpeg(picture(), quality)) for quality in (95, 50, 20, 8)]
+    assert found == sorted(found)
+    assert found[-1] > 0.12
+
+
+def test_where_the_grid_begins_does_not_matter():
+    coded = jpeg(picture(), 10)
+    shifted = np.ascontiguousarray(coded[5:, 3:])
+    assert blockiness(shifted) == pytest.approx(blockiness(coded), rel=0.15)
+
+
+def test_a_scaled_picture_has_lost_its_grid():
+    """Written down because it is what this number cannot do."""
+    coded = jpeg(picture(), 10)
+    assert blockiness(cv2.resize(coded, (500, 282), interpolation=cv2.INTER_AREA)) < 0.12
+
+
+def test_flat_areas_with_some_writing_are_not_blocks():
+    card = np.full((360, 640), 245, np.uint8)
+    cv2.putText(card, "COMING SOON", (120, 190), cv2.FONT_HERSHEY_SIMPLEX, 2, 30, 3, cv2.LINE_AA)
+    assert not blockiness(card) > 0.12
+
+
+@pytest.mark.parametrize("sigma", [1.0, 3.0, 6.0, 10.0])
+def test_noise_is_found_as_it_was_added(sigma):
+    rng = np.random.default_rng(1)
+    image = cv2.GaussianBlur(picture().astype(np.float32), (0, 0), 4)
+    image = np.clip(image + rng.normal(0, sigma, image.shape), 0, 255).astype(np.uint8)
+    assert noise_sigma(image) == pytest.approx(sigma, rel=0.15, abs=0.15)
+
+
+def test_texture_is_not_noise():
+    edges = np.zeros((360, 640), np.uint8) + 60
+    for x in range(0, 640, 16):
+        edges[:, x : x + 8] = 180
+    assert noise_sigma(edges) < 1.5
+
+
+def test_what_cannot_be_known_is_nan():
+    assert math.isnan(noise_sigma(np.zeros((360, 640), np.uint8)))
+    assert math.isnan(blockiness(np.zeros((20, 20), np.uint8)))
+    assert traces(np.zeros((12, 9), np.uint8)).keys() == {"blockiness", "noise"}
