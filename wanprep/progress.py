@@ -22,6 +22,7 @@ TITLES = {
     "fps": "fps     plan the frames",
     "filter": "filter  score the clips",
     "bucket": "bucket  write the clips",
+    "rewrite": "caption rewrite the captions",
     "caption": "caption the clips",
     "cache": "cache   encode the texts",
     "latents": "cache   encode the clips",
