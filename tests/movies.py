@@ -44,9 +44,7 @@ def make_movies(folder: Path) -> Path:
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("this is no movie\n" * 50)
     make_sound(folder / "sound.m4a")
-    make_video(
-        folder / "cut off.mkv", frames=40, size=(192, 96), options={"crf": "4", "g": "12"}
-    )
+    make_video(folder / "cut off.mkv", frames=40, size=(192, 96), options={"crf": "4", "g": "12"})
     whole = (folder / "cut off.mkv").read_bytes()
     (folder / "cut off.mkv").write_bytes(whole[: len(whole) // 3])
     (folder / "film.txt").write_text("a drifting wash of colour\n")

@@ -27,7 +27,7 @@ MEDIA = Path(__file__).resolve().parents[3] / "shared/media/dev"
 def signals(pts, last_duration: int = 40, base: Fraction = Fraction(1, 1000), tiny=None, sampled=()) -> Signals:
     n, m = len(pts), len(sampled)
     still = np.full(n, 100, np.float32)
-    lit = {name: still for name in ("luma_mean", "luma_p95", "edge_energy")}
+    lit = dict.fromkeys(("luma_mean", "luma_p95", "edge_energy"), still)
     return Signals(
         time_base=base, width=64, height=48, pts=np.array(pts, np.int64), last_duration=last_duration,
         frame={"content_val": 0 * still, "hist_diff": still / 100, **lit},
