@@ -1,0 +1,126 @@
+"""The two engines of the caption stage: threads for what waits, batches for what is quicker together."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from wanprep.engines import batches, threads
+from wanprep.stage import Item, Missing, Reject
+
+
+def items(count: int) -> list[Item]:
+    return [Item(label=f"item {n}", parts={f"k{n}": None}, args={"n": n}) for n in range(count)]
+
+
+@dataclass
+class Waiting:
+    """Waits, and goes wrong for some items."""
+
+    delay: float = 0.05
+    name: str = "waiting"
+    table: str = "none"
+    parallel: bool = False
+    begun: list[int] = field(default_factory=list)
+    gate: threading.Event | None = None
+
+    def items(self, dataset: Any) -> list[Item]:
+        return []
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        self.begun.append(args["n"])
+        if self.gate:
+            self.gate.wait(10)
+        time.sleep(self.delay)
+        match args["n"]:
+            case 1:
+                raise Reject("refused", "no")
+            case 2:
+                raise OSError("down")
+            case 3:
+                raise Missing("a key")
+            case 4:
+                raise SystemExit(1)
+        return [{"key": key} for key in parts]
+
+
+def test_threads_wait_together_and_lose_no_item() -> None:
+    start = time.perf_counter()
+    outcomes = list(threads.run(Waiting(), items(12), 12))
+    assert time.perf_counter() - start < 12 * 0.05
+    kinds = {outcome.item.args["n"]: outcome.kind for outcome in outcomes}
+    assert kinds == dict.fromkeys(range(12), "done") | {1: "rejected", 2: "failed", 3: "missing", 4: "failed"}
+    assert len(outcomes) == 12
+
+
+def test_no_more_lanes_than_asked_for() -> None:
+    stage = Waiting(gate=threading.Event())
+    run = threads.run(stage, items(9), 3)
+    opener = threading.Timer(0.2, lambda: (before.extend(stage.begun), stage.gate.set()))  # type: ignore[union-attr]
+    before: list[int] = []
+    opener.start()
+    assert len(list(run)) == 9
+    assert sorted(before) == [0, 1, 2]
+
+
+def test_left_early_nothing_more_is_begun_and_nobody_is_waited_for() -> None:
+    stage = Waiting(delay=0.0)
+    run = threads.run(stage, items(500), 2)
+    assert next(run).kind in ("done", "rejected", "failed", "missing")
+    stage.delay = 0.3
+    start = time.perf_counter()
+    run.close()  # what an interruption does
+    assert time.perf_counter() - start < 0.25
+    time.sleep(0.05)
+    begun = len(stage.begun)
+    time.sleep(0.5)
+    assert len(stage.begun) <= begun < 500
+
+
+def test_batches_keep_order_and_single_faults_apart() -> None:
+    sizes = []
+
+    def measure(group):
+        sizes.append(len(group))
+        faults = {1: Reject("refused"), 2: OSError("down")}
+        return [faults.get(item.args["n"]) or [{"key": key} for key in item.parts] for item in group]
+
+    outcomes = list(batches.run(Waiting(), items(7), 3, measure))
+    assert sizes == [3, 3, 1]
+    assert [outcome.item.args["n"] for outcome in outcomes] == list(range(7))
+    assert [outcome.kind for outcome in outcomes] == ["done", "rejected", "failed", "done", "done", "done", "done"]
+    assert outcomes[0].rows == ({"key": "k0"},)
+
+
+def test_a_batch_that_does_not_fit_is_measured_one_by_one() -> None:
+    sizes = []
+
+    def measure(group):
+        sizes.append(len(group))
+        if len(group) > 1 or group[0].args["n"] == 2:
+            raise MemoryError("too big")
+        return [[{"key": key} for key in item.parts] for item in group]
+
+    outcomes = list(batches.run(Waiting(), items(4), 4, measure))
+    assert sizes == [4, 1, 1, 1, 1]
+    assert [outcome.kind for outcome in outcomes] == ["done", "done", "failed", "done"]
+
+
+def test_what_is_missing_for_one_is_missing_for_all() -> None:
+    calls = []
+
+    def measure(group):
+        calls.append(group)
+        raise Missing("weights", "download them")
+
+    outcomes = list(batches.run(Waiting(), items(3), 3, measure))
+    assert [outcome.kind for outcome in outcomes] == ["missing"] * 3
+    assert len(calls) == 1
+
+
+def test_a_result_too_few_is_an_error_not_a_lost_item() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        list(batches.run(Waiting(), items(2), 2, lambda group: [[]]))
