@@ -18,7 +18,8 @@ from wanprep.stages.filter import REGISTRY, FilterConfig, Rule, decide, measure_
 
 GOOD = {
     "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen_s": 0.1,
-    "duplicate_rate": 0.0, "luma": 110.0, "card": 0.0, "blockiness": 0.02, "noise": 1.0, "camera": "pan left", "camera_speed": 0.2,
+    "duplicate_rate": 0.0, "luma": 110.0, "card": 0.0, "blockiness": 0.02, "noise": 1.0, "camera": "pan left",
+    "camera_speed": 0.2,
 }  # fmt: skip
 
 

@@ -107,7 +107,8 @@ class QualityMeter:
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
-    sharpness, smear, luma, blockiness, noise: medians. shake: rate of camera reversals, 0..1. light_jump: largest |log| exposure ratio.
+    sharpness, smear, luma, blockiness, noise: medians.
+    shake: rate of camera reversals, 0..1. light_jump: largest |log| exposure ratio.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
     """
