@@ -37,10 +37,10 @@ demo: setup ## no input, no weights: make a movie, prepare it, train on it, chec
 	$(BIN)/python -m wanprep.demo
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -m "not torture and not gpu" -n auto --dist loadgroup
+	$(BIN)/python -m pytest -m "not torture and not gpu" -n auto --dist loadfile
 
 torture: setup ## run the long tests too
-	$(BIN)/python -m pytest -m "not gpu" -n auto --dist loadgroup
+	$(BIN)/python -m pytest -m "not gpu" -n auto --dist loadfile
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -103,7 +103,7 @@ def test_every_span_is_a_clip_in_one_state(pipeline: Pipeline) -> None:
         (20, "rejected", ["too_short"]),
         (24, "pending", []),
     ]
-    assert clips[0]["unknown"] == ["overlay"]
+    assert "overlay" in clips[0]["unknown"]  # one source with one scene can neither be convicted nor acquitted
 
 
 def test_nothing_depends_on_the_order_of_rows(pipeline: Pipeline) -> None:

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 from movies import check_files, environment, make_movies, options, tables, wanprep
 
-pytestmark = pytest.mark.xdist_group("kill")
-
 STAGES = ("split", "fps", "filter", "bucket", "caption", "cache")
 
 
