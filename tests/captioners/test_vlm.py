@@ -299,3 +299,24 @@ def test_words_are_drawn_as_often_as_their_probability_says():
     assert nucleus(scores, 0.01).isfinite().sum() == 1
     with pytest.raises(ValueError, match="temperature"):
         Draw(0.0, 1.0, [1])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_on_cuda_a_batch_says_what_each_clip_alone_is_said(models, name):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    for settings in ({"device": "cuda"}, {"device": "split"}, {"device": "auto", "dtype": "bf16"}):
+        model = captioner(name, models[name], **settings)
+        requests = [request("c1", camera="pan left"), request("s2"), request("c3")]
+        for attempt in (0, 1):
+            alone = [model.caption(r, attempt) for r in requests]
+            assert all(answer.text for answer in alone)
+            together = model.caption_many(requests, attempt)
+            assert together == alone or settings.get("dtype") == "bf16"  # bf16 sums may tip a close choice
+        assert next(load(model.folder, model.settings.hardware()).model.parameters()).is_cuda
+        before = torch.cuda.memory_allocated()
+        model.release()
+        assert torch.cuda.memory_allocated() < before

@@ -17,7 +17,6 @@ from typing import Any
 from wanprep.ids import key_of
 from wanprep.models.check import weight_files, weight_problems
 from wanprep.models.find import hub_cache, model_roots, snapshots
-from wanprep.models.identity import remembered_digest
 from wanprep.stage import Missing
 
 GPU_NODES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL2
@@ -129,6 +128,8 @@ def has_gpu() -> bool:
 @functools.lru_cache(maxsize=16)
 def identity(folder: Path) -> str:
     """Identity of a model's weights, configuration, tokenizer and processor; digests of large files are remembered."""
+    from wanprep.models.identity import remembered_digest
+
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     small = [folder / name for name in (*_TOKENIZERS, *_PROCESSORS, "chat_template.jinja", "chat_template.json")]
     files = [*weight_files(folder), *(path for path in small if path.is_file())]
