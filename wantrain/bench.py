@@ -59,14 +59,15 @@ Cases: """ + ", ".join(CASES)  # fmt: skip
 @click.option("--steps", default=20, show_default=True)
 @click.option("--limit", default=60.0, show_default=True, metavar="SECONDS", help="Fewer steps where they take longer.")
 @click.option("--budget", type=float, metavar="GIB", help="For activations. [default: what is free]")
+@click.option("--host", default=0.0, metavar="GIB", help="Pinned host memory for kept tensors.")
 @click.option("--cap", type=float, metavar="GIB", help="Let this process have no more of the GPU.")
 @click.option("--parity", is_flag=True, help="Compare gradients with float32 instead of timing (default 3 layers).")
 @click.option("--profile", is_flag=True, help="List the kernels that take the time of one step.")
 @click.option("--json", "as_json", is_flag=True, help="Rows as JSON on stdout.")
 def bench(
     family_name: str, shapes: tuple[str, ...], cases: tuple[str, ...], against: str | None, rank: int,
-    layers: int | None, warmups: int, steps: int, limit: float, budget: float | None, cap: float | None, parity: bool,
-    profile: bool, as_json: bool,
+    layers: int | None, warmups: int, steps: int, limit: float, budget: float | None, host: float, cap: float | None,
+    parity: bool, profile: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Time training steps on this machine's GPU, with random weights."""
     try:
@@ -76,7 +77,7 @@ def bench(
             raise UsageError(f"unknown case {unknown[0]!r}; cases are {', '.join(CASES)}")
         _need_gpu(cap)
         family, chosen = _sizes(family_name, shapes or SHAPES)
-        plan = _plan(budget)
+        plan = _plan(budget, host)
         if parity:
             rows = [_parity_row(family, shape, plan, layers or 3, rank) for shape in chosen]
             text = "\n".join(_parity_line(row) for row in rows)
@@ -127,11 +128,11 @@ def _need_gpu(cap: float | None) -> None:
         torch.cuda.set_per_process_memory_fraction(cap * 2**30 / torch.cuda.get_device_properties(0).total_memory)
 
 
-def _plan(budget: float | None) -> Plan:
+def _plan(budget: float | None, host: float) -> Plan:
     from wantrain.fast import Plan
 
     try:
-        return Plan(budget=None if budget is None else budget * 2**30)
+        return Plan(budget=None if budget is None else budget * 2**30, host=host * 2**30)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from wanprep.stage import UsageError
 from wantrain import memory
-from wantrain.fast_block import BlockFunction, Inputs, Spec, Tape
+from wantrain.fast_away import Mover
+from wantrain.fast_block import Away, BlockFunction, Inputs, Spec, Tape
 from wantrain.fast_linear import Group, refusals
 from wantrain.fast_ops import ops
 
@@ -43,15 +44,16 @@ class Plan:
 
     keep: what blocks keep for backward: "auto" fills the free memory, "inputs" is full checkpointing, "attention"
     adds attention's output, "linears" what matrix products made, "all" everything. budget: bytes for "auto"; None
-    measures what is free at the first step. kernels: elementwise formulas by "triton", "inductor" or "eager" torch;
-    "auto" takes Triton where it runs.
-    fused: q, k, v (and the text's k, v) in one product. beside: a LoRA's part inside the base layer's product.
-    first: form the gradient of the first block's input although nothing needs it (a negative control).
-    attention: "cudnn", "flash" or "auto". reserve: bytes that "auto" leaves free.
+    measures what is free at the first step. host: bytes of pinned host memory that "auto" may use beside it. reserve:
+    bytes that "auto" leaves free. kernels: elementwise formulas by "triton", "inductor" or "eager" torch; "auto" takes
+    Triton where it runs. fused: q, k, v (and the text's k, v) in one product. beside: a LoRA's part inside the base
+    layer's product. first: form the gradient of the first block's input although nothing needs it (a negative
+    control). attention: "cudnn", "flash" or "auto".
     """
 
     keep: KEEP = "auto"
     budget: float | None = None
+    host: float = 0.0
     kernels: Literal["auto", "triton", "inductor", "eager"] = "auto"
     fused: bool = True
     beside: bool = True
@@ -64,6 +66,8 @@ class Plan:
             raise ValueError(f"keep = {self.keep!r}; use auto, {', '.join(_KEPT)}")
         if self.budget is not None and self.budget <= 0:
             raise ValueError(f"budget = {self.budget}; use a positive number of bytes, or None")
+        if self.host < 0:
+            raise ValueError(f"host = {self.host}; use a number of bytes, 0 for none")
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Fast:
     kernels: str
     on: bool = True
     caster: Any = None
+    mover: Mover = field(default_factory=Mover)
     free: float | None = None
     buckets: dict[tuple[int, int], memory.Keep] = field(default_factory=dict)
 
@@ -174,8 +179,9 @@ def _attach(block: nn.Module, fast: Fast, number: int) -> None:
             return Tape(spec, given, {"h0": h}).output()
         if fast.plan.first and not h.requires_grad:
             h = h.detach().requires_grad_()
-        keep = keep_for(fast, h).keep[number]
-        return BlockFunction.apply(h, spec, given, keep, *spec.parameters)
+        kept = keep_for(fast, h)
+        away = Away(fast.mover, number, kept.away[number]) if kept.away and kept.away[number] else None
+        return BlockFunction.apply(h, spec, given, kept.keep[number], away, *spec.parameters)
 
     def apply(self: Any, function: Any, recurse: bool = True) -> Any:
         result = move(function, recurse)
@@ -208,7 +214,7 @@ def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
     key = h.shape[1], h.shape[0]
     if key not in fast.buckets:
         if fast.plan.keep == "auto":
-            fast.buckets[key] = memory.plan(fast.sizes, key[0], _free(fast, h), key[1])
+            fast.buckets[key] = memory.plan(fast.sizes, key[0], _free(fast, h), key[1], host=fast.plan.host)
         else:
             fast.buckets[key] = memory.same(fast.sizes, key[0], _KEPT[fast.plan.keep], key[1])
     return fast.buckets[key]

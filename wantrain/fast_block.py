@@ -19,6 +19,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from wantrain.fast_away import Mover, Stored
 from wantrain.fast_linear import Group
 from wantrain.fast_ops import Ops, attention, attention_back
 
@@ -350,16 +351,31 @@ def _norm_back(
     return t.take(name)[..., : h.shape[-1]] if there else dx
 
 
+@dataclass
+class Away:
+    """What of one block waits in host memory, and who takes it there."""
+
+    mover: Mover
+    number: int
+    names: frozenset[str]
+    stored: dict[str, Stored] = field(default_factory=dict)
+
+
 class BlockFunction(torch.autograd.Function):
     """h3 of h0. The parameters are arguments so that autograd knows them; their values are in the packed layers."""
 
     @staticmethod
     def forward(
-        ctx: Any, h0: Tensor, spec: Spec, given: Inputs, keep: frozenset[str], *parameters: nn.Parameter
-    ) -> Tensor:
+        ctx: Any, h0: Tensor, spec: Spec, given: Inputs, keep: frozenset[str], away: Away | None,
+        *parameters: nn.Parameter,
+    ) -> Tensor:  # fmt: skip
         # Detached, so that kernels are not compiled twice: for a first block's input and for one with a gradient.
-        ctx.tape = Tape(spec, given, {"h0": h0.detach()}, keep)
-        return ctx.tape.output()
+        ctx.tape, ctx.away = Tape(spec, given, {"h0": h0.detach()}, keep), away
+        out = ctx.tape.output()
+        if away is not None:
+            values = ctx.tape.values
+            away.stored = away.mover.put(away.number, {name: values.pop(name) for name in away.names})
+        return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -367,5 +383,7 @@ class BlockFunction(torch.autograd.Function):
         tape, ctx.tape = ctx.tape, None
         if tape is None:
             raise RuntimeError("the backward of a fast block runs once; do not use retain_graph")
+        if ctx.away is not None:
+            tape.values |= ctx.away.mover.take(ctx.away.number, ctx.away.stored)
         dx, grads = backward(tape, d.contiguous(), ctx.needs_input_grad[0])
-        return (dx, None, None, None, *grads)
+        return (dx, None, None, None, None, *grads)

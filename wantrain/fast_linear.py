@@ -83,7 +83,7 @@ class Group:
             self.members.append(Member(base=base, a=a, b=b, scale=scale, first=rank, outs=outs))
             row, rank = outs.stop, rank + (0 if a is None else a.shape[0])
         self.inputs, self.outputs = self.members[0].base.in_features, row
-        self.strip = -(-rank // ALIGN) * ALIGN
+        self.rank, self.strip = rank, -(-rank // ALIGN) * ALIGN
         self._pack()
 
     def _pack(self) -> None:
@@ -192,8 +192,9 @@ class Group:
         if not self.strip:
             return []
         rows, h = wide.flatten(0, 1), h.flatten(0, 1)
-        da = _mm_f32(rows[:, self.outputs :].t(), x.flatten(0, 1))
-        db = _mm_f32(rows[:, : self.outputs].t(), h)
+        dy, g = rows[:, : self.outputs], rows[:, self.outputs :]
+        ranks = slice(0, self.rank)  # without the padding, so that a single layer's gradients need no copy
+        da, db = _mm_f32(g[:, ranks].t(), x.flatten(0, 1)), _mm_f32(dy.t(), h[:, ranks])
         grads: list[Tensor | None] = []
         for m in self.members:
             if m.a is not None:

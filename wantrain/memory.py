@@ -29,6 +29,9 @@ ELEMENTWISE = ("qk", "cqn", "x1", "x2", "x3", "x4")
 # Working set of one block in backward, in u: see `working_bytes`.
 WORKING_WIDTH = 12.0
 WORKING_INNER = 2.0
+LINK_RATE = 20e9  # bytes a second to host memory and back, at the same time: PCIe 4
+AWAY = ("h0", "attn")  # what may wait in host memory, h0 (the block's input) first
+NEAR = 3  # last blocks whose tensors stay: they are wanted again at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +67,19 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
-    """keep: names for each block. bytes: of all that is kept, block inputs included. seconds: saved, estimated."""
+    """keep: names for each block. bytes: of all that is kept on the card, block inputs included. seconds: saved,
+    estimated. away: of each block, what waits in host memory (names of `keep`, or h0); host: its bytes.
+    """
 
     keep: tuple[frozenset[str], ...]
     bytes: int
     seconds: float
+    away: tuple[frozenset[str], ...] = ()
+    host: int = 0
 
     def __str__(self) -> str:
         counts: dict[str, int] = {}
-        for names in self.keep:
+        for names in (*self.keep, *(frozenset(f"host.{n}" for n in names) for names in self.away)):
             for name in names:
                 counts[name] = counts.get(name, 0) + 1
         whole = len(self.keep)
@@ -116,25 +123,60 @@ def working_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
     return int(tokens * batch * width * sizes.itemsize)
 
 
-def plan(sizes: Sizes, tokens: int, free: float, batch: int = 1, *, elementwise: bool = True) -> Keep:
+def plan(sizes: Sizes, tokens: int, free: float, batch: int = 1, *, host: float = 0.0) -> Keep:
     """The best use of `free` bytes (what is left beside weights, LoRA and optimizer) for one bucket.
 
     The last blocks keep most: their backward comes first. With too little for the block inputs nothing is kept and
-    the caller finds out by running out of memory, since a smaller plan does not exist.
+    the caller finds out by running out of memory, since a smaller plan does not exist. With `host` bytes of host
+    memory, block inputs and then attention's outputs go there, first blocks first, as far as the link can carry them
+    unnoticed and only where the card is too small for all that products make.
     """
-    left = free - input_bytes(sizes, tokens, batch) - working_bytes(sizes, tokens, batch)
+    found = _fill(sizes, tokens, free, batch, {})
+    products = {item.name for item in items(sizes, tokens, batch)} - set(ELEMENTWISE)
+    if not host or products <= found.keep[0]:
+        return found
+    return _fill(sizes, tokens, free, batch, _choose_away(sizes, tokens, batch, host))
+
+
+def _choose_away(sizes: Sizes, tokens: int, batch: int, host: float) -> dict[int, dict[str, int]]:
+    """block -> name -> bytes in host memory. At most half of what the link could carry while the model goes forward."""
+    choice = items(sizes, tokens, batch)
+    each = {"h0": sizes.dim * tokens * batch * sizes.itemsize, "attn": sizes.dim * tokens * batch * sizes.itemsize}
+    forward = sizes.layers * sum(item.seconds for item in choice if item.name not in ELEMENTWISE)
+    left = min(host, 0.5 * forward * LINK_RATE)
+    chosen: dict[int, dict[str, int]] = {}
+    for name in AWAY:
+        for number in range(sizes.layers - NEAR):
+            if each[name] <= left:
+                chosen.setdefault(number, {})[name] = each[name]
+                left -= each[name]
+    return chosen
+
+
+def _fill(sizes: Sizes, tokens: int, free: float, batch: int, away: dict[int, dict[str, int]]) -> Keep:
+    moving = 3 * max((sum(block.values()) for block in away.values()), default=0)  # on their way out or back
+    gone = sum(block.get("h0", 0) for block in away.values())
+    used = input_bytes(sizes, tokens, batch) - gone + moving
+    left, seconds = free - used - working_bytes(sizes, tokens, batch), 0.0
     keep: list[set[str]] = [set() for _ in range(sizes.layers)]
-    used, seconds = input_bytes(sizes, tokens, batch), 0.0
-    for item in items(sizes, tokens, batch):
-        if item.name in ELEMENTWISE and not elementwise:
+    # What waits elsewhere first: it costs next to nothing here. Else last blocks first, and no gaps.
+    order = [(item, number) for item in items(sizes, tokens, batch) for number in reversed(range(sizes.layers))]
+    order.sort(key=lambda pair: pair[0].name not in away.get(pair[1], {}))
+    full: set[str] = set()
+    for item, number in order:
+        size = item.bytes - away.get(number, {}).get(item.name, 0)
+        if size > left or item.name in full:
+            full.add(item.name)
             continue
-        count = max(0, min(sizes.layers, int(left // item.bytes)))
-        for names in keep[sizes.layers - count :]:
-            names.add(item.name)
-        left -= count * item.bytes
-        used += count * item.bytes
-        seconds += count * item.seconds
-    return Keep(keep=tuple(frozenset(names) for names in keep), bytes=used, seconds=seconds)
+        keep[number].add(item.name)
+        left, used, seconds = left - size, used + size, seconds + item.seconds
+    return Keep(
+        keep=tuple(frozenset(names) for names in keep), bytes=used, seconds=seconds,
+        away=tuple(
+            frozenset(away.get(number, {})) & (names | {"h0"}) for number, names in enumerate(keep)
+        ) if away else (),
+        host=sum(sum(block.values()) for block in away.values()),
+    )  # fmt: skip
 
 
 def same(sizes: Sizes, tokens: int, names: frozenset[str], batch: int = 1) -> Keep:

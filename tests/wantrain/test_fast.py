@@ -89,6 +89,31 @@ def test_each_kept_tensor_alone_and_each_missing_alone(reference, name, monkeypa
         agrees(reference, step(model, params, make_input()))
 
 
+def test_tensors_that_wait_in_host_memory(reference, monkeypatch):
+    """The same gradients, also when a second forward comes between; and less stays beside the tape."""
+    monkeypatch.setattr(memory, "NEAR", 1)
+    monkeypatch.setattr(memory, "LINK_RATE", 1e18)
+    model, params = make_model()
+    sizes = memory.Sizes(layers=3, dim=48, inner=80, heads=2, itemsize=4)
+    need = memory.input_bytes(sizes, 18) + memory.working_bytes(sizes, 18)
+    fast.install(model, fast.Plan(budget=need * 1.2, host=1e9))
+    for _ in range(2):
+        agrees(reference, step(model, params, make_input()))
+    installed = fast.fast_of(model)
+    (kept,) = installed.buckets.values()
+    assert [sorted(names) for names in kept.away] == [["attn", "h0"], ["attn", "h0"], []]
+    assert installed.mover.bytes == kept.host == 2 * 2 * 18 * 48 * 4
+    assert not installed.mover.pending
+    first = model(**make_input(), return_dict=False)[0]
+    second = model(**make_input(), return_dict=False)[0]
+    grads = []
+    for out in (first, second):
+        model.zero_grad()
+        out.sum().backward()
+        grads.append({name: p.grad.clone() for name, p in params.items()})
+    assert all(torch.equal(grads[0][name], grads[1][name]) for name in params)
+
+
 def test_what_is_kept_is_what_was_planned():
     model, _ = make_model()
     for keep in ("inputs", "attention", "linears", "all"):
@@ -313,6 +338,18 @@ def test_a_plan_fits_and_more_memory_never_saves_less():
     assert all(names == fast._KEPT["all"] for names in whole.keep)
     assert all("attn" in names for names in memory.plan(A14B, 32760, 46 * 2**30).keep)
     assert not any(memory.plan(A14B, 75600, 1.0).keep)
+
+
+def test_host_memory_is_used_when_the_card_is_too_small_and_only_then():
+    free = 46 * 2**30
+    with_host = memory.plan(A14B, 32760, free, host=64 * 2**30)
+    assert with_host.seconds > memory.plan(A14B, 32760, free).seconds
+    assert 0 < with_host.host <= 64 * 2**30
+    assert not any(with_host.away[-memory.NEAR :])
+    assert with_host.bytes + memory.working_bytes(A14B, 32760) <= free
+    assert memory.plan(A14B, 3744, free, host=64 * 2**30).host == 0
+    little = memory.plan(A14B, 32760, free, host=2**30)
+    assert 0 < little.host <= 2**30
 
 
 def test_plans_are_refused_when_they_make_no_sense():
