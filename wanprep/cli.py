@@ -101,9 +101,52 @@ def _stage_command(name: str, text: str) -> None:
 
 _stage_command("split", "Find the shots of every source, in one analysis decode.")
 _stage_command("fps", "Plan every clip's frames at the model's rate, from true timestamps.")
-_stage_command("filter", "Score blur, shake, stillness, overlays, light; decide. A new threshold decodes nothing.")
+
+
+@cli.command("filter")
+@click.option("--preview", is_flag=True, help="Show what each threshold would drop; measure and write nothing.")
+@measuring
+def filter_(preview: bool, **options: Any) -> None:
+    """Score the clips' quality and decide. A new threshold decodes nothing.
+
+    \b
+    wanprep filter --preview --set filter.blur.threshold=0.14
+    wanprep filter --set filter.shake.enabled=false
+    """
+    if not preview:
+        _run(("filter",), **options)
+        return
+    from wanprep.dataset import Dataset
+    from wanprep.weigh import show_preview
+
+    dataset = Dataset.open(options["out"], file=options["pipeline"], assignments=options["assignments"])
+    show_preview(dataset, options["as_json"])
+
+
 _stage_command("bucket", "Make samples of the kept clips, and write the mp4 files they need.")
 _stage_command("cache", "Encode samples to latents and captions to embeddings.")
+
+
+@cli.command()
+@click.argument("labels", type=click.Path(path_type=Path), metavar="LABELS.csv")
+@OUT
+@click.option("--pipeline", type=click.Path(path_type=Path), help="Pipeline file, instead of the dataset's own.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@JSON
+def calibrate(labels: Path, out: Path, pipeline: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Fit the filters' thresholds to your own labels; writes nothing.
+
+    LABELS.csv has a header: label (keep or drop), and clip_id, or path and time
+    (seconds); optionally reason, the name of the filter that should drop it.
+
+    \b
+    wanprep calibrate labels.csv
+    wanprep calibrate labels.csv --json
+    """
+    from wanprep.calibrate import show_calibration
+    from wanprep.dataset import Dataset
+
+    show_calibration(Dataset.open(out, file=pipeline, assignments=assignments), labels, as_json)
 
 
 @cli.command()

@@ -1,0 +1,114 @@
+"""`wanprep filter --preview`: what each threshold drops or would drop, with the worst and the borderline clips.
+
+Pure but for `show_preview`, which prints. Nothing is stored: the decisions come from an in-memory preview.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wanprep.stages.filter import REGISTRY, Filter, FilterConfig
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+Row = Mapping[str, Any]
+WORST, BORDERLINE = 3, 2  # examples
+
+
+def weigh(clips: Sequence[Row], stored: Mapping[str, str], config: FilterConfig) -> dict[str, Any]:
+    """What the filters make of scored clips.
+
+    clips: rows of the clips table as they would be decided, with `scores` as text. stored: clip_id -> state as it is
+    stored now. Returns {"clips", "kept", "newly_dropped", "newly_kept": [clip], "filters": [one a filter]}; a filter
+    that is off is weighed as if it were on, with "enabled": False.
+    """
+    scored = [{**clip, "scores": json.loads(clip["scores"])} for clip in clips if clip["scores"] != "{}"]
+    kept = [clip for clip in scored if clip["state"] == "keep"]
+    dropped = [clip for clip in scored if clip["state"] == "rejected"]
+    return {
+        "clips": len(scored),
+        "kept": len(kept),
+        "newly_dropped": [_example(clip, None) for clip in dropped if stored.get(clip["clip_id"]) == "keep"],
+        "newly_kept": [_example(clip, None) for clip in kept if stored.get(clip["clip_id"]) == "rejected"],
+        "filters": [_weigh(entry, scored, config) for entry in REGISTRY.values()],
+    }
+
+
+def _weigh(entry: Filter, clips: Sequence[Row], config: FilterConfig) -> dict[str, Any]:
+    rule = getattr(config, entry.name)
+    sign = 1.0 if entry.bad == "above" else -1.0
+    known = []
+    unknown = 0
+    for clip in clips:
+        value, _, said = clip["scores"].get(entry.name, (None, None, ""))
+        unknown += said == "unknown"
+        if value is not None:
+            beyond = sign * (value - rule.threshold)
+            bad = said == "reject" or (said == "off" and beyond > 0)
+            known.append((beyond, clip, value, bad))
+    known.sort(key=lambda item: (-item[0], item[1]["clip_id"]))
+    out = [item for item in known if item[3]]
+    kept = [item for item in known if not item[3]]
+    alone = sum(clip["reasons"] == [entry.name] for _, clip, _, _ in out)
+    return {
+        "filter": entry.name, "enabled": rule.enabled, "score": entry.score, "unit": entry.unit, "bad": entry.bad,
+        "threshold": rule.threshold, "drops": len(out), "share": len(out) / max(1, len(clips)), "alone": alone,
+        "unknown": unknown, "worst": [_example(clip, value) for _, clip, value, _ in out[:WORST]],
+        "just_dropped": [_example(clip, value) for _, clip, value, _ in out[WORST:][-BORDERLINE:]],
+        "just_kept": [_example(clip, value) for _, clip, value, _ in kept[:BORDERLINE]],
+    }  # fmt: skip
+
+
+def _example(clip: Row, value: float | None) -> dict[str, Any]:
+    names = ("clip_id", "path", "start_s", "end_s", "reasons")
+    like = clip["scores"].get("duplicate_of")
+    return {name: clip[name] for name in names} | {"value": value} | ({"like": like[0]} if like else {})
+
+
+def show_preview(dataset: Dataset, as_json: bool) -> None:
+    """Weigh the dataset's clips with the settings it was opened with; on stdout."""
+    from wanprep.preview import preview
+    from wanprep.tables import console, print_json, table
+
+    stored = {row["clip_id"]: row["state"] for row in dataset.manifest.read("clips").iter_rows(named=True)}
+    found = weigh(preview(dataset).manifest.read("clips").to_dicts(), stored, dataset.pipeline.filter)
+    if as_json:
+        print_json(found)
+        return
+    out = console()
+    drawn = table("filter", "rejected when", ">clips", ">share", ">alone", ">unknown")
+    for it in found["filters"]:
+        name = it["filter"] if it["enabled"] else f"({it['filter']})"
+        rule = f"{it['score']} {it['bad']} {it['threshold']:g}"
+        counts = (str(it[key] or "") for key in ("alone", "unknown"))
+        drawn.add_row(name, rule, str(it["drops"] or ""), f"{it['share']:.0%}" if it["drops"] else "", *counts)
+    out.print(drawn)
+    out.print("alone: no other filter rejects it. (in brackets): off, and what it would do if it were on.")
+    examples = table("filter", "example", ">value", "clip", "where")
+    for it in found["filters"]:
+        for kind in ("worst", "just_dropped", "just_kept"):
+            for clip in it[kind] if it["enabled"] else ():
+                examples.add_row(it["filter"], kind.replace("_", " "), _number(clip["value"]), *_where(clip))
+    out.print(examples)
+    changes = [("dropped", clip) for clip in found["newly_dropped"]] + [("kept", c) for c in found["newly_kept"]]
+    for what, clip in changes[:20]:
+        out.print(f"newly {what}: {' '.join(_where(clip))} {', '.join(clip['reasons'])}")
+    out.print(
+        f"{found['kept']} of {found['clips']} scored clips would be kept; against what is stored "
+        f"{len(found['newly_dropped'])} newly dropped, {len(found['newly_kept'])} newly kept. Nothing was written."
+    )
+
+
+def _where(clip: Row) -> tuple[str, str]:
+    from wanprep.stats_render import keep_end
+
+    where = f"{keep_end(clip['path'], 24)} {clip['start_s']:.2f}-{clip['end_s']:.2f} s"
+    return clip["clip_id"][:8], where
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.3g}"
