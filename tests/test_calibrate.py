@@ -94,6 +94,13 @@ def test_filters_that_reject_good_clips_are_loosened():
     assert config.blur == FilterConfig().blur
 
 
+def test_two_filters_that_reject_the_same_good_clip_are_loosened_together():
+    labelled = pairs(("keep", clip(1, blur=0.1, shake=0.2)), ("keep", clip(2)), ("drop blur", clip(3, blur=0.05)))
+    got = fit(labelled, FilterConfig())
+    assert 0.05 < got.blur.threshold < 0.1
+    assert got.shake.threshold > 0.2
+
+
 def test_a_drop_without_a_reason_may_be_any_filters():
     labelled = pairs(("drop", clip(1, shake=0.5, blur=0.3)), ("keep", clip(2)), ("keep", clip(3)))
     assert fit(labelled, FilterConfig()) == FilterConfig()  # shake finds it already

@@ -115,6 +115,7 @@ def fit(pairs: Sequence[tuple[Label, Row]], config: FilterConfig) -> FilterConfi
         before = limits.copy()
         for f in range(len(names)):
             limits[f] = _best(table, limits, f, float(present[f]))
+        limits = _let_go(table, limits)
         if (limits == before).all():
             break
     fitted = {}
@@ -164,6 +165,20 @@ def _best(table: _Table, limits_F: np.ndarray, f: int, present: float) -> float:
         trial[f] = limit
         scored.append((int(table.errors(trial).sum()), abs(limit - present), limit))
     return min(scored)[2]
+
+
+def _let_go(table: _Table, limits_F: np.ndarray) -> np.ndarray:
+    """Loosen all the filters together that reject a clip to keep, where that leaves fewer errors: one at a time would
+    not help a clip that two of them reject."""
+    for clip in np.flatnonzero(table.errors(limits_F) & table.keep):
+        own = table.values[:, clip]
+        trial = limits_F.copy()
+        for f in np.flatnonzero(own > limits_F):
+            higher = table.values[f][table.values[f] > own[f]]
+            trial[f] = (own[f] + higher.min()) / 2 if len(higher) else own[f] + 0.05 * abs(own[f])
+        if table.errors(trial).sum() < table.errors(limits_F).sum():
+            limits_F = trial
+    return limits_F
 
 
 def _rounded(name: str, limit: float, present: float) -> float:
