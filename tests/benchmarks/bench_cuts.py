@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import time
 from collections import Counter, defaultdict
@@ -160,14 +161,18 @@ def report(tallies: list[Counter], title: str) -> dict:
         low, high = interval(tallies, lambda t, what=what: f1(t, what))
         out[what] = {"hit": hit, "miss": miss, "false": false, "f1": f1(total, what), "ci": [low, high]}
         precision, recall = hit / max(1, hit + false), hit / max(1, hit + miss)
-        print(f"  {what}: F1 {f1(total, what):.3f} [{low:.3f}, {high:.3f}]  precision {precision:.3f} recall {recall:.3f}"
-              f"  hit {hit} miss {miss} false {false}")  # fmt: skip
+        print(
+            f"  {what}: F1 {f1(total, what):.3f} [{low:.3f}, {high:.3f}]  precision {precision:.3f} recall {recall:.3f}  "
+            f"hit {hit} miss {miss} false {false}"
+        )
     share = total["clips_with_leak"] / max(1, total["clips"])
     low, high = interval(tallies, lambda t: t["clips_with_leak"] / max(1, t["clips"]))
     out["leaks"] = {"clips": total["clips"], "with_leak": total["clips_with_leak"], "frames": total["leaked_frames"],
                     "share_of_clip_frames": total["leaked_frames"] / max(1, total["clip_frames"])}  # fmt: skip
-    print(f"  clips with a transition frame or cut: {total['clips_with_leak']} of {total['clips']}"
-          f" = {share:.3f} [{low:.3f}, {high:.3f}]; frames {total['leaked_frames']} of {total['clip_frames']}")  # fmt: skip
+    print(
+        f"  clips with a transition frame or cut: {total['clips_with_leak']} of {total['clips']} = {share:.3f} "
+        f"[{low:.3f}, {high:.3f}]; frames {total['leaked_frames']} of {total['clip_frames']}"
+    )
     classes: dict[str, dict[str, int]] = defaultdict(dict)
     for key, value in total.items():
         if ":" in key:
@@ -268,7 +273,8 @@ def main() -> int:
         out["real"] = report(tallies, f"footage, {options.half}")
     else:
         print(f"no footage in {options.media}: generated edits only")
-    with ProcessPoolExecutor(options.jobs) as workers:
+    # Spawned: decoders keep threads that do not survive a fork.
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as workers:
         jobs = [(options.half, k, pool, options.cache) for k in range(options.sequences)]
         sequences = list(workers.map(sequence, *zip(*jobs)))
     tallies, seconds = [], 0.0

@@ -128,9 +128,9 @@ def test_edge_energy_is_the_mean_squared_step():
 
 def test_steps_at_the_ends_are_judged_by_the_neighbours_that_exist():
     values = np.array([0, 40, 2, 4, 6, 40], np.float64)
-    assert _near(values, np.array([5]), np.array([5])).tolist() == [[4, 6, 5, 5]]
-    assert _near(values, np.array([1]), np.array([1])).tolist() == [[3, 3, 2, 4]]
-    assert _near(values, np.array([3]), np.array([3])).tolist() == [[40, 2, 6, 40]]
+    assert _near(values, np.array([5]), np.array([5]), 2).tolist() == [[4, 6, 5, 5]]
+    assert _near(values, np.array([1]), np.array([1]), 2).tolist() == [[3, 3, 2, 4]]
+    assert _near(values, np.array([3]), np.array([3]), 2).tolist() == [[40, 2, 6, 40]]
 
 
 # --- cuts ---------------------------------------------------------------------------------------------------------

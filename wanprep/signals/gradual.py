@@ -27,8 +27,8 @@ CHUNK = 8192  # frames a vectorised pass works on at once: bounds memory for lon
 class GradualRules:
     """When a span of frames counts as a transition.
 
-    max_seconds: longest transition looked for. min_odds: log-odds that a dissolve must reach (see mixing.py). min_change:
-    RMS luma difference (0..255) of the ends of a dissolve; fades need min_fade. max_likeness: highest correlation of
+    max_seconds: longest transition looked for. min_odds: log-odds that a dissolve must reach (see mixing.py).
+    min_change: RMS luma difference (0..255) of the ends of a dissolve; fades need min_fade. max_likeness: highest correlation of
     the two end pictures (−1..1); above it the picture merely changed its light. max_kept: largest share of the picture
     that may stay. For fades, max_residual, max_residual_peak: mean and highest distance from the mixing model as
     shares of the change. min_dip: least contrast dip as a share of the predicted one. max_step: largest share of the

@@ -16,21 +16,23 @@ import numpy as np
 from wanprep.signals.mixing import likeness, rms
 
 # Log-odds of a cut = BIAS + sum of weight times evidence.
-BIAS = 1.4
+BIAS = -0.7
 WEIGHTS = {
-    "luma_near": 1.75,  # ln of the luma step over the mean of the two steps on each side
-    "content_near": 0.85,  # the same of PySceneDetect's content_val, which sees colour too
-    "likeness": -3.8,  # correlation of the pictures before and after
-    "rank_likeness": -4.6,  # the same of ranks: unmoved by any change of light, clipping included
-    "kept": -6.4,  # share of the picture that changes by less than a fifth of the mean: overlays, insets
-    "histogram": -3.2,  # PySceneDetect's correlation of histograms
+    "quiet": 1.7,  # ln of the luma step over the largest of the FAR steps on the quieter side
+    "standout": 2.0,  # ln of it over the largest on both sides, at most 2.5, times one less the likeness
+    "content": 1.05,  # ln of PySceneDetect's content_val, which sees colour too, over the mean of two on each side
+    "likeness": -1.05,  # correlation of the pictures before and after
+    "alike": -6.0,  # what it has above 0.5
+    "rank_likeness": -3.7,  # correlation of ranks: unmoved by any change of light, clipping included
+    "kept": -6.9,  # share of the picture that changes by less than a fifth of the mean: overlays, insets
+    "histogram": -1.9,  # PySceneDetect's correlation of histograms
 }
 # PySceneDetect's AdaptiveDetector (ratio to the frames around, least content_val), for cuts that show in colour more
 # than in luma; asked of pictures that are unlike and hardly keep any part.
 ADAPTIVE, CONTENT, UNLIKE, KEPT = 3.0, 15.0, 0.6, 0.4
 SURE = 2.0  # log-odds above the threshold
 FLAT, BARE = 10.0, 2.0  # luma deviation (0..255) of pictures in which little, or nothing can be seen
-NEAR = 2  # steps on each side
+NEAR, FAR = 2, 4  # steps on each side; animation moves on every second or third frame, which two do not show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ def find_jumps(
 
     frames = np.arange(1, len(T))
     # Only what sticks out a little can be a cut; the rest is not worth the sorting below.
-    frames = frames[(step[1:] >= min_step) & (step[1:] >= 0.5 * _near(step, frames, frames).mean(1))]
+    frames = frames[(step[1:] >= min_step) & (step[1:] >= 0.5 * _near(step, frames, frames, NEAR).mean(1))]
     cuts, sure = judged(frames - 1, frames)
     mixed = blends(T, step, min_step)
     after, sure_after = judged(mixed - 1, mixed + 1)
@@ -104,30 +106,33 @@ def log_odds(
     A, B = T[before], T[after]
     D = np.abs(B - A)
     size = rms(D)
-    steps, contents = _near(step, before + 1, after), _near(content, before + 1, after)
+    steps, contents = _near(step, before + 1, after, FAR), _near(content, before + 1, after, NEAR)
+    quiet, loud = np.sort([steps[:, :FAR].max(1), steps[:, FAR:].max(1)], axis=0)
     inside = [np.minimum(after, k) for k in (before + 1, before + 2)]
     own_content = np.maximum(content[inside[0]], content[inside[1]])
     own_histogram = np.minimum(histogram[inside[0]], histogram[inside[1]])
     like, rank_like = likeness(A, B), likeness(_ranks(A), _ranks(B))
     evidence = {
-        "luma_near": np.log((size + 1) / (steps.mean(1) + 1)),
-        "content_near": np.log((own_content + 1) / (contents.mean(1) + 1)),
+        "quiet": np.log((size + 1) / (quiet + 1)),
+        "standout": np.minimum(np.log((size + 1) / (loud + 1)), 2.5) * (1 - np.maximum(like, 0)),
+        "content": np.log((own_content + 1) / (contents.mean(1) + 1)),
         "likeness": like,
+        "alike": np.maximum(like - 0.5, 0),
         "rank_likeness": rank_like,
         "kept": np.mean(0.2 * size[:, None] > D, axis=1),
         "histogram": own_histogram,
     }
     odds = BIAS + sum(weight * evidence[name] for name, weight in WEIGHTS.items())
     alike = np.maximum(like, rank_like)
-    coloured = (own_content >= CONTENT) & (evidence["content_near"] >= np.log(ADAPTIVE))
+    coloured = (own_content >= CONTENT) & (evidence["content"] >= np.log(ADAPTIVE))
     coloured &= (evidence["kept"] < KEPT) & (alike < UNLIKE)
     return np.where(coloured, np.maximum(odds, 0.0), odds), alike
 
 
-def _near(values: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """float[n, 2·NEAR]: values of the steps before step `first` and after step `last`; at the ends, where there are
+def _near(values: np.ndarray, first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
+    """float[n, 2·count]: values of the steps before step `first` and after step `last`; at the ends, where there are
     none, the mean of those that there are."""
-    at = np.concatenate([first[:, None] + np.arange(-NEAR, 0), last[:, None] + np.arange(1, NEAR + 1)], axis=1)
+    at = np.concatenate([first[:, None] + np.arange(-count, 0), last[:, None] + np.arange(1, count + 1)], axis=1)
     there = (at >= 1) & (at < len(values))
     found = np.where(there, values[np.clip(at, 0, len(values) - 1)], 0.0)
     mean = found.sum(1) / np.maximum(1, there.sum(1))

@@ -2,7 +2,8 @@
 
 `ShotMeter` feeds PySceneDetect's detectors from our own decode loop (one decode serves all signals) and keeps their
 numbers instead of their verdicts. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from
-`gradual.py`, and what light alone did is taken out again by `flashes.py`. Legend: T float32[N, P], P luma values (0..255) of each frame's tiny picture.
+`gradual.py`; what light alone did is taken out again by `flashes.py`. Legend: T float32[N, P], P luma values (0..255)
+of each frame's tiny picture.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class ShotRules:
     dip_seconds: longest pause between a fade out and a fade in that still makes them one dip.
     """
 
-    min_odds: float = -0.5
+    min_odds: float = 0.0
     min_step: float = 5.0
     max_likeness: float = 0.9
     isolation: float = 3.0
