@@ -2,6 +2,9 @@
 
 import copy
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -359,3 +362,30 @@ def test_plans_are_refused_when_they_make_no_sense():
         memory.same(A14B, 100, frozenset({"attention"}))
     with pytest.raises(ValueError, match="layers"):
         memory.Sizes(layers=0, dim=1, inner=1, heads=1)
+
+
+# --- Triton ---
+
+
+def test_triton_kernels_compute_the_formulas():
+    pytest.importorskip("triton")
+    program = Path(__file__).with_name("triton_check.py")
+    found = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=120)
+    assert found.stdout.strip() == "same", found.stderr[-2000:]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kernels", ["triton", "inductor", "eager"])
+def test_gradients_on_the_gpu(kernels):
+    from wanprep.families import family
+    from wantrain import fast_measure
+
+    wan = family("wan2.2-t2v-a14b")
+    shape = fast_measure.shape_of(wan, 128, 128, 17)
+    plan = fast.Plan(kernels=kernels, keep="attention")
+    found = fast_measure.parity(wan, shape, plan, layers=2, rank=32, device="cuda")
+    whole, lowest, loss = found["fast"]
+    assert whole >= 0.999
+    assert lowest >= 0.99
+    assert loss < 1e-3

@@ -1,0 +1,134 @@
+"""`wantrain bench` as far as it goes without a GPU: arguments, building, the reference, arithmetic, the table."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from wanprep.costs import Transformer
+from wanprep.families import family
+from wantrain import bench, fast, fast_measure
+
+torch.set_num_threads(2)
+WAN = family("wan2.2-t2v-a14b")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The family's architecture with two narrow layers."""
+    monkeypatch.setattr(fast_measure, "transformer_of", lambda _: Transformer(layers=2, dim=256, ffn=320))
+    return fast_measure.shape_of(WAN, 64, 48, 9)
+
+
+def test_shapes_count_tokens_as_the_cost_model_does():
+    assert fast_measure.shape_of(WAN, 384, 208, 45).tokens == 3744
+    assert fast_measure.shape_of(WAN, 512, 512, 41).tokens == 11264
+    assert fast_measure.shape_of(WAN, 832, 480, 81).tokens == 32760
+    for wrong in ((100, 64, 5), (64, 0, 5), (64, 64, 6)):
+        with pytest.raises(ValueError, match=r"multiple|4n|frames"):
+            fast_measure.shape_of(WAN, *wrong)
+
+
+def test_both_paths_agree_with_float32_on_a_short_model(small):
+    found = fast_measure.parity(WAN, small, fast.Plan(), layers=2, rank=4, device="cpu")
+    for kind in ("fast", "reference"):
+        whole, lowest, loss = found[kind]
+        assert whole > 0.9999
+        assert lowest > 0.999
+        assert loss < 1e-3
+    assert found["fast"] != found["reference"]
+
+
+def test_the_model_has_the_types_training_has_and_the_reference_can_be_left(small):
+    model = fast_measure.build(WAN, layers=2, rank=4, device="cpu", dtype=torch.bfloat16)
+    kinds = {name: p.dtype for name, p in model.named_parameters()}
+    assert kinds["blocks.0.attn1.to_q.base_layer.weight"] == torch.bfloat16
+    assert kinds["blocks.0.norm2.weight"] == kinds["blocks.1.scale_shift_table"] == torch.float32
+    trained = [p for p in model.parameters() if p.requires_grad]
+    assert len(trained) == 2 * 10 * 2
+    assert all(p.dtype == torch.float32 and p.abs().sum() > 0 for p in trained)
+    batch = fast_measure.batch_of(WAN, small, model, "cpu")
+    plain = float(fast_measure.stepper(model, batch)())
+    before = [p.detach().clone() for p in trained]
+    fast_measure.into_reference(model, compiled=False)
+    assert all(p.dtype == torch.bfloat16 for p in trained)
+    assert float(fast_measure.stepper(model, batch)()) == pytest.approx(plain, rel=1e-2)
+    fast_measure.out_of_reference(model)
+    assert all(p.dtype == torch.float32 and p.grad is None for p in trained)
+    fast.install(model, fast.Plan())
+    fast_measure.stepper(model, batch)()
+    assert any(not torch.equal(p, q) for p, q in zip(trained, before, strict=True))
+
+
+def test_cosines_see_all_gradients_and_the_worst():
+    exact = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([0.0, 4.0])}
+    assert fast_measure.cosines(exact, exact) == pytest.approx((1, 1))
+    turned = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([4.0, 0.0])}
+    assert fast_measure.cosines(turned, exact) == pytest.approx((9 / 25, 0))
+
+
+def test_mfu_counts_no_recomputation():
+    shape = fast_measure.shape_of(WAN, 832, 480, 81)
+    assert fast_measure.mfu(WAN, shape, 9.0, None, "NVIDIA H100 80GB HBM3") == pytest.approx(4694 / 9 / 989, rel=0.02)
+    short = fast_measure.mfu(WAN, shape, 9.0, 10, "NVIDIA H100 80GB HBM3")
+    assert short == pytest.approx(fast_measure.mfu(WAN, shape, 36.0, None, "NVIDIA H200"))
+    assert fast_measure.mfu(WAN, shape, 9.0, None, "some other card") is None
+
+
+def test_the_table_gives_ratios_of_the_same_shape():
+    row = {
+        "shape": "64x64x5", "tokens": 32, "low": 1.0, "high": 2.0, "wall": 1.5, "host": 0.2, "allocated": 2**30,
+        "reserved": 2**31, "start": 9.0, "mfu": None, "kept": "attn",
+    }  # fmt: skip
+    rows = [
+        row | {"case": "reference", "median": 3.0},
+        row | {"case": "fast", "median": 1.5},
+        row | {"case": "fast", "median": 1.5, "shape": "128x64x5"},
+        {"case": "fast", "shape": "832x480x81", "error": "CUDA out of memory"},
+    ]
+    lines = bench.table(rows).splitlines()
+    assert len(lines) == 5
+    assert lines[1].endswith("9.0         attn")
+    assert lines[2].endswith("2.00  attn")
+    assert "2.00  attn" not in lines[3]
+    assert "out of memory" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--shape", "5x5"], "WIDTHxHEIGHTxFRAMES"), (["--case", "fats"], "unknown case"),
+        (["--steps", "0"], "at least 1"),
+        (["--family", "wan9"], "unknown family"), (["--family", "tiny"], "no cost model"),
+        (["--shape", "100x64x5"], "multiples of 16"), (["--budget", "-1"], "budget"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_named(arguments, says, monkeypatch):
+    monkeypatch.setattr(bench, "_need_gpu", lambda cap: None)
+    found = CliRunner().invoke(bench.bench, arguments)
+    assert found.exit_code == 2
+    assert says in found.output
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_it_says_so():
+    found = CliRunner().invoke(bench.bench, [])
+    assert found.exit_code == 3
+    assert "CUDA device" in found.output
+
+
+def test_parity_rows_as_json(monkeypatch):
+    row = {"fast": (0.9, 0.8, 0.1), "reference": (0.7, 0.6, 0.2)}
+    monkeypatch.setattr(bench, "_need_gpu", lambda cap: None)
+    monkeypatch.setattr(bench, "machine", lambda: {"gpu": "none"})
+    monkeypatch.setattr(fast_measure, "parity", lambda *args, **more: dict(row))
+    found = CliRunner().invoke(bench.bench, ["--parity", "--shape", "64x64x5", "--json"])
+    assert json.loads(found.output)["rows"][0]["fast"] == [0.9, 0.8, 0.1]
+    text = CliRunner().invoke(bench.bench, ["--parity", "--shape", "64x64x5"]).output
+    assert "fast       cosine 0.900000" in text
+
+
+def test_every_case_is_a_plan():
+    for changes in bench.CASES.values():
+        assert isinstance(fast.Plan(**changes), fast.Plan)
