@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 from footage import make_video
-from movies import SETTINGS, as_json, options, shots, wanprep
+from movies import SETTINGS, as_json, environment, options, shots, wanprep
 from servers import good, serving, status
 from tinyvlm import NAMES, build, build_text
 
@@ -164,8 +168,6 @@ def ask(capsys, dataset, server, *more, code=0):
 
 
 def test_a_server_captions_several_clips_at_a_time(dataset, capsys):
-    import time
-
     def slowly(handler, body, number):
         time.sleep(0.3)
         good(CAPTION)(handler, body, number)
@@ -222,6 +224,30 @@ def test_a_bad_answer_is_asked_again_with_another_seed(dataset, capsys):
         assert [body["seed"] for body in server.bodies] == [0, 1, 0, 0, 0]
     assert sorted(rows(dataset)["attempts"]) == [1, 1, 1, 2]
     assert all("sorry" not in text.lower() for text in texts(dataset).values())
+
+
+def test_an_interrupted_run_keeps_what_was_said_and_goes_on(dataset, capsys):
+    def one_then_nothing(handler, body, number):
+        if number:
+            time.sleep(30)
+        good(CAPTION)(handler, body, number)
+
+    command = [sys.executable, "-m", "wanprep.cli", "caption", "--out", str(dataset), "--vlm", "openai", "--model", "m"]
+    with serving(one_then_nothing) as server:
+        command += [part for setting in endpoint(server) for part in ("--set", setting)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+        while len(server.bodies) < 3:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 130, said
+        assert time.monotonic() - start < 5  # requests under way are not waited for
+        assert "Go on with" in said
+    assert len(rows(dataset)) == 1
+    with serving(good(CAPTION)) as server:
+        report = ask(capsys, dataset, server)
+        assert (report["steps"]["caption"]["done"], report["steps"]["caption"]["final"]) == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from wanprep.engines.local import Outcome, measure_one
 from wanprep.stage import Item, Stage
 
+POLL_SECONDS = 0.2
+
 
 def run(stage: Stage, items: Sequence[Item], lanes: int) -> Iterator[Outcome]:
     """Outcomes as they come, in no order. Left early (Ctrl-C), no new item is begun and nobody waits for those begun:
@@ -34,6 +36,16 @@ def run(stage: Stage, items: Sequence[Item], lanes: int) -> Iterator[Outcome]:
         threading.Thread(target=lane, name=f"{stage.name}-{number}", daemon=True).start()
     try:
         for _ in items:
-            yield done.get()
+            yield _next(done)
     finally:
         stop.set()
+
+
+def _next(done: queue.SimpleQueue[Outcome]) -> Outcome:
+    """Wait with a time-out: libraries (polars) install signal handlers that restart a wait without one, and Ctrl-C
+    would not be noticed before the next outcome."""
+    while True:
+        try:
+            return done.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            continue
