@@ -164,7 +164,7 @@ def _timed(
                 if profile:
                     click.echo(_kernels(step), err=True)
             except torch.cuda.OutOfMemoryError as error:
-                row["error"] = str(error).split(".")[0]
+                row["error"] = ". ".join(str(error).split(". ")[:3])
             model.zero_grad(set_to_none=True)
             click.echo(line(row, rows), err=True)
             rows.append(row)

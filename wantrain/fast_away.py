@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 HELD = 2  # blocks
+SLAB = 2**32  # bytes
 
 
 @dataclass
@@ -98,8 +99,12 @@ class Mover:
         return found
 
     def _buffer(self, like: Tensor, pinned: bool) -> Tensor:
-        spare = self.spare.get((like.shape, like.dtype))
-        if spare:
-            return spare.pop()
-        self.bytes += like.numel() * like.element_size()
-        return torch.empty(like.shape, dtype=like.dtype, pin_memory=pinned)
+        spare = self.spare.setdefault((like.shape, like.dtype), [])
+        if not spare:
+            size = like.numel() * like.element_size()
+            # torch rounds pinned allocations up to a power of two; several in one waste less.
+            count = max(1, min(SLAB // size, 8)) if pinned else 1
+            slab = torch.empty((count, *like.shape), dtype=like.dtype, pin_memory=pinned)
+            spare += slab.unbind(0)
+            self.bytes += count * size
+        return spare.pop()
