@@ -58,7 +58,14 @@ class Dataset:
             raise UsageError(f"{root} is a file; give a folder for the dataset")
         stored = config.read_toml(root / MARKER) if (root / MARKER).is_file() else {}
         roots = stored.pop("roots", {})
-        return cls(root, resolve(stored=stored, file=file, assignments=assignments), roots)
+        try:
+            pipeline = resolve(stored=stored, file=file, assignments=assignments)
+        except UsageError as error:
+            if not stored or file:
+                raise
+            where = f"{root / MARKER} (delete a setting of another version there), --set or WANPREP_*"
+            raise UsageError(f"{error}; it comes from {where}") from error
+        return cls(root, pipeline, roots)
 
     def save(self) -> None:
         """Store the resolved pipeline and source folders, unless they are stored so already."""
