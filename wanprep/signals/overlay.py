@@ -25,7 +25,10 @@ VERSION = 1
 MARGIN = 3  # map pixels at the edges of the frame where codecs and scanners leave lines
 TOP = 60  # map pixels a mark must cover: 0.65 % of a 16:9 frame
 SOFT = 6.0  # gradient levels a pixel at which an edge counts half
-CHANCE = 0.8  # over the number of scenes: what the best places of unmarked sources reach (97th percentile, measured)
+SHAPES = ((5, 5), (21, 3))  # columns, rows agreement is looked for in: logos, and lines of thin text
+CHANCE = 0.16  # over the number of scenes: what unmarked sources reach beyond their own chance (97th percentile)
+LEAST = 0.3  # over the number of scenes: best agreement that chance explains in any source, so it is not measured
+TURNS = (1, 2, 3, 4)  # ways of shifting the maps to measure chance
 STEPS = 7.0  # quantisation of one component to -7..7, so that a pixel is one byte
 
 
@@ -115,8 +118,8 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     """Look for one mark over clips of one source (or group) whose maps have the same height.
 
     At each place the mean, over pairs of scenes, of the dot product of their soft edges: unbiased, zero for unrelated
-    scenes whatever their number. The score is that of the TOP best places, less what the best places of so many
-    unmarked scenes reach by chance. ValueError when heights differ.
+    scenes whatever their number. The score is that of the TOP best places, in the better of two SHAPES, less what the
+    same scenes reach when shifted against each other, less CHANCE. ValueError when heights differ.
     """
     if len({map_rows(e) for e in evidences}) > 1:
         raise ValueError("overlay maps of different heights cannot be pooled; pool them by map_rows first")
@@ -129,10 +132,14 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
         return Pooled(score=math.nan, scenes=len(kept), box=None, values=(math.nan,) * len(evidences))
     edges_CNHW = _unpack(np.stack([maps[i].packed for i in kept]))
     edges_CNHW[:, :, dead_HW] = 0
-    smooth_HW, best = _top(_agreement(edges_CNHW))
-    score = best - CHANCE / len(kept)
-    if score > 0.0:
-        score = min(score, best - 1.2 * _misaligned(edges_CNHW))
+    agreement_HW = _agreement(edges_CNHW)
+    found = [_top(agreement_HW, shape) for shape in SHAPES]
+    score = 0.0
+    if max(best for _, best in found) > LEAST / len(kept):
+        chance = _misaligned(edges_CNHW)
+        gains = [best - by_chance for (_, best), by_chance in zip(found, chance)]
+        smooth_HW, best = found[int(np.argmax(gains))]
+        score = max(gains) - CHANCE / len(kept)
     if score <= 0.0:
         return Pooled(score=0.0, scenes=len(kept), box=None, values=(0.0,) * len(evidences))
     mark_HW = smooth_HW >= 0.5 * best
@@ -195,17 +202,23 @@ def _agreement(edges_CNHW: np.ndarray) -> np.ndarray:
     return dots_HW / (n * (n - 1) * STEPS**2)
 
 
-def _misaligned(edges_CNHW: np.ndarray) -> float:
-    """What the best places reach when the maps are shifted against each other, so that no mark can agree.
+def _misaligned(edges_CNHW: np.ndarray) -> list[float]:
+    """What the best places reach, in each of SHAPES, when the maps are shifted so that no mark can agree.
 
     Scenes full of large soft shapes agree by chance more than others; this measures it on the scenes at hand.
     """
     _, n, height, width = edges_CNHW.shape
-    best = 0.0
-    for turn in (1, 2, 3, 4):
-        shifts = [(k * (height // 5 + 3 * turn), k * (width // 7 + 11 * turn)) for k in range(n)]
-        rolled = np.stack([np.roll(edges_CNHW[:, k], shift, axis=(1, 2)) for k, shift in enumerate(shifts)], axis=1)
-        best = max(best, _top(_agreement(rolled))[1])
+    flat_CNP = edges_CNHW.reshape(2, n, height * width)
+    rolled_CNP = np.empty_like(flat_CNP)
+    best = [0.0] * len(SHAPES)
+    for turn in TURNS:
+        for k in range(n):
+            # Across and down at once: what leaves a row at its end enters the next.
+            by = k * ((height // 5 + 3 * turn) * width + width // 7 + 11 * turn) % (height * width)
+            rolled_CNP[:, k, by:] = flat_CNP[:, k, : height * width - by]
+            rolled_CNP[:, k, :by] = flat_CNP[:, k, height * width - by :]
+        agreement_HW = _agreement(rolled_CNP.reshape(edges_CNHW.shape))
+        best = [max(old, _top(agreement_HW, shape)[1]) for old, shape in zip(best, SHAPES)]
     return best
 
 
@@ -226,11 +239,11 @@ def _dead(maps: list[_Map]) -> np.ndarray:
     return dead
 
 
-def _top(agreement_HW: np.ndarray) -> tuple[np.ndarray, float]:
-    """Agreement over 5 x 5 pixels, and the mean of its TOP best places (0 when they disagree)."""
+def _top(agreement_HW: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Agreement over patches of that shape, and the mean of its TOP best places (0 when they disagree)."""
     import cv2
 
-    smooth_HW = cv2.blur(np.maximum(agreement_HW, 0.0), (5, 5))
+    smooth_HW = cv2.blur(np.maximum(agreement_HW, 0.0), shape)
     best = np.partition(smooth_HW.ravel(), -TOP)[-TOP:]
     return smooth_HW, float(best.mean())
 
