@@ -93,6 +93,7 @@ class Mover:
                 torch.cuda.current_stream(one.device).wait_event(one.ready)
             assert one.back is not None
             found[name] = one.back
+            one.back = one.ready = None  # autograd's nodes, which hold `stored`, live until the whole backward is over
             self.spare.setdefault((one.buffer.shape, one.buffer.dtype), []).append(one.buffer)
         del self.pending[number]
         self.fetch(number - 1)

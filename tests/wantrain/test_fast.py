@@ -107,6 +107,12 @@ def test_tensors_that_wait_in_host_memory(reference, monkeypatch):
     assert [sorted(names) for names in kept.away] == [["attn", "h0"], ["attn", "h0"], []]
     assert installed.mover.bytes == kept.host == 2 * 2 * 18 * 48 * 4
     assert not installed.mover.pending
+    seen = []
+    put = installed.mover.put
+    monkeypatch.setattr(installed.mover, "put", lambda *given: seen.append(put(*given)) or seen[-1])
+    step(model, params, make_input())
+    assert len(seen) == 2
+    assert all(one.back is None for stored in seen for one in stored.values())  # else nothing is freed in backward
     first = model(**make_input(), return_dict=False)[0]
     second = model(**make_input(), return_dict=False)[0]
     grads = []
