@@ -12,18 +12,19 @@ EPS = 1e-6
 
 # Log-odds of a dissolve = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
 # tests/benchmarks/bench_cuts.py. Hard limits on each would miss what moves, or take pans for dissolves.
-BIAS = 1.3
+BIAS = -4.65
 WEIGHTS = {
-    "change": 0.9,  # ln of the RMS luma difference of the ends
-    "length": 1.2,  # ln of the frames: long ones agree by chance less easily
-    "likeness": -3.6,  # correlation of the ends
-    "kept": -12.8,  # share of the picture that hardly changes: titles and panels fading in over a shot
-    "outside": -1.15,  # change just outside as a share of that inside: motion goes on, a transition stops
-    "uneven": -8.5,  # mean distance of alpha from a steady ramp
-    "detour": -0.5,  # how much further than from 0 to 1 alpha travels
-    "dip_off": -3.35,  # contrast lost on the way, as a share of the predicted loss: distance from 1
-    "contrast_off": -2.7,  # mean distance of the contrast from the predicted curve
-    "edges_dip_off": -2.9,  # as dip_off, of the energy of edges
+    "change": 2.2,  # ln of the RMS luma difference of the ends without their brightness
+    "length": 1.85,  # ln of the frames: long ones agree by chance less easily
+    "likeness": -4.15,  # correlation of the ends
+    "kept": -12.9,  # share of the picture that hardly changes: titles and panels fading in over a shot
+    "outside": -6.2,  # change beside the quieter end, as a share of that inside: motion goes on, a transition stops
+    "both_ends": 1.5,  # share of the picture in the middle that is made of both ends
+    "uneven": -9.4,  # mean distance of alpha, of pictures without their brightness, from a steady ramp
+    "rough": -0.87,  # deviation of its steps as a share of their mean
+    "dip_off": -1.95,  # contrast lost on the way, as a share of the predicted loss: distance from 1
+    "edges_dip_off": -3.3,  # the same of the energy of edges
+    "weak": 1.35,  # ln of the weaker contrast over the stronger one: what leaves the picture bare is mostly motion
 }
 
 
@@ -62,44 +63,47 @@ def outside(T: np.ndarray, s: int, e: int, kind: str) -> float:
 
 def evidence(T: np.ndarray, edges: np.ndarray, s: int, e: int) -> dict[str, float]:
     """What speaks for and against a dissolve between the pure frames s and e; names as in WEIGHTS."""
-    D = T[e] - T[s]
-    change = float(rms(D))
+    D, like = T[e] - T[s], float(likeness(T[s], T[e]))
+    change, spread = float(rms(D)), np.sort([T[s].std(), T[e].std()])
     alpha, _ = fit(T, s, e)
-    variance, at = T[max(0, s - 3) : e + 4].var(-1), s - max(0, s - 3)
-    dip = contrast_dip(T[s : e + 1], alpha)
-    contrast_off, _ = curve(variance, at, e - s)
-    _, edges_dip = curve(edges[max(0, s - 3) : e + 4], at, e - s)
+    low, half = max(0, s - 3), max(2, (e - s) // 2)
+    # Exposure drifts and lamps are switched; the pictures themselves must mix.
+    ramp, _ = fit(T[s : e + 1] - T[s : e + 1].mean(1, keepdims=True), 0, e - s)
+    steps = np.diff(ramp)
+    before, after = T[s] - T[max(0, s - half)], T[min(len(T) - 1, e + half)] - T[e]
     return {
-        "change": np.log(change + 1),
+        "change": np.log(float(D.std()) + 1),
         "length": np.log(e - s),
-        "likeness": float(likeness(T[s], T[e])),
+        "likeness": like,
         "kept": float(np.mean(np.abs(D) < 0.25 * change)),
-        "outside": min(3.0, outside(T, s, e, "dissolve") / change),
-        "uneven": float(np.abs(alpha - np.linspace(0, 1, len(alpha))).mean()),
-        "detour": min(2.0, float(np.abs(np.diff(alpha)).sum()) - 1),
-        "dip_off": min(1.5, abs(dip - 1)),
-        "contrast_off": min(1.0, contrast_off),
-        "edges_dip_off": min(1.5, abs(edges_dip - 1)),
+        "outside": min(3.0, float(min(rms(before), rms(after))) / change),
+        "both_ends": share_of_both(T[s], T[e], T[s + 1 : e]),
+        "uneven": min(0.5, float(np.abs(ramp - np.linspace(0, 1, len(ramp))).mean())),
+        "rough": min(3.0, float(steps.std() / (abs(steps.mean()) + EPS))),
+        "dip_off": min(1.5, abs(contrast_dip(T[s : e + 1], alpha) - 1)),
+        "edges_dip_off": min(1.5, abs(curve_dip(edges[low : e + 4], s - low, e - s) - 1)),
+        "weak": np.log((spread[0] + 1) / (spread[1] + 1)),
     }
 
 
-def curve(values: np.ndarray, start: int, length: int) -> tuple[float, float]:
-    """How a contrast (luma variance, energy of edges) runs through a mix, against (1-a)² v0 + a² v1.
+def share_of_both(first: np.ndarray, last: np.ndarray, middle: np.ndarray) -> float:
+    """Median share 0..1 of the variance of frames `middle` float32[n, P] that pictures `first` and `last` explain."""
+    basis, _ = np.linalg.qr(np.stack([first - first.mean(), last - last.mean()], axis=1))
+    M = middle - middle.mean(1, keepdims=True)
+    return float(np.median(np.sum((M @ basis) ** 2, axis=1) / (np.sum(M**2, axis=1) + EPS)))
+
+
+def curve_dip(values: np.ndarray, start: int, length: int) -> float:
+    """How deep the energy of edges dips in a mix, as a share of (1-a)² v0 + a² v1: about 1; motion and pans: about 0.
 
     values: float[n], some frames around; start: index of the last pure frame before; length: frames to the first pure
-    one after. Returns the mean difference from the prediction as a share of the level, and the dip as a share of the
-    predicted one (about 1; motion, pans, zooms: about 0). Motion in both pictures does not disturb it.
+    one after. Motion in both pictures does not disturb it.
     """
     end = start + length
     low, high = float(np.median(values[: start + 1])), float(np.median(values[end:]))
     a = np.linspace(0, 1, length + 1)
-    level = (1 - a) * low + a * high
-    mixed = (1 - a) ** 2 * low + a**2 * high
-    inside = values[start : end + 1]
-    return (
-        float(np.abs(inside - mixed).mean() / (level.mean() + EPS)),
-        float((level - inside).sum() / ((level - mixed).sum() + EPS)),
-    )
+    level, mixed = (1 - a) * low + a * high, (1 - a) ** 2 * low + a**2 * high
+    return float((level - values[start : end + 1]).sum() / ((level - mixed).sum() + EPS))
 
 
 def log_odds(evidence: dict[str, float]) -> float:
