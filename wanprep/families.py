@@ -44,6 +44,13 @@ class Family:
     text_len: int = 512
     hub_id: str | None = None
 
+    @property
+    def caution(self) -> str:
+        """What must be said wherever the family is used; empty for real ones."""
+        if self.hub_id:
+            return ""
+        return f"family {self.name}: random weights, for the demo and for tests; nothing to train a real model on"
+
     def latent_frames(self, frames: int) -> int:
         """Latent frames of a window of `frames` (4n+1) frames; ValueError otherwise."""
         if frames < 1 or (frames - 1) % self.temporal_stride:

@@ -110,8 +110,8 @@ def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
     if decided.orphaned:
         lines.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
     lines += _caption_lines(dataset, decided)
-    if dataset.pipeline.family == "tiny":
-        lines.append("family tiny: random weights, for the demo and for tests; nothing to train a real model on")
+    if dataset.pipeline.model.caution:
+        lines.append(dataset.pipeline.model.caution)
     lines += decided.warnings + summary.notes
     if summary.published:
         lines.append(f"{summary.published} caption files written")

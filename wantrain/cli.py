@@ -125,6 +125,8 @@ def _train(
     from wantrain.train import train
 
     family = settings.model_family
+    if family.caution and verbosity:
+        click.echo(family.caution, err=True)
     override = Path(settings.weights) if settings.weights else None
     folders = {name: require_weights(family, COMPONENTS[name], override=override) for name in settings.stages}
     device = pick_device(settings.run.device)
