@@ -10,6 +10,7 @@ chosen (most faults found while at most 2 % of the good clips are rejected), and
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import sys
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from degrade import Fault, faults, marked
+from degrade import Fault, copies, faults, marked
 from good import SECONDS, generated_clips, real_clips
+from titles import CARDS, PLAIN, plain_scene, title_card
 
-from wanprep.signals import overlay
+from wanprep.signals import overlay, phash
 from wanprep.signals.analysis import analyse
 from wanprep.signals.overlay import SCENE, distinct_scenes
 from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
@@ -37,8 +39,8 @@ KNOWN = {
     "watermark": {"overlay", "static"},
     "cars": {"static"},  # an empty road between cars
     "bottle": {"static"},  # nothing moves until a bottle is taken
-    "popeye_t03": {"blur", "motion_blur"},  # 45 kbit/s: nothing fine is left
-    "bbb_trailer": {"overlay"},  # title cards
+    "popeye_t03": {"blur", "motion_blur", "compression"},  # 45 kbit/s: nothing fine is left
+    "bbb_trailer": {"overlay", "text_card"},  # title cards
 }
 MARKS = ("small_text", "bottom_line", "corner_logo", "centre")
 ALPHAS = (0.3, 0.5, 1.0)
@@ -84,13 +86,16 @@ def measure_source(job: tuple[str, Any]) -> list[dict[str, Any]]:
         for k, fault in enumerate(faults()):
             if fault.name not in done:
                 broken = fault.apply(frames, seconds, np.random.default_rng([number, k]))
-                done[fault.name] = scores_of(broken, seconds)
+                done[fault.name] = scores_of(broken, seconds[: len(broken)])
         row["faults"] = done
         thin = slice(None, None, max(1, round(len(frames) / SECONDS / 4)))  # thumbnails are all that overlays need
         row["marks"] = {
             f"{kind} {alpha}": scores_of(marked(frames[thin], kind, alpha), seconds[thin])["evidence"]
             for kind in MARKS for alpha in ALPHAS
         }  # fmt: skip
+        row["copies"] = {
+            kind: scores_of(frames, seconds[-len(frames) :])["signature"] for kind, frames in copies(frames).items()
+        }
         rows.append(row)
     print(f"  {name}: {len(rows)} clips", file=sys.stderr, flush=True)
     return rows
@@ -190,6 +195,49 @@ def judge_overlays(rows: list[dict[str, Any]], threshold: float, rng: np.random.
     return report
 
 
+def judge_repeats(rows: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
+    """Recall of each kind of copy, and pairs of different clips taken for the same."""
+    originals = [phash.parse(row["good"]["signature"]) for row in rows]
+    report: dict[str, Any] = {}
+    for kind in rows[0]["copies"]:
+        found = []
+        for index, row in enumerate(rows):
+            copied = row["copies"][kind]
+            everything = [*originals, phash.parse(copied)] if copied else originals
+            near = {tuple(pair) for pair in phash.candidates(everything).tolist()}
+            match = phash.match(originals[index], everything[-1]) if (index, len(rows)) in near else None
+            found.append(bool(match and match.same(threshold)))
+        report[kind] = float(np.mean(found))
+    wrong = []
+    for (i, one), (j, two) in itertools.combinations(enumerate(originals), 2):
+        match = phash.match(one, two, threshold)
+        if match and match.same(threshold):
+            wrong.append(f"{rows[i]['clip']} = {rows[j]['clip']}")
+    return {"recall": report, "pairs": len(rows) * (len(rows) - 1) // 2, "wrong": wrong}
+
+
+def card_scores(job: tuple[str, int]) -> tuple[str, str, float]:
+    """(kind, half, score) of one made-up title card or plain scene."""
+    kind, number = job
+    make = title_card if kind in CARDS else plain_scene
+    frames = make(kind, np.random.default_rng([number, len(kind)]))
+    return kind, "AB"[number % 2], scores_of(frames, np.arange(len(frames)) / 24)["card"]
+
+
+def judge_cards(scores: list[tuple[str, str, float]], threshold: float) -> dict[str, Any]:
+    """Half B only: the rules were made on half A."""
+    kinds: dict[str, list[float]] = {}
+    for kind, half, score in scores:
+        if half == "B":
+            kinds.setdefault(kind, []).append(score)
+    bad = np.concatenate([kinds[kind] for kind in CARDS])
+    good = np.concatenate([kinds[kind] for kind in PLAIN])
+    return {
+        "auc": auc(good, bad), "found": share(bad, threshold), "plain_rejected": share(good, threshold),
+        "kinds": {kind: share(np.array(values), threshold) for kind, values in kinds.items()},
+    }  # fmt: skip
+
+
 def false_rejects(rows: list[dict[str, Any]], config: FilterConfig) -> dict[str, Any]:
     table = [{"clip_id": r["clip"], "source_id": r["source"], "group": r["source"], **r["good"]} for r in rows]
     by_clip = {r["clip"]: r for r in rows}
@@ -215,6 +263,7 @@ def main() -> None:
     started = time.perf_counter()
     with Pool(options.jobs) as pool:
         rows = [row for found in pool.map(measure_source, jobs, chunksize=1) for row in found]
+        made = pool.map(card_scores, [(kind, number) for kind in (*CARDS, *PLAIN) for number in range(8)])
     half = {name: "AB"[k % 2] for k, (name, _) in enumerate(jobs)}
     rows = [{**row, "half": half[row["source"]]} for row in rows]
     config = FilterConfig()
@@ -222,6 +271,8 @@ def main() -> None:
         "seconds": time.perf_counter() - started,
         "false_rejects": false_rejects(rows, config),
         "filters": judge_faults(rows, config),
+        "text_card": judge_cards(made, config.text_card.threshold),
+        "duplicate": judge_repeats(rows, config.duplicate.threshold),
         "overlay": judge_overlays(rows, config.overlay.threshold, np.random.default_rng(0)),
     }
     if options.json:
@@ -243,6 +294,16 @@ def show(report: dict[str, Any]) -> None:
             print(
                 f"  {fault:32} {kind:10} rejected: half B {it['found_B']:.2f}, all at default {it['found_default']:.2f}"
             )
+    cards = report["text_card"]
+    print(f"\ntext_card, half B: AUC {cards['auc']:.3f}, found {cards['found']:.2f}, "
+          f"plain scenes rejected {cards['plain_rejected']:.3f}")  # fmt: skip
+    print("  " + ", ".join(f"{kind} {value:.2f}" for kind, value in cards["kinds"].items()))
+    copied = report["duplicate"]
+    print(f"\nduplicate: {len(copied['wrong'])} of {copied['pairs']} pairs of different clips taken for the same")
+    for pair in copied["wrong"]:
+        print(f"  {pair}")
+    for kind, value in copied["recall"].items():
+        print(f"  {kind:28} recall {value:.3f}")
     for scenes, found in report["overlay"].items():
         print(f"\noverlay, {scenes}: unknown {found['unknown']:.2f}, unmarked flagged {found['clean_flagged']:.3f}")
         for name, it in found.items():

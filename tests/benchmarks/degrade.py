@@ -184,6 +184,20 @@ def copies(frames: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf")
+CODECS: dict[str, tuple[str, ...]] = {
+    "x264 crf 38": (*X264, "38"),
+    "x264 crf 44": (*X264, "44"),
+    "mpeg4 q 12": ("-c:v", "mpeg4", "-q:v", "12"),
+    "mpeg4 q 24": ("-c:v", "mpeg4", "-q:v", "24"),
+    "vp8 60 kbit/s": ("-c:v", "libvpx", "-b:v", "60k", "-deadline", "realtime", "-cpu-used", "8"),
+}
+
+
+def noisy(frames: np.ndarray, rng: np.random.Generator, sigma: float) -> np.ndarray:
+    return np.clip(frames + rng.normal(0, sigma, frames.shape), 0, 255).astype(np.uint8)
+
+
 def faults() -> list[Fault]:
     """Every fault and innocent change of the benchmark."""
     out = [Fault(name=f"defocus {s} px", filter="blur", apply=lambda f, t, r, s=s: defocus(f, s)) for s in (1, 1.5, 2)]
@@ -203,11 +217,17 @@ def faults() -> list[Fault]:
     fault("exposure +15 %", "light_jump", lambda f, t, r: step(f, 0.15))
     fault("exposure +30 %", "light_jump", lambda f, t, r: step(f, 0.30))
     fault("exposure -15 %", "light_jump", lambda f, t, r: step(f, -0.15))
+    for name, options in CODECS.items():
+        fault(name, "compression", lambda f, t, r, o=options: recoded(f, *o))
+    for sigma in (3, 6, 10):
+        fault(f"noise {sigma}", "noise", lambda f, t, r, s=sigma: noisy(f, r, s))
     fault("frozen throughout", "static", lambda f, t, r: np.repeat(f[:1], len(f), axis=0))
     fault("frozen for 1.1 s", "frozen", lambda f, t, r: held(f, t, 1.1))
     for name in ("blur", "motion_blur"):
         fault("shallow focus", name, lambda f, t, r: shallow(f), innocent=True)
         fault("four times darker", name, lambda f, t, r: gained(f, np.full(len(f), 0.25)), innocent=True)
+    fault("x264 crf 23", "compression", lambda f, t, r: recoded(f, "-c:v", "libx264", "-crf", "23"), innocent=True)
+    fault("noise 6", "compression", lambda f, t, r: noisy(f, r, 6), innocent=True)
     fault("slow pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.03), innocent=True)
     fault("fast pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.10), innocent=True)
     fault("+30 % over the clip", "light_jump", lambda f, t, r: gained(f, np.linspace(1, 1.3, len(f))), innocent=True)

@@ -104,7 +104,7 @@ class FilterConfig:
         source="persistent edges pooled over the scenes of a source (signals/overlay.py)",
     ))  # fmt: skip
     compression: Rule = field(default=Rule(), metadata=_about(
-        score="blockiness", bad="above", threshold=0.12, still=True, unit="spread / mean over the 16 x 16 grid",
+        score="blockiness", bad="above", threshold=0.14, still=True, unit="spread / mean over the 16 x 16 grid",
         meaning="blocks of a low bitrate show (about H.264 crf 44); not found once the picture has been scaled",
         source="small differences by their place in the coding grid (signals/compression.py)",
     ))  # fmt: skip
