@@ -54,7 +54,9 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
 
 
 def _with_value(reason: str, scores: Row) -> str:
-    """`blur 0.09 (limit 0.115)`; a reason without a score, such as too_short, stands alone."""
+    """`blur 0.09 (limit 0.125)`, `duplicate of 3a4f9236`; a reason without a score, such as too_short, stands alone."""
+    if reason == "duplicate" and "duplicate_of" in scores:
+        return f"duplicate of {scores['duplicate_of'][0][:8]}"
     value, limit, _ = scores.get(reason, (None, None, ""))
     return reason if value is None else f"{reason} {value:.3g} (limit {limit:.3g})"
 
