@@ -210,11 +210,12 @@ def _signals() -> Iterator[Heard]:
 
 def _add_commands() -> None:
     """The commands that only read: each module registers its own."""
-    from wantrain import cli_files, cli_sample
+    from wantrain import bench, cli_files, cli_sample
 
     main.add_command(cli_sample.sample)
     main.add_command(cli_files.report)
     main.add_command(cli_files.convert)
+    main.add_command(bench.bench)
 
 
 _add_commands()

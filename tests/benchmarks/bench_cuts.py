@@ -162,8 +162,8 @@ def report(tallies: list[Counter], title: str) -> dict:
         out[what] = {"hit": hit, "miss": miss, "false": false, "f1": f1(total, what), "ci": [low, high]}
         precision, recall = hit / max(1, hit + false), hit / max(1, hit + miss)
         print(
-            f"  {what}: F1 {f1(total, what):.3f} [{low:.3f}, {high:.3f}]  precision {precision:.3f} recall {recall:.3f}  "
-            f"hit {hit} miss {miss} false {false}"
+            f"  {what}: F1 {f1(total, what):.3f} [{low:.3f}, {high:.3f}]  precision {precision:.3f} "
+            f"recall {recall:.3f}  hit {hit} miss {miss} false {false}"
         )
     share = total["clips_with_leak"] / max(1, total["clips"])
     low, high = interval(tallies, lambda t: t["clips_with_leak"] / max(1, t["clips"]))
