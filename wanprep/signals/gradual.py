@@ -28,12 +28,13 @@ class GradualRules:
     """When a span of frames counts as a transition.
 
     max_seconds: longest transition looked for. min_odds: log-odds that a dissolve must reach (see mixing.py).
-    min_change: RMS luma difference (0..255) of the ends of a dissolve; fades need min_fade.
-    max_likeness: highest correlation of the two end pictures (−1..1); above it the picture merely changed its light.
-    max_kept: largest share of the picture that may stay. For fades, max_residual, max_residual_peak: mean and highest
-    distance from the mixing model as shares of the change. min_dip: least contrast dip as a share of the predicted one. max_step: largest share of the
-    change between two frames; more is a hard cut. max_outside: change just outside as a share of the change inside;
-    motion goes on outside, a transition stops. flat: luma deviation (0..255) below which a picture is flat.
+    min_change: RMS luma difference (0..255) of the ends of a dissolve; fades need min_fade. max_likeness: highest
+    correlation of the two end pictures (−1..1); above it the picture merely changed its light. max_kept: largest
+    share of the picture that may stay. For fades, max_residual, max_residual_peak: mean and highest distance from the
+    mixing model as shares of the change. min_dip: least contrast dip as a share of the predicted one. max_step:
+    largest share of the change between two frames; more is a hard cut. max_outside: change just outside as a share of
+    the change inside; motion goes on outside, a transition stops. flat: luma deviation (0..255) below which a picture
+    is flat.
     """
 
     max_seconds: float = 3.0
