@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from wanprep.stage import UsageError
 from wantrain import memory
 from wantrain.fast_away import Mover
-from wantrain.fast_block import Away, BlockFunction, Inputs, Spec, Tape
+from wantrain.fast_back import Away, BlockFunction
+from wantrain.fast_block import Inputs, Spec, Tape
 from wantrain.fast_linear import Group, refusals
 from wantrain.fast_ops import ops
 

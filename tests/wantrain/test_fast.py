@@ -222,11 +222,11 @@ def test_changed_parameters_are_seen_however_they_change(reference):
 
 
 def test_the_first_input_gets_no_gradient(monkeypatch):
-    from wantrain import fast_block
+    from wantrain import fast_back
 
     asked = []
-    real = fast_block.backward
-    monkeypatch.setattr(fast_block, "backward", lambda t, d, need: asked.append(need) or real(t, d, need))
+    real = fast_back.backward
+    monkeypatch.setattr(fast_back, "backward", lambda t, d, need: asked.append(need) or real(t, d, need))
     model, params = make_model()
     for first in (False, True):
         asked.clear()
