@@ -111,6 +111,9 @@ def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
         out.print(f"  the source is truncated: {row['truncated']}")
     if row["caption"] is not None:
         out.print(f"  caption ({row['caption_origin']}): {plain(row['caption'])}")
+    repeated = scores.pop("duplicate_of", None)
+    if repeated:
+        out.print(f"  shows the same as clip {plain(repeated[0])}")
     drawn = table("score", ">value", ">threshold", "verdict", "meaning")
     for name, (value, threshold, verdict) in sorted(scores.items()):
         drawn.add_row(name, _number(value), _number(threshold), verdict, _meaning(name))
