@@ -1,7 +1,7 @@
 """How well shots are found: per kind of cut, transition and trap, with bootstrap confidence intervals.
 
     python tests/benchmarks/bench_cuts.py [--half tune|held] [--sequences 80] [--media ../shared/media/dev]
-        [--cache /tmp/cutbench] [--jobs 2] [--json out.json] [--log]
+        [--cache FOLDER] [--jobs 2] [--json out.json] [--log]
 
 Two halves that share no material and no seed: thresholds are chosen on `tune`, `held` is only reported. A hard cut is
 found when a boundary lies within one frame of it; a transition when a predicted one overlaps it anywhere. Each
@@ -15,6 +15,7 @@ import argparse
 import json
 import multiprocessing
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
@@ -256,7 +257,7 @@ def main() -> int:
     here = Path(__file__).resolve().parents[2]
     parser.add_argument("--half", choices=["tune", "held"], default="tune")
     parser.add_argument("--media", type=Path, default=here.parent / "shared/media/dev")
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/cutbench"))
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
     parser.add_argument("--sequences", type=int, default=80)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
