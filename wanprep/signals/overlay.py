@@ -25,10 +25,7 @@ VERSION = 1
 MARGIN = 3  # map pixels at the edges of the frame where codecs and scanners leave lines
 TOP = 60  # map pixels a mark must cover: 0.65 % of a 16:9 frame
 SOFT = 6.0  # gradient levels a pixel at which an edge counts half
-SPOT, LINE = (5, 5), (21, 3)  # columns, rows agreement is looked for in: logos, and lines of thin text
-CHANCE = 0.12  # over the number of scenes: what unmarked sources reach beyond their own chance (97th percentile)
-LEAST = 0.3  # over the number of scenes: best agreement that chance explains in any source, so it is not measured
-TURNS = (1, 2, 3, 4)  # ways of shifting the maps to measure chance
+CHANCE = 0.8  # over the number of scenes: what the best places of unmarked sources reach (97th percentile, measured)
 STEPS = 7.0  # quantisation of one component to -7..7, so that a pixel is one byte
 
 
@@ -118,8 +115,8 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     """Look for one mark over clips of one source (or group) whose maps have the same height.
 
     At each place the mean, over pairs of scenes, of the dot product of their soft edges: unbiased, zero for unrelated
-    scenes whatever their number. The score is that of the TOP best places, in the better of two shapes, less what the
-    same scenes reach when shifted against each other, less CHANCE. ValueError when heights differ.
+    scenes whatever their number. The score is that of the TOP best places, less what the best places of so many
+    unmarked scenes reach by chance. ValueError when heights differ.
     """
     if len({map_rows(e) for e in evidences}) > 1:
         raise ValueError("overlay maps of different heights cannot be pooled; pool them by map_rows first")
@@ -132,13 +129,10 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
         return Pooled(score=math.nan, scenes=len(kept), box=None, values=(math.nan,) * len(evidences))
     edges_CNHW = _unpack(np.stack([maps[i].packed for i in kept]))
     edges_CNHW[:, :, dead_HW] = 0
-    found = _best_places(edges_CNHW)
-    score = 0.0
-    if max(best for _, best in found) > LEAST / len(kept):
-        chance = _misaligned(edges_CNHW)
-        gains = [best - by_chance for (_, best), by_chance in zip(found, chance)]
-        smooth_HW, best = found[int(np.argmax(gains))]
-        score = max(gains) - CHANCE / len(kept)
+    smooth_HW, best = _top(_agreement(edges_CNHW))
+    score = best - CHANCE / len(kept)
+    if score > 0.0:
+        score = min(score, best - 1.2 * _misaligned(edges_CNHW))
     if score <= 0.0:
         return Pooled(score=0.0, scenes=len(kept), box=None, values=(0.0,) * len(evidences))
     mark_HW = smooth_HW >= 0.5 * best
@@ -193,45 +187,25 @@ def _likeness(pictures_Nhw: np.ndarray) -> np.ndarray:
 
 
 def _agreement(edges_CNHW: np.ndarray) -> np.ndarray:
-    """float32[C, H, W]: mean product of a component of two different scenes = (sum² − sum of squares) / (n(n−1))."""
+    """float32[H, W]: mean dot product of the vectors of two different scenes = (|sum|² − sum of |.|²) / (n(n−1))."""
     n = edges_CNHW.shape[1]
     sums_CHW = edges_CNHW.sum(axis=1, dtype=np.int16).astype(np.float32)
-    squares_CHW = np.square(edges_CNHW, dtype=np.int8).sum(axis=1, dtype=np.int16).astype(np.float32)
-    return (np.square(sums_CHW) - squares_CHW) / (n * (n - 1) * STEPS**2)
+    squares_HW = np.square(edges_CNHW, dtype=np.int8).sum(axis=(0, 1), dtype=np.int16).astype(np.float32)
+    dots_HW = np.square(sums_CHW).sum(axis=0) - squares_HW
+    return dots_HW / (n * (n - 1) * STEPS**2)
 
 
-def _best_places(edges_CNHW: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """(agreement over patches, mean of its TOP best places) for each shape.
-
-    In a line both components must agree, as the upright and the level strokes of lettering do (their geometric mean):
-    horizons, floors and shelves are lines too, but level only.
-    """
-    import cv2
-
-    across_HW, down_HW = _agreement(edges_CNHW)
-    spots_HW = cv2.blur(np.maximum(across_HW + down_HW, 0.0), SPOT)
-    upright_HW, level_HW = (cv2.blur(np.maximum(part, 0.0), LINE) for part in (across_HW, down_HW))
-    lines_HW = 2.0 * np.sqrt(upright_HW * level_HW)
-    return [(smooth, float(np.partition(smooth.ravel(), -TOP)[-TOP:].mean())) for smooth in (spots_HW, lines_HW)]
-
-
-def _misaligned(edges_CNHW: np.ndarray) -> list[float]:
-    """What the best places reach, in each shape, when the maps are shifted so that no mark can agree.
+def _misaligned(edges_CNHW: np.ndarray) -> float:
+    """What the best places reach when the maps are shifted against each other, so that no mark can agree.
 
     Scenes full of large soft shapes agree by chance more than others; this measures it on the scenes at hand.
     """
     _, n, height, width = edges_CNHW.shape
-    flat_CNP = edges_CNHW.reshape(2, n, height * width)
-    rolled_CNP = np.empty_like(flat_CNP)
-    best = [0.0, 0.0]
-    for turn in TURNS:
-        for k in range(n):
-            # Across and down at once: what leaves a row at its end enters the next.
-            by = k * ((height // 5 + 3 * turn) * width + width // 7 + 11 * turn) % (height * width)
-            rolled_CNP[:, k, by:] = flat_CNP[:, k, : height * width - by]
-            rolled_CNP[:, k, :by] = flat_CNP[:, k, height * width - by :]
-        by_chance = _best_places(rolled_CNP.reshape(edges_CNHW.shape))
-        best = [max(old, new) for old, (_, new) in zip(best, by_chance)]
+    best = 0.0
+    for turn in (1, 2, 3, 4):
+        shifts = [(k * (height // 5 + 3 * turn), k * (width // 7 + 11 * turn)) for k in range(n)]
+        rolled = np.stack([np.roll(edges_CNHW[:, k], shift, axis=(1, 2)) for k, shift in enumerate(shifts)], axis=1)
+        best = max(best, _top(_agreement(rolled))[1])
     return best
 
 
@@ -250,6 +224,15 @@ def _dead(maps: list[_Map]) -> np.ndarray:
     dead[:MARGIN] = dead[-MARGIN:] = True
     dead[:, :MARGIN] = dead[:, -MARGIN:] = True
     return dead
+
+
+def _top(agreement_HW: np.ndarray) -> tuple[np.ndarray, float]:
+    """Agreement over 5 x 5 pixels, and the mean of its TOP best places (0 when they disagree)."""
+    import cv2
+
+    smooth_HW = cv2.blur(np.maximum(agreement_HW, 0.0), (5, 5))
+    best = np.partition(smooth_HW.ravel(), -TOP)[-TOP:]
+    return smooth_HW, float(best.mean())
 
 
 def _box(mark_HW: np.ndarray, smooth_HW: np.ndarray) -> tuple[float, float, float, float]:
