@@ -1,0 +1,116 @@
+"""Commands that read a dataset and write nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wanprep.cli_options import JSON, OUT, PIPELINE, SET, reading
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+
+@click.command()
+@reading
+def status(dataset: Dataset, as_json: bool) -> None:
+    """Per stage: done, rejected by reason, failed, pending."""
+    from wanprep import report
+
+    report.show_status(dataset, as_json)
+
+
+@click.command()
+@click.option("--by", type=click.Choice(["source", "bucket", "reason", "view"]), help="Only this table, whole.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="For steps an epoch.")
+@reading
+def stats(dataset: Dataset, as_json: bool, by: str | None, batch_size: int) -> None:
+    """Sources, clips, samples, buckets, tokens, and exact steps an epoch."""
+    from wanprep import report
+
+    report.show_stats(dataset, as_json, by, batch_size)
+
+
+@click.command()
+@click.option("--vram", type=click.FloatRange(min=1), required=True, metavar="GB", help="Memory of the card.")
+@click.option("--weights", type=click.Choice(["bf16", "fp8", "nf4"]), help="Of the model.  [default: what fits]")
+@click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="Of the LoRA.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="Samples a step.")
+@click.option("--family", metavar="NAME", help="Instead of the dataset's own.")
+@reading
+def suggest(dataset: Dataset, as_json: bool, **asked: Any) -> None:
+    """Propose views: as large and long as this footage and this card allow.
+
+    \b
+    wanprep suggest --vram 24
+    wanprep suggest --vram 24 --weights nf4 --rank 32 --json
+    """
+    from wanprep.show_suggest import show_suggestion
+
+    show_suggestion(dataset, as_json, **asked)
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--state", help="Only rows in this state (keep, rejected, ...).")(command)
+    command = click.option("--reason", help="Only rows with this reason.")(command)
+    return click.option("--source", "source", metavar="TEXT", help="Only rows whose source path contains TEXT.")(
+        command
+    )
+
+
+@click.command()
+@_filters
+@reading
+def clips(dataset: Dataset, **filters: Any) -> None:
+    """Every clip: state, reason, scores, source frame and time range."""
+    from wanprep import show
+
+    show.show_clips(dataset, **filters)
+
+
+@click.command()
+@_filters
+@reading
+def samples(dataset: Dataset, **filters: Any) -> None:
+    """Every sample: state, reason, view, bucket, window, source time range."""
+    from wanprep import show
+
+    show.show_samples(dataset, **filters)
+
+
+@click.command()
+@click.argument("clip")
+@reading
+def explain(dataset: Dataset, clip: str, as_json: bool) -> None:
+    """Everything known of one CLIP (its id or the start of it) and why it was decided so."""
+    from wanprep import show
+
+    show.show_explain(dataset, clip, as_json)
+
+
+@click.command()
+@click.argument("labels", type=click.Path(path_type=Path), metavar="LABELS.csv")
+@OUT
+@PIPELINE
+@SET
+@JSON
+def calibrate(labels: Path, out: Path, pipeline: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Fit the filters' thresholds to your own labels; writes nothing.
+
+    LABELS.csv has a header: label (keep or drop), and clip_id, or path and time
+    (seconds); optionally reason, the name of the filter that should drop it.
+
+    \b
+    wanprep calibrate labels.csv
+    wanprep calibrate labels.csv --json
+    """
+    from wanprep.calibrate import show_calibration
+    from wanprep.dataset import Dataset
+
+    show_calibration(Dataset.open(out, file=pipeline, assignments=assignments), labels, as_json)
+
+
+COMMANDS = (status, stats, suggest, clips, samples, explain, calibrate)
