@@ -4,6 +4,10 @@ The lowest held-out loss of a handful of questions is partly luck. Every checkpo
 are compared question by question: the earliest one that is not worse than the best by more than a standard error of
 their paired difference is recommended (the one-standard-error rule of Breiman et al. 1984, "Classification and
 Regression Trees", section 3.4.3). Earlier means less memorised and more flexible in use.
+
+Memorising is told by Prechelt's generalisation loss (1998, "Early Stopping – But When?"): how far the
+held-out loss stands above its lowest so far, as a share. It is said when that share is above 2 % and beyond chance (a
+standard error of the paired difference, as above) while samples that are trained on still improve.
 """
 
 from __future__ import annotations
@@ -13,18 +17,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MEMORISING = 0.02  # held-out loss this share above its best, while the loss on trained samples went on falling
+MEMORISING = 0.02  # generalisation loss; Prechelt compares 1, 2, 3 and 5 %
+SOURCE = "Prechelt 1998"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
-    """One checkpoint in the table. loss: held out; change: against step 0, as a share; gap: see `gaps`."""
+    """One checkpoint in the table.
+
+    loss: held out; change: against step 0, as a share; gap: see `gaps`; memorised: made after memorising began.
+    """
 
     step: int
     file: str
     loss: float | None
     change: float | None
     gap: float | None
+    memorised: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfit:
+    """Memorising. step: of the lowest held-out loss; rise: how far the newest stands above it, as a share."""
+
+    step: int
+    rise: float
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"the set is being memorised from step {self.step} on: held-out loss {self.rise:.1%} above its lowest while "
+            f"trained-on samples still improve ({MEMORISING:.0%} is the limit, {SOURCE})"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +64,20 @@ class Verdict:
 def judge(checkpoints: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[str, Any]]) -> Verdict:
     """checkpoints: {step, file}; held_out: the measurements of the same expert, in order of step."""
     measured = {row["step"]: row for row in held_out}
-    start, spread = measured.get(0), gaps(held_out)
+    start, spread, overfit = measured.get(0), gaps(held_out), overfitting(held_out)
     rows = []
     for checkpoint in checkpoints:
         row = measured.get(checkpoint["step"])
         loss = row["loss"] if row else None
         change = None if loss is None or start is None else loss / start["loss"] - 1
-        gap = spread.get(checkpoint["step"])
-        rows.append(Ranked(step=checkpoint["step"], file=checkpoint["file"], loss=loss, change=change, gap=gap))
-    overfit = overfit_from(held_out)
+        rows.append(
+            Ranked(
+                step=checkpoint["step"], file=checkpoint["file"], loss=loss, change=change,
+                gap=spread.get(checkpoint["step"]),
+                memorised=overfit is not None and checkpoint["step"] > overfit.step,
+            )
+        )  # fmt: skip
+    since = None if overfit is None else overfit.step
     ranked = sorted((row for row in rows if row.loss is not None), key=lambda row: (row.loss, row.step))
     unmeasured = sorted((row for row in rows if row.loss is None), key=lambda row: -row.step)
     everything = (*ranked, *unmeasured)
@@ -61,13 +90,13 @@ def judge(checkpoints: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[s
         reason = "no checkpoint answers held-out questions better than the base model: "
         memorised = "the set is only being memorised; use more clips, fewer steps or a lower rank"
         reason += memorised if overfit is not None else "train longer, or with a larger lr"
-        return Verdict(rows=everything, recommended=None, reason=reason, overfit_from=overfit)
+        return Verdict(rows=everything, recommended=None, reason=reason, overfit_from=since)
     chosen = min((r for r in ranked if _not_worse(measured[r.step], best)), key=lambda row: row.step)
     reason = _reason(chosen, ranked[0], overfit)
-    return Verdict(rows=everything, recommended=chosen, reason=reason, overfit_from=overfit)
+    return Verdict(rows=everything, recommended=chosen, reason=reason, overfit_from=since)
 
 
-def _reason(chosen: Ranked, best: Ranked, overfit: int | None) -> str:
+def _reason(chosen: Ranked, best: Ranked, overfit: Overfit | None) -> str:
     if chosen == best:
         text = f"lowest held-out loss ({chosen.loss:.4f}"
     else:
@@ -75,7 +104,7 @@ def _reason(chosen: Ranked, best: Ranked, overfit: int | None) -> str:
             f"earliest within a standard error of the best, of step {best.step} ({chosen.loss:.4f} to {best.loss:.4f}"
         )
     text += ")" if chosen.change is None else f", {chosen.change:+.1%} against the base)"
-    return text + (f"; the set is being memorised from step {overfit} on" if overfit is not None else "")
+    return text + (f"; {overfit.sentence}" if overfit is not None else "")
 
 
 def _not_worse(row: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
@@ -105,15 +134,16 @@ def gaps(held_out: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     }
 
 
-def overfit_from(held_out: Sequence[Mapping[str, Any]]) -> int | None:
-    """The step of the best held-out loss, when it has since risen by 2 % while trained samples went on improving."""
+def overfitting(held_out: Sequence[Mapping[str, Any]]) -> Overfit | None:
+    """Whether the newest measurement says that the set is being memorised, by the rule on top of this file."""
     rows = [row for row in held_out if row.get("trained") is not None]
     if len(rows) < 2:
         return None
     best = min(rows, key=lambda row: (row["loss"], row["step"]))
     last = rows[-1]
-    rose = last["loss"] > (1 + MEMORISING) * best["loss"]
-    return best["step"] if rose and last["trained"] < best["trained"] else None
+    rise = last["loss"] / best["loss"] - 1 if best["loss"] > 0 else 0.0
+    real = rise > MEMORISING and not _not_worse(last, best)
+    return Overfit(step=best["step"], rise=rise) if real and last["trained"] < best["trained"] else None
 
 
 def table_lines(expert: str, verdict: Verdict) -> list[str]:
@@ -124,6 +154,7 @@ def table_lines(expert: str, verdict: Verdict) -> list[str]:
         change = "–" if row.change is None else f"{row.change:+.1%}"
         gap = "–" if row.gap is None else f"{row.gap:+.1%}"
         mark = "→" if row == verdict.recommended else " "
-        lines.append(f"{mark} {row.step:>{len(expert) + 4}}  {loss:>8}  {change:>7}  {gap:>7}  {row.file}")
+        gap += "!" if row.memorised else " "
+        lines.append(f"{mark} {row.step:>{len(expert) + 4}}  {loss:>8}  {change:>7}  {gap:>8} {row.file}")
     chosen = f"recommended: {verdict.recommended.file} – " if verdict.recommended else ""
     return [*lines, f"  {chosen}{verdict.reason}"] if verdict.rows else lines

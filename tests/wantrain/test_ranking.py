@@ -56,10 +56,23 @@ def test_nothing_better_than_the_base_is_said_and_not_recommended():
 def test_memorising_shows_as_a_gap():
     held = [_row(0, [2.0, 4.0], 2.0), _row(100, [1.5, 3.0], 1.5), _row(200, [1.6, 3.2], 1.0)]
     assert ranking.gaps(held) == pytest.approx({0: 0.0, 100: 0.0, 200: 0.3})
-    assert ranking.overfit_from(held) == 100
-    assert "memorised from step 100" in ranking.judge(_files(100, 200), held).reason
+    found = ranking.overfitting(held)
+    assert found.step == 100
+    assert found.rise == pytest.approx(2.4 / 2.25 - 1)
+    verdict = ranking.judge(_files(100, 200), held)
+    assert verdict.overfit_from == 100
+    assert "memorised from step 100 on: held-out loss 6.7% above its lowest" in verdict.reason
+    assert "2% is the limit, Prechelt 1998" in verdict.reason
+    assert {row.step: row.memorised for row in verdict.rows} == {100: False, 200: True}
+    table = ranking.table_lines("high", verdict)
+    assert ["!" in line for line in table[1:3]] == [False, True]
     both_rise = [*held[:2], _row(200, [1.6, 3.2], 1.6)]  # a bad lr, not memorising
-    assert ranking.overfit_from(both_rise) is None
+    assert ranking.overfitting(both_rise) is None
+    by_chance = [*held[:2], _row(200, [3.2, 1.6], 1.0)]  # one question up, one down: 2.4 on average too
+    assert ranking.overfitting(by_chance) is None
+    a_little = [*held[:2], _row(200, [1.52, 3.04], 1.0)]
+    assert ranking.overfitting(a_little) is None
+    assert ranking.overfitting(held[:1]) is None
     assert ranking.gaps([_row(0, [1.0])]) == {}
 
 
