@@ -28,7 +28,7 @@ def warnings_for(config: TrainConfig, *, clips: int, epoch: int) -> list[str]:
                 f"{name}.rank = {own.rank} is much for {epoch} samples an epoch: up to {most} is advised [WAN], "
                 "16–32 for 10–40 clips [AIT]"
             )
-        epochs = own.steps * own.accumulate / max(1, epoch)
+        epochs = own.steps * own.accumulate * own.batch_size / max(1, epoch)
         usual = next(count for size, count in EPOCHS if epoch < size)
         if epochs > 3 * usual and epoch >= SMALL_SET:
             found.append(f"{name} trains {epochs:.0f} epochs: for {epoch} samples at most {usual} are usual [WAN]")
@@ -45,7 +45,7 @@ def warnings_for(config: TrainConfig, *, clips: int, epoch: int) -> list[str]:
         found.append(f"{clips} clips are few for a {config.goal}: at least {least[0]} [AIT], {least[1]} [WAN]")
     every = config.experts.switch_every
     alternating = len(config.stages) > 1 and config.experts.schedule == "alternate"
-    if alternating and config.run.offload_idle and every < SWITCHING[0] // 2:
+    if alternating and config.compute.idle != "gpu" and every < SWITCHING[0] // 2:
         found.append(
             f"experts.switch_every = {every} moves the experts often: {SWITCHING[0]}–{SWITCHING[1]} when the idle one "
             "is offloaded, 1 when both stay on the GPU [AIT]"

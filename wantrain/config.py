@@ -7,15 +7,17 @@ save, which expert first) are not part of what a resumed run compares.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wanprep import config as tables
+from wanprep.costs import batches_of
 from wanprep.families import Family, family
 from wanprep.stage import UsageError
 from wantrain.sections import (
+    ComputeConfig,
     ExpertConfig,
     ExpertsConfig,
     Goal,
@@ -49,6 +51,7 @@ class TrainConfig:
     caption_dropout: float = 0.05
     first_frame: float = 0.0
     run: RunConfig = field(default_factory=RunConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     experts: ExpertsConfig = field(default_factory=ExpertsConfig)
     high: ExpertConfig = field(default_factory=ExpertConfig)
     low: ExpertConfig = field(default_factory=ExpertConfig)
@@ -125,8 +128,11 @@ def load_config(path: Path | None, assignments: Iterable[str], environment: Mapp
     return config
 
 
-def settled(config: TrainConfig, epoch: int) -> TrainConfig:
-    """The same run with plain `steps` for each expert: `epochs` and `total_steps` worked out. epoch: samples in one."""
+def settled(config: TrainConfig, visits: Sequence[int]) -> TrainConfig:
+    """The same run with plain `steps` for each expert: `epochs` and `total_steps` worked out.
+
+    visits: draws of an epoch in each bucket.
+    """
     total = config.experts.total_steps
     if total is not None:
         share = config.experts.high_share
@@ -137,13 +143,18 @@ def settled(config: TrainConfig, epoch: int) -> TrainConfig:
         own = {name: config.expert(name) for name in EXPERTS}
         steps = {
             name: own[name].steps if (epochs := own[name].epochs) is None
-            else max(1, math.ceil(epochs * epoch / own[name].accumulate))
+            else max(1, math.ceil(epochs * batches(own[name], visits) / own[name].accumulate))
             for name in EXPERTS
         }  # fmt: skip
     plain: dict[str, Any] = {
         name: replace(config.expert(name), steps=count, epochs=None) for name, count in steps.items()
     }
     return replace(config, experts=replace(config.experts, total_steps=None), **plain)
+
+
+def batches(expert: ExpertConfig, visits: Sequence[int]) -> int:
+    """Batches of an epoch: each of one bucket."""
+    return sum(batches_of(count, expert.batch_size) for count in visits)
 
 
 def what_matters(config: TrainConfig, expert: str, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,30 +66,53 @@ def _stretch(samples: Sequence[CachedSample], members: list[int], allowed: int) 
     return held
 
 
+def batched(order: Sequence[int], buckets: Sequence[tuple[int, int, int]], size: int) -> list[list[int]]:
+    """Batches of up to `size` samples of one bucket: each bucket's samples in `order`, where their first one stood.
+
+    Nothing is left out: a bucket whose visits do not divide by `size` has one short batch.
+    """
+    if size == 1:
+        return [[index] for index in order]
+    open_: dict[tuple[int, int, int], list[int]] = {}
+    batches: list[list[int]] = []
+    for index in order:
+        batch = open_.get(buckets[index])
+        if batch is None or len(batch) == size:
+            batch = open_[buckets[index]] = []
+            batches.append(batch)
+        batch.append(index)
+    return batches
+
+
 @dataclass
 class Cursor:
-    """An expert's place in its own endless sequence of epochs. `allowed` leaves out the held-out samples."""
+    """An expert's place in its own endless sequence of epochs. `allowed` leaves out the held-out samples.
+
+    position: batches done in this epoch.
+    """
 
     dataset: CachedDataset
     allowed: frozenset[int]
     seed: int = 0
+    batch_size: int = 1
     epoch: int = 0
     position: int = 0
-    _order: tuple[int, list[int]] | None = None
+    _order: tuple[int, list[list[int]]] | None = None
 
-    def next(self) -> int:
-        """The index of the next sample; moves on."""
-        order = self._epoch()
-        while self.position >= len(order):
+    def next_batch(self) -> list[int]:
+        """Indices of the next batch's samples, all of one bucket; moves on."""
+        batches = self._epoch()
+        while self.position >= len(batches):
             self.epoch, self.position = self.epoch + 1, 0
-            order = self._epoch()
+            batches = self._epoch()
         self.position += 1
-        return order[self.position - 1]
+        return batches[self.position - 1]
 
-    def _epoch(self) -> list[int]:
+    def _epoch(self) -> list[list[int]]:
         if self._order is None or self._order[0] != self.epoch:
             order = [i for i in self.dataset.epoch_order(self.seed, self.epoch) if i in self.allowed]
             if not order:
                 raise UsageError("the dataset has no sample to train on: check `wanprep status`, and validation.share")
-            self._order = (self.epoch, order)
+            buckets = [(s.width, s.height, s.frames) for s in self.dataset.samples]
+            self._order = (self.epoch, batched(order, buckets, self.batch_size))
         return self._order[1]

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import key_of
 from wanprep.stage import UsageError
-from wantrain import flow, lora, optim, tasks
+from wantrain import lora, optim
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
+from wantrain.learn import learn, next_batch
 from wantrain.sections import ExpertConfig
 from wantrain.sigma import Sigmas
 
@@ -74,7 +75,7 @@ def start(
 ) -> Expert:
     """A fresh expert at step 0: adapter added to `model`, B zero and A drawn from the expert's own seed, or `init`.
 
-    settings: settled, so that `steps` is what counts. The cursors are given the expert's own seeds here.
+    settings: settled, so that `steps` is what counts. The cursors are given the expert's own seeds and batch size here.
     """
     import torch
 
@@ -86,9 +87,9 @@ def start(
     )  # fmt: skip
     if own.init is not None:
         lora.init_from(params, Path(own.init).expanduser(), scale=own.lora_alpha / own.rank)
-    cursor.seed = seed_for(seed, name, "order")
-    if regular is not None:
-        regular.seed = seed_for(seed, name, "regularisation")
+    for which, purpose in ((cursor, "order"), (regular, "regularisation")):
+        if which is not None:
+            which.seed, which.batch_size = seed_for(seed, name, purpose), own.batch_size
     return Expert(
         name=name,
         settings=settings,
@@ -113,12 +114,17 @@ def place(expert: Expert, device: str) -> None:
 
 
 def train_step(expert: Expert) -> dict[str, Any]:
-    """One optimizer step on the expert's next `accumulate` samples; returns what to log. Moves all of its state."""
+    """One optimizer step on the expert's next `accumulate` batches; returns what to log. Moves all of its state.
+
+    Every sample counts alike, those of a short batch (the last of a bucket in an epoch) included.
+    """
     import torch
 
     own = expert.config
     first = expert.step * own.accumulate
-    draws = [_learn(expert, number) for number in range(first, first + own.accumulate)]
+    batches = [next_batch(expert, number) for number in range(first, first + own.accumulate)]
+    share = 1 / sum(len(batch.samples) for batch in batches)
+    draws = [row for batch in batches for row in learn(expert, batch, share)]
     grad_norm = float(torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf))
     mean = sum(draw["loss"] for draw in draws) / len(draws)
     if not math.isfinite(grad_norm) or not math.isfinite(mean):
@@ -137,44 +143,6 @@ def train_step(expert: Expert) -> dict[str, Any]:
     return {
         "expert": expert.name, "step": expert.step, "loss": mean, "lr": lr, "grad_norm": grad_norm, "draws": draws,
     }  # fmt: skip
-
-
-def _learn(expert: Expert, number: int) -> dict[str, Any]:
-    """Forward and backward of draw `number`; returns what to log of it."""
-    import torch
-
-    settings = expert.settings
-    regular = expert.regular is not None and tasks.picked(settings.regularisation.share, number)
-    cursor = expert.regular if regular and expert.regular else expert.cursor
-    dataset = cursor.dataset
-    sample = dataset.samples[cursor.next()]
-    # The order and number of draws is part of the state's meaning: always dropout, then noise.
-    dropped = bool(torch.rand((), generator=expert.generator) < settings.caption_dropout)
-    x0 = dataset.latent(sample).float()
-    noise = torch.randn(x0.shape, generator=expert.generator)
-    sigma = expert.sigmas.draws(expert.seed("sigma"), number, 1).item()
-
-    shown = tasks.shows_first_frame(settings.first_frame, number, sample)
-    condition = tasks.condition_of(dataset, sample)
-    question = tasks.ask(settings.model_family, x0, noise, sigma, condition=condition, first_frame=shown)
-    weight = sample.weight * settings.loss.views.get(sample.view, 1.0)
-    weight *= settings.regularisation.weight if regular else 1.0
-    factor = weight * flow.sigma_weight(settings.loss.weighting, sigma, expert.sigmas)
-    factor *= settings.loss.gradient_scale / expert.config.accumulate
-    row = {"sample": sample.sample_id, "sigma": sigma, "caption_dropped": dropped}
-    with lora.dropout_on(expert.model, expert.config.dropout, expert.seed(f"dropout {number}")):
-        text = dataset.empty() if dropped else dataset.text(sample)
-        loss = tasks.loss(tasks.predict(expert.model, question, text), flow.target(x0, noise), question)
-        (factor * loss).backward()
-        row["loss"] = loss.item()
-        if settings.loss.preservation and sample.class_path and not regular:
-            class_text = dataset.class_text(sample)
-            with torch.no_grad(), lora.switched_off(expert.model):
-                prior = tasks.predict(expert.model, question, class_text)
-            kept = tasks.loss(tasks.predict(expert.model, question, class_text), prior, question)
-            (factor * settings.loss.preservation * kept).backward()
-            row["preservation"] = kept.item()
-    return row | ({"regular": True} if regular else {})
 
 
 def _average(expert: Expert) -> None:

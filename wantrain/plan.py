@@ -14,9 +14,10 @@ from wanprep.config import to_table
 from wanprep.models.find import find_weights
 from wanprep.stage import Missing
 from wantrain.advice import warnings_for
-from wantrain.config import TrainConfig, settled
+from wantrain.config import TrainConfig, batches, settled
 from wantrain.data import hold_out
 from wantrain.experts import COMPONENTS, seed_for
+from wantrain.ready import visits_of
 from wantrain.sigma import histogram, sparkline
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ def plan(config: TrainConfig, dataset: CachedDataset) -> dict[str, Any]:
     settings: the whole configuration with plain steps, for the record; it holds the folders that were given.
     """
     training, held = hold_out(dataset.samples, config.validation.share)
-    epoch = sum(dataset.samples[index].repeats for index in training)
-    config = settled(config, epoch)
+    visits = visits_of(dataset, training)
+    epoch = sum(visits)
+    config = settled(config, visits)
     buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in dataset.samples)
     total = sum(config.expert(name).steps for name in config.stages)
     override = Path(config.weights) if config.weights else None
@@ -43,10 +45,11 @@ def plan(config: TrainConfig, dataset: CachedDataset) -> dict[str, Any]:
             weights = find_weights(config.model_family, COMPONENTS[name], override=override)
         except Missing:
             weights = None
-        sigmas, draws = config.sigmas(name), own.steps * own.accumulate
+        sigmas, draws = config.sigmas(name), own.steps * own.accumulate * own.batch_size
         drawn = sigmas.draws(seed_for(config.run.seed, name, "sigma"), 0, draws).tolist()
+        epochs = own.steps * own.accumulate / max(1, batches(own, visits))
         experts[name] = {
-            "steps": own.steps, "share": own.steps / total, "epochs": draws / max(1, epoch), "rank": own.rank,
+            "steps": own.steps, "share": own.steps / total, "epochs": epochs, "rank": own.rank,
             "alpha": own.lora_alpha, "lr": own.lr, "sigma": list(sigmas.interval), "edges": sigmas.edges(BINS),
             "drawn": histogram(drawn, sigmas.edges(BINS)), "weights": None if weights is None else str(weights),
         }  # fmt: skip

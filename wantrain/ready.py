@@ -4,6 +4,7 @@ repeats itself."""
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
 
 
-def epoch_length(dataset: CachedDataset, training: list[int]) -> int:
-    """Draws in an epoch: training samples, each as often as it repeats."""
-    return sum(dataset.samples[index].repeats for index in training)
+def visits_of(dataset: CachedDataset, training: list[int]) -> list[int]:
+    """Draws of an epoch in each bucket: its training samples, each as often as it repeats."""
+    counts: Counter[tuple[int, int, int]] = Counter()
+    for sample in (dataset.samples[index] for index in training):
+        counts[sample.width, sample.height, sample.frames] += sample.repeats
+    return list(counts.values())
 
 
 def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], regular: CachedDataset | None) -> None:

@@ -25,8 +25,8 @@ class RunConfig:
 
     device: "auto" takes a GPU when there is one. dtype: of the frozen base; "auto" is bf16 on a GPU, fp32 on a
     CPU. deterministic: one CPU thread and deterministic kernels, for runs that must repeat bit for bit.
-    checkpointing: recompute activations in the backward pass (less memory, about a third more time).
-    offload_idle: keep the expert that is not training in main memory.
+    checkpointing: recompute activations in the backward pass of the reference path (less memory, about a third more
+    time); the fast path plans by itself what it computes again.
     """
 
     name: str = "lora"
@@ -36,12 +36,25 @@ class RunConfig:
     dtype: Literal["auto", "fp32", "bf16"] = "auto"
     deterministic: bool = False
     checkpointing: bool = True
-    offload_idle: bool = True
 
     def __post_init__(self) -> None:
         plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", self.name) is not None
         require(plain, f"name = {self.name!r} must be a plain file name: letters, digits, '.', '_', '-'")
         require(0 <= self.seed < 2**63, f"seed = {self.seed} must be between 0 and 2^63")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """How the numbers are made and where they lie: time and memory, not what is learned.
+
+    path: "fast" is the hand-written forward and backward of `fast.py`, "reference" plain diffusers + peft; "auto" takes
+    the first on a GPU where it can and says why where it cannot. idle: where the expert that is not training waits:
+    "gpu", "pinned" (host memory that the GPU reads directly), "host" (plain host memory), "disk" (its frozen weights
+    are read again).
+    """
+
+    path: Literal["auto", "fast", "reference"] = "auto"
+    idle: Literal["gpu", "pinned", "host", "disk"] = "host"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +85,8 @@ class ExpertsConfig:
 class ExpertConfig:
     """One expert's LoRA, optimizer and schedule.
 
-    steps: optimizer steps; epochs: passes over the training samples instead. accumulate: samples a step.
+    steps: optimizer steps; epochs: passes over the training samples instead. batch_size: samples of one bucket in one
+    forward; accumulate: such batches a step.
     rank, alpha: the LoRA's scale is alpha/rank in every layer; alpha is the rank when left out. targets: a regular
     expression; layers in whose name (`blocks.0.self_attn.q`) it is found get a LoRA, all when empty. ranks: expression
     -> rank of the layers it is found in, first match wins. dropout: of the LoRA's input. init: LoRA file to begin with.
@@ -84,6 +98,7 @@ class ExpertConfig:
 
     steps: int = 2000
     epochs: float | None = None
+    batch_size: int = 1
     accumulate: int = 1
     rank: int = 16
     alpha: float | None = None
@@ -103,7 +118,7 @@ class ExpertConfig:
     ema: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "accumulate", "rank", "cycles"):
+        for name in ("steps", "batch_size", "accumulate", "rank", "cycles"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)} must be at least 1")
         require(self.epochs is None or self.epochs > 0, f"epochs = {self.epochs} must be above 0")
         require(self.alpha is None or self.alpha > 0, f"alpha = {self.alpha} must be above 0")

@@ -66,18 +66,23 @@ def ask(
 
 
 def predict(model: torch.nn.Module, question: Question, text: torch.Tensor) -> torch.Tensor:
-    """The transformer's velocity, float32 [z, T, h, w] on its device. text [512, d]. Nothing else calls the model."""
+    """The transformer's velocity, float32 [z, T, h, w] on its device. text [512, d]."""
+    return predict_batch(model, [question], [text])[0]
+
+
+def predict_batch(model: torch.nn.Module, questions: Sequence[Question], texts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Velocities of questions of one shape, float32 [B, z, T, h, w]. Nothing else calls the model."""
     import torch
 
     device, dtype = next(model.parameters()).device, cast("torch.dtype", model.dtype)
-    timesteps = question.timesteps.to(device, torch.float32)
-    velocity = model(
-        hidden_states=question.hidden[None].to(device, dtype),
-        timestep=timesteps if len(timesteps) == 1 else timesteps[None],
-        encoder_hidden_states=text[None].to(device, dtype),
+    timesteps = torch.stack([question.timesteps for question in questions]).to(device, torch.float32)
+    velocities = model(
+        hidden_states=torch.stack([question.hidden for question in questions]).to(device, dtype),
+        timestep=timesteps[:, 0] if timesteps.shape[1] == 1 else timesteps,
+        encoder_hidden_states=torch.stack(list(texts)).to(device, dtype),
         return_dict=False,
-    )[0][0]
-    return velocity.float()
+    )[0]
+    return velocities.float()
 
 
 def loss(velocity: torch.Tensor, wanted: torch.Tensor, question: Question) -> torch.Tensor:

@@ -21,7 +21,7 @@ from wantrain.data import Cursor, hold_out
 from wantrain.experts import Expert, as_saved, place, restore, start, state, train_step
 from wantrain.plan import plan, sigma_lines
 from wantrain.progress import Progress
-from wantrain.ready import arithmetic, digests, epoch_length, refuse
+from wantrain.ready import arithmetic, digests, refuse, visits_of
 from wantrain.validate import Probe, held_out_loss, probes_for
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def train(
     """
     progress = progress or Progress(verbosity=0)
     split = hold_out(dataset.samples, config.validation.share)
-    config = settled(config, epoch_length(dataset, split[0]))
+    config = settled(config, visits_of(dataset, split[0]))
     refuse(config, dataset, split[0], regular)
     matters = {
         name: what_matters(config, name, digests(config, name, dataset, base, regular)) for name in config.stages
@@ -174,7 +174,7 @@ def _announce(config: TrainConfig, dataset: CachedDataset, run: checkpoint.Run, 
 def _bring_in(session: Session, name: str) -> Expert:
     """The expert on the device, loaded on its first turn. The others leave first: both need never fit at once."""
     for other in session.crew.values():
-        if other.name != name and session.config.run.offload_idle:
+        if other.name != name and session.config.compute.idle != "gpu":
             place(other, "cpu")
     if name in session.crew:
         place(session.crew[name], session.device)
@@ -191,11 +191,11 @@ def _bring_in(session: Session, name: str) -> Expert:
     expert = start(name, config, model, cursor, regular)
     if saved is not None:
         restore(expert, *saved)
-    size = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
-    seen = {**size, "samples": min(config.validation.trained, len(training))}
+    asked = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
+    seen = {**asked, "samples": min(config.validation.trained, len(training))}
     if held:
         trained = probes_for(expert, training, **seen) if seen["samples"] else []
-        session.probes[name] = (probes_for(expert, held, **size), trained)
+        session.probes[name] = (probes_for(expert, held, **asked), trained)
     session.crew[name] = expert
     return expert
 

@@ -43,7 +43,7 @@ def test_outside_a_range_the_number_and_the_source_are_named(table, size, messag
 def test_no_warning_where_the_guide_does_not_apply():
     large = {"high": {"rank": 96}, "low": {"rank": 96}}
     assert _warned(clips=500, epoch=500, **large) == []
-    assert _warned(experts={"switch_every": 1}, run={"offload_idle": False}) == []
+    assert _warned(experts={"switch_every": 1}, compute={"idle": "gpu"}) == []
     assert _warned(experts={"switch_every": 1, "schedule": "sequential"}) == []
     prodigy = {"lr": 1.0, "optimizer": "prodigyopt.Prodigy"}
     assert _warned(goal="style", high=prodigy, low=prodigy) == []

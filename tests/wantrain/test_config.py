@@ -88,7 +88,7 @@ def test_what_matters_leaves_out_places_and_the_other_expert():
         {"high": {"lr": 1e-5}}, {"run": {"seed": 1}}, {"sampling": {"shift": 5}}, {"caption_dropout": 0},
         {"sampling": {"bias": 1}}, {"sampling": {"window": 1}}, {"loss": {"preservation": 1}}, {"high": {"ema": 0.9}},
         {"high": {"optimizer_args": {"eps": 1e-6}}}, {"high": {"ranks": {"ffn": 8}}}, {"loss": {"views": {"a": 2}}},
-        {"regularisation": {"dataset": "x"}},
+        {"regularisation": {"dataset": "x"}}, {"high": {"batch_size": 2}},
     ):  # fmt: skip
         assert what_matters(from_table(TrainConfig, change), "high", data) != base, change
     assert what_matters(TrainConfig(), "high", data | {"base": "v"}) != base
@@ -96,7 +96,7 @@ def test_what_matters_leaves_out_places_and_the_other_expert():
 
 def test_total_steps_are_shared_and_epochs_become_steps():
     def steps(**table) -> tuple[int, int]:
-        config = settled(from_table(TrainConfig, table), epoch=30)
+        config = settled(from_table(TrainConfig, table), [21, 9])
         return config.high.steps, config.low.steps
 
     assert steps(experts={"total_steps": 1000}) == (500, 500)
@@ -105,4 +105,5 @@ def test_total_steps_are_shared_and_epochs_become_steps():
     assert steps(experts=natural, sampling={"shift": 5}) == (417, 583)
     assert steps(experts=natural, sampling={"method": "sigmoid"}) == (26, 974)
     assert steps(high={"epochs": 2}, low={"epochs": 0.5, "accumulate": 4}) == (60, 4)
+    assert steps(high={"epochs": 2, "batch_size": 4}, low={"epochs": 1, "batch_size": 4, "accumulate": 5}) == (18, 2)
     assert steps(high={"steps": 7}) == (7, 2000)

@@ -1,12 +1,14 @@
 import random
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wanprep.costs import batches_of
 from wanprep.stage import UsageError
-from wantrain.data import Cursor, hold_out
+from wantrain.data import Cursor, batched, hold_out
 
 
 def _samples(clips: list[tuple[str, str, str]]) -> list[SimpleNamespace]:
@@ -72,14 +74,32 @@ def test_a_new_group_moves_no_held_out_group_into_training_at_random():
 def test_cursor_shows_each_allowed_sample_once_an_epoch(dataset):
     allowed = frozenset(range(0, 20, 2))
     cursor = Cursor(dataset=dataset, allowed=allowed, seed=5)
-    first, second = ([cursor.next() for _ in range(10)] for _ in range(2))
+    first, second = ([cursor.next_batch()[0] for _ in range(10)] for _ in range(2))
     assert sorted(first) == sorted(second) == sorted(allowed)
     assert first != second
     resumed = Cursor(dataset=dataset, allowed=allowed, seed=5, epoch=1, position=4)
-    assert [resumed.next() for _ in range(6)] == second[4:]
-    assert [Cursor(dataset=dataset, allowed=allowed, seed=6).next() for _ in range(1)] + first != first
+    assert [resumed.next_batch()[0] for _ in range(6)] == second[4:]
+    assert [Cursor(dataset=dataset, allowed=allowed, seed=6).next_batch()[0] for _ in range(1)] + first != first
 
 
 def test_nothing_to_train_on_is_said(dataset):
     with pytest.raises(UsageError, match="no sample to train on"):
-        Cursor(dataset=dataset, allowed=frozenset(), seed=0).next()
+        Cursor(dataset=dataset, allowed=frozenset(), seed=0).next_batch()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), max_size=60, unique_by=lambda pair: pair[0]),
+    st.integers(1, 7),
+)
+def test_batches_hold_one_bucket_each_and_lose_nothing(pairs, size):
+    order = [index for index, _ in pairs]
+    buckets = [(0, 0, 0)] * 31
+    for index, bucket in pairs:
+        buckets[index] = (16 * (bucket + 1), 16, 5)
+    batches = batched(order, buckets, size)
+    assert sorted(i for batch in batches for i in batch) == sorted(order)
+    assert all(len({buckets[i] for i in batch}) == 1 and len(batch) <= size for batch in batches)
+    counts = Counter(buckets[i] for i in order)
+    assert len(batches) == sum(batches_of(count, size) for count in counts.values())
+    firsts = [order.index(batch[0]) for batch in batches]
+    assert firsts == sorted(firsts)

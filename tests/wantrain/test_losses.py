@@ -47,6 +47,19 @@ def test_accumulated_gradients_are_the_mean_of_single_ones(toy, dataset, tmp_pat
     assert row["loss"] == pytest.approx(sum(r["loss"] for _, r in parts) / 3)
 
 
+@pytest.mark.parametrize("loss", [{}, {"preservation": 0.5, "weighting": "cosmap"}])
+def test_a_batch_is_several_draws_in_one_forward(toy, dataset, tmp_path, loss):
+    torch.set_num_threads(1)
+    one_by_one, a = _gradients(_moved(_start(toy, dataset, tmp_path, own={"accumulate": 3}, loss=loss)))
+    together, b = _gradients(_moved(_start(toy, dataset, tmp_path, own={"batch_size": 3}, loss=loss)))
+    assert torch.allclose(one_by_one, together, rtol=1e-4, atol=1e-7)
+    assert [draw["sample"] for draw in a["draws"]] == [draw["sample"] for draw in b["draws"]]
+    for first, second in zip(a["draws"], b["draws"], strict=True):
+        assert {k: pytest.approx(v, rel=1e-5) for k, v in first.items() if k != "sample"} == {
+            k: v for k, v in second.items() if k != "sample"
+        }
+
+
 @pytest.mark.parametrize(
     ("changes", "factor"),
     [({"loss": {"gradient_scale": 3.0}}, 3.0), ({"loss": {"views": {"main": 0.5}}}, 0.5), ({"loss": {}}, 1.0)],

@@ -1,0 +1,109 @@
+"""One forward and backward: what is drawn for it, what the model is asked, and what is logged.
+
+The samples of a batch share a bucket; everything else (noise, sigma, caption dropout, weight) is each sample's own, so
+that a batch is nothing but several draws in one forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wantrain import flow, lora, tasks
+
+if TYPE_CHECKING:
+    import torch
+
+    from wanprep.cached import CachedDataset, CachedSample
+    from wantrain.experts import Expert
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Samples for one forward. number: of the forward, counted from the run's begin. regular: they preserve."""
+
+    number: int
+    dataset: CachedDataset
+    samples: tuple[CachedSample, ...]
+    regular: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """One sample's part of a forward. factor: of its loss. row: what is logged of it."""
+
+    sample: CachedSample
+    question: tasks.Question
+    wanted: torch.Tensor
+    text: torch.Tensor
+    factor: float
+    row: dict[str, Any]
+
+
+def next_batch(expert: Expert, number: int) -> Batch:
+    """The samples of forward `number`; moves the cursor of the set that they come from."""
+    regular = expert.regular is not None and tasks.picked(expert.settings.regularisation.share, number)
+    cursor = expert.regular if regular and expert.regular else expert.cursor
+    samples = tuple(cursor.dataset.samples[index] for index in cursor.next_batch())
+    return Batch(number=number, dataset=cursor.dataset, samples=samples, regular=regular)
+
+
+def learn(expert: Expert, batch: Batch, share: float) -> list[dict[str, Any]]:
+    """Forward and backward of a batch, each sample's loss times its weights and `share`; what to log of each."""
+    draws = [_draw(expert, batch, place, share) for place in range(len(batch.samples))]
+    own = expert.config
+    with lora.dropout_on(expert.model, own.dropout, expert.seed(f"dropout {batch.number}")):
+        losses = _losses(expert, draws, [draw.text for draw in draws], [draw.wanted for draw in draws])
+        sum(draw.factor * loss for draw, loss in zip(draws, losses, strict=True)).backward()  # type: ignore[union-attr]
+        for draw, loss in zip(draws, losses, strict=True):
+            draw.row["loss"] = loss.item()
+        named = [draw for draw in draws if draw.sample.class_path]
+        if expert.settings.loss.preservation and named and not batch.regular:
+            _preserve(expert, batch.dataset, named)
+    return [draw.row | ({"regular": True} if batch.regular else {}) for draw in draws]
+
+
+def _draw(expert: Expert, batch: Batch, place: int, share: float) -> Draw:
+    import torch
+
+    settings, sample, dataset = expert.settings, batch.samples[place], batch.dataset
+    # The order and number of draws is part of the state's meaning: always dropout, then noise.
+    dropped = bool(torch.rand((), generator=expert.generator) < settings.caption_dropout)
+    x0 = dataset.latent(sample).float()
+    noise = torch.randn(x0.shape, generator=expert.generator)
+    sigma = expert.sigmas.draws(expert.seed("sigma"), batch.number * expert.config.batch_size + place, 1).item()
+    shown = tasks.shows_first_frame(settings.first_frame, batch.number, sample)
+    condition = tasks.condition_of(dataset, sample)
+    weight = sample.weight * settings.loss.views.get(sample.view, 1.0)
+    weight *= settings.regularisation.weight if batch.regular else 1.0
+    weight *= flow.sigma_weight(settings.loss.weighting, sigma, expert.sigmas)
+    return Draw(
+        sample=sample,
+        question=tasks.ask(settings.model_family, x0, noise, sigma, condition=condition, first_frame=shown),
+        wanted=flow.target(x0, noise),
+        text=dataset.empty() if dropped else dataset.text(sample),
+        factor=weight * settings.loss.gradient_scale * share,
+        row={"sample": sample.sample_id, "sigma": sigma, "caption_dropped": dropped},
+    )
+
+
+def _losses(
+    expert: Expert, draws: list[Draw], texts: list[torch.Tensor], wanted: list[torch.Tensor]
+) -> list[torch.Tensor]:
+    questions = [draw.question for draw in draws]
+    velocities = tasks.predict_batch(expert.model, questions, texts)
+    return [tasks.loss(*found) for found in zip(velocities, wanted, questions, strict=True)]
+
+
+def _preserve(expert: Expert, dataset: CachedDataset, draws: list[Draw]) -> None:
+    """Differential output preservation: the base's answer to the class prompt is a second target."""
+    import torch
+
+    texts = [dataset.class_text(draw.sample) for draw in draws]
+    with torch.no_grad(), lora.switched_off(expert.model):
+        priors = tasks.predict_batch(expert.model, [draw.question for draw in draws], texts)
+    losses = _losses(expert, draws, texts, list(priors))
+    strength = expert.settings.loss.preservation
+    sum(draw.factor * strength * loss for draw, loss in zip(draws, losses, strict=True)).backward()  # type: ignore[union-attr]
+    for draw, loss in zip(draws, losses, strict=True):
+        draw.row["preservation"] = loss.item()
