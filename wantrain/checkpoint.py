@@ -178,6 +178,15 @@ def read_rows(folder: Path, kind: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def newest(run: Run, expert: str) -> tuple[int, Path] | None:
+    """Step and file of the expert's newest LoRA that is still there."""
+    for made in reversed(run.experts.get(expert, {}).get("checkpoints", [])):
+        path = run.folder / made["file"]
+        if path.is_file():
+            return made["step"], path
+    return None
+
+
 def asked_for(run: Run) -> bool:
     """Whether somebody put the file `save-now` into the run's folder; takes it away."""
     try:

@@ -120,7 +120,7 @@ def _train(
     from wanprep.models.identity import model_id
     from wanprep.models.load import load_transformer, pick_device
     from wantrain.experts import COMPONENTS
-    from wantrain.progress import Progress
+    from wantrain.progress import shown
     from wantrain.ranking import table_lines
     from wantrain.train import train
 
@@ -142,7 +142,7 @@ def _train(
             settings, cached, load, device=device, mode=mode, accept_changes=accept,
             base={name: model_id(folder, COMPONENTS[name]) for name, folder in folders.items()},
             regular=_open_dataset(settings, aside) if aside else None,
-            stop=lambda: bool(heard.stop), save_now=heard.save_now, progress=Progress(verbosity),
+            stop=lambda: bool(heard.stop), save_now=heard.save_now, observers=[shown(verbosity)],
         )  # fmt: skip
     if verbosity:
         for name, verdict in result.verdicts.items():

@@ -157,12 +157,11 @@ class Waits:
         return {kind: round(seconds, 5) for kind, seconds in sorted(taken.items())}
 
 
+KINDS = {"latent": "latents", "condition": "conditions", "text": "texts", "class_text": "texts", "empty": "texts"}
+
+
 class _Timed:
     """A dataset that notes how long its files take to read. Everything else is the dataset's own."""
-
-    KINDS = {
-        "latent": "latents", "condition": "conditions", "text": "texts", "class_text": "texts", "empty": "texts",
-    }  # fmt: skip
 
     def __init__(self, dataset: CachedDataset, waits: Waits) -> None:
         self._dataset, self._waits = dataset, waits
@@ -172,7 +171,7 @@ class _Timed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._dataset, name)
-        kind = self.KINDS.get(name)
+        kind = KINDS.get(name)
         if kind is None:
             return found
 

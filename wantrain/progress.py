@@ -1,66 +1,78 @@
-"""What a person sees while a run goes on: bars on a terminal, else a line every few seconds. Always on stderr."""
+"""What a person sees while a run goes on, off a terminal: a line every few seconds. Always on stderr.
+
+`shown` gives this, or the live display of `display.py` on a terminal.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
+
+from wantrain.observe import Course, Observer
+from wantrain.pace import Pace, clock, held_out_line, memory
 
 EVERY_SECONDS = 5.0
 
 
-class Progress:
-    """Shows steps and held-out losses. `verbosity`: 0 only problems, 1 normal, 2 every step."""
+def shown(verbosity: int = 1) -> Observer:
+    """`verbosity`: 0 only problems, 1 normal, 2 a line for every step."""
+    if verbosity == 1 and sys.stderr.isatty():
+        from wantrain.display import Display
+
+        return Display()
+    return Progress(verbosity)
+
+
+class Progress(Observer):
+    """Plain lines. `verbosity`: 0 only problems, 1 a line every few seconds, 2 every step."""
 
     def __init__(self, verbosity: int = 1) -> None:
         self.verbosity = verbosity
-        self._losses: dict[str, deque[float]] = {}
-        self._began = self._shown = time.monotonic()
-        self._steps = 0
-        self._bars: Any = None
-        self._tasks: dict[str, Any] = {}
+        self._device = "cpu"
+        self._shown = time.monotonic()
+        self._pace = Pace({}, now=self._shown)
+        self._warned: set[tuple[str, int]] = set()
 
-    def begin(self, steps: Mapping[str, tuple[int, int]]) -> None:
-        """`steps`: expert -> (done, total)."""
-        self._began = self._shown = time.monotonic()
-        if self.verbosity < 1 or not sys.stderr.isatty():
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
+    def begin(self, course: Course) -> None:
+        self._shown = time.monotonic()
+        self._device = course.device
+        self._pace = Pace(course.steps, course.held_out, now=self._shown)
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Bars(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
-        for expert, (done, total) in steps.items():
-            self._tasks[expert] = self._bars.add_task(expert, completed=done, total=total, note="")
-        self._bars.start()
+    def turn(self, expert: str, seconds: float) -> None:
+        self._pace.turn(expert, seconds)
 
-    def step(self, row: Mapping[str, Any], total: int) -> None:
-        losses = self._losses.setdefault(row["expert"], deque(maxlen=50))
-        losses.append(row["loss"])
-        self._steps += 1
-        mean = sum(losses) / len(losses)
-        if self._bars is not None:
-            self._bars.update(self._tasks[row["expert"]], completed=row["step"], note=f"loss {mean:.4f}")
-            return
+    def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
+        self._pace.step(row, seconds, waits)
         now = time.monotonic()
         if self.verbosity >= 2 or (self.verbosity == 1 and now - self._shown >= EVERY_SECONDS):
             self._shown = now
-            pace = (now - self._began) / self._steps
-            self.say(f"{row['expert']} {row['step']}/{total}  loss {mean:.4f}  lr {row['lr']:.2e}  {pace:.2f} s/step")
+            self.say(step_line(self._pace, row["expert"], self._device, now))
 
-    def say(self, text: str) -> None:
-        if self.verbosity < 1:
-            return
-        if self._bars is not None:
-            self._bars.console.print(text, highlight=False)
-        else:
+    def held_out(self, row: Mapping[str, Any]) -> None:
+        self._pace.held_out(row)
+        own = self._pace.experts[row["expert"]]
+        self.say(held_out_line(row, own.total))
+        overfit = own.overfit
+        if overfit is not None and (row["expert"], overfit.step) not in self._warned:
+            self._warned.add((row["expert"], overfit.step))
+            self.say(f"{row['expert']}: {overfit.sentence}")
+
+    def saved(self, made: Mapping[str, Any]) -> None:
+        self._pace.saved(made)
+
+    def say(self, text: str, *, problem: bool = False) -> None:
+        if self.verbosity >= 1 or problem:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
-    def end(self) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
+
+def step_line(pace: Pace, expert: str, device: str, now: float) -> str:
+    own, waiting = pace.experts[expert], pace.waiting()
+    parts = [f"{expert} {own.done}/{own.total}", f"loss {own.loss.value or 0.0:.4f}", f"lr {own.lr:.2e}"]
+    parts.append(f"{own.step_seconds or 0.0:.2f} s/step")
+    if waiting is not None and waiting[0] >= 0.01:
+        parts.append(f"{waiting[0]:.0%} waiting for {waiting[1]}")
+    parts += [memory(device), f"{clock(pace.left(now))} left"]
+    return "  ".join(parts)

@@ -46,8 +46,8 @@ class Overfit:
     @property
     def sentence(self) -> str:
         return (
-            f"the set is being memorised from step {self.step} on: held-out loss {self.rise:.1%} above its lowest while "
-            f"trained-on samples still improve ({MEMORISING:.0%} is the limit, {SOURCE})"
+            f"the set is being memorised from step {self.step} on: held-out loss {self.rise:.1%} above its lowest "
+            f"while trained-on samples still improve ({MEMORISING:.0%} is the limit, {SOURCE})"
         )
 
 

@@ -7,9 +7,10 @@ steps that will be done again with the same result, never a file that claims too
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from wantrain import checkpoint, lora, ranking
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import Cursor, hold_out
 from wantrain.experts import Expert, as_saved, place, restore, start, state, train_step
+from wantrain.observe import Course, Observer, Observers, Waits, timed
 from wantrain.plan import plan, sigma_lines
-from wantrain.progress import Progress
 from wantrain.ready import arithmetic, digests, refuse, visits_of
 from wantrain.validate import Probe, held_out_loss, probes_for
 
@@ -51,7 +52,7 @@ class TrainResult:
 class Session:
     """What a process holds while it trains. Nothing here outlives the process, and nothing of it changes a result.
 
-    crew: the experts that are loaded. split: (training, held out) indices of the dataset.
+    crew: the experts that are loaded. split: (training, held out) indices of the dataset. watch: who looks on.
     """
 
     config: TrainConfig
@@ -59,7 +60,7 @@ class Session:
     regular: CachedDataset | None
     run: checkpoint.Run
     metrics: checkpoint.Metrics
-    progress: Progress
+    watch: Observers
     matters: dict[str, dict[str, Any]]
     split: tuple[list[int], list[int]]
     load_model: LoadModel
@@ -81,17 +82,19 @@ def train(
     accept_changes: bool = False,
     stop: Callable[[], bool] = lambda: False,
     save_now: Callable[[], bool] = lambda: False,
-    progress: Progress | None = None,
+    observers: Sequence[Observer] = (),
 ) -> TrainResult:
     """Train the configured experts on a cached dataset; returns when all are done or `stop()` says so.
 
     base: expert -> identity of its base weights (`wanprep.models.identity.model_id`), which a resumed run compares.
-    regular: the regularisation set. save_now: asked after every step whether to make a checkpoint of it.
+    regular: the regularisation set. save_now: asked after every step whether to make a checkpoint of it. observers:
+    who is told what happens; what shows things first, since the last one ends first.
 
     Raises UsageError (changed settings, nothing to train on) and ArithmeticError (a loss that is not finite), and what
     `load_model` raises; whatever was saved before stays valid.
     """
-    progress = progress or Progress(verbosity=0)
+    waits, watch = Waits(), Observers(observers)
+    dataset, regular = timed(dataset, waits), None if regular is None else timed(regular, waits)
     split = hold_out(dataset.samples, config.validation.share)
     config = settled(config, visits_of(dataset, split[0]))
     refuse(config, dataset, split[0], regular)
@@ -102,17 +105,18 @@ def train(
         for name in config.stages:
             checkpoint.check_unchanged(run, name, matters[name], accept=accept_changes)
         checkpoint.cut_metrics(run)
-        _announce(config, dataset, run, progress)
+        _announce(config, dataset, run, watch)
         session = Session(
-            config=config, dataset=dataset, regular=regular, run=run, matters=matters, progress=progress, split=split,
+            config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=split,
             load_model=load_model, device=device, metrics=checkpoint.Metrics(run.metrics_path),
         )  # fmt: skip
         pending = [name for name in config.stages if not _finished(run, config, name)]
-        progress.begin({name: (run.step(name), config.expert(name).steps) for name in pending})
         steps = {name: run.step(name) for name in pending}
-        try:
+        with contextlib.closing(session.metrics), watch.during(_course(session, pending, stop)):
             while (turn := next_turn(steps, config)) and not stop():
+                began = time.monotonic()
                 expert = _bring_in(session, turn)
+                watch.turn(turn, time.monotonic() - began)
                 if expert.step == 0:
                     _measure(session, expert)
                 turn_end = (expert.step // config.experts.switch_every + 1) * config.experts.switch_every
@@ -120,8 +124,9 @@ def train(
                     began = time.monotonic()
                     row = train_step(expert)
                     steps[turn] = expert.step
-                    session.metrics.write("step", row, seconds=round(time.monotonic() - began, 4))
-                    progress.step(row, expert.config.steps)
+                    seconds, waited = round(time.monotonic() - began, 4), waits.take()
+                    session.metrics.write("step", row, seconds=seconds, waits=waited)
+                    watch.step(row, seconds, waited)
                     asked = save_now() | checkpoint.asked_for(run)
                     planned = expert.done or expert.step % config.save.every == 0
                     if planned or asked or expert.step % config.validation.every == 0:
@@ -134,9 +139,6 @@ def train(
                 lost = steps[name] >= config.expert(name).steps and not _finished(run, config, name)
                 if lost or (name in session.crew and steps[name] > run.step(name)):
                     _save(session, _bring_in(session, name))
-        finally:
-            progress.end()
-            session.metrics.close()
         return _result(session)
 
 
@@ -163,12 +165,40 @@ def next_turn(steps: Mapping[str, int], config: TrainConfig) -> str | None:
     return min(working, key=lambda name: steps[name] // config.experts.switch_every, default=None)
 
 
-def _announce(config: TrainConfig, dataset: CachedDataset, run: checkpoint.Run, progress: Progress) -> None:
+def _announce(config: TrainConfig, dataset: CachedDataset, run: checkpoint.Run, watch: Observers) -> None:
     """Say what will be drawn before the first step, and store it."""
     planned = plan(config, dataset)
     for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned)]:
-        progress.say(line)
+        watch.say(line)
     write_atomic(run.folder / "plan.json", (json.dumps(planned, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _course(session: Session, pending: list[str], stop: Callable[[], bool]) -> Course:
+    config, run = session.config, session.run
+    made = {name: checkpoint.newest(run, name) for name in config.stages}
+    return Course(
+        folder=run.folder, family=config.family, device=session.device, stop=stop, parked=lambda: _parked(session),
+        steps={name: (run.step(name), config.expert(name).steps) for name in pending},
+        loras={name: found for name, found in made.items() if found is not None},
+        held_out=checkpoint.read_rows(run.folder, "held_out"),
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _parked(session: Session) -> Iterator[None]:
+    """No expert on the device while somebody else needs its memory; then all are back where they were."""
+    here = [e for e in session.crew.values() if next(e.model.parameters()).device.type != "cpu"]
+    for expert in here:
+        place(expert, "cpu")
+    if here:
+        import torch
+
+        torch.cuda.empty_cache()
+    try:
+        yield
+    finally:
+        for expert in here:
+            place(expert, session.device)
 
 
 def _bring_in(session: Session, name: str) -> Expert:
@@ -207,8 +237,7 @@ def _measure(session: Session, expert: Expert) -> None:
     row = held_out_loss(expert, *probes)
     session.measured[expert.name] = row
     session.metrics.write("held_out", row)
-    text = f"held-out loss {row['loss']:.4f} (predicting zero: {row['zero']:.4f})"
-    session.progress.say(f"{expert.name} {expert.step}/{expert.config.steps}  {text}")
+    session.watch.held_out(row)
 
 
 def _save(session: Session, expert: Expert, *, asked: bool = False) -> None:
@@ -217,6 +246,7 @@ def _save(session: Session, expert: Expert, *, asked: bool = False) -> None:
     config, run, matters = session.config, session.run, session.matters[expert.name]
     entry: dict[str, Any] = {"matters": matters}
     known: list[dict[str, Any]] = run.experts.get(expert.name, {}).get("checkpoints", [])
+    made: dict[str, Any] | None = None
     if expert.done or asked or expert.step % config.save.every == 0:
         middle = None if expert.done else expert.step
         path = run.folder / ("" if expert.done else "loras") / lora.file_name(config.run.name, expert.name, middle)
@@ -234,6 +264,8 @@ def _save(session: Session, expert: Expert, *, asked: bool = False) -> None:
         known = [c for c in known if c["step"] != expert.step] + [made]
     kept = checkpoint.pruned(known, config.save.keep, config.save.keep_best)
     checkpoint.save_expert(run, expert.name, *state(expert), entry | {"checkpoints": kept})
+    if made is not None:
+        session.watch.saved({"expert": expert.name, **made})
     for dropped in (c for c in known if c not in kept):
         (run.folder / dropped["file"]).unlink(missing_ok=True)
 
