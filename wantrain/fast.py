@@ -83,7 +83,13 @@ class Fast:
     caster: Any = None
     mover: Mover = field(default_factory=Mover)
     free: float | None = None
+    pending: bool = True
     buckets: dict[tuple[int, int], memory.Keep] = field(default_factory=dict)
+
+    def replan(self, *, pending: bool) -> None:
+        """Measure the free memory again at the next step. pending: the optimizer has yet to take its moments."""
+        self.free, self.pending = None, pending
+        self.buckets.clear()
 
 
 def problems(model: nn.Module) -> list[str]:
@@ -230,10 +236,9 @@ def _free(fast: Fast, h: Tensor) -> float:
     if fast.free is None:
         free, _ = torch.cuda.mem_get_info(h.device)
         cached = torch.cuda.memory_reserved(h.device) - torch.cuda.memory_allocated(h.device)
-        trained = [p for spec in fast.specs for p in spec.parameters]
         # Two moments; gradients come into being while activations go.
-        pending = sum(p.numel() * 8 for p in trained)
-        fast.free = free + cached - pending
+        pending = sum(p.numel() * 8 for spec in fast.specs for p in spec.parameters)
+        fast.free = free + cached - (pending if fast.pending else 0)
     return fast.free - fast.plan.reserve
 
 

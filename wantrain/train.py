@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import digest_file, write_atomic
-from wantrain import checkpoint, lora, ranking
+from wantrain import checkpoint, compute, lora, ranking
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import Cursor, hold_out
 from wantrain.experts import Expert, as_saved, place, restore, start, state, train_step
@@ -212,13 +212,12 @@ def _bring_in(session: Session, name: str) -> Expert:
     config = session.config
     saved = checkpoint.load_expert(session.run, name)
     model: Any = session.load_model(name, session.device)
-    if config.run.checkpointing:
-        model.enable_gradient_checkpointing()
     training, held = session.split
     cursor = Cursor(dataset=session.dataset, allowed=frozenset(training))
     aside = session.regular
     regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
     expert = start(name, config, model, cursor, regular)
+    session.watch.say(compute.set_up(expert, session.device))
     if saved is not None:
         restore(expert, *saved)
     asked = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
@@ -227,6 +226,7 @@ def _bring_in(session: Session, name: str) -> Expert:
         trained = probes_for(expert, training, **seen) if seen["samples"] else []
         session.probes[name] = (probes_for(expert, held, **asked), trained)
     session.crew[name] = expert
+    compute.replan(list(session.crew.values()))
     return expert
 
 
