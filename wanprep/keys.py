@@ -15,7 +15,7 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 5
+ANALYSIS_VERSION = 6
 PLANS_VERSION = 2
 SHOTS_VERSION = 2
 SCORES_VERSION = 5

@@ -70,8 +70,8 @@ def _analyse(frames: Iterable[Picture], time_base: Fraction, width: int, height:
         seconds = (frame.pts - pts[0]) * time_base
         small = frame.bgr(*size)
         gray_mid = frame.gray(*mid) if mid_due(seconds) else None
-        shot, picture = shot_meter.feed(small)
         gray_small = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+        shot, picture = shot_meter.feed(small, gray_small)
         for name, value in (shot | quality_meter.feed(float(seconds), gray_small, gray_mid)).items():
             numbers[name].append(value)
         tiny += picture.tobytes()
@@ -80,7 +80,7 @@ def _analyse(frames: Iterable[Picture], time_base: Fraction, width: int, height:
             thumbs.append(encode(small))
             full = frame.gray(width, height)
             rows.append(line_p97(full))
-            cols.append(line_p97(cv2.transpose(full[:: line_step(height)])))
+            cols.append(line_p97(full, axis=0))
             for name, value in compression.traces(full).items():
                 numbers[name][-1] = value
     if not pts:
@@ -128,14 +128,25 @@ class Due:
         return True
 
 
-def line_p97(luma: np.ndarray) -> np.ndarray:
-    """uint8[H, W] -> uint8[H]: 97th percentile (nearest rank) of each row.
+def line_p97(luma: np.ndarray, axis: int = 1) -> np.ndarray:
+    """uint8[H, W] -> uint8[H], of axis 0 uint8[W]: 97th percentile (nearest rank) of each row (column).
 
-    Of long rows every k-th pixel counts: a quarter of the work, and as exact across the rows as before.
+    Of long lines every k-th pixel counts: a quarter of the work, and as exact across the lines as before. Found bit
+    by bit for all lines at once, counting pixels: half the time of a partial sort of each.
     """
-    part = np.ascontiguousarray(luma[:, :: line_step(luma.shape[1])])
-    rank = max(0, int(np.ceil(0.97 * part.shape[1])) - 1)
-    return np.partition(part, rank, axis=1)[:, rank].copy()
+    import cv2
+
+    step = line_step(luma.shape[axis])
+    part_NL = cv2.transpose(np.ascontiguousarray(luma[:, ::step])) if axis else luma[::step]
+    count = len(part_NL)
+    above = count - max(0, int(np.ceil(0.97 * count)) - 1)  # pixels that are at least the percentile
+    found, reach = np.zeros(part_NL.shape[1], np.uint8), np.empty(part_NL.shape, bool)
+    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+        tried = found | np.uint8(bit)
+        np.greater_equal(part_NL, tried, out=reach)
+        counts = cv2.reduce(reach.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+        found = np.where(counts >= above, tried, found)
+    return found
 
 
 def line_step(length: int) -> int:

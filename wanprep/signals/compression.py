@@ -75,8 +75,9 @@ def noise_sigma(luma_HW: np.ndarray) -> float:
     all_noise, all_edges = np.concatenate(noise), np.concatenate(edges)
     if len(all_noise) < 1000:
         return math.nan
-    smoothest = all_edges <= np.quantile(all_edges, 0.33)
-    return float(math.sqrt(math.pi / 2) / 6 * all_noise[smoothest].mean())
+    third = int(0.33 * (len(all_edges) - 1))
+    smoothest = cv2.compare(all_edges, float(np.partition(all_edges, third)[third]), cv2.CMP_LE)
+    return float(math.sqrt(math.pi / 2) / 6 * cv2.mean(all_noise, smoothest)[0])
 
 
 _SECOND = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)

@@ -1,7 +1,7 @@
 """Where one shot ends and the next begins: numbers of every frame first, every threshold afterwards.
 
-`ShotMeter` feeds PySceneDetect's detectors from our own decode loop (one decode serves all signals) and keeps their
-numbers instead of their verdicts. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from
+`ShotMeter` takes the numbers of PySceneDetect's detectors in our own decode loop (one decode serves all signals)
+instead of their verdicts. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from
 `gradual.py`; what light alone did is taken out again by `flashes.py`. Legend: T float32[N, P], P luma values (0..255)
 of each frame's tiny picture.
 """
@@ -23,10 +23,15 @@ from wanprep.signals.mixing import rms
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
-FIELDS = ("content_val", "hist_diff", "luma_mean", "luma_p95", "edge_energy")
+FIELDS = (
+    *("content_val", "hist_diff", "luma_mean", "luma_p95"),
+    *("edge_energy", "fine_energy", "match", "best_match"),
+)
 TINY_WIDTH, TINY_HEIGHT = 16, 12  # 192 bytes a frame, 33 MB for two hours at 24 fps
 HISTOGRAM_BINS = 128
 EDGE_SIZE = 64, 36  # of the picture whose edges are measured: motion blur and noise hardly show at this size
+FINE_SIZE = 128, 72  # and of the one in which even two views of one place differ
+REACH = 3  # pixels of 64 that a detail may move from frame to frame and still be found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,52 +94,84 @@ class ShotList:
 
 
 class ShotMeter:
-    """Numbers of each frame against the one before. One object a source; frames in presentation order."""
+    """Numbers of each frame against the one before. One object a source; frames in presentation order.
+
+    content_val and hist_diff are those of PySceneDetect's ContentDetector and HistogramDetector, to the bit
+    (tests/signals/test_shots.py); the first is computed here, with a third of the work.
+    """
 
     def __init__(self) -> None:
-        from scenedetect.common import FrameTimecode
-        from scenedetect.detectors import ContentDetector, HistogramDetector
+        from scenedetect.detectors import HistogramDetector
 
-        class Content(ContentDetector):
-            """Exposes the score that PySceneDetect keeps for its own subclasses (no statistics: those add edges)."""
-
-            def score(self, when: FrameTimecode, bgr: np.ndarray) -> float:
-                self.process_frame(when, bgr)
-                return float(self._frame_score or 0.0)
-
-        self._content = Content(min_scene_len=0)
         self._histogram = HistogramDetector.calculate_histogram
-        self._clock = FrameTimecode
-        self._count = 0
+        self._hsv: Any = None
         self._last: Any = None
+        self._details: Any = None
 
-    def feed(self, bgr: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
-        """bgr uint8[h, w, 3], about 256 px wide -> (numbers named FIELDS, tiny picture uint8[12, 16]).
+    def feed(self, bgr: np.ndarray, luma: np.ndarray | None = None) -> tuple[dict[str, float], np.ndarray]:
+        """bgr uint8[h, w, 3], about 256 px wide -> (numbers named FIELDS, tiny picture uint8[12, 16]). luma: its
+        COLOR_BGR2GRAY, uint8[h, w], where the caller has it anyway.
 
-        content_val 0..255 and hist_diff (a correlation, −1..1) are NaN on the first frame, which has no predecessor.
+        content_val 0..255, hist_diff, match and best_match (correlations, −1..1) are NaN on the first frame, which has
+        no predecessor.
         """
         import cv2
 
-        content = self._content.score(self._clock(self._count, 25.0), bgr)
+        luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY) if luma is None else luma
+        hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
         histogram = self._histogram(bgr, bins=HISTOGRAM_BINS)
-        luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
-        share = np.cumsum(np.bincount(luma.ravel(), minlength=256))
-        numbers = {"content_val": np.nan, "hist_diff": np.nan}
-        if self._count:
-            difference = cv2.compareHist(self._last, histogram, cv2.HISTCMP_CORREL)
-            numbers = {"content_val": content, "hist_diff": difference}
-        numbers["luma_mean"] = float(luma.mean())
+        edges = cv2.resize(luma, EDGE_SIZE, interpolation=cv2.INTER_AREA)
+        detail = details(edges)
+        numbers = dict.fromkeys(FIELDS, np.nan)
+        if self._hsv is not None:
+            change = cv2.sumElems(cv2.absdiff(hsv, self._hsv))[:3]
+            numbers["content_val"] = sum(part / luma.size for part in change) / 3.0
+            numbers["hist_diff"] = cv2.compareHist(self._last, histogram, cv2.HISTCMP_CORREL)
+            numbers["match"], numbers["best_match"] = matches(self._details, detail)
+        share = np.cumsum(cv2.calcHist([luma], [0], None, [256], [0, 256]))
+        numbers["luma_mean"] = cv2.sumElems(luma)[0] / luma.size
         numbers["luma_p95"] = float(np.searchsorted(share, 0.95 * luma.size))
-        numbers["edge_energy"] = edge_energy(cv2.resize(luma, EDGE_SIZE, interpolation=cv2.INTER_AREA))
-        self._last, self._count = histogram, self._count + 1
+        numbers["edge_energy"] = edge_energy(edges)
+        numbers["fine_energy"] = edge_energy(cv2.resize(luma, FINE_SIZE, interpolation=cv2.INTER_AREA))
+        self._hsv, self._last, self._details = hsv, histogram, detail
         return numbers, cv2.resize(luma, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_AREA)
 
 
 def edge_energy(luma: np.ndarray) -> float:
     """Mean squared step to the pixel below and to the right, levels² (uint8[h, w] -> float)."""
+    import cv2
+
+    corner = luma[:-1, :-1]
+    return (
+        cv2.norm(luma[1:, :-1], corner, cv2.NORM_L2SQR) + cv2.norm(luma[:-1, 1:], corner, cv2.NORM_L2SQR)
+    ) / corner.size
+
+
+def details(luma: np.ndarray) -> np.ndarray:
+    """What stands out from its surroundings, as a multiple of how much does so there: unmoved by light, and the same in
+    a dark picture as in a bright one (uint8[h, w] -> float32[h, w])."""
+    import cv2
+
     x = luma.astype(np.float32)
-    down, right = x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]
-    return float(np.mean(down * down + right * right))
+    x -= cv2.blur(x, (5, 5))
+    return x / (cv2.sqrt(cv2.blur(x * x, (9, 9))) + 1.5)
+
+
+def matches(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """How well the quarters of one picture's details are found in the other's: mean and best correlation, −1..1.
+
+    Each quarter may have moved by REACH pixels. Fast motion lowers all, as a cut does; an overlay, a light or
+    something passing leaves one.
+    """
+    import cv2
+
+    h, w = after.shape[0] // 2, after.shape[1] // 2
+    found = []
+    for y in (0, h):
+        for x in (0, w):
+            part = after[y : y + h, x : x + w][REACH:-REACH, REACH:-REACH]
+            found.append(float(cv2.matchTemplate(before[y : y + h, x : x + w], part, cv2.TM_CCORR_NORMED).max()))
+    return sum(found) / 4, max(found)
 
 
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:

@@ -1,0 +1,107 @@
+"""What is computed in a shorter way gives the numbers of the plain way."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.signals import analysis, blur, compression, shots
+
+RNG = np.random.default_rng(5)
+
+
+def scene(height: int, width: int, sigma: float) -> np.ndarray:
+    noise = cv2.GaussianBlur(RNG.normal(128, 60, (height, width)), (0, 0), sigma)
+    return np.clip((noise - 128) * (1 + sigma) + 128, 0, 255).astype(np.uint8)
+
+
+PICTURES = {
+    "soft": scene(360, 640, 4.0),
+    "crisp": scene(360, 640, 0.7),
+    "odd": scene(201, 333, 1.5),
+    "noise": RNG.integers(0, 256, (90, 120), np.uint8),
+    "flat": np.full((60, 80), 17, np.uint8),
+    "bars": np.tile(np.repeat(np.array([0, 255], np.uint8), 40), (64, 2)),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("share", [0.5, 0.998])
+def test_the_gradient_quantile_is_exact(name, share):
+    gray = PICTURES[name]
+    dx, dy = (cv2.Sobel(gray, cv2.CV_16S, *order).astype(np.int64) for order in ((1, 0), (0, 1)))
+    lengths = np.array([math.isqrt(v) for v in (dx * dx + dy * dy).ravel().tolist()])
+    found = blur._gradient_quantile(gray, share)
+    assert np.mean(lengths <= found) >= share
+    assert found == 0 or np.mean(lengths <= found - 1) < share
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_reblur_is_that_of_blurred_pictures(name):
+    gray = PICTURES[name]
+    taps, worst = np.ones(blur.REBLUR_TAPS), np.nan
+    for kernel, (right, down) in zip(
+        (taps[None], taps[:, None], np.diag(taps), np.diag(taps)[::-1].copy()), ((1, 0), (0, 1), (1, 1), (1, -1))
+    ):
+        sums = cv2.filter2D(gray.astype(np.float64), -1, kernel)
+        both = []
+        for values in (gray.astype(np.float64), sums):
+            rows = values[::-1] if down < 0 else values
+            height, width = rows.shape
+            step = np.abs(rows[abs(down) :, right:] - rows[: height - abs(down), : width - right])
+            both.append(step[::-1] if down < 0 else step)
+        variation = blur.REBLUR_TAPS * both[0]
+        lost = np.maximum(0, variation - both[1])
+        total_IJ, lost_IJ = tile_means(variation), tile_means(lost)
+        judged = total_IJ > blur.REBLUR_TAPS * 0.5
+        if judged.any():
+            worst = np.fmax(worst, np.quantile(1 - lost_IJ[judged] / total_IJ[judged], 0.1))
+    assert blur.reblur(gray) == pytest.approx(worst, rel=1e-6, nan_ok=True)
+
+
+def tile_means(values: np.ndarray) -> np.ndarray:
+    columns, rows = blur.TILES
+    y, x = (np.arange(n + 1) * size // n for n, size in ((rows, values.shape[0]), (columns, values.shape[1])))
+    return np.array([[values[y[i] : y[i + 1], x[j] : x[j + 1]].mean() for j in range(columns)] for i in range(rows)])
+
+
+@pytest.mark.parametrize("size", [(360, 640), (1080, 1920), (17, 1000), (33, 1)])
+def test_line_percentiles_are_the_nearest_rank(size):
+    luma = cv2.resize(RNG.integers(0, 256, (9, 16), np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
+    for axis in (0, 1):
+        lines = luma if axis else luma.T
+        part = lines[:, :: analysis.line_step(lines.shape[1])]
+        expected = np.sort(part, axis=1)[:, max(0, math.ceil(0.97 * part.shape[1]) - 1)]
+        assert np.array_equal(analysis.line_p97(luma, axis), expected)
+
+
+def test_content_and_histogram_are_those_of_pyscenedetect():
+    from scenedetect.common import FrameTimecode
+    from scenedetect.detectors import ContentDetector, HistogramDetector
+
+    detector, meter, last = ContentDetector(), shots.ShotMeter(), None
+    for index in range(6):
+        bgr = cv2.resize(RNG.integers(0, 256, (9, 16, 3), np.uint8), (256, 144), interpolation=cv2.INTER_CUBIC)
+        numbers, _ = meter.feed(bgr)
+        detector.process_frame(FrameTimecode(index, 25.0), bgr)
+        histogram = HistogramDetector.calculate_histogram(bgr, bins=shots.HISTOGRAM_BINS)
+        if last is None:
+            assert math.isnan(numbers["content_val"])
+            assert math.isnan(numbers["hist_diff"])
+        else:
+            assert numbers["content_val"] == detector._frame_score
+            assert numbers["hist_diff"] == cv2.compareHist(last, histogram, cv2.HISTCMP_CORREL)
+        last = histogram
+
+
+def test_luma_given_is_luma_computed():
+    bgr = RNG.integers(0, 256, (144, 256, 3), np.uint8)
+    alone, _ = shots.ShotMeter().feed(bgr)
+    given, _ = shots.ShotMeter().feed(bgr, cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
+    assert alone == pytest.approx(given, nan_ok=True, rel=0, abs=0)
+
+
+def test_noise_comes_from_the_smoothest_third():
+    half = np.concatenate([scene(300, 300, 0.6), np.clip(RNG.normal(128, 3, (300, 600)), 0, 255)], axis=1)
+    assert compression.noise_sigma(half.astype(np.uint8)) == pytest.approx(3, abs=0.4)
