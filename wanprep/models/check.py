@@ -7,15 +7,21 @@ A wrong folder must be refused before gigabytes are read, and by name: the VAE o
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wanprep.families import Family
+from wanprep.models.tensorfile import read_header
 
 # part -> subfolder of a diffusers pipeline folder
-PARTS = {"vae": "vae", "text": "text_encoder", "transformer": "transformer", "transformer_2": "transformer_2"}
+PARTS = {
+    "vae": "vae",
+    "text": "text_encoder",
+    "clip": "image_encoder",
+    "transformer": "transformer",
+    "transformer_2": "transformer_2",
+}
 
 # (heads, head_dim, layers) as in the config.json files of the Wan-AI/*-Diffusers repositories.
 _SIZES = {"wan2.1-t2v-1.3b": (12, 128, 30), "wan2.2-ti2v-5b": (24, 128, 30), "tiny": (4, 24, 2)}
@@ -28,8 +34,9 @@ def part_of(expert: str) -> str:
 
 
 def parts_of(family: Family) -> tuple[str, ...]:
-    """Every part a family consists of: vae, text and one transformer an expert."""
-    return ("vae", "text", *(part_of(expert) for expert in family.experts))
+    """Every part a family consists of: vae, text, clip where it sees images by it, and one transformer an expert."""
+    clip = ("clip",) if family.clip_embeds else ()
+    return ("vae", "text", *clip, *(part_of(expert) for expert in family.experts))
 
 
 def part_folder(folder: Path, part: str) -> Path:
@@ -39,10 +46,14 @@ def part_folder(folder: Path, part: str) -> Path:
 
 
 def problems(family: Family, part: str, folder: Path) -> list[str]:
-    """Why `folder` cannot serve as `part` of `family`, in sentences; empty when it can.
+    """Why `folder` cannot serve as `part` of `family`, in sentences; empty when it can. A single file will do, too.
 
     Reads config.json, model_index.json where there is one, the shard index and the safetensors headers.
     """
+    if folder.is_file():
+        from wanprep.models.single import problems as problems_of_file
+
+        return problems_of_file(family, part, folder)
     inner = part_folder(folder, part)
     if not inner.is_dir():
         return [f"{inner} is not there"]
@@ -79,6 +90,8 @@ def _expected(family: Family, part: str) -> dict[str, tuple[Any, Any]]:
         }
     if part == "text":
         return {"model_type": ("umt5", None), "d_model": (family.text_dim, 512)}
+    if part == "clip":
+        return {"model_type": ("clip_vision_model", None), "hidden_size": (1280, 768), "num_hidden_layers": (32, 12)}
     heads, head_dim, layers = _SIZES.get(family.name, _SIZE_14B)
     patch = family.grid // family.spatial_stride
     channels = 2 * family.z + 4 if family.task == "i2v" else family.z  # noisy latent, 4 mask, first-frame latent
@@ -155,21 +168,7 @@ def weight_problems(inner: Path) -> list[str]:
 
 def tensor_names(path: Path) -> set[str]:
     """Names in a safetensors header; ValueError when the file is not exactly as long as its header says."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
-        if 8 + length > size:
-            raise ValueError(f"is cut off inside its header ({size} bytes)")
-        try:
-            header = json.loads(file.read(length))
-            entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-            end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"has no readable safetensors header ({error!r})") from None
-    if 8 + length + end != size:
-        raise ValueError(f"has {size} bytes where its header promises {8 + length + end}")
-    return set(entries)
+    return set(read_header(path).entries)
 
 
 def tokenizer_folder(inner: Path) -> Path:

@@ -1,6 +1,7 @@
 """Finding weights that are already on this machine. Nothing here ever touches the network.
 
-Order: a folder named by the user; the folders of $WANPREP_MODELS; the Hugging Face cache. Families that share a part
+Order: what the user named; diffusers folders in $WANPREP_MODELS and in the Hugging Face cache; single files, as ComfyUI
+keeps them, in the same two. Families that share a part
 (one UMT5 for all, one 16-channel VAE for all but the 5B) may use each other's download, their own first.
 """
 
@@ -12,25 +13,38 @@ from pathlib import Path
 
 from wanprep.families import FAMILIES, Family
 from wanprep.models.check import PARTS, part_folder, parts_of, problems
+from wanprep.models.claims import names_expert, objection, part_named
+from wanprep.models.files import named_files
+from wanprep.models.places import Place, places
+from wanprep.models.single import header, match_of
 from wanprep.stage import Missing
+
+# Repositories of single files that people download with the same tools.
+SINGLE_FILES = (
+    "Comfy-Org/Wan_2.2_ComfyUI_Repackaged",
+    "Comfy-Org/Wan_2.1_ComfyUI_repackaged",
+    "Kijai/WanVideo_comfy",
+    "Kijai/WanVideo_comfy_fp8_scaled",
+)
 
 
 def find_weights(family: Family, part: str, *, override: Path | None = None) -> Path | None:
-    """The diffusers folder that holds `part` ("vae", "text", "transformer", "transformer_2") of `family`, or None.
+    """What holds `part` ("vae", "text", "clip", "transformer", "transformer_2") of `family`: a diffusers folder or a
+    single file; None where there is none.
 
-    override: a pipeline folder (or the part's own folder) named by the user; then Missing, naming everything that is
-    wrong with it, replaces None. ValueError for a part the family does not have. `tiny` is built on first use.
+    override: what the user named (see `places`); then Missing, naming everything that is wrong with it, replaces None.
+    A part that it says nothing about is searched for. ValueError for a part the family does not have. `tiny` is built
+    on first use.
     """
     if part not in parts_of(family):
         raise ValueError(f"{family.name} has no part {part!r}; it has {', '.join(parts_of(family))}")
     if override is not None:
-        _check_named(family, part, override.expanduser())
-        return override.expanduser()
+        return _named(family, part, override)
     if family.name == "tiny":
         from wanprep.models.tiny import tiny_folder
 
         return tiny_folder()
-    return next((folder for folder in candidates(family, part) if not problems(family, part, folder)), None)
+    return next((path for path in candidates(family, part) if not problems(family, part, path)), None)
 
 
 def require_weights(family: Family, part: str, *, override: Path | None = None) -> Path:
@@ -38,22 +52,31 @@ def require_weights(family: Family, part: str, *, override: Path | None = None) 
     found = find_weights(family, part, override=override)
     if found is not None:
         return found
-    wanting = [
-        f"{folder}: {problems(family, part, folder)[0]}"
-        for folder in candidates(family, part)
-        if part_folder(folder, part).is_dir()
-    ]
-    seen = f" (looked at {'; '.join(wanting)})" if wanting else ""
-    raise Missing(f"no {part} weights for {family.name} on this machine{seen}", download_hint(family, part))
+    raise Missing(
+        f"no {part} weights for {family.name} on this machine{_seen(family, part)}", download_hint(family, part)
+    )
+
+
+def wanting(family: Family, part: str) -> list[str]:
+    """What was looked at for a part and why it will not do, a sentence each."""
+    there = (path for path in candidates(family, part) if path.is_file() or part_folder(path, part).is_dir())
+    return [f"{path}: {wrong[0]}" for path in there if (wrong := problems(family, part, path))]
+
+
+def _seen(family: Family, part: str) -> str:
+    looked = wanting(family, part)
+    return f" (looked at {'; '.join(looked[:3])})" if looked else ""
 
 
 def download_hint(family: Family, part: str) -> str:
-    """The command that would fetch a part; the user runs it, not we."""
+    """The commands that would fetch a part; the user runs one, not we."""
     include = f'--include "model_index.json" --include "{PARTS[part]}/*"'
     include += ' --include "tokenizer/*"' if part == "text" else ""
+    label = {"transformer_2": "low"}.get(part, family.experts[0] if part == "transformer" else part)
     return (
-        f"Download with: hf download {family.hub_id} {include}; or name a diffusers folder in the configuration "
-        "(weights), or put its parent folder into WANPREP_MODELS"
+        f"Download with: wanprep fetch {family.name} --part {label} (or: hf download {family.hub_id} {include}); or "
+        "name a diffusers folder or a file of ComfyUI's in the configuration (weights), or put its folder into "
+        "WANPREP_MODELS"
     )
 
 
@@ -63,7 +86,7 @@ def available(family: Family) -> dict[str, Path | None]:
 
 
 def candidates(family: Family, part: str) -> Iterator[Path]:
-    """Folders that exist and might hold a part, best first, unchecked."""
+    """Folders that exist and might hold a part, then single files that might be it; best first, unchecked."""
     for member in _sharing(family, part):
         hub_id = member.hub_id or ""
         for root in model_roots():
@@ -71,18 +94,57 @@ def candidates(family: Family, part: str) -> Iterator[Path]:
             yield from (root / name for name in names if (root / name).is_dir())
         yield from snapshots(hub_id)
     yield from (root for root in model_roots() if part_folder(root, part).is_dir())
+    for root in (*model_roots(), *(folder for hub_id in SINGLE_FILES for folder in snapshots(hub_id))):
+        if root.is_dir():
+            yield from named_files(family, part, root)
 
 
-def _check_named(family: Family, part: str, folder: Path) -> None:
-    if folder.is_file():
-        raise Missing(
-            f"{folder} is a single file; {part} weights of {family.name} are read from a diffusers folder",
-            download_hint(family, part) if family.hub_id else "",
-        )
-    wrong = problems(family, part, folder)
+def _named(family: Family, part: str, override: Path) -> Path:
+    """The part in the places that the user named; Missing with what is wrong with each of them."""
+    given = places(override, family)
+    mine = [place for place in given if place.part == part] or [place for place in given if place.part is None]
+    wrong: list[str] = []
+    other: list[str] = []
+    for place in mine:
+        fitting = named_files(family, part, place.path) if place.path.is_dir() else []
+        for path in (place.path, *fitting):
+            reasons = problems(family, part, path) or _unclear(family, part, path, place)
+            if not reasons:
+                return path
+            (wrong if place.part or path.is_dir() or _meant(family, part, path) else other).extend(reasons)
     if wrong:
-        remedy = download_hint(family, part) if family.hub_id else "Leave the folder out: tiny is built on first use"
-        raise Missing(f"{folder} cannot serve as {part} of {family.name}: {'; '.join(wrong)}", remedy)
+        remedy = download_hint(family, part) if family.hub_id else "Leave the weights out: tiny is built on first use"
+        raise Missing(f"{override} cannot serve as {part} of {family.name}: {'; '.join(wrong)}", remedy)
+    found = find_weights(family, part)  # nothing that was named is about this part
+    if found is None:
+        seen = f" ({'; '.join(other)})" if other else ""
+        raise Missing(f"{override} has no {part} of {family.name}{seen}", download_hint(family, part))
+    return found
+
+
+def _unclear(family: Family, part: str, path: Path, place: Place) -> list[str]:
+    """The experts' files are alike: one that was given without saying which it is must say so by its name."""
+    if place.part or path.is_dir() or names_expert(family, part, path.name):
+        return []
+    return [
+        f"{path} may be the high or the low expert, and its name does not say which: write high={path} or low={path} "
+        "(both, separated as in $PATH)"
+    ]
+
+
+def _meant(family: Family, part: str, path: Path) -> bool:
+    """Whether a file that the user named without a label is about this part, so that its faults matter."""
+    if not path.is_file():
+        return True
+    try:
+        file = header(path)
+    except (OSError, ValueError):
+        named = part_named(path.name)
+        return named is None or named == part.removesuffix("_2")
+    match = match_of(file, family, part)
+    objected = objection(family, part, path.name)
+    other_expert = len(family.experts) == 2 and objected is not None and match.whole
+    return 2 * match.found >= len(match.origins) and not other_expert
 
 
 def _sharing(family: Family, part: str) -> list[Family]:

@@ -21,14 +21,21 @@ from wanprep.models.tiny import home
 SMALL = 64 << 20  # bytes; below this reading is quicker than remembering
 _SETTLED_NS = 2_000_000_000  # a file changed this recently may change again within its time stamp's resolution
 
+LAYOUT = 1  # of single files; raise it when `layout.arguments` or the way they are read changes what a model computes
 _VOLATILE = ("_diffusers_version", "_name_or_path", "transformers_version", "torch_dtype", "dtype")
 
 
 def model_id(folder: Path, part: str) -> str:
-    """Identity of the weights of `part` ("vae", "text", …) in a diffusers folder, 32 hex characters.
+    """Identity of the weights of `part` ("vae", "text", …) in a diffusers folder or a single file, 32 hex characters.
 
-    The text encoder's includes its tokenizer. The configuration counts without library versions and names.
+    The text encoder's includes its tokenizer. The configuration counts without library versions and names; a single
+    file has none (ours is meant, and the file fits no other).
     """
+    if folder.is_file():
+        from wanprep.models.tokenizer import tokenizer_digest
+
+        more = {"tokenizer": tokenizer_digest(folder)} if part == "text" else {}
+        return key_of(layout=LAYOUT, file=remembered_digest(folder), **more)
     inner = part_folder(folder, part)
     config = json.loads((inner / "config.json").read_text())
     files = weight_files(inner)

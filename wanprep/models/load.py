@@ -1,4 +1,4 @@
-"""Loading models by diffusers' and transformers' own classes, strictly.
+"""Loading models by diffusers' and transformers' own classes, strictly; single files by `single.py`.
 
 Both libraries fill a tensor that a file lacks with random numbers and print a warning; scaled fp8 checkpoints load with
 their scales dropped. Here every tensor of the file is used and every tensor of the model comes from the file, or
@@ -45,7 +45,10 @@ def pick_device(name: str = "auto") -> str:
 
 
 def load_vae(family: Family, folder: Path, dtype: str = "fp32", device: str = "cpu") -> Any:
-    """AutoencoderKLWan from a diffusers folder: eval, without gradients. Missing when it does not fit the family."""
+    """AutoencoderKLWan from a diffusers folder or a single file: eval, without gradients.
+
+    Missing when it does not fit the family.
+    """
     from diffusers import AutoencoderKLWan
 
     return _load(AutoencoderKLWan, family, "vae", folder, dtype, device)
@@ -64,21 +67,36 @@ def load_transformer(family: Family, expert: str, folder: Path, dtype: str = "bf
 
 
 def load_text(family: Family, folder: Path, dtype: str = "bf16", device: str = "cpu") -> TextEncoder:
-    """UMT5 and its tokenizer from a diffusers folder: eval, without gradients."""
-    from transformers import AutoTokenizer, UMT5EncoderModel
+    """UMT5 and its tokenizer from a diffusers folder or a single file: eval, without gradients."""
+    from transformers import UMT5EncoderModel
 
     from wanprep.models.text import TextEncoder
+    from wanprep.models.tokenizer import load_tokenizer
 
     model = _load(UMT5EncoderModel, family, "text", folder, dtype, device)
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder(part_folder(folder, "text")), local_files_only=True)
+    tokenizer = load_tokenizer(folder if folder.is_file() else tokenizer_folder(part_folder(folder, "text")))
     size = model.config.vocab_size
     if len(tokenizer) > size:
         raise Missing(f"the tokenizer in {folder} has {len(tokenizer)} tokens, its text encoder only {size}")
     return TextEncoder(tokenizer=tokenizer, model=model, length=family.text_len)
 
 
+def load_clip(family: Family, folder: Path, dtype: str = "fp32", device: str = "cpu") -> Any:
+    """CLIPVisionModel of a family that sees images by it (wan2.1-i2v): eval, without gradients.
+
+    Wan's image embedding is `hidden_states[-2]` of a 224 x 224 picture, [257, 1280].
+    """
+    from transformers import CLIPVisionModel
+
+    return _load(CLIPVisionModel, family, "clip", folder, dtype, device)
+
+
 def _load(cls: Any, family: Family, part: str, folder: Path, dtype: str, device: str) -> Any:
     """One model; Missing naming the tensors when the file and the class do not agree on them."""
+    if folder.is_file():
+        from wanprep.models.single import load as load_file
+
+        return load_file(family, part, folder, dtype, device)
     inner = part_folder(folder, part)
     wrong = problems(family, part, folder)
     if wrong:
@@ -92,7 +110,10 @@ def _load(cls: Any, family: Family, part: str, folder: Path, dtype: str, device:
             if "shape" not in str(error) and "mismatch" not in str(error):
                 raise
             raise Missing(f"{inner} has tensors of the wrong shape: {error}") from error
-    refuse_differences(inner, info)
+    # The text side's projection comes with some downloads of the image encoder; Wan looks at a hidden state before it.
+    spare = {"visual_projection.weight"} if part == "clip" else set()
+    unexpected = [name for name in info.get("unexpected_keys", ()) if name not in spare]
+    refuse_differences(inner, {**info, "unexpected_keys": unexpected})
     return model.to(device).eval().requires_grad_(False)
 
 

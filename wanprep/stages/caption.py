@@ -105,13 +105,18 @@ def measure_many(
     built = [request_of(plain) for plain in requests]
     if not captioner.draws:
         plain = captioner.caption_many(built)
-        return [a if isinstance(a, Exception) else {"text": a.text, "flags": list(a.flags)} for a in plain]
+        return [answer if isinstance(answer, Exception) else _as_it_is(answer) for answer in plain]
 
     def ask(places: Sequence[int], attempt: int) -> list[RawCaption | Exception]:
         return captioner.caption_many([built[place] for place in places], attempt)
 
     judge = functools.partial(checks.check, language=config.language, tokens=count)
     return _asked(len(built), ask, judge, config.retries, checks.stamp(config.language), count)
+
+
+def _as_it_is(answer: RawCaption) -> dict[str, Any]:
+    more = {"more": json.dumps(answer.more, ensure_ascii=False)} if answer.more else {}
+    return {"text": answer.text, "flags": list(answer.flags), **more}
 
 
 def measure_rewrites(
@@ -200,9 +205,8 @@ def _counted(folder: str, text: str) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(folder: str) -> Any:
-    from transformers import AutoTokenizer
-
     from wanprep.models.check import part_folder, tokenizer_folder
+    from wanprep.models.tokenizer import load_tokenizer
 
-    place = tokenizer_folder(part_folder(Path(folder), "text"))
-    return AutoTokenizer.from_pretrained(place, local_files_only=True)
+    place = Path(folder)
+    return load_tokenizer(place if place.is_file() else tokenizer_folder(part_folder(place, "text")))
