@@ -29,6 +29,7 @@ Examples:
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of the base model.")
 @click.option("--out", default="sample.mp4", show_default=True, type=click.Path(path_type=Path))
 @click.option("--negative", default="", help="Negative prompt.")
+@click.option("--first-frame", type=click.Path(path_type=Path), help="Picture to go on from (image to video).")
 @click.option("--size", default="832x480", show_default=True, metavar="WxH")
 @click.option("--frames", default=81, show_default=True, help="4n+1.")
 @click.option("--steps", default=25, show_default=True)
@@ -38,8 +39,8 @@ Examples:
 @click.option("--device", default="auto", show_default=True)
 def sample(
     prompt: str, run_folder: Path | None, loras: tuple[str, ...], strength: float, family_name: str | None,
-    weights: Path | None, out: Path, negative: str, size: str, frames: int, steps: int, guidance: float,
-    shift: float | None, seed: int, device: str,
+    weights: Path | None, out: Path, negative: str, first_frame: Path | None, size: str, frames: int, steps: int,
+    guidance: float, shift: float | None, seed: int, device: str,
 ) -> None:  # fmt: skip
     """Make a video of PROMPT with the LoRAs of a run, or with any LoRA files."""
     with exit_codes():
@@ -47,10 +48,10 @@ def sample(
         from transformers.utils import logging as transformers_logging
 
         from wanprep.families import family
-        from wanprep.media.write import write_mp4
+        from wanprep.media.film import write_film
         from wanprep.models.find import require_weights
         from wanprep.models.load import pick_device
-        from wantrain.sample import Request, add_loras, load_pipeline, lora_use, sample_video
+        from wantrain.sample import Request, add_loras, check_request, load_pipeline, lora_use, sample_video
 
         width, height = _parse_size(size)
         named, files = _run_files(run_folder) if run_folder else (None, [])
@@ -63,10 +64,11 @@ def sample(
         try:
             request = Request(
                 prompt=prompt, negative=negative, width=width, height=height, frames=frames, steps=steps,
-                guidance=guidance, shift=shift, seed=seed,
+                guidance=guidance, shift=shift, seed=seed, first_frame=first_frame,
             )  # fmt: skip
         except ValueError as error:
             raise UsageError(str(error)) from error
+        check_request(request, model)
         place = pick_device(device)
         diffusers_logging.disable_progress_bar()
         transformers_logging.disable_progress_bar()
@@ -74,7 +76,7 @@ def sample(
         pipe = load_pipeline(model, folder, dtype="bf16" if place.startswith("cuda") else "fp32", device=place)
         add_loras(pipe, uses)
         pictures = sample_video(pipe, model, request)
-        write_mp4(out, pictures, width=width, height=height, rate=model.fps)
+        write_film(out, pictures, rate=model.fps)
         click.echo(out)
 
 

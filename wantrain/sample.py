@@ -1,4 +1,4 @@
-"""Videos from a base model with LoRAs on it, through diffusers' own WanPipeline.
+"""Videos from a base model with LoRAs on it, through diffusers' own WanPipeline and WanImageToVideoPipeline.
 
 Each LoRA goes to one expert with a strength of its own. diffusers only warns about keys that it could not place, and
 the video then shows less of the LoRA than it should; here the adapters that arrived are compared with the file, and
@@ -35,7 +35,8 @@ class Request:
     """What to make. width, height: pixels, multiples of the family's grid; frames: 4n+1.
 
     guidance, guidance_low: classifier-free guidance of the first (or only) and the low expert; 1 switches it off.
-    shift: flow_shift of the sampler; the family's when left out.
+    shift: flow_shift of the sampler; the family's when left out. first_frame: picture that the video goes on from;
+    image-to-video families need one, text-to-video families take none, TI2V takes both.
     """
 
     prompt: str
@@ -48,12 +49,62 @@ class Request:
     guidance_low: float | None = None
     shift: float | None = None
     seed: int = 42
+    first_frame: Path | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps = {self.steps} must be at least 1")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed = {self.seed} must be between 0 and 2^63")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"{self.width}x{self.height}: width and height must be at least 1")
+        for name in ("guidance", "guidance_low"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 100:
+                raise ValueError(f"{name} = {value} must be between 0 and 100")
+        if self.shift is not None and not 0 < self.shift <= 100:
+            raise ValueError(f"shift = {self.shift} must be above 0, at most 100")
+
+
+def check_request(request: Request, family: Family) -> None:
+    """UsageError for what the family cannot make; diffusers would round sizes in silence. Opens the first frame."""
+    grid, width, height = family.grid, request.width, request.height
+    if width % grid or height % grid:
+        near = f"{max(1, round(width / grid)) * grid}x{max(1, round(height / grid)) * grid}"
+        raise UsageError(f"{width}x{height}: width and height must be multiples of {grid}; nearest: {near}")
+    try:
+        family.latent_frames(request.frames)
+    except ValueError as error:
+        step = family.temporal_stride
+        near_frames = max(0, round((request.frames - 1) / step)) * step + 1
+        raise UsageError(f"frames: {error}; nearest: {near_frames}") from error
+    if family.task == "i2v" and request.first_frame is None:
+        raise UsageError(f"{family.name} makes videos from a picture: give first_frame (--i in a line)")
+    if family.task == "t2v" and request.first_frame is not None:
+        raise UsageError(f"{family.name} makes videos from text alone: leave first_frame (--i) out")
+    if request.first_frame is not None:
+        read_first_frame(request.first_frame, width, height)
+
+
+def read_first_frame(path: Path, width: int, height: int) -> np.ndarray:
+    """uint8 [height, width, 3]: the picture scaled until it covers the frame, its middle cut out. UsageError."""
+    import numpy as np
+    from PIL import Image
+
+    from wanprep.media.stills import read_still
+    from wanprep.stage import Reject
+
+    if not path.is_file():
+        raise UsageError(f"the first frame {path} is not there")
+    try:
+        picture = Image.fromarray(read_still(path))
+    except Reject as error:
+        raise UsageError(f"the first frame {path} cannot be read as a picture ({error})") from error
+    scale = max(width / picture.width, height / picture.height)
+    size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    fitted = picture.resize(size, Image.Resampling.LANCZOS).crop((left, top, left + width, top + height))
+    return np.asarray(fitted)
 
 
 def lora_use(path: Path, family: Family, strength: float = 1.0) -> LoraUse:
@@ -70,15 +121,20 @@ def lora_use(path: Path, family: Family, strength: float = 1.0) -> LoraUse:
 
 
 def load_pipeline(family: Family, folder: Path, *, dtype: str = "bf16", device: str = "cpu") -> Any:
-    """diffusers' WanPipeline from a local folder, VAE in fp32. On a GPU, parts wait in main memory until needed."""
-    from diffusers import WanPipeline
+    """diffusers' pipeline of the family's task from a local folder, VAE in fp32.
+
+    On a GPU, parts wait in main memory until needed. For TI2V it is the text-to-video one; `sample_video` makes the
+    other of the same parts where a first frame is given.
+    """
+    from diffusers import WanImageToVideoPipeline, WanPipeline
 
     from wanprep.models.load import load_vae, torch_dtype
 
     if not (folder / "model_index.json").is_file():
         raise Missing(f"{folder} is not a whole pipeline (no model_index.json)", "Sampling needs the diffusers folder")
     vae = load_vae(family, folder, "fp32")
-    pipe = WanPipeline.from_pretrained(folder, vae=vae, dtype=torch_dtype(dtype), local_files_only=True)
+    kind: Any = WanImageToVideoPipeline if family.task == "i2v" else WanPipeline
+    pipe = kind.from_pretrained(folder, vae=vae, dtype=torch_dtype(dtype), local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     if device.startswith("cuda"):
         pipe.enable_model_cpu_offload(device=device)
@@ -90,7 +146,6 @@ def add_loras(pipe: Any, uses: Sequence[LoraUse]) -> None:
 
     Files are given to diffusers by path: from a dict it would scale the caller's own tensors in place.
     """
-    names: dict[str, list[tuple[str, float]]] = {}
     for number, use in enumerate(uses):
         component, adapter = COMPONENTS[use.expert], f"lora_{number}"
         wanted = set(lora.read_lora(use.path).tensors)
@@ -101,7 +156,14 @@ def add_loras(pipe: Any, uses: Sequence[LoraUse]) -> None:
         if wanted != arrived:
             lost = ", ".join(sorted(wanted ^ arrived)[:5])
             raise UsageError(f"{use.path}: diffusers did not place every tensor of the file ({lost})")
-        names.setdefault(component, []).append((adapter, use.strength))
+    set_strengths(pipe, uses)
+
+
+def set_strengths(pipe: Any, uses: Sequence[LoraUse]) -> None:
+    """Other strengths for the LoRAs that `add_loras` put there: the same files in the same order."""
+    names: dict[str, list[tuple[str, float]]] = {}
+    for number, use in enumerate(uses):
+        names.setdefault(COMPONENTS[use.expert], []).append((f"lora_{number}", use.strength))
     for component, pairs in names.items():
         getattr(pipe, component).set_adapters([name for name, _ in pairs], [strength for _, strength in pairs])
 
@@ -112,19 +174,36 @@ def sample_video(pipe: Any, family: Family, request: Request) -> np.ndarray:
     import torch
     from diffusers import UniPCMultistepScheduler
 
-    if request.width % family.grid or request.height % family.grid:
-        raise UsageError(f"{request.width}x{request.height}: width and height must be multiples of {family.grid}")
-    try:
-        family.latent_frames(request.frames)
-    except ValueError as error:
-        raise UsageError(f"frames: {error}") from error
+    check_request(request, family)
     shift = family.flow_shift if request.shift is None else request.shift
     pipe.scheduler = UniPCMultistepScheduler.from_config(pipe.scheduler.config, flow_shift=shift)
+    given: dict[str, Any] = {}
+    if request.first_frame is not None:
+        from PIL import Image
+
+        pipe = _from_picture(pipe)
+        given["image"] = Image.fromarray(read_first_frame(request.first_frame, request.width, request.height))
     with torch.no_grad():
         video = pipe(
             prompt=request.prompt, negative_prompt=request.negative, width=request.width, height=request.height,
             num_frames=request.frames, num_inference_steps=request.steps, guidance_scale=request.guidance,
             guidance_scale_2=request.guidance_low if "low" in family.experts else None,
-            generator=torch.Generator().manual_seed(request.seed), output_type="np",
+            generator=torch.Generator().manual_seed(request.seed), output_type="np", **given,
         ).frames[0]  # fmt: skip
     return (np.clip(video, 0, 1) * 255).round().astype(np.uint8)
+
+
+def _from_picture(pipe: Any) -> Any:
+    """The image-to-video pipeline of the same parts, adapters included."""
+    from diffusers import WanImageToVideoPipeline
+
+    if isinstance(pipe, WanImageToVideoPipeline):
+        return pipe
+    device = getattr(pipe, "_offload_device", None)
+    made: Any = WanImageToVideoPipeline(
+        **pipe.components, boundary_ratio=pipe.config.boundary_ratio, expand_timesteps=pipe.config.expand_timesteps
+    )
+    made.set_progress_bar_config(disable=True)
+    if device is not None:
+        made.enable_model_cpu_offload(device=device)
+    return made

@@ -160,3 +160,95 @@ def test_sizes_diffusers_would_round_in_silence_are_errors(pipe, toy, change):
 def test_a_folder_that_is_no_pipeline_is_missing(toy, tmp_path):
     with pytest.raises(Missing, match=r"model_index\.json"):
         load_pipeline(toy.TINY, tmp_path)
+
+
+def _task_pipe(toy, task: str):
+    """The tiny pipeline as one of another task: its parts, with transformers that take the condition's channels."""
+    from dataclasses import replace
+
+    from diffusers import WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
+
+    from wanprep.models.find import require_weights
+
+    family = replace(toy.TINY, name=f"tiny-{task}", task=task)
+    whole = load_pipeline(toy.TINY, require_weights(toy.TINY, "transformer"), dtype="fp32")
+    parts = {name: getattr(whole, name) for name in ("tokenizer", "text_encoder", "vae", "scheduler")}
+    if task == "ti2v":
+        both = {"transformer": whole.transformer, "transformer_2": whole.transformer_2}
+        pipe = WanPipeline(**parts, **both, boundary_ratio=0.875, expand_timesteps=True)
+    else:
+        both = {}
+        for seed, name in enumerate(("transformer", "transformer_2")):
+            torch.manual_seed(seed)
+            both[name] = WanTransformer3DModel(
+                patch_size=(1, 2, 2), num_attention_heads=4, attention_head_dim=24, in_channels=36, out_channels=16,
+                text_dim=32, freq_dim=32, ffn_dim=192, num_layers=2, rope_max_seq_len=64,
+            ).eval()  # fmt: skip
+        pipe = WanImageToVideoPipeline(**parts, **both, boundary_ratio=0.9)
+    pipe.set_progress_bar_config(disable=True)
+    return family, pipe
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    from PIL import Image
+
+    made = []
+    for number, colour in enumerate([(250, 20, 20), (20, 20, 250)]):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (80, 40), colour).save(path)
+        made.append(path)
+    return made
+
+
+@pytest.mark.parametrize("task", ["i2v", "ti2v"])
+def test_a_first_frame_is_what_the_video_goes_on_from(toy, pictures, trained, task):
+    from dataclasses import replace
+
+    from wanprep.models import vae
+    from wantrain.sample import read_first_frame
+
+    family, pipe = _task_pipe(toy, task)
+    red, blue = (sample_video(pipe, family, replace(REQUEST, first_frame=path)) for path in pictures)
+    assert red.shape == (5, 32, 32, 3)
+    assert np.array_equal(sample_video(pipe, family, replace(REQUEST, first_frame=pictures[0])), red)
+    assert (red.astype(int) - blue).any()
+    if task == "ti2v":  # its first latent frame is the picture's own
+        for video, path in ((red, pictures[0]), (blue, pictures[1])):
+            alone = vae.decode(pipe.vae, vae.encode(pipe.vae, read_first_frame(path, 32, 32)[None]))
+            assert np.abs(video[0].astype(int) - alone[0]).max() <= 1
+        plain = sample_video(pipe, family, REQUEST)  # the text-to-video pipeline of the same parts still works
+        assert not np.array_equal(plain, red)
+        add_loras(pipe, _uses(trained[1], high=1.0, low=1.0))
+        assert not np.array_equal(sample_video(pipe, family, replace(REQUEST, first_frame=pictures[0])), red)
+
+
+def test_diffusers_image_to_video_pipeline_gives_the_same(toy, pictures):
+    """The request arrives as it is: size, frames, guidance of both experts, seed, the picture."""
+    from dataclasses import replace
+
+    from diffusers import UniPCMultistepScheduler
+    from PIL import Image
+
+    family, pipe = _task_pipe(toy, "i2v")
+    request = replace(REQUEST, first_frame=pictures[0], guidance_low=3.0, shift=3.0)
+    ours = sample_video(pipe, family, request)
+    pipe.scheduler = UniPCMultistepScheduler.from_config(pipe.scheduler.config, flow_shift=3.0)
+    picture = Image.open(pictures[0]).resize((64, 32)).crop((16, 0, 48, 32))
+    with torch.no_grad():
+        theirs = pipe(
+            image=picture, prompt="a red cat", negative_prompt="",
+            height=32, width=32, num_frames=5, num_inference_steps=4, guidance_scale=2.0, guidance_scale_2=3.0,
+            generator=torch.Generator().manual_seed(3), output_type="np",
+        ).frames[0]  # fmt: skip
+    assert np.array_equal(ours, (np.clip(theirs, 0, 1) * 255).round().astype(np.uint8))
+
+
+def test_a_task_gets_the_pictures_it_wants(pipe, toy, pictures):
+    from dataclasses import replace
+
+    with pytest.raises(UsageError, match="from text alone"):
+        sample_video(pipe, toy.TINY, replace(REQUEST, first_frame=pictures[0]))
+    family, other = _task_pipe(toy, "i2v")
+    with pytest.raises(UsageError, match="give first_frame"):
+        sample_video(other, family, REQUEST)
