@@ -104,7 +104,7 @@ def read_first_frame(path: Path, width: int, height: int) -> np.ndarray:
     size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
     fitted = picture.resize(size, Image.Resampling.LANCZOS).crop((left, top, left + width, top + height))
-    return np.asarray(fitted)
+    return np.array(fitted)
 
 
 def lora_use(path: Path, family: Family, strength: float = 1.0) -> LoraUse:

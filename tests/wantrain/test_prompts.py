@@ -132,7 +132,7 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     with pytest.raises(UsageError) as error:
         read_prompts(_file(tmp_path, "a --f 6\nb --w 64 --h 64\nc --hh 6\n"), TINY)
     assert [line.strip().split(":")[0] for line in str(error.value).splitlines()[1:]] == ["line 1", "line 3"]
-    with pytest.raises(UsageError, match="unknown setting 'stepz'.*'steps'"):
+    with pytest.raises(UsageError, match=r"unknown setting 'stepz'.*'steps'"):
         read_prompts(_file(tmp_path, 'stepz = 3\n[[prompt]]\nprompt = "a"', "p.toml"), TINY)
 
 
