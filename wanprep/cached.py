@@ -36,13 +36,29 @@ REMAKE = "Run `wanprep cache`, which makes it again"
 
 
 @dataclass(frozen=True, kw_only=True)
+class OtherText:
+    """Another caption of a sample, shown in place of its first one `weight` times as often. Paths as there."""
+
+    caption: str
+    weight: float
+    text_path: str
+    text_digest: str
+    class_path: str = ""
+    class_digest: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < float("inf"):
+            raise ValueError(f"caption {self.caption[:40]!r} has weight {self.weight}; a positive number is needed")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CachedSample:
     """One example ready for training.
 
     width, height, frames: the bucket in pixels and frames. repeats: times an epoch shows it. weight: factor on its
     loss. start_s: where its clip begins in its source, in seconds. class_path, class_digest: embedding of the caption
-    with the class word in place of the trigger, "" where there is none. Paths are relative to the dataset; digests are
-    those of the whole files.
+    with the class word in place of the trigger, "" where there is none. others: its other captions; the first weighs 1.
+    Paths are relative to the dataset; digests are those of the whole files.
     """
 
     sample_id: str
@@ -63,6 +79,7 @@ class CachedSample:
     start_s: float = 0.0
     class_path: str = ""
     class_digest: str = ""
+    others: tuple[OtherText, ...] = ()
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -108,7 +125,11 @@ class CachedDataset:
     @property
     def fingerprint(self) -> str:
         """Digest of what an epoch consists of: ids, file digests, repeats, weights and the empty prompt."""
-        listed = [[s.sample_id, s.latent_digest, s.text_digest, s.repeats, s.weight] for s in self.samples]
+        listed = [
+            [s.sample_id, s.latent_digest, s.text_digest, s.repeats, s.weight]
+            + [[other.text_digest, other.weight] for other in s.others]
+            for s in self.samples
+        ]
         return key_of(family=self.family.name, samples=listed, empty=self.empty_text[1])
 
     def epoch_order(self, seed: int, epoch: int) -> list[int]:

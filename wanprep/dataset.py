@@ -133,7 +133,8 @@ def open_cached(root: Path) -> CachedDataset:
     Good samples that are not cached are counted in `pending`. UsageError, with the command that helps, when nothing is
     cached.
     """
-    from wanprep.cached import CachedDataset, CachedSample
+    from wanprep.cached import CachedDataset, CachedSample, OtherText
+    from wanprep.captioners.several import parsed
 
     dataset = Dataset.open(root)
     good = dataset.manifest.read("samples").filter(pl.col("state") == "ok")
@@ -147,11 +148,20 @@ def open_cached(root: Path) -> CachedDataset:
     start_s = dict(dataset.manifest.read("clips").select("clip_id", "start_s").iter_rows())
     done = {row["key"]: row for row in texts if row["outcome"] == "done"}
     samples = []
+
+    def twin(caption: str, encoder_id: str) -> dict[str, str]:
+        made = done.get(_class_key(caption, encoder_id, dataset.pipeline), {"path": "", "digest": ""})
+        return {"class_path": made["path"], "class_digest": made["digest"]}
+
     for row in rows:
-        key = _class_key(row["caption"], meta[row["text_key"]]["encoder"], dataset.pipeline)
-        twin = done.get(key, {"path": "", "digest": ""})
-        more = {"start_s": start_s[row["clip_id"]], "class_path": twin["path"], "class_digest": twin["digest"]}
-        joined = {**row, **more}
+        encoder_id = meta[row["text_key"]]["encoder"]
+        others = tuple(
+            OtherText(caption=text["caption"], weight=text["weight"], text_path=text["path"],
+                      text_digest=text["digest"], **twin(text["caption"], encoder_id))
+            for text in parsed(row["more_texts"])
+        )  # fmt: skip
+        more = {"start_s": start_s[row["clip_id"]], "others": others}
+        joined = {**row, **more, **twin(row["caption"], encoder_id)}
         samples.append(CachedSample(**{field.name: joined[field.name] for field in dataclasses.fields(CachedSample)}))
     pending = good.height - len(rows)
     return CachedDataset(root, dataset.pipeline.model, samples, (empty[0]["path"], empty[0]["digest"]), pending)

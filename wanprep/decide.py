@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from wanprep import keys
+from wanprep.captioners import several
 from wanprep.captioners.files import Chosen
 from wanprep.events import attach
 from wanprep.pipeline import Pipeline
@@ -168,6 +169,7 @@ def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan:
         "provisional": None,
         "caption_flags": [],
         "caption_key": None,
+        "more_captions": None,
     }
 
 
@@ -199,7 +201,8 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
     written by hand whose clip is no more."""
     kept = [clip for clip in clips if clip["state"] == "keep"]
     wanted = measured.wanted_captions
-    events, orphaned = attach((event for event in measured.events if event["kind"] == "caption"), clips)
+    typed = (event for event in measured.events if several.number_of(event["kind"]) is not None)
+    events, orphaned = attach(typed, clips)
     chosen = caption.decide(kept, measured.captions, events, pipeline.caption, wanted=wanted or None)
     for clip in kept:
         clip["caption_key"] = wanted.get(clip["clip_id"])
@@ -207,6 +210,7 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
         if choice:
             clip["caption"], clip["caption_origin"] = choice.text, choice.origin
             clip["provisional"], clip["caption_flags"] = choice.provisional, list(choice.flags)
+            clip["more_captions"] = several.listed(choice.more)
     return chosen, orphaned
 
 
@@ -220,7 +224,9 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
         clip = kept[sample["clip_id"]]
         sample |= dict.fromkeys(_JOINED)
         sample["caption"] = clip["caption"]
-        side = names_a_side(clip["caption"]) if sample["flip"] and clip["caption"] else None
+        more = several.parsed(clip["more_captions"])
+        words = " | ".join([clip["caption"] or "", *(row["text"] for row in more)])
+        side = names_a_side(words) if sample["flip"] else None
         if side and sample["state"] == "ok":
             detail = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
             sample |= {"state": "rejected", "reason": "caption_names_a_side", "detail": detail}
@@ -230,7 +236,7 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
                 media_keys[file] = keys.media(clip, file[1:], sample["crop"], pipeline.model.fps)
             sample["media_key"] = media_keys[file]
             _join_media(sample, artefacts)
-            _join_cache(sample, artefacts, encoder)
+            _join_cache(sample, artefacts, encoder, more)
     return samples
 
 
@@ -253,7 +259,7 @@ def _clip_info(clip: Mapping[str, Any], signals: Mapping[str, Any], scores: Mapp
 
 _JOINED = (
     *("media_key", "media_path", "media_digest", "caption", "latent_key", "latent_path", "latent_digest"),
-    *("text_key", "text_path", "text_digest", "cache_state"),
+    *("text_key", "text_path", "text_digest", "cache_state", "more_texts"),
 )
 
 
@@ -265,7 +271,9 @@ def _join_media(sample: Row, artefacts: Mapping[str, Mapping[str, Any]]) -> None
         sample |= {"state": "rejected", "reason": media["reason"], "detail": media["detail"]}
 
 
-def _join_cache(sample: Row, artefacts: Mapping[str, Mapping[str, Any]], encoder: Encoder | None) -> None:
+def _join_cache(
+    sample: Row, artefacts: Mapping[str, Mapping[str, Any]], encoder: Encoder | None, more: Sequence[Row]
+) -> None:
     sample["cache_state"] = "pending"
     if encoder is None:
         return
@@ -283,5 +291,9 @@ def _join_cache(sample: Row, artefacts: Mapping[str, Mapping[str, Any]], encoder
             sample[f"{name}_path"], sample[f"{name}_digest"] = row["path"], row["digest"]
         elif row and row["outcome"] == "failed":
             sample["cache_state"] = "failed"
-    if sample["latent_path"] and sample["text_path"]:
+    texts = several.joined(more, artefacts, encoder)
+    sample["more_texts"] = json.dumps(texts, ensure_ascii=False) if texts else None
+    if any(text["failed"] for text in texts):
+        sample["cache_state"] = "failed"
+    if sample["latent_path"] and sample["text_path"] and all(text["path"] for text in texts):
         sample["cache_state"] = "cached"

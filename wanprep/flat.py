@@ -22,7 +22,7 @@ NAME = "manifest.parquet"
 _SOURCE = ("path", "group", "kind")
 _CLIP = (
     *("start_pts", "end_pts", "time_base", "start_frame", "end_frame", "start_s", "end_s", "n_frames", "scores"),
-    *("unknown", "caption_origin", "provisional"),
+    *("unknown", "caption_origin", "provisional", "more_captions"),
 )
 _SAMPLE = (
     *("sample_id", "view", "start", "frames", "width", "height", "repeats", "weight", "tokens", "flip", "cache_state"),

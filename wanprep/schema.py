@@ -45,17 +45,19 @@ TABLES: dict[str, Columns] = {
     # Measured: files made of clips and texts. kind: mp4 | png | latent | text. meta: JSON.
     "artefacts": MEASURED | FILE | _columns(text="kind clip_id meta", int="width height frames", float="psnr"),
     # Measured: captions as a captioner said them (raw) and as the checks left them (text), and rewritings of texts
-    # (captioner "rewrite", no clip). identity: JSON; prompt: digest; checked: what the verdict in flags depends on.
+    # (captioner "rewrite", no clip). identity: JSON; prompt: digest; checked: what the verdict in flags depends on;
+    # more: JSON, the texts of other captions that came with it.
     "captions": MEASURED
     | SPAN
     | _columns(
-        text="clip_id source_id captioner origin model prompt identity text raw checked",
+        text="clip_id source_id captioner origin model prompt identity text raw checked more",
         int="attempts tokens_in tokens_out text_tokens",
         float="cost",
         bool="finished",
         texts="flags",
     ),
-    # What we last wrote into each captions/<clip_id>.txt, so that an edit by hand is recognised.
+    # What we last wrote into each captions/<clip_id>.txt, so that an edit by hand is recognised. clip_id: the file's
+    # stem, <clip_id>.2 for another caption.
     "published": SPAN | _columns(text="key kind clip_id source_id digest") | STAMP,
     # Human decisions, anchored to a span of a source.
     "events": SPAN | _columns(text="key kind source_id clip_id value origin") | STAMP,
@@ -67,7 +69,7 @@ TABLES: dict[str, Columns] = {
     "clips": SPAN
     | _columns(
         text="clip_id source_id path group kind signals_key time_base truncated state scores "
-        "caption caption_origin caption_key",
+        "caption caption_origin caption_key more_captions",  # more_captions: JSON, see captioners.several
         int="start_frame end_frame width height n_frames duplicated",
         float="start_s end_s",
         texts="reasons unknown caption_flags",
@@ -76,7 +78,7 @@ TABLES: dict[str, Columns] = {
     ),
     "samples": _columns(
         text="sample_id clip_id source_id group view state reason detail media_key media_path media_digest caption "
-        "latent_key latent_path latent_digest text_key text_path text_digest cache_state",
+        "latent_key latent_path latent_digest text_key text_path text_digest cache_state more_texts",  # JSON
         int="start frames width height repeats tokens",
         float="weight",
         bool="flip",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wanprep import keys
+from wanprep.captioners.several import texts_of
 from wanprep.captioning import caption_steps
 from wanprep.dataset import Dataset
 from wanprep.scan import Hash
@@ -248,7 +249,7 @@ class Texts:
         samples = dataset.manifest.read("samples")
         if encoder is None or samples.is_empty():
             return []
-        captions = samples.filter(samples["text_key"].is_not_null())["caption"].unique().to_list()
+        captions = texts_of(samples.iter_rows(named=True))
         words = dataset.pipeline.caption
         classes = [class_text(caption, words.trigger, words.class_word) for caption in captions]
         texts = distinct_texts([*captions, *(text for text in classes if text)])

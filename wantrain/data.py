@@ -6,8 +6,12 @@ own seed and its own position, so that an expert's sequence does not depend on w
 
 from __future__ import annotations
 
+import bisect
+import itertools
+import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wanprep.ids import key_of
@@ -15,6 +19,8 @@ from wanprep.stage import UsageError
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset, CachedSample
+
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def hold_out(samples: Sequence[CachedSample], share: float) -> tuple[list[int], list[int]]:
@@ -84,11 +90,31 @@ def batched(order: Sequence[int], buckets: Sequence[tuple[int, int, int]], size:
     return batches
 
 
+def with_caption(sample: CachedSample, seed: int, visit: int) -> CachedSample:
+    """The sample as its visit number `visit` (over all epochs) shows it: one of its captions, drawn by weight.
+
+    Steps of the golden ratio from a start of the sample's own fill the unit interval evenly, so that already a few
+    visits show each caption about as often as its weight says (independent draws would need many).
+    """
+    if not sample.others:
+        return sample
+    start = int(key_of(seed=seed, sample=sample.sample_id, purpose="caption")[:12], 16) / 16**12
+    place = math.modf(start + visit * GOLDEN)[0]
+    ends = list(itertools.accumulate([1.0, *(other.weight for other in sample.others)]))
+    which = bisect.bisect_right(ends[:-1], place * ends[-1])
+    if which == 0:
+        return replace(sample, others=())
+    other = sample.others[which - 1]
+    names = ("caption", "text_path", "text_digest", "class_path", "class_digest")
+    return replace(sample, others=(), **{name: getattr(other, name) for name in names})
+
+
 @dataclass
 class Cursor:
     """An expert's place in its own endless sequence of epochs. `allowed` leaves out the held-out samples.
 
-    position: batches done in this epoch.
+    position: batches done in this epoch. Which of a sample's captions a visit shows follows from the seed, the epoch
+    and the place in it, so nothing more has to be kept.
     """
 
     dataset: CachedDataset
@@ -107,6 +133,19 @@ class Cursor:
             batches = self._epoch()
         self.position += 1
         return batches[self.position - 1]
+
+    def next_samples(self) -> tuple[CachedSample, ...]:
+        """The next batch's samples, each with the caption that this visit shows; moves on."""
+        indices = self.next_batch()
+        samples = [self.dataset.samples[index] for index in indices]
+        if not any(sample.others for sample in samples):
+            return tuple(samples)
+        before = Counter(index for batch in self._epoch()[: self.position - 1] for index in batch)
+        shown = []
+        for index, sample in zip(indices, samples, strict=True):
+            shown.append(with_caption(sample, self.seed, self.epoch * sample.repeats + before[index]))
+            before[index] += 1
+        return tuple(shown)
 
     def _epoch(self) -> list[list[int]]:
         if self._order is None or self._order[0] != self.epoch:

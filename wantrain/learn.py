@@ -44,8 +44,7 @@ def next_batch(expert: Expert, number: int) -> Batch:
     """The samples of forward `number`; moves the cursor of the set that they come from."""
     regular = expert.regular is not None and tasks.picked(expert.settings.regularisation.share, number)
     cursor = expert.regular if regular and expert.regular else expert.cursor
-    samples = tuple(cursor.dataset.samples[index] for index in cursor.next_batch())
-    return Batch(number=number, dataset=cursor.dataset, samples=samples, regular=regular)
+    return Batch(number=number, dataset=cursor.dataset, samples=cursor.next_samples(), regular=regular)
 
 
 def learn(expert: Expert, batch: Batch, share: float) -> list[dict[str, Any]]:

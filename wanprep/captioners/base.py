@@ -97,6 +97,7 @@ class RawCaption:
 
     flags: stable snake_case labels. finished: whether it came to its own end; False when its length limit cut it off,
     None where that is unknown. tokens_in, tokens_out: None where nothing counted them; cost: in the price's currency.
+    more: the texts of other captions of the clip, number 2 first (see `several`).
     """
 
     text: str
@@ -105,6 +106,7 @@ class RawCaption:
     tokens_in: int | None = None
     tokens_out: int | None = None
     cost: float | None = None
+    more: tuple[str, ...] = ()
 
 
 class Captioner(Protocol):

@@ -7,17 +7,19 @@ VLM's, then the template's. A captioner asked for by name competes with nothing 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wanprep.captioners import checks
+from wanprep.captioners import checks, several
 from wanprep.captioners.alike import near_identical
-from wanprep.captioners.base import PROVISIONAL
+from wanprep.captioners.base import PROVISIONAL, Origin
 from wanprep.captioners.files import Chosen
 from wanprep.captioners.registry import AUTO
 from wanprep.captioners.rewrite import FAILED, rewrite_key
 from wanprep.captioners.settings import CaptionConfig
+from wanprep.stage import Reject
 
 RANK = ("sidecar", "vlm", "template")  # under "auto", first wins
 REWRITE = "rewrite"  # captioner of a row that holds a rewriting; it belongs to a text, to no clip
@@ -35,9 +37,9 @@ def decide(
     """The caption of each clip; a clip without an entry has none yet. Pure.
 
     clips: rows with clip_id, source_id, start_pts, end_pts. rows: the table `captions`, in order of recording (later
-    wins); a row belongs to the clip with its span. human_events: events of kind "caption", already attached to the
-    clips of today (clip_id), in order of recording: the last wins, a value of None takes the human caption back, and
-    an event recorded twice (same key) counts where it stood first.
+    wins); a row belongs to the clip with its span. human_events: events of kind "caption" (other captions: "caption_2",
+    ...), already attached to the clips of today (clip_id), in order of recording: the last wins, a value of None takes
+    the human caption back (another caption: away), and an event recorded twice (same key) counts where it stood first.
     wanted: clip_id -> the key that `item_of` gives today. With it, texts of a sidecar or template that is no longer
     there do not count, and a wanted caption that was rejected is not papered over; without it (sources not at hand)
     the newest row counts. A VLM's caption stays valid for its span even where the weights are missing today.
@@ -48,12 +50,15 @@ def decide(
     human = _last_human(human_events)
     chosen: dict[str, Chosen] = {}
     for clip_id in sorted(best):
-        text = human.get(clip_id)
-        row = best[clip_id]
+        typed = human.get(clip_id, {})
+        text, row = typed.get(1), best[clip_id]
         if text is not None:
-            chosen[clip_id] = _by_hand(text, config)
+            choice = _by_hand(text, config)
         elif row is not None:
-            chosen[clip_id] = _chosen(row, config, rewritten)
+            choice = _chosen(row, config, rewritten)
+        else:
+            continue
+        chosen[clip_id] = replace(choice, more=_others(typed, row, choice.text, config))
     return _alike_flagged(chosen)
 
 
@@ -92,14 +97,34 @@ def _span(row: Row) -> tuple[Any, ...]:
     return row["source_id"], row["start_pts"], row["end_pts"]
 
 
-def _last_human(events: Iterable[Row]) -> dict[str, str | None]:
-    last: dict[str, str | None] = {}
+def _last_human(events: Iterable[Row]) -> dict[str, dict[int, str | None]]:
+    """clip_id -> number of the caption -> what was typed last, None for taken back."""
+    last: dict[str, dict[int, str | None]] = {}
     seen: set[str] = set()
     for event in events:
-        if event["kind"] == "caption" and event["key"] not in seen:
+        number = several.number_of(event["kind"])
+        if number is not None and event["key"] not in seen:
             seen.add(event["key"])
-            last[event["clip_id"]] = event["value"]
+            last.setdefault(event["clip_id"], {})[number] = event["value"]
     return last
+
+
+def _others(typed: Mapping[int, str | None], row: Row | None, first: str, config: CaptionConfig) -> tuple[Chosen, ...]:
+    """The other captions of a clip, by number: typed ones over those that came with its row. What says nothing, or
+    the same as an earlier one, is none."""
+    came = dict(enumerate(json.loads((row or {}).get("more") or "[]"), start=2))
+    found: list[Chosen] = []
+    for number in sorted(came.keys() | (typed.keys() - {1})):
+        raw = typed[number] if number in typed else came[number]
+        try:
+            weight, body = several.split_weight(raw or "")
+        except Reject:  # told of by the scan of the folder
+            continue
+        text = config.final(body) if body else ""
+        if weight > 0 and text and text not in (first, *(c.text for c in found)):
+            origin: Origin = "human" if number in typed else row["origin"] if row else "sidecar"
+            found.append(Chosen(text=text, raw=raw or "", origin=origin, number=number, weight=weight))
+    return tuple(found)
 
 
 def _best(rows: Sequence[Row], captioner: str, wanted: str | None) -> Row | None:

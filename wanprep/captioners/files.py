@@ -12,6 +12,9 @@ An older text of ours that somebody typed back is an edit too: only rows since t
 an edited file becomes an event of kind "caption" and is the caption from then on; no automatic caption ever overwrites
 the file, only a newer one by hand (from review). To go back to the automatic caption, record an event without text and
 delete the file. A file is compared by its text, so a line end added by an editor is no edit.
+
+Files of other captions of a clip (`<clip>.2.txt`, see `several`) follow the same rules, each on its own; but one that
+is deleted while the clip's first file stays was taken back by somebody, and one of ours that is wanted no more goes.
 """
 
 from __future__ import annotations
@@ -22,24 +25,32 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.captioners.base import Origin
+from wanprep.captioners.several import clip_of, event_kind, split_weight, stem_of, with_weight
 from wanprep.captioners.sidecar import decode_caption
 from wanprep.ids import digest_bytes, key_of, write_atomic
 from wanprep.stage import Reject
 
 FOLDER = "captions"
 ANCHOR = ("source_id", "start_pts", "end_pts")
+GONE = "gone"  # in place of a digest: there shall be no file
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The caption a clip has now. text: as trained on (trigger first); raw: as said or typed, before cleaning."""
+    """The caption a clip has now. text: as trained on (trigger first); raw: as said or typed, before cleaning.
+
+    more: its other captions; number (from 2) and weight are theirs, see `several`.
+    """
 
     text: str
     raw: str
     origin: Origin
     provisional: bool = False
     flags: tuple[str, ...] = ()
+    number: int = 1
+    weight: float = 1.0
+    more: tuple[Chosen, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +73,7 @@ class Scan:
     """What the folder holds that the rows do not know.
 
     events: rows for the table `events`, one an edit. seen: rows for `published`, to be recorded after the events.
-    unreadable: clip_id -> why its file cannot be read as text; left alone, and the caption before the edit stays.
+    unreadable: stem -> why its file cannot be used; left alone, and the caption before the edit stays.
     unknown: names of .txt files that belong to no clip we know of.
     """
 
@@ -100,26 +111,43 @@ def scan(folder: Path, clips: Iterable[Mapping[str, Any]], known: Mapping[str, K
     known when it was written. Record `events` first and `seen` after them: killed in between, the same edit is found
     again under the same event key.
     """
-    anchors = {row["clip_id"]: {name: row[name] for name in ANCHOR} for row in clips}
+    anchors = _anchors(clips)
     events: list[Row] = []
     seen: list[Row] = []
     unreadable: dict[str, str] = {}
     unknown: list[str] = []
     for path in sorted(folder.glob("*.txt")):
-        clip_id, state = path.stem, known.get(path.stem, Known())
+        stem, state = path.stem, known.get(path.stem, Known())
+        clip_id, number = clip_of(stem)
         anchor = anchors.get(clip_id) or state.anchor
         if not anchor:
             unknown.append(path.name)
             continue
         try:
             text = _read(path)
+            if text is not None and number > 1:
+                split_weight(text)
         except Reject as problem:
-            unreadable[clip_id] = str(problem)
+            unreadable[stem] = str(problem)
             continue
         if text is not None and text_digest(text) not in state.ours:
-            events.append(_event(clip_id, anchor, text, state))
-            seen.append(_row("seen", clip_id, anchor, text_digest(text), state))
+            events.append(_event(stem, anchor, text, state))
+            seen.append(_row("seen", stem, anchor, text_digest(text), state))
+    for stem, state in _taken_back(folder, known):
+        events.append(_event(stem, state.anchor, None, state))
+        seen.append(_row("seen", stem, state.anchor, GONE, state))
     return Scan(events=tuple(events), seen=tuple(seen), unreadable=unreadable, unknown=tuple(unknown))
+
+
+def _taken_back(folder: Path, known: Mapping[str, Known]) -> list[tuple[str, Known]]:
+    """Files of other captions that somebody deleted: the clip's first file is there, so the folder was not lost."""
+    found = []
+    for stem, state in sorted(known.items()):
+        clip_id, number = clip_of(stem)
+        settled = state.settled not in (None, GONE) and GONE not in state.ours
+        if number > 1 and settled and not (folder / f"{stem}.txt").exists() and (folder / f"{clip_id}.txt").exists():
+            found.append((stem, state))
+    return found
 
 
 def publish(
@@ -129,41 +157,59 @@ def publish(
     known: Mapping[str, Known],
     record: Callable[[Sequence[Row]], Any],
 ) -> tuple[str, ...]:
-    """Bring the files up to the chosen captions; returns the clip_ids whose file was written.
+    """Bring the files up to the chosen captions; returns the stems of the files that were written.
 
     record: appends rows to the table `published` and returns once they are durable; called with the intents before the
     first file is touched, and with `written` rows after the last. A file that holds an edit which `scan` has not seen
     yet is left for the next scan, and so is one that cannot be read. A missing file is written again.
     """
-    anchors = {row["clip_id"]: {name: row[name] for name in ANCHOR} for row in clips}
+    anchors = _anchors(clips)
+    files = {stem_of(c, one.number): one for c, first in chosen.items() if c in anchors for one in (first, *first.more)}
     plan = {
-        clip_id: choice
-        for clip_id, choice in chosen.items()
-        if clip_id in anchors and _wants_writing(folder / f"{clip_id}.txt", choice, known.get(clip_id, Known()))
+        stem: choice
+        for stem, choice in files.items()
+        if _wants_writing(folder / f"{stem}.txt", choice, known.get(stem, Known()))
     }
 
-    def rows(kind: str, clip_ids: Iterable[str]) -> list[Row]:
-        return [
-            _row(kind, clip_id, anchors[clip_id], text_digest(file_text(plan[clip_id])), known.get(clip_id, Known()))
-            for clip_id in clip_ids
-        ]
+    def rows(kind: str, stems: Iterable[str], gone: bool = False) -> list[Row]:
+        digests = ((stem, GONE if gone else text_digest(file_text(plan[stem]))) for stem in stems)
+        return [_row(kind, s, anchors[clip_of(s)[0]], digest, known.get(s, Known())) for s, digest in digests]
 
-    if plan:
-        record(rows("intent", plan))
+    stale = [
+        stem for stem in known if clip_of(stem)[0] in chosen and stem not in files and _is_ours(folder, stem, known)
+    ]
+    if plan or stale:
+        record([*rows("intent", plan), *rows("intent", stale, gone=True)])
     written = []
-    for clip_id, choice in plan.items():
-        path = folder / f"{clip_id}.txt"
-        if _may_write(path, choice, known.get(clip_id, Known())):  # once more, right before: people type while we work
+    for stem, choice in plan.items():
+        path = folder / f"{stem}.txt"
+        if _may_write(path, choice, known.get(stem, Known())):  # once more, right before: people type while we work
             write_atomic(path, (file_text(choice).rstrip() + "\n").encode("utf-8", "surrogatepass"))
-            written.append(clip_id)
-    if written:
-        record(rows("written", written))
+            written.append(stem)
+    removed = [stem for stem in stale if _is_ours(folder, stem, known)]
+    for stem in removed:
+        (folder / f"{stem}.txt").unlink()
+    if written or removed:
+        record([*rows("written", written), *rows("written", removed, gone=True)])
     return tuple(written)
+
+
+def _anchors(clips: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {row["clip_id"]: {name: row[name] for name in ANCHOR} for row in clips}
+
+
+def _is_ours(folder: Path, stem: str, known: Mapping[str, Known]) -> bool:
+    """Is this a file of another caption that we wrote and nobody has touched since?"""
+    try:
+        digest = _digest(folder / f"{stem}.txt")
+    except Reject:
+        return False
+    return clip_of(stem)[1] > 1 and digest is not None and digest in known[stem].ours and not known[stem].edited
 
 
 def file_text(choice: Chosen) -> str:
     """What a caption file holds: a caption by hand as typed, any other as trained on."""
-    return choice.raw if choice.origin == "human" else choice.text
+    return choice.raw if choice.origin == "human" else with_weight(choice.weight, choice.text)
 
 
 def _wants_writing(path: Path, choice: Chosen, known: Known) -> bool:
@@ -199,13 +245,16 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _row(kind: str, clip_id: str, anchor: Mapping[str, Any], digest: str, known: Known) -> Row:
-    key = key_of(kind=kind, clip_id=clip_id, digest=digest, after=known.rows)
-    return {"key": key, "kind": kind, "clip_id": clip_id, "digest": digest, **anchor}
+def _row(kind: str, stem: str, anchor: Mapping[str, Any], digest: str, known: Known) -> Row:
+    key = key_of(kind=kind, clip_id=stem, digest=digest, after=known.rows)
+    return {"key": key, "kind": kind, "clip_id": stem, "digest": digest, **anchor}
 
 
-def _event(clip_id: str, anchor: Mapping[str, Any], text: str, known: Known) -> Row:
+def _event(stem: str, anchor: Mapping[str, Any], text: str | None, known: Known) -> Row:
     """One edit. The key holds how many rows came before, so the same text typed again later is another event."""
-    key = key_of(kind="caption", clip_id=clip_id, digest=text_digest(text), after=known.rows)
-    value = text.replace("\r\n", "\n").rstrip()
-    return {"key": key, "kind": "caption", "clip_id": clip_id, **anchor, "value": value, "origin": "human"}
+    clip_id, number = clip_of(stem)
+    digest = GONE if text is None else text_digest(text)
+    key = key_of(kind=event_kind(number), clip_id=clip_id, digest=digest, after=known.rows)
+    value = None if text is None else text.replace("\r\n", "\n").rstrip()
+    row = {"key": key, "kind": event_kind(number), "clip_id": clip_id, **anchor}
+    return row | {"value": value, "origin": "human"}
