@@ -7,13 +7,13 @@ save, which expert first) are not part of what a resumed run compares.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wanprep import config as tables
-from wanprep.costs import batches_of
+from wanprep.costs import Bucket, batches_of
 from wanprep.families import Family, family
 from wanprep.stage import UsageError
 from wantrain.sections import (
@@ -22,6 +22,7 @@ from wantrain.sections import (
     ExpertsConfig,
     Goal,
     LossConfig,
+    PreviewsConfig,
     RegularisationConfig,
     RunConfig,
     SamplingConfig,
@@ -61,6 +62,7 @@ class TrainConfig:
     regularisation: RegularisationConfig = field(default_factory=RegularisationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     save: SaveConfig = field(default_factory=SaveConfig)
+    previews: PreviewsConfig = field(default_factory=PreviewsConfig)
 
     def __post_init__(self) -> None:
         known = family(self.family)
@@ -80,6 +82,11 @@ class TrainConfig:
         require(whole, "experts.total_steps is shared by high and low: both must be trained")
         for name in self.stages:
             self.sigmas(name)
+        if self.previews.prompts is not None:
+            every, save = self.previews.every, self.save.every
+            told = f"previews.every = {every} must be a multiple of save.every = {save}, whose LoRAs are shown"
+            require(every % save == 0, told)
+            require(self.save.keep >= 1, "save.keep = 0 leaves previews no LoRA to show; keep at least 1")
 
     @property
     def model_family(self) -> Family:
@@ -128,7 +135,7 @@ def load_config(path: Path | None, assignments: Iterable[str], environment: Mapp
     return config
 
 
-def settled(config: TrainConfig, visits: Sequence[int]) -> TrainConfig:
+def settled(config: TrainConfig, visits: Mapping[Bucket, int]) -> TrainConfig:
     """The same run with plain `steps` for each expert: `epochs` and `total_steps` worked out.
 
     visits: draws of an epoch in each bucket.
@@ -152,9 +159,9 @@ def settled(config: TrainConfig, visits: Sequence[int]) -> TrainConfig:
     return replace(config, experts=replace(config.experts, total_steps=None), **plain)
 
 
-def batches(expert: ExpertConfig, visits: Sequence[int]) -> int:
+def batches(expert: ExpertConfig, visits: Mapping[Bucket, int]) -> int:
     """Batches of an epoch: each of one bucket."""
-    return sum(batches_of(count, expert.batch_size) for count in visits)
+    return sum(batches_of(count, expert.batch_size) for count in visits.values())
 
 
 def what_matters(config: TrainConfig, expert: str, data: Mapping[str, Any]) -> dict[str, Any]:

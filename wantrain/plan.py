@@ -7,6 +7,8 @@ will draw.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from wantrain.advice import warnings_for
 from wantrain.config import TrainConfig, batches, settled
 from wantrain.data import hold_out
 from wantrain.experts import COMPONENTS, seed_for
+from wantrain.forecast import SHOWN, forecast, forecast_lines
 from wantrain.ready import visits_of
 from wantrain.sigma import histogram, sparkline
 
@@ -26,14 +29,15 @@ if TYPE_CHECKING:
 BINS = 10
 
 
-def plan(config: TrainConfig, dataset: CachedDataset) -> dict[str, Any]:
-    """Samples, buckets, steps, epochs, sigmas, warnings, and where the weights are (None: nowhere).
+def plan(config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHOWN) -> dict[str, Any]:
+    """Samples, buckets, steps, epochs, sigmas, warnings, time on each of `cards`, and where the weights are (None:
+    nowhere).
 
     settings: the whole configuration with plain steps, for the record; it holds the folders that were given.
     """
     training, held = hold_out(dataset.samples, config.validation.share)
     visits = visits_of(dataset, training)
-    epoch = sum(visits)
+    epoch = sum(visits.values())
     config = settled(config, visits)
     buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in dataset.samples)
     total = sum(config.expert(name).steps for name in config.stages)
@@ -53,12 +57,14 @@ def plan(config: TrainConfig, dataset: CachedDataset) -> dict[str, Any]:
             "alpha": own.lora_alpha, "lr": own.lr, "sigma": list(sigmas.interval), "edges": sigmas.edges(BINS),
             "drawn": histogram(drawn, sigmas.edges(BINS)), "weights": None if weights is None else str(weights),
         }  # fmt: skip
+    forecasts = [found for card in cards if (found := forecast(config, visits, card)) is not None]
     clips = len({dataset.samples[index].clip_id for index in training})
     return {
         "run": str(config.folder), "family": config.family, "method": config.sampling.method,
         "shift": config.sigmas(config.stages[0]).shift, "samples": len(dataset.samples), "training": len(training),
         "held_out": len(held), "pending": dataset.pending, "epoch": epoch, "buckets": dict(sorted(buckets.items())),
         "natural_share_high": config.natural_share(), "experts": experts, "notes": _notes(dataset),
+        "forecast": [asdict(found) | {"total_hours": found.total_hours} for found in forecasts],
         "warnings": warnings_for(config, clips=clips, epoch=epoch), "settings": to_table(config),
     }  # fmt: skip
 
@@ -88,6 +94,7 @@ def plan_lines(planned: dict[str, Any]) -> list[str]:
             f"weights: {own['weights'] or 'not on this machine'}"
         )
     lines += sigma_lines(planned)
+    lines += forecast_lines(planned["forecast"])
     return lines + planned["notes"] + planned["warnings"]
 
 

@@ -10,21 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wanprep.costs import Bucket
 from wanprep.ids import digest_file, key_of
 from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
+from wantrain.forecast import SHOWN, card_named
 from wantrain.tasks import refuse_unusable
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
 
 
-def visits_of(dataset: CachedDataset, training: list[int]) -> list[int]:
+def visits_of(dataset: CachedDataset, training: list[int]) -> dict[Bucket, int]:
     """Draws of an epoch in each bucket: its training samples, each as often as it repeats."""
-    counts: Counter[tuple[int, int, int]] = Counter()
+    counts: Counter[Bucket] = Counter()
     for sample in (dataset.samples[index] for index in training):
         counts[sample.width, sample.height, sample.frames] += sample.repeats
-    return list(counts.values())
+    return dict(sorted(counts.items()))
 
 
 def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], regular: CachedDataset | None) -> None:
@@ -60,6 +62,15 @@ def digests(
     if regular is not None:
         found["regularisation"] = regular.fingerprint
     return found
+
+
+def cards_here() -> tuple[str, ...]:
+    """The card of this machine as `forecast` knows it; some usual ones where there is none."""
+    import torch
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    found = card_named(name)
+    return SHOWN if found is None else (found,)
 
 
 @contextmanager

@@ -26,7 +26,8 @@ class RunConfig:
     device: "auto" takes a GPU when there is one. dtype: of the frozen base; "auto" is bf16 on a GPU, fp32 on a
     CPU. deterministic: one CPU thread and deterministic kernels, for runs that must repeat bit for bit.
     checkpointing: recompute activations in the backward pass of the reference path (less memory, about a third more
-    time); the fast path plans by itself what it computes again.
+    time); the fast path plans by itself what it computes again. price: of an hour on this machine, in any currency, for
+    the forecast. tensorboard: write its event files beside metrics.jsonl.
     """
 
     name: str = "lora"
@@ -36,11 +37,14 @@ class RunConfig:
     dtype: Literal["auto", "fp32", "bf16"] = "auto"
     deterministic: bool = False
     checkpointing: bool = True
+    price: float | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", self.name) is not None
         require(plain, f"name = {self.name!r} must be a plain file name: letters, digits, '.', '_', '-'")
         require(0 <= self.seed < 2**63, f"seed = {self.seed} must be between 0 and 2^63")
+        require(self.price is None or self.price >= 0, f"price = {self.price} must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,3 +258,32 @@ class SaveConfig:
         require(self.every >= 1, f"every = {self.every} must be at least 1")
         require(self.keep >= 0, f"keep = {self.keep} must not be negative")
         require(self.keep_best >= 0, f"keep_best = {self.keep_best} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewsConfig:
+    """Videos of the same prompts at checkpoints, made by a process of their own.
+
+    prompts: file of prompts (`prompts.py`); none: no previews. every: steps, a multiple of save.every; 0: at every
+    checkpoint. at_start: the base model's videos first. device: "auto" is another GPU where there is one, else the one
+    that trains (then training waits meanwhile), else the CPU. queue: previews that may wait for the one being made.
+    minutes: longest that one may take. at_end: "wait" for the last ones, or "stop" them. columns: frames of each video
+    on the contact sheet.
+    """
+
+    prompts: str | None = None
+    every: int = 0
+    at_start: bool = True
+    device: str = "auto"
+    queue: int = 1
+    minutes: float = 120.0
+    at_end: Literal["wait", "stop"] = "wait"
+    columns: int = 6
+
+    def __post_init__(self) -> None:
+        for name in ("every", "queue"):
+            require(getattr(self, name) >= 0, f"{name} = {getattr(self, name)} must not be negative")
+        require(self.minutes > 0, f"minutes = {self.minutes} must be above 0")
+        require(1 <= self.columns <= 40, f"columns = {self.columns} must be between 1 and 40")
+        known = self.device in ("auto", "cpu") or re.fullmatch(r"cuda(:\d+)?", self.device) is not None
+        require(known, f'device = {self.device!r} must be "auto", "cpu", "cuda" or "cuda:1"')

@@ -20,9 +20,11 @@ from wantrain import checkpoint, compute, lora, ranking
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import Cursor, hold_out
 from wantrain.experts import Expert, as_saved, place, restore, start, state, train_step
+from wantrain.forecast import forecast_lines
 from wantrain.observe import Course, Observer, Observers, Waits, timed
 from wantrain.plan import plan, sigma_lines
-from wantrain.ready import arithmetic, digests, refuse, visits_of
+from wantrain.ready import arithmetic, cards_here, digests, refuse, visits_of
+from wantrain.rehearse import rehearse
 from wantrain.validate import Probe, held_out_loss, probes_for
 
 if TYPE_CHECKING:
@@ -113,6 +115,8 @@ def train(
         pending = [name for name in config.stages if not _finished(run, config, name)]
         steps = {name: run.step(name) for name in pending}
         with contextlib.closing(session.metrics), watch.during(_course(session, pending, stop)):
+            _rehearse(session, steps)
+            waits.take()
             while (turn := next_turn(steps, config)) and not stop():
                 began = time.monotonic()
                 expert = _bring_in(session, turn)
@@ -142,6 +146,17 @@ def train(
         return _result(session)
 
 
+def _rehearse(session: Session, steps: Mapping[str, int]) -> None:
+    """The largest batch of every expert that will train, before any of them does; whose turn is first comes last."""
+    first = next_turn(steps, session.config)
+    working = [name for name in steps if steps[name] < session.config.expert(name).steps]
+    for name in sorted(working, key=lambda name: name == first):
+        rehearsal = rehearse(_bring_in(session, name), session.split[0])
+        session.watch.say(str(rehearsal))
+        if session.config.experts.schedule == "sequential" and name != first:
+            del session.crew[name]  # never both in memory
+
+
 def _result(session: Session) -> TrainResult:
     config, run = session.config, session.run
     held_out = checkpoint.read_rows(run.folder, "held_out")
@@ -167,8 +182,8 @@ def next_turn(steps: Mapping[str, int], config: TrainConfig) -> str | None:
 
 def _announce(config: TrainConfig, dataset: CachedDataset, run: checkpoint.Run, watch: Observers) -> None:
     """Say what will be drawn before the first step, and store it."""
-    planned = plan(config, dataset)
-    for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned)]:
+    planned = plan(config, dataset, cards_here())
+    for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned), *forecast_lines(planned["forecast"])]:
         watch.say(line)
     write_atomic(run.folder / "plan.json", (json.dumps(planned, indent=1, sort_keys=True) + "\n").encode())
 

@@ -96,7 +96,7 @@ def test_what_matters_leaves_out_places_and_the_other_expert():
 
 def test_total_steps_are_shared_and_epochs_become_steps():
     def steps(**table) -> tuple[int, int]:
-        config = settled(from_table(TrainConfig, table), [21, 9])
+        config = settled(from_table(TrainConfig, table), {(64, 64, 5): 21, (64, 32, 5): 9})
         return config.high.steps, config.low.steps
 
     assert steps(experts={"total_steps": 1000}) == (500, 500)

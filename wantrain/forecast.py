@@ -1,0 +1,129 @@
+"""How long a run takes, what it costs and what memory it needs, before anything is loaded. Arithmetic only: no torch.
+
+Time is the operations of `wanprep.costs` (nothing counted twice for recomputation) over the card's dense bf16 rate and
+the share of it that is reached: 50–54 % were measured with the fast path on an H100, 34–40 % with diffusers + peft
+(docs/performance.md). Other cards are taken to reach the same share, which nobody has measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wanprep import costs
+from wanprep.costs import GIB, Bucket, Weights
+from wanprep.families import Family
+from wantrain.config import TrainConfig
+
+REACHED = {"fast": 0.52, "reference": 0.37}
+OVERHEAD = 1.0  # GiB beside the tensors: CUDA's context and what fragments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """tflops: dense bf16 with fp32 sums, from the maker's data sheets. gib: memory."""
+
+    tflops: float
+    gib: float
+
+
+# What a device's name contains -> the card; the first that fits.
+CARDS = {
+    "RTX 3090": Card(tflops=71, gib=24), "RTX 4090": Card(tflops=165, gib=24), "RTX 5090": Card(tflops=209, gib=32),
+    "L40S": Card(tflops=362, gib=48), "RTX 6000 Ada": Card(tflops=364, gib=48), "A6000": Card(tflops=155, gib=48),
+    "A100": Card(tflops=312, gib=80), "H100": Card(tflops=989, gib=80), "H200": Card(tflops=989, gib=141),
+}  # fmt: skip
+SHOWN = ("RTX 4090", "A100", "H100")  # without a card of our own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """hours: expert -> of its steps on the card. step_s: expert -> mean seconds a step. cost: hours times the price.
+
+    vram: GiB on the card of one expert with full recomputation, the least that the largest bucket needs. host: GiB of
+    main memory for an expert that waits there.
+    """
+
+    card: str
+    hours: dict[str, float]
+    step_s: dict[str, float]
+    cost: float | None
+    vram: float
+    host: float
+
+    @property
+    def total_hours(self) -> float:
+        return sum(self.hours.values())
+
+
+def card_named(device_name: str) -> str | None:
+    """The card of `CARDS` that a device's name (as torch gives it) or a setting stands for; None when unknown."""
+    plain = device_name.lower()
+    return next((name for name in CARDS if name.lower() in plain), None)
+
+
+def forecast(
+    config: TrainConfig, visits: Mapping[Bucket, int], card: str, *, weights: Weights = "bf16"
+) -> Forecast | None:
+    """Of a settled run over an epoch's `visits` of each bucket; None without samples or a cost model of the family."""
+    family = config.model_family
+    if family.name not in costs.TRANSFORMERS or not visits:
+        return None
+    path = "reference" if config.compute.path == "reference" else "fast"
+    rate = CARDS[card].tflops * REACHED[path]
+    step_s, hours = {}, {}
+    for name in config.stages:
+        own = config.expert(name)
+        tflop = _sample_tflop(config, family, visits) * own.batch_size * own.accumulate
+        step_s[name] = tflop / rate
+        hours[name] = step_s[name] * own.steps / 3600
+    price = config.run.price
+    return Forecast(
+        card=card, hours=hours, step_s=step_s, cost=None if price is None else price * sum(hours.values()),
+        vram=max(_needed(config, name, visits, weights) for name in config.stages) / GIB + OVERHEAD,
+        host=_waiting(config, weights) / GIB,
+    )  # fmt: skip
+
+
+def _sample_tflop(config: TrainConfig, family: Family, visits: Mapping[Bucket, int]) -> float:
+    """Of the mean draw. Preservation adds a forward of the base, and a forward and backward, to every draw."""
+    total = 0.0
+    for (width, height, frames), count in visits.items():
+        tokens = family.tokens(width, height, frames)
+        step = costs.step_tflop(family, tokens, "none")
+        total += count * (step + (step + costs.forward_tflop(family, tokens) if config.loss.preservation else 0.0))
+    return total / sum(visits.values())
+
+
+def _needed(config: TrainConfig, expert: str, visits: Mapping[Bucket, int], weights: Weights) -> float:
+    own, family = config.expert(expert), config.model_family
+    tokens = max(family.tokens(*bucket) for bucket in visits)
+    return costs.training_memory(family, tokens, weights=weights, rank=own.rank, batch=own.batch_size).total
+
+
+def _waiting(config: TrainConfig, weights: Weights) -> float:
+    """Bytes of the weights of an expert that waits in main memory."""
+    both = len(config.stages) > 1 and config.experts.schedule == "alternate"
+    if not both or config.compute.idle not in ("pinned", "host"):
+        return 0.0
+    return costs.training_memory(config.model_family, 1, weights=weights).weights
+
+
+def forecast_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For people, of forecasts as the plan holds them: time and cost on each card, then memory, the same on all."""
+    told = []
+    for one in found:
+        steps = ", ".join(f"{name} {seconds:.2f} s/step" for name, seconds in one["step_s"].items())
+        cost = "" if one["cost"] is None else f", costs {one['cost']:.2f}"
+        told.append(f"forecast for one {one['card']}: {clock(one['total_hours'])} ({steps}){cost}")
+    if found:
+        vram, host = found[0]["vram"], found[0]["host"]
+        waiting = f", and {host:.0f} GiB of main memory for the idle expert" if host else ""
+        told.append(f"the largest bucket needs {vram:.1f} GiB of VRAM with a bf16 base{waiting}")
+    return told
+
+
+def clock(hours: float) -> str:
+    minutes = round(hours * 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
