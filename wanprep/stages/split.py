@@ -83,7 +83,8 @@ def measure_source(path: Path, *, threads: int = 1) -> tuple[Signals, Probe, dic
 
     facts = probe(path)
     with open_video(path, facts, threads=threads) as reader:
-        signals = analyse(reader.frames(), time_base=facts.time_base, width=facts.width, height=facts.height)
+        size = {"width": facts.width, "height": facts.height}
+        signals = analyse(reader.frames(), time_base=facts.time_base, threads=threads, **size)
         counted = reader.counts()
         return replace(signals, truncated=reader.truncated), facts, counted
 
