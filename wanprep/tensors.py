@@ -8,9 +8,14 @@ Format: https://huggingface.co/docs/safetensors#format
 from __future__ import annotations
 
 import json
+import os
+import re
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wanprep.ids import write_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +34,23 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the tensors start at a multiple of eight bytes
     return struct.pack("<Q", len(text)) + text + raw[8 + length :]
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """Publish a safetensors file atomically without a copy of it in memory; returns its digest.
+
+    Raises OSError when the disk is full, as other writers do; the library's own error only says so in its text.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        return write_atomic(path, lambda temporary: save_file(dict(tensors), str(temporary), metadata=dict(metadata)))
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def metadata_of(data: bytes) -> dict[str, str]:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from wanprep.ids import digest_file, write_atomic
 from wanprep.stage import UsageError
+from wanprep.tensors import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -116,11 +117,9 @@ def save_expert(
     run: Run, expert: str, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any], entry: Mapping[str, Any]
 ) -> None:
     """Publish an expert's state, then name it in run.json (with `entry`), then drop older states."""
-    from safetensors.torch import save_file
-
     path = run.folder / "state" / f"{expert}-{values['step']:06d}.safetensors"
     header = {"state": json.dumps(dict(values), sort_keys=True)}
-    digest = write_atomic(path, lambda temporary: save_file(dict(tensors), str(temporary), metadata=header))
+    digest = write_tensors(path, tensors, header)
     run.experts[expert] = {
         "step": values["step"], "state": path.relative_to(run.folder).as_posix(), "digest": digest, **entry,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 import click
 
 from wanprep.stage import Missing, UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, a limit on file sizes
 
 
 @contextmanager
@@ -25,6 +28,16 @@ def exit_codes() -> Iterator[None]:
         sys.exit(3)
     except (Damaged, ArithmeticError) as error:
         click.echo(f"failed: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        place = f" while writing {error.filename}" if error.filename else ""
+        click.echo(
+            f"failed: {error.strerror}{place}. "
+            "What was saved before is intact; make room, and the same command goes on",
+            err=True,
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         click.echo("stopped; the last saved state is intact", err=True)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wanprep.ids import write_atomic
 from wanprep.stage import UsageError
+from wanprep.tensors import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -218,7 +218,6 @@ def save_lora(
     scale: alpha/rank, the same for every layer.
     """
     import torch
-    from safetensors.torch import save_file
 
     named: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
@@ -228,7 +227,7 @@ def save_lora(
         if part == "lora_A":
             named[f"{to_file_key(module)}.alpha"] = torch.tensor(scale * tensor.shape[0], dtype=torch.float32)
     text = json.dumps(dict(metadata), sort_keys=True)
-    return write_atomic(path, lambda temporary: save_file(named, str(temporary), metadata={METADATA_KEY: text}))
+    return write_tensors(path, named, {METADATA_KEY: text})
 
 
 def name_problems(keys: Iterable[str]) -> list[str]:
