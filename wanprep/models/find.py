@@ -108,7 +108,7 @@ def _named(family: Family, part: str, override: Path) -> Path:
     for place in mine:
         fitting = named_files(family, part, place.path) if place.path.is_dir() else []
         for path in (place.path, *fitting):
-            reasons = problems(family, part, path) or _unclear(family, part, path, place)
+            reasons = _problems_of_named(family, part, path) or _unclear(family, part, path, place)
             if not reasons:
                 return path
             (wrong if place.part or path.is_dir() or _meant(family, part, path) else other).extend(reasons)
@@ -120,6 +120,14 @@ def _named(family: Family, part: str, override: Path) -> Path:
         seen = f" ({'; '.join(other)})" if other else ""
         raise Missing(f"{override} has no {part} of {family.name}{seen}", download_hint(family, part))
     return found
+
+
+def _problems_of_named(family: Family, part: str, path: Path) -> list[str]:
+    """As `problems`, in other words for a folder that is no diffusers folder at all, such as ComfyUI's."""
+    if path.is_dir() and not part_folder(path, part).is_dir():
+        inside = part_folder(path, part).name
+        return [f"{path} has no folder {inside}, and no file under a name that is known for {part} of {family.name}"]
+    return problems(family, part, path)
 
 
 def _unclear(family: Family, part: str, path: Path, place: Place) -> list[str]:

@@ -152,9 +152,16 @@ def fitting(file: TensorFile) -> list[str]:
         if family.name == "tiny":
             continue
         for part in parts_of(family):
-            if part != "transformer_2" and match_of(file, family, part).whole:
+            if part != "transformer_2" and _may_fit(file, family, part) and match_of(file, family, part).whole:
                 found.setdefault(part, []).append(family.name)
     return [f"{part} of {', '.join(names)}" for part, names in found.items()]
+
+
+def _may_fit(file: TensorFile, family: Family, part: str) -> bool:
+    """A glance at one name, before a thousand are compared."""
+    some = list(shapes(family, part))[-1]
+    tries = (p + _origins(family, part, style)[some].name for style in STYLES[part] for p in PREFIXES[part])
+    return any(name in file.entries for name in tries)
 
 
 def load(family: Family, part: str, path: Path, dtype: str, device: str) -> Any:
