@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wanprep import shards
 from wanprep.families import Family
 from wanprep.ids import digest_bytes, key_of
 
@@ -146,6 +147,13 @@ class CachedDataset:
         """Image-to-video families: the VAE's view of the first frame followed by grey, shaped as the latent."""
         return self._latent(sample, "condition")
 
+    def image(self, sample: CachedSample) -> torch.Tensor:
+        """wan2.1-i2v: CLIP's embedding of the first frame, [257, 1280]."""
+        tensor = self._tensor(sample.latent_path, sample.latent_digest, "image")
+        if tensor.ndim != 2:
+            raise Damaged(f"{self.root / sample.latent_path} has an image embedding {list(tensor.shape)}", REMAKE)
+        return tensor
+
     def text(self, sample: CachedSample) -> torch.Tensor:
         """[512, text_dim] as stored, zero rows after the true tokens."""
         return self._text(sample.text_path, sample.text_digest)
@@ -189,7 +197,7 @@ class CachedDataset:
 
     def _read(self, path: str, digest: str) -> bytes:
         try:
-            data = (self.root / path).read_bytes()
+            data = shards.read(self.root, path)
         except FileNotFoundError:
             raise Damaged(f"{self.root / path} is not there", REMAKE) from None
         if (path, digest) not in self._verified:

@@ -87,10 +87,10 @@ class Dataset:
         Raises Missing when weights were asked for by name and are not usable.
         """
         from wanprep.models.find import find_weights
-        from wanprep.stages.cache import shared_encoder
+        from wanprep.stages.cache import encoders_of, shared_encoder
 
         family, cache = self.pipeline.model, self.pipeline.cache
-        if cache.weights == "auto" and not all(find_weights(family, part) for part in ("vae", "text")):
+        if cache.weights == "auto" and not all(find_weights(family, part) for part in encoders_of(family)):
             return None
         return shared_encoder(family.name, cache)
 

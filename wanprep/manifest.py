@@ -12,6 +12,7 @@ Two kinds of table:
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import socket
@@ -32,6 +33,7 @@ from wanprep.cached import Damaged
 from wanprep.ids import digest_bytes, digest_file, write_atomic
 from wanprep.lease import exclusive
 from wanprep.schema import FINAL, TABLES, VOLATILE, Column
+from wanprep.shards import stored_bytes
 
 COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that
 RETRIES = 20
@@ -70,8 +72,9 @@ class Manifest:
         rows = self.latest(name).filter(pl.col("outcome").is_in(FINAL))
         if "path" not in rows.columns:
             return set(rows["key"])
-        sizes = zip(rows["key"], rows["path"], rows["bytes"])
-        return {key for key, path, size in sizes if path is None or _size(self.root.parent / path) == size}
+        size_of = functools.cache(_size)  # a shard holds many
+        root, listed = self.root.parent, zip(rows["key"], rows["path"], rows["bytes"])
+        return {key for key, path, size in listed if path is None or stored_bytes(root, path, size_of) == size}
 
     def append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self.table(name).append(rows)

@@ -126,9 +126,10 @@ def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name:
     if dataset.encoder() is not None:
         return True
     from wanprep.models.find import download_hint, find_weights
+    from wanprep.stages.cache import encoders_of
 
     model = dataset.pipeline.model
-    absent = [part for part in ("vae", "text") if find_weights(model, part) is None]
+    absent = [part for part in encoders_of(model) if find_weights(model, part) is None]
     what = f"the weights of {model.name} ({' and '.join(absent)}) are not on this machine"
     remedy = download_hint(model, absent[0])
     if by_name:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from wanprep import keys
-from wanprep.captioners.several import texts_of
+from wanprep.caching import Latents, Texts
 from wanprep.captioning import caption_steps
 from wanprep.dataset import Dataset
 from wanprep.scan import Hash
 from wanprep.stage import Item, Row, Stage
-from wanprep.stages.cache import CacheConfig, class_text, distinct_texts, encode_latent, encode_text, shared_encoder
 from wanprep.stages.split import SplitConfig
 
 
@@ -231,70 +230,3 @@ class Media:
 
         signals = _load_signals(f"{self.root}/{args['signals']['path']}", args["signals"]["digest"])
         return render_clip(Path(self.root), args, parts, signals, self.rate)
-
-
-@dataclass(frozen=True)
-class Texts:
-    """cache, first half: each distinct caption, and its class text where there is one -> one embedding."""
-
-    root: str
-    family: str
-    config: CacheConfig
-    name: str = "cache"
-    table: str = "artefacts"
-    parallel: bool = False
-
-    def items(self, dataset: Dataset) -> list[Item]:
-        encoder = dataset.encoder()
-        samples = dataset.manifest.read("samples")
-        if encoder is None or samples.is_empty():
-            return []
-        captions = texts_of(samples.iter_rows(named=True))
-        words = dataset.pipeline.caption
-        classes = [class_text(caption, words.trigger, words.class_word) for caption in captions]
-        texts = distinct_texts([*captions, *(text for text in classes if text)])
-        return [Item(label=f"text {t[:40]!r}", parts={encoder.text_key(t): t}, row={"kind": "text"}) for t in texts]
-
-    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        encoder = shared_encoder(self.family, self.config)
-        more = {"encoder": encoder.encoder_id}
-        return [_artefact(encode_text(encoder, Path(self.root), t) | more | {"text": t}) for t in parts.values()]
-
-
-@dataclass(frozen=True)
-class Latents:
-    """cache, second half: each sample's window -> one latent."""
-
-    root: str
-    family: str
-    config: CacheConfig
-    name: str = "latents"
-    table: str = "artefacts"
-    parallel: bool = False
-
-    def items(self, dataset: Dataset) -> list[Item]:
-        items = []
-        for sample in dataset.manifest.read("samples").iter_rows(named=True):
-            if sample["latent_key"]:
-                names = ("media_path", "media_digest", "start", "frames", "width", "height", "flip")
-                args = {name: sample[name] for name in names}
-                mirrored = " mirrored" if sample["flip"] else ""
-                label = f"{sample['clip_id']} {sample['view']} [{sample['start']}, +{sample['frames']}){mirrored}"
-                row = {"kind": "latent", "clip_id": sample["clip_id"]}
-                items.append(Item(label=label, parts={sample["latent_key"]: None}, args=args, row=row))
-        return items
-
-    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        encoder = shared_encoder(self.family, self.config)
-        row = _artefact(encode_latent(encoder, Path(self.root), **args))
-        if row["key"] not in parts:
-            raise RuntimeError(
-                f"the weights changed during the run (wanted {list(parts)}, made {row['key']}); run again"
-            )
-        return [row | {name: args[name] for name in ("width", "height", "frames")}]
-
-
-def _artefact(made: Mapping[str, Any]) -> dict[str, Any]:
-    columns = ("kind", "key", "path", "digest", "bytes")
-    meta = {name: value for name, value in made.items() if name not in columns}
-    return {name: made[name] for name in columns} | {"meta": json.dumps(meta, sort_keys=True)}

@@ -16,6 +16,7 @@ from wanprep.cached import Damaged
 from wanprep.families import FAMILIES
 from wanprep.ids import digest_file
 from wanprep.models import vae as codec
+from wanprep.models.load import load_vae
 from wanprep.models.text import clean
 from wanprep.models.tiny import tiny_folder
 from wanprep.stage import Missing
@@ -24,12 +25,11 @@ from wanprep.stages.cache import (
     CacheConfig,
     Encoder,
     distinct_texts,
-    encode_latent,
-    encode_text,
     latent_key,
     shared_encoder,
     text_key,
 )
+from wanprep.stages.encode import encode_latent, encode_text
 
 torch.set_num_threads(2)  # tiny models gain nothing from more
 
@@ -120,7 +120,7 @@ def test_latent_row_and_file(encoder: Encoder, root: Path) -> None:
         assert list(file.keys()) == ["latent"]
         latent, metadata = file.get_tensor("latent"), file.metadata()
     assert latent.dtype == torch.bfloat16
-    expected = codec.encode(encoder.vae, window.read_window(root / "clips/c.mp4", 4, 9, 64, 48))
+    expected = codec.encode(load_vae(TINY, encoder.vae_folder), window.read_window(root / "clips/c.mp4", 4, 9, 64, 48))
     assert torch.equal(latent, expected.to(torch.bfloat16))
     assert metadata["format"] == "1"
     assert (metadata["family"], metadata["key"], metadata["vae"]) == ("tiny", row["key"], encoder.vae_id)
@@ -236,8 +236,8 @@ def test_missing_weights_are_said_with_the_remedy(root: Path, tmp_path: Path) ->
 
 
 def test_tiling_is_passed_on(weights: Path) -> None:
-    assert Encoder(TINY, CacheConfig(weights=str(weights), tiling=True)).vae.use_tiling
-    assert not Encoder(TINY, CacheConfig(weights=str(weights))).vae.use_tiling
+    assert Encoder(TINY, CacheConfig(weights=str(weights), tiling=True)).vae.tiling
+    assert not Encoder(TINY, CacheConfig(weights=str(weights))).vae.tiling
 
 
 def test_a_mirrored_sample_is_the_latent_of_the_mirrored_picture(encoder: Encoder, root: Path) -> None:

@@ -14,7 +14,7 @@ Results = Sequence[Iterable[Row] | Exception]
 
 
 @dataclass(frozen=True)
-class _Made:
+class Made:
     """A stage whose one result is there already."""
 
     name: str
@@ -44,7 +44,7 @@ def run(
         results = _measured(group, measure)
         share = (time.perf_counter() - began) / len(group)
         for item, result in zip(group, results, strict=True):
-            yield replace(measure_one(_Made(stage.name, result), item), seconds=share)
+            yield replace(measure_one(Made(stage.name, result), item), seconds=share)
 
 
 def _measured(group: Sequence[Item], measure: Callable[[Sequence[Item]], Results]) -> Results:

@@ -31,7 +31,7 @@ def check_frames(frames_FHWC: Frames, *, stride: int, temporal_stride: int = 4) 
 
 
 def encode(vae: Any, frames_FHWC: Frames, *, grid: int | None = None) -> torch.Tensor:
-    """uint8 [F, H, W, 3] -> float32 [z, (F−1)/4+1, H/s, W/s], normalised, on the CPU.
+    """uint8 [F, H, W, 3] -> float32 [z, (F−1)/4+1, H/s, W/s], normalised, on the CPU, by diffusers' class.
 
     Computed in the VAE's dtype on its device, one clip a call (a batch changes the last bits). grid: pixels H and W
     must be multiples of; the VAE's own stride where not given. ValueError for other shapes, RuntimeError when the
@@ -39,13 +39,8 @@ def encode(vae: Any, frames_FHWC: Frames, *, grid: int | None = None) -> torch.T
     """
     import torch
 
-    stride = vae.config.scale_factor_spatial
-    check_frames(frames_FHWC, stride=grid or stride, temporal_stride=vae.config.scale_factor_temporal)
-    pixels = torch.from_numpy(np.ascontiguousarray(frames_FHWC)).permute(3, 0, 1, 2)[None]
-    with torch.no_grad():
-        # As diffusers' VideoProcessor: x/255 to [0, 1], then 2x − 1, in fp32 and only then cast.
-        scaled_1CFHW = (pixels.to(vae.device, torch.float32) / 255.0) * 2.0 - 1.0
-        return normalised(vae, scaled_1CFHW)
+    check(vae, frames_FHWC, grid)
+    return _finite(vae, raw(vae, torch.from_numpy(np.ascontiguousarray(frames_FHWC))))
 
 
 def condition(vae: Any, frames_FHWC: Frames, *, grid: int | None = None) -> torch.Tensor:
@@ -55,22 +50,50 @@ def condition(vae: Any, frames_FHWC: Frames, *, grid: int | None = None) -> torc
     """
     import torch
 
-    stride = vae.config.scale_factor_spatial
-    check_frames(frames_FHWC, stride=grid or stride, temporal_stride=vae.config.scale_factor_temporal)
-    first = torch.from_numpy(np.ascontiguousarray(frames_FHWC[:1])).permute(3, 0, 1, 2)[None]
-    with torch.no_grad():
-        scaled = (first.to(vae.device, torch.float32) / 255.0) * 2.0 - 1.0
-        rest = scaled.new_zeros(1, 3, len(frames_FHWC) - 1, *scaled.shape[3:])
-        return normalised(vae, torch.cat([scaled, rest], dim=2))
+    check(vae, frames_FHWC, grid)
+    return _finite(vae, raw(vae, first_then_grey(torch.from_numpy(np.ascontiguousarray(frames_FHWC)))))
 
 
-def normalised(vae: Any, pixels_1CFHW: torch.Tensor) -> torch.Tensor:
-    """[1, 3, F, H, W] in [-1, 1] -> float32 [z, T, h, w]: mode of the posterior, times 1/std as the pipelines do."""
+def check(vae: Any, frames_FHWC: Frames, grid: int | None = None) -> None:
+    """`check_frames` with the VAE's own strides, or `grid` pixels. vae: the model, or anything with its config."""
+    stride = grid or vae.config.scale_factor_spatial
+    check_frames(frames_FHWC, stride=stride, temporal_stride=vae.config.scale_factor_temporal)
+
+
+def scaled(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 to float32 in [-1, 1], as diffusers' VideoProcessor: x/255 to [0, 1], then 2x − 1. Floats stay."""
     import torch
 
-    raw = vae.encode(pixels_1CFHW.to(vae.dtype)).latent_dist.mode().float()
-    mean, inverse = _statistics(vae, raw)
-    latent = ((raw - mean) * inverse)[0].cpu()
+    return (pixels.float() / 255.0) * 2.0 - 1.0 if pixels.dtype == torch.uint8 else pixels
+
+
+def first_then_grey(pixels_FHWC: torch.Tensor) -> torch.Tensor:
+    """The picture of image-to-video's condition in [-1, 1], float32 [F, H, W, 3], on the device of `pixels_FHWC`."""
+    import torch
+
+    first = scaled(pixels_FHWC[:1])
+    return torch.cat([first, first.new_zeros(len(pixels_FHWC) - 1, *first.shape[1:])])
+
+
+def raw(vae: Any, pixels_FHWC: torch.Tensor) -> torch.Tensor:
+    """uint8, or float32 in [-1, 1] -> float32 [z, T, h, w], the mode of the posterior, by diffusers' class."""
+    import torch
+
+    with torch.no_grad():
+        pixels_1CFHW = scaled(pixels_FHWC.to(vae.device)).permute(3, 0, 1, 2)[None].contiguous()
+        return vae.encode(pixels_1CFHW.to(vae.dtype)).latent_dist.mode().float()[0]
+
+
+def standardised(config: Any, raw_ZTHW: torch.Tensor) -> torch.Tensor:
+    """(raw − mean) times 1/std of each channel, as the pipelines do it. config: the VAE's."""
+    mean, inverse = _statistics(config, raw_ZTHW)
+    return (raw_ZTHW - mean[0]) * inverse[0]
+
+
+def _finite(vae: Any, raw_ZTHW: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    latent = standardised(vae.config, raw_ZTHW).cpu()
     if not torch.isfinite(latent).all():
         raise RuntimeError(f"the VAE gave values that are not finite in {vae.dtype}; try fp32")
     return latent
@@ -82,16 +105,16 @@ def decode(vae: Any, latent_ZTHW: torch.Tensor) -> Frames:
 
     with torch.no_grad():
         latent = latent_ZTHW[None].to(vae.device, vae.dtype)
-        mean, inverse = _statistics(vae, latent)
+        mean, inverse = _statistics(vae.config, latent)
         video_CFHW = vae.decode(latent / inverse + mean, return_dict=False)[0][0].float()
         pixels = ((video_CFHW / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     return pixels.permute(1, 2, 3, 0).cpu().numpy()
 
 
-def _statistics(vae: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _statistics(config: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """mean and 1/std per channel, [1, z, 1, 1, 1], in the dtype and on the device of `like`."""
     import torch
 
-    shape = (1, vae.config.z_dim, 1, 1, 1)
-    mean = torch.tensor(vae.config.latents_mean).view(shape).to(like.device, like.dtype)
-    return mean, 1.0 / torch.tensor(vae.config.latents_std).view(shape).to(like.device, like.dtype)
+    shape = (1, config.z_dim, 1, 1, 1)
+    mean = torch.tensor(config.latents_mean).view(shape).to(like.device, like.dtype)
+    return mean, 1.0 / torch.tensor(config.latents_std).view(shape).to(like.device, like.dtype)

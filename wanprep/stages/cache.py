@@ -1,7 +1,6 @@
 """Cache: windows of the clips' mp4 -> latents, distinct texts -> embeddings, each under a key made of what decides it.
 
-One sample a VAE call and one text an encoder call: a batched encode is not bit-stable, and a cache whose digests depend
-on who stood beside whom could not be compared between two runs.
+Here: the settings, the keys and the models of the stage. `stages.encode` makes the tensors, `wanprep.caching` runs it.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.families import Family, family
-from wanprep.ids import key_of, write_atomic
+from wanprep.ids import digest_bytes, key_of
 from wanprep.models.load import DTYPES
-from wanprep.stages.window import read_window, verify
+from wanprep.models.vae_encoder import PATHS
 
 if TYPE_CHECKING:
-    import torch
-
+    from wanprep.models.image import ImageEncoder
     from wanprep.models.text import TextEncoder
+    from wanprep.models.vae_encoder import LatentEncoder
 
 FORMAT = "1"  # of the files; part of every key, so that raising it makes all of them again
 STORED = ("bf16", "fp32")
@@ -32,24 +31,34 @@ class CacheConfig:
     """How the cache is made.
 
     weights: "auto" finds them on this machine; otherwise a diffusers folder. dtype: of the stored tensors.
-    vae_compute, text_compute: dtype the models run in. tiling: the VAE works in tiles when a frame is larger than 256
-    pixels; less memory, slightly different latents. device: "auto", "cpu", "cuda", "cuda:1", …
+    vae_compute, text_compute: dtype the models run in; "auto" (the VAE) is fp16 on a GPU, with bf16 for a clip that
+    overflows there, and fp32 elsewhere. vae_path: "fast" is our encoder on a GPU in half precision (diffusers' class
+    otherwise), "plain" always diffusers' class. tiling: diffusers' tiles for frames larger than 256 pixels; less
+    memory, slightly different latents. shards: "auto" packs latents and embeddings of more than 10,000 samples into tar
+    files, "always" does, "never" does not. device: "auto", "cpu", "cuda", "cuda:1", …
     """
 
     weights: str = "auto"
     dtype: str = "bf16"
-    vae_compute: str = "fp32"
+    vae_compute: str = "auto"
+    vae_path: str = "fast"
     text_compute: str = "bf16"
     tiling: bool = False
+    shards: str = "auto"
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.dtype not in STORED:
-            raise ValueError(f"cache.dtype is {self.dtype!r}; use one of {', '.join(STORED)}")
-        for name in ("vae_compute", "text_compute"):
+        choices = {
+            "dtype": STORED,
+            "vae_compute": ("auto", *DTYPES),
+            "vae_path": PATHS,
+            "text_compute": tuple(DTYPES),
+            "shards": ("auto", "always", "never"),
+        }
+        for name, allowed in choices.items():
             value = getattr(self, name)
-            if value not in DTYPES:
-                raise ValueError(f"cache.{name} is {value!r}; use one of {', '.join(DTYPES)}")
+            if value not in allowed:
+                raise ValueError(f"cache.{name} is {value!r}; use one of {', '.join(allowed)}")
         if not self.weights or not self.device:
             raise ValueError('cache.weights and cache.device must not be empty; "auto" chooses')
 
@@ -63,14 +72,22 @@ def latent_key(
     tiling: bool = False,
     *,
     compute: str = "fp32",
+    path: str = "plain",
     condition: bool = False,
+    image: str = "",
     flip: bool = False,
 ) -> str:
     """Key of a latent: frames [start, start + frames) of one mp4 (its size is in its bytes), the VAE, and how it ran.
 
-    condition: whether the file also holds image-to-video's condition. flip: of the mirrored picture.
+    compute "auto" stands as such: what it means depends on the machine, and all of them agree within 1e-2, so a dataset
+    may be looked at elsewhere and stays cached. condition: whether the file also holds image-to-video's condition.
+    image: identity of the image encoder whose embedding is in the file. flip: of the mirrored picture.
     """
-    mirrored = {"flip": True} if flip else {}
+    more: dict[str, Any] = {"flip": True} if flip else {}
+    if path != "plain" and compute != "fp32" and not tiling:  # elsewhere there is only one way
+        more["path"] = path
+    if image:
+        more["image"] = image
     return key_of(
         kind="latent",
         format=FORMAT,
@@ -82,7 +99,7 @@ def latent_key(
         tiling=tiling,
         compute=compute,
         condition=condition,
-        **mirrored,
+        **more,
     )
 
 
@@ -112,6 +129,11 @@ def distinct_texts(captions: Iterable[str]) -> list[str]:
     from wanprep.models.text import clean
 
     return sorted({"", *(clean(caption) for caption in captions)})
+
+
+def encoders_of(family: Family) -> tuple[str, ...]:
+    """The parts of a family that the cache is made with."""
+    return ("vae", "text", "clip") if family.clip_embeds else ("vae", "text")
 
 
 def artefact_path(kind: str, key: str) -> str:
@@ -150,23 +172,63 @@ class Encoder:
         return model_id(self.text_folder, "text")
 
     @functools.cached_property
-    def vae(self) -> Any:
-        from wanprep.models.load import load_vae, pick_device
+    def image_id(self) -> str:
+        """Of the image encoder and its processor; empty for a family without one."""
+        from wanprep.models.identity import model_id
+        from wanprep.models.image import processor_file
 
-        vae = load_vae(self.family, self.vae_folder, self.config.vae_compute, pick_device(self.config.device))
-        if self.config.tiling:
-            vae.enable_tiling()
-        return vae
+        if not self.family.clip_embeds:
+            return ""
+        file = processor_file(self.image_folder)
+        processor = digest_bytes(file.read_bytes()) if file else "default"
+        return key_of(model=model_id(self.image_folder, "clip"), processor=processor)
+
+    @functools.cached_property
+    def image_folder(self) -> Path:
+        return self._find("clip")
+
+    @functools.cached_property
+    def device(self) -> str:
+        from wanprep.models.load import pick_device
+
+        return pick_device(self.config.device)
+
+    @functools.cached_property
+    def vae(self) -> LatentEncoder:
+        """Whatever encodes latents here; its weights are loaded with the first clip."""
+        from wanprep.models.load import load_vae
+        from wanprep.models.vae_encoder import LatentEncoder
+
+        c = self.config
+        folder = self.vae_folder
+        return LatentEncoder(
+            lambda dtype: load_vae(self.family, folder, dtype, self.device),
+            self.device, compute=c.vae_compute, path=c.vae_path, tiling=c.tiling,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def image_encoder(self) -> ImageEncoder:
+        from wanprep.models.image import load_image_encoder
+
+        return load_image_encoder(self.family, self.image_folder, self.device)
 
     @functools.cached_property
     def text_encoder(self) -> TextEncoder:
-        from wanprep.models.load import load_text, pick_device
+        from wanprep.models.load import load_text
 
-        return load_text(self.family, self.text_folder, self.config.text_compute, pick_device(self.config.device))
+        return load_text(self.family, self.text_folder, self.config.text_compute, self.device)
+
+    def forget_text(self) -> None:
+        """Make room for the VAE: the text encoder is four times the size of everything else."""
+        if self.__dict__.pop("text_encoder", None) is not None and self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
 
     def latent_key(self, mp4_digest: str, start: int, frames: int, flip: bool = False) -> str:
         c = self.config
-        how: dict[str, Any] = {"compute": c.vae_compute, "condition": self.condition, "flip": flip}
+        how: dict[str, Any] = {"compute": c.vae_compute, "path": c.vae_path, "condition": self.condition, "flip": flip}
+        how["image"] = self.image_id
         return latent_key(mp4_digest, start, frames, self.vae_id, c.dtype, c.tiling, **how)
 
     def text_key(self, text: str) -> str:
@@ -183,86 +245,3 @@ class Encoder:
 def shared_encoder(family_name: str, config: CacheConfig) -> Encoder:
     """This process's encoder: loaded once however many items are measured."""
     return Encoder(family(family_name), config)
-
-
-def encode_latent(
-    encoder: Encoder,
-    root: Path,
-    *,
-    media_path: str,
-    media_digest: str,
-    start: int,
-    frames: int,
-    width: int,
-    height: int,
-    flip: bool = False,
-) -> dict[str, Any]:
-    """Encode one window and write its file; the row {kind, key, path, digest, bytes, shape}.
-
-    media_path: relative to `root`, an mp4 or, for a still, a png of width x height pixels. flip: mirror the frames left
-    to right first (a latent cannot be mirrored afterwards: the VAE is not symmetric). Damaged when its bytes are
-    not those of `media_digest` or the window is not in it; ValueError for a bucket the VAE would cut.
-    """
-    from wanprep.models import vae as codec
-
-    media = root / media_path
-    verify(media, media_digest)
-    frames_FHWC = read_window(media, start, frames, width, height)
-    if flip:
-        frames_FHWC = frames_FHWC[:, :, ::-1].copy()
-    grid = encoder.family.grid
-    tensors = {"latent": codec.encode(encoder.vae, frames_FHWC, grid=grid)}
-    if encoder.condition:
-        tensors["condition"] = codec.condition(encoder.vae, frames_FHWC, grid=grid)
-    key = encoder.latent_key(media_digest, start, frames, flip)
-    config = encoder.config
-    metadata = {
-        "kind": "latent",
-        "media_digest": media_digest,
-        "start": str(start),
-        "frames": str(frames),
-        "width": str(width),
-        "height": str(height),
-        "vae": encoder.vae_id,
-        "compute": config.vae_compute,
-        "tiling": "yes" if config.tiling else "no",
-    }
-    if flip:
-        metadata["flip"] = "yes"
-    return _write(encoder, root, "latent", key, tensors, metadata)
-
-
-def encode_text(encoder: Encoder, root: Path, text: str) -> dict[str, Any]:
-    """Encode one text and write its file; the row {kind, key, path, digest, bytes, shape, tokens, truncated}.
-
-    tokens: of the whole text; truncated: it has more than the encoder sees.
-    """
-    from wanprep.models.text import clean
-
-    cleaned = clean(text)
-    tokens = encoder.text_encoder.count(cleaned)
-    metadata = {
-        "kind": "text",
-        "text": cleaned,
-        "tokens": str(tokens),
-        "encoder": encoder.encoder_id,
-        "compute": encoder.config.text_compute,
-    }
-    tensors = {"text": encoder.text_encoder.encode(cleaned).cpu()}
-    row = _write(encoder, root, "text", encoder.text_key(cleaned), tensors, metadata)
-    return row | {"tokens": tokens, "truncated": tokens > encoder.text_encoder.length}
-
-
-def _write(
-    encoder: Encoder, root: Path, kind: str, key: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str]
-) -> dict[str, Any]:
-    from wanprep.models.load import torch_dtype
-    from wanprep.tensors import to_bytes
-
-    stored = {name: tensor.to(torch_dtype(encoder.config.dtype)) for name, tensor in tensors.items()}
-    metadata = {"format": FORMAT, "family": encoder.family.name, "key": key} | metadata
-    data = to_bytes(stored, metadata)
-    path = artefact_path(kind, key)
-    digest = write_atomic(root / path, data)
-    shape = list(tensors[kind].shape)
-    return {"kind": kind, "key": key, "path": path, "digest": digest, "bytes": len(data), "shape": shape}
