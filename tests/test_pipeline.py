@@ -71,3 +71,43 @@ def test_a_typo_is_refused_with_the_nearest_name() -> None:
         resolve(environment={}, assignments=["split.min_second=2"])
     with pytest.raises(UsageError, match="did you mean 'tiny'"):
         resolve(environment={}, assignments=["family=tyni"])
+
+
+PRESETS = [(goal, gib) for goal in ("character", "style", "motion", "domain") for gib in (24, 48, 80)]
+
+
+@pytest.mark.parametrize(("goal", "gib"), PRESETS)
+def test_a_preset_fits_its_card_and_the_guides(goal: str, gib: int) -> None:
+    """The views of each preparation preset train within its card's memory with the settings of its training preset."""
+    from wanprep import costs
+    from wantrain.advice import warnings_for
+    from wantrain.config import load_config, settled
+
+    views = resolve(file=PIPELINES / f"{goal}-{gib}gb.toml", environment={}).views
+    config = load_config(PIPELINES / f"train-{goal}-{gib}gb.toml", [], {})
+    assert config.goal == goal
+    clips = 500 if goal == "domain" else 30
+    visits = {(832, 480, 41): clips * 2}
+    assert warnings_for(settled(config, visits), clips=clips, epoch=clips * 2) == []
+
+    largest = 0
+    for view in views:
+        width, height = (view.resolution,) * 2 if isinstance(view.resolution, int) else view.resolution
+        for frames in [1] if view.media == "image" else view.frames:
+            largest = max(largest, config.model_family.tokens(width // 16 * 16, height // 16 * 16, frames))
+    weights = "fp8" if config.compute.base == "fp8" else "bf16"
+    rank = max(config.expert(name).rank for name in config.stages)
+    needed = costs.training_memory(config.model_family, largest, weights=weights, rank=rank).total / costs.GIB
+    assert needed + 1 < gib
+    doubled = costs.training_memory(config.model_family, 9 * largest, weights=weights, rank=rank).total / costs.GIB
+    assert doubled > gib  # the check can fail
+
+
+def test_the_three_views_recipe_is_the_published_one() -> None:
+    from wantrain.config import load_config
+
+    config = load_config(PIPELINES / "train-style-24gb-three-views.toml", [], {})
+    own = config.single
+    assert (own.steps, own.rank, own.lora_alpha, own.lr, own.optimizer) == (28000, 32, 32, 5e-5, "AdamW8bit")
+    assert (config.sampling.method, config.sampling.shift, own.batch_size) == ("shift", 3, 1)
+    assert config.family == resolve(file=PIPELINES / "style-24gb-three-views.toml", environment={}).family
