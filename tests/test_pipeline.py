@@ -95,7 +95,7 @@ def test_a_preset_fits_its_card_and_the_guides(goal: str, gib: int) -> None:
         width, height = (view.resolution,) * 2 if isinstance(view.resolution, int) else view.resolution
         for frames in [1] if view.media == "image" else view.frames:
             largest = max(largest, config.model_family.tokens(width // 16 * 16, height // 16 * 16, frames))
-    weights = "fp8" if config.compute.base == "fp8" else "bf16"
+    weights: costs.Weights = "fp8" if config.compute.base == "fp8" else "bf16"
     rank = max(config.expert(name).rank for name in config.stages)
     needed = costs.training_memory(config.model_family, largest, weights=weights, rank=rank).total / costs.GIB
     assert needed + 1 < gib
