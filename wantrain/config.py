@@ -66,11 +66,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         known = family(self.family)
-        if known.clip_embeds:
-            raise UsageError(
-                f"family {self.family!r} also wants CLIP embeddings of the first frame, which are not cached yet; "
-                "train wan2.2-i2v-a14b or a text-to-video family"
-            )
         strange = [stage for stage in self.experts.stages if stage not in known.experts]
         if strange:
             raise UsageError(f"experts.stages: {self.family} has {', '.join(known.experts)}, not {', '.join(strange)}")
@@ -177,6 +172,8 @@ def what_matters(config: TrainConfig, expert: str, data: Mapping[str, Any]) -> d
         "sampling": tables.to_table(config.sampling) | {"shift": config.sigmas(expert).shift},
         "loss": tables.to_table(config.loss),
     }
+    if config.compute.base != "full":
+        sections["compute"] = {"base": config.compute.base}
     if config.regularisation.dataset is not None:
         sections["regularisation"] = tables.to_table(replace(config.regularisation, dataset=None))
     return {

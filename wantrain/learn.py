@@ -72,13 +72,13 @@ def _draw(expert: Expert, batch: Batch, place: int, share: float) -> Draw:
     noise = torch.randn(x0.shape, generator=expert.generator)
     sigma = expert.sigmas.draws(expert.seed("sigma"), batch.number * expert.config.batch_size + place, 1).item()
     shown = tasks.shows_first_frame(settings.first_frame, batch.number, sample)
-    condition = tasks.condition_of(dataset, sample)
+    given = {"condition": tasks.condition_of(dataset, sample), "image": tasks.image_of(dataset, sample)}
     weight = sample.weight * settings.loss.views.get(sample.view, 1.0)
     weight *= settings.regularisation.weight if batch.regular else 1.0
     weight *= flow.sigma_weight(settings.loss.weighting, sigma, expert.sigmas)
     return Draw(
         sample=sample,
-        question=tasks.ask(settings.model_family, x0, noise, sigma, condition=condition, first_frame=shown),
+        question=tasks.ask(settings.model_family, x0, noise, sigma, **given, first_frame=shown),
         wanted=flow.target(x0, noise),
         text=dataset.empty() if dropped else dataset.text(sample),
         factor=weight * settings.loss.gradient_scale * share,

@@ -24,10 +24,13 @@ from wanprep.tensors import write_tensors
 if TYPE_CHECKING:
     import torch
 
-# diffusers' module inside a block -> Wan's own. Both lists are complete: every linear layer of a T2V block.
+# diffusers' module inside a block -> Wan's own: every linear layer of a block. The image's keys and values are Wan 2.1
+# image-to-video's alone.
 WAN_NAMES = {
     **{f"attn1.{d}": f"self_attn.{w}" for d, w in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))},
     **{f"attn2.{d}": f"cross_attn.{w}" for d, w in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))},
+    "attn2.add_k_proj": "cross_attn.k_img",
+    "attn2.add_v_proj": "cross_attn.v_img",
     "ffn.net.0.proj": "ffn.0",
     "ffn.net.2": "ffn.2",
 }

@@ -1,7 +1,8 @@
 """What the transformer of each task is asked: its input, its timesteps, and which latent frames count.
 
 t2v   the noised latent, one timestep.
-i2v   (A14B) the noised latent, all frames of it, with 4 mask and 16 condition channels behind it, one timestep.
+i2v   the noised latent, all frames of it, with 4 mask and 16 condition channels behind it, one timestep; Wan 2.1 also
+      sees CLIP's embedding of the first frame.
 ti2v  (5B) a timestep for every token; with a first frame, that latent frame is clean, has timestep 0 and no loss.
 
 As diffusers' WanPipeline and WanImageToVideoPipeline build their inputs; the tests compare the two.
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 class Question:
     """One forward pass, on the CPU in float32.
 
-    hidden [C, T, h, w]; timesteps [1] or [tokens], 0–1000; first: latent frames left out of the loss.
+    hidden [C, T, h, w]; timesteps [1] or [tokens], 0–1000; first: latent frames left out of the loss. image: CLIP's
+    embedding of the first frame, [257, 1280], for a family that takes one.
     """
 
     hidden: torch.Tensor
     timesteps: torch.Tensor
     first: int = 0
+    image: torch.Tensor | None = None
 
 
 def ask(
@@ -42,9 +45,13 @@ def ask(
     sigma: float,
     *,
     condition: torch.Tensor | None = None,
+    image: torch.Tensor | None = None,
     first_frame: bool = False,
 ) -> Question:
-    """The question at `sigma`. x0, noise [z, T, h, w] float32; condition, shaped as x0, is needed by i2v alone."""
+    """The question at `sigma`. x0, noise [z, T, h, w] float32; condition, shaped as x0, is needed by i2v alone.
+
+    image: as `Question` has it.
+    """
     import torch
 
     noisy = flow.noised(x0, noise, torch.tensor(sigma, dtype=torch.float32))
@@ -53,7 +60,7 @@ def ask(
         assert condition is not None
         mask = torch.zeros(4, *x0.shape[1:])
         mask[:, 0] = 1
-        return Question(torch.cat([noisy, mask, condition.float()]), timestep)
+        return Question(torch.cat([noisy, mask, condition.float()]), timestep, image=image)
     if family.task == "ti2v":
         patch = family.grid // family.spatial_stride
         frames, height, width = x0.shape[1:]
@@ -76,10 +83,13 @@ def predict_batch(model: torch.nn.Module, questions: Sequence[Question], texts: 
 
     device, dtype = next(model.parameters()).device, cast("torch.dtype", model.dtype)
     timesteps = torch.stack([question.timesteps for question in questions]).to(device, torch.float32)
+    images = [question.image for question in questions if question.image is not None]
+    seen = {"encoder_hidden_states_image": torch.stack(images).to(device, dtype)} if images else {}
     velocities = model(
         hidden_states=torch.stack([question.hidden for question in questions]).to(device, dtype),
         timestep=timesteps[:, 0] if timesteps.shape[1] == 1 else timesteps,
         encoder_hidden_states=torch.stack(list(texts)).to(device, dtype),
+        **seen,
         return_dict=False,
     )[0]
     return velocities.float()
@@ -93,6 +103,11 @@ def loss(velocity: torch.Tensor, wanted: torch.Tensor, question: Question) -> to
 def condition_of(dataset: CachedDataset, sample: CachedSample) -> torch.Tensor | None:
     """The cached condition where the family's task wants one."""
     return dataset.condition(sample) if dataset.family.task == "i2v" else None
+
+
+def image_of(dataset: CachedDataset, sample: CachedSample) -> torch.Tensor | None:
+    """The cached image embedding where the family's transformer takes one."""
+    return dataset.image(sample) if dataset.family.clip_embeds else None
 
 
 def shows_first_frame(share: float, number: int, sample: CachedSample) -> bool:

@@ -80,7 +80,8 @@ def _answer(expert: Expert, probe: Probe) -> tuple[float, float]:
     wanted = flow.target(x0, noise)
     question = tasks.ask(
         expert.settings.model_family, x0, noise, probe.sigma,
-        condition=tasks.condition_of(dataset, sample), first_frame=probe.first_frame,
+        condition=tasks.condition_of(dataset, sample), image=tasks.image_of(dataset, sample),
+        first_frame=probe.first_frame,
     )  # fmt: skip
     with torch.no_grad():
         velocity = tasks.predict(expert.model, question, dataset.text(sample))

@@ -38,7 +38,6 @@ def test_the_tiny_preset_loads():
         (["high.lr=7"], "lr = 7"),
         (["caption_dropout=1.5"], "caption_dropout"),
         (["run.name=../x"], "plain file name"),
-        (["family=wan2.1-i2v-14b"], "CLIP embeddings"),
         (["first_frame=0.5"], "is for ti2v families"),
         (["high.warmup=0.05"], "high.warmup"),
         (["high.targets='('"], "not a regular expression"),

@@ -12,6 +12,7 @@ from wanprep.stage import UsageError
 from wantrain import tasks
 
 I2V = replace(families.FAMILIES["tiny"], name="tiny-i2v", task="i2v", boundary=0.9)
+SEEING = replace(I2V, name="tiny-i2v-21", experts=("single",), boundary=None, clip_embeds=True)  # as wan2.1-i2v-14b
 TI2V = replace(
     families.FAMILIES["tiny"], name="tiny-ti2v", task="ti2v", z=16, experts=("single",), boundary=None, fps=24
 )
@@ -19,7 +20,7 @@ TI2V = replace(
 
 @pytest.fixture(autouse=True)
 def small_families(monkeypatch):
-    for one in (I2V, TI2V):
+    for one in (I2V, SEEING, TI2V):
         monkeypatch.setitem(families.FAMILIES, one.name, one)
 
 
@@ -31,8 +32,17 @@ def _transformer(family: Family, seed: int = 0):
     model = WanTransformer3DModel(
         patch_size=(1, 2, 2), num_attention_heads=4, attention_head_dim=24, in_channels=channels, out_channels=family.z,
         text_dim=32, freq_dim=32, ffn_dim=192, num_layers=2, rope_max_seq_len=64,
+        **({"image_dim": 48, "added_kv_proj_dim": 96} if family.clip_embeds else {}),
     )  # fmt: skip
     return model.eval()
+
+
+def _vision():
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    torch.manual_seed(5)
+    size = {"hidden_size": 48, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 3}
+    return CLIPVisionModel(CLIPVisionConfig(**size, image_size=224, patch_size=56)).eval()
 
 
 class Stop(Exception):
@@ -57,6 +67,10 @@ def _what_the_pipeline_asks(family: Family, monkeypatch, *, image: bool):
     monkeypatch.setattr(model, "forward", forward)
     cls = WanImageToVideoPipeline if image else WanPipeline
     more = {"image_encoder": None, "image_processor": None} if image else {}
+    if family.clip_embeds:
+        from transformers import CLIPImageProcessor
+
+        more = {"image_encoder": _vision(), "image_processor": CLIPImageProcessor()}
     both = {"transformer_2": model} if family.boundary else {}
     pipe = cls(
         **parts, **more, **both, transformer=model, boundary_ratio=family.boundary,
@@ -95,6 +109,28 @@ def test_i2v_channels_are_those_of_the_pipeline(monkeypatch):
     assert ours["timestep"].shape == theirs["timestep"].shape == (1,)
     assert torch.equal(ours["hidden_states"][0, 16:20, 0], torch.ones(4, 4, 4))
     assert not ours["hidden_states"][0, 16:20, 1:].any()
+
+
+def test_wan_21_is_asked_with_the_image_embedding_of_the_pipeline(monkeypatch):
+    """What is cached of the first frame, and given to the model, is what diffusers' pipeline gives it."""
+    import numpy as np
+    from PIL import Image
+    from transformers import CLIPImageProcessor
+
+    from wanprep.models.image import ImageEncoder
+
+    picture = np.asarray(Image.effect_noise((32, 32), 90).convert("RGB"))
+    monkeypatch.setattr(Image, "effect_noise", lambda *_: Image.fromarray(picture))
+    theirs, latents = _what_the_pipeline_asks(SEEING, monkeypatch, image=True)
+    encoder = ImageEncoder(model=_vision(), processor=CLIPImageProcessor())
+    image = encoder.states(encoder.pixels(picture))
+    condition = theirs["hidden_states"][0, 20:]
+    ours = _asked(SEEING, torch.zeros_like(latents), latents, 1.0, condition=condition, image=image)
+    assert ours["encoder_hidden_states_image"].shape == (1, 17, 48)
+    assert torch.equal(ours["encoder_hidden_states_image"], theirs["encoder_hidden_states_image"])
+    assert torch.equal(ours["hidden_states"], theirs["hidden_states"])
+    other = encoder.states(encoder.pixels(255 - picture))
+    assert not torch.allclose(other, image, atol=1e-3)
 
 
 def test_every_latent_frame_of_i2v_is_noised_and_counts():
@@ -151,6 +187,8 @@ def _as_family(toy, root, family: Family) -> CachedDataset:
     for sample in plain.samples:
         latent = load_file(root / sample.latent_path)["latent"]
         tensors = {"latent": latent, "condition": torch.roll(latent, 1, 0)}
+        if family.clip_embeds:
+            tensors["image"] = latent.flatten()[: 17 * 48].reshape(17, 48).clone()
         path, digest = toy.store_all(root, f"with-{sample.latent_path}", tensors)
         samples.append(replace(sample, latent_path=path, latent_digest=digest))
     return CachedDataset(root, family, samples, plain.empty_text)
@@ -158,8 +196,8 @@ def _as_family(toy, root, family: Family) -> CachedDataset:
 
 @pytest.mark.parametrize(
     ("family", "more"),
-    [(I2V, {}), (TI2V, {"first_frame": 1.0}), (TI2V, {"first_frame": 0.5}), (TI2V, {})],
-    ids=["i2v", "ti2v-image", "ti2v-both", "ti2v-text"],
+    [(I2V, {}), (SEEING, {}), (TI2V, {"first_frame": 1.0}), (TI2V, {"first_frame": 0.5}), (TI2V, {})],
+    ids=["i2v", "i2v-clip", "ti2v-image", "ti2v-both", "ti2v-text"],
 )
 def test_every_task_learns(toy, tmp_path, family, more):
     from wantrain.train import train
