@@ -118,11 +118,12 @@ def _train(
 ) -> None:
     from wanprep.models.find import require_weights
     from wanprep.models.identity import model_id
+    from wanprep.models.lazy import open_transformer
     from wanprep.models.load import load_transformer, pick_device
     from wantrain.experts import COMPONENTS
-    from wantrain.progress import shown
     from wantrain.ranking import table_lines
     from wantrain.train import train
+    from wantrain.watch import observers_for
 
     family = settings.model_family
     if family.caution and verbosity:
@@ -133,16 +134,20 @@ def _train(
     automatic = "bf16" if device.startswith("cuda") else "fp32"
     dtype = automatic if settings.run.dtype == "auto" else settings.run.dtype
     aside = settings.regularisation.dataset
+    observers = observers_for(settings, verbosity, device, dtype)
 
     def load(expert: str, where: str) -> Any:
         return load_transformer(family, expert, folders[expert], dtype, where)
 
+    def open_blocks(expert: str, where: str) -> Any:
+        return open_transformer(family, expert, folders[expert], dtype, where)
+
     with _signals() as heard:
         result = train(
-            settings, cached, load, device=device, mode=mode, accept_changes=accept,
+            settings, cached, load, open_model=open_blocks, device=device, mode=mode, accept_changes=accept,
             base={name: model_id(folder, COMPONENTS[name]) for name, folder in folders.items()},
             regular=_open_dataset(settings, aside) if aside else None,
-            stop=lambda: bool(heard.stop), save_now=heard.save_now, observers=[shown(verbosity)],
+            stop=lambda: bool(heard.stop), save_now=heard.save_now, observers=observers,
         )  # fmt: skip
     if verbosity:
         for name, verdict in result.verdicts.items():
@@ -165,9 +170,14 @@ def _train(
 
 def _print_plan(settings: TrainConfig, cached: CachedDataset, *, as_json: bool) -> None:
     from wantrain.plan import plan, plan_lines
+    from wantrain.preview_setup import check
+    from wantrain.ready import cards_here
 
-    planned = plan(settings, cached)
-    click.echo(json.dumps(planned) if as_json else "\n".join(plan_lines(planned)))
+    prompts = check(settings)
+    planned = plan(settings, cached, cards_here()) | {"previews": [prompt.name or prompt.prompt for prompt in prompts]}
+    lines = plan_lines(planned)
+    lines += [f"previews: {len(prompts)} prompts of {settings.previews.prompts}"] if prompts else []
+    click.echo(json.dumps(planned) if as_json else "\n".join(lines))
 
 
 @dataclass

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import types
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -22,9 +23,12 @@ from wantrain import memory
 from wantrain.fast_away import Mover
 from wantrain.fast_back import Away, BlockFunction
 from wantrain.fast_block import Inputs, Spec, Tape
-from wantrain.fast_linear import Group, refusals
+from wantrain.fast_linear import Group, Kind, refusals
 from wantrain.fast_ops import ops
+from wantrain.stream import Layout, Pool, Store
 
+MakePool = Callable[[Layout, memory.Sizes], Pool]
+Fill = Callable[[int], None]
 KEEP = Literal["auto", "inputs", "attention", "linears", "all"]
 _KEPT: dict[str, frozenset[str]] = {
     "inputs": frozenset(),
@@ -61,6 +65,8 @@ class Plan:
     first: bool = False
     attention: Literal["auto", "cudnn", "flash"] = "auto"
     reserve: float = 1.25 * 2**30
+    base: Kind = "packed"
+    cap: float | None = None
 
     def __post_init__(self) -> None:
         if self.keep != "auto" and self.keep not in _KEPT:
@@ -82,9 +88,32 @@ class Fast:
     on: bool = True
     caster: Any = None
     mover: Mover = field(default_factory=Mover)
+    store: Store | None = None
+    fill: Fill | None = None
     free: float | None = None
     pending: bool = True
     buckets: dict[tuple[int, int], memory.Keep] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Every block's weights into their place, one after the other, so that no second copy of the model exists.
+
+        Once at the start; again, with `fill`, when they were dropped meanwhile.
+        """
+        if self.store is not None and self.store.pool.owner is None:
+            self.store.pool.owner = self.store
+        for number, spec in enumerate(self.specs):
+            spec.number, spec.store = number, self.store
+            if self.fill is not None:
+                self.fill(number)
+                spec.prepare()
+            for group in spec.groups:
+                if self.store is None:
+                    group.pack()
+            if self.store is not None:
+                for group, into in zip(spec.groups, self.store.room_for(number), strict=True):
+                    group.write(into)
+                for group, views in zip(spec.groups, self.store.views(number), strict=True):
+                    group.bind(views)
 
     def replan(self, *, pending: bool) -> None:
         """Measure the free memory again at the next step. pending: the optimizer has yet to take its moments."""
@@ -109,8 +138,11 @@ def problems(model: nn.Module) -> list[str]:
     return why
 
 
-def install(model: nn.Module, plan: Plan) -> None:
+def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill: Fill | None = None) -> Fast:
     """Put the fast path on `model` (WanTransformer3DModel with a peft adapter). Again with another plan to change it.
+
+    pool: makes the memory for frozen blocks of a layout, or finds it; without one, each block has its own. fill: loads
+    the block of a number just before it is packed, for models whose weights are not there yet.
 
     UsageError when `problems` finds some; the model is then untouched. Gradient checkpointing of diffusers is switched
     off: the fast path has its own.
@@ -127,18 +159,25 @@ def install(model: nn.Module, plan: Plan) -> None:
         specs = [_spec(block, config, plan, backend, device) for block in whole.blocks]
         sizes = memory.Sizes(
             layers=len(specs), dim=specs[0].qkv.inputs, inner=specs[0].ffn2.inputs, heads=config.num_attention_heads,
-            itemsize=specs[0].qkv.packed.element_size(),
+            itemsize=specs[0].qkv.dtype.itemsize, fp8=plan.base.startswith("fp8"),
         )  # fmt: skip
-        whole._fast = Fast(plan=plan, specs=specs, sizes=sizes, kernels=_kernels(plan, device))
+        whole._fast = Fast(plan=plan, specs=specs, sizes=sizes, kernels=_kernels(plan, device), fill=fill)
+        if pool is not None:
+            layout = Layout.of([group.layout() for group in specs[0].groups])
+            whole._fast.store = Store(pool(layout, sizes), layout)
+        whole._fast.load()
         for number, block in enumerate(whole.blocks):
             _attach(block, whole._fast, number)
-        return
+        return whole._fast
+    if plan.base != installed.plan.base:
+        raise UsageError(f"the weights are packed as {installed.plan.base!r} and cannot become {plan.base!r}")
     installed.plan, installed.on, installed.kernels = plan, True, _kernels(plan, device)
     installed.buckets.clear()
     for spec in installed.specs:
         spec.ops, spec.backend = ops(_kernels(plan, device)), backend
         for group in spec.groups:
-            group.fused, group.beside = plan.fused, plan.beside
+            group.fused, group.beside = plan.fused, plan.beside and plan.base == "packed"
+    return installed
 
 
 def fast_of(model: nn.Module) -> Fast | None:
@@ -150,6 +189,8 @@ def switch(model: nn.Module, on: bool) -> None:
     """Use the fast path, or diffusers' own forward with peft's layers."""
     if (installed := fast_of(model)) is None:
         raise UsageError("the fast path is not installed on this model")
+    if not on and (installed.store is not None or installed.plan.base.startswith("fp8")):
+        raise UsageError("the plain forward needs plain weights on the device; this model's are streamed or in fp8")
     installed.on = on
 
 
@@ -161,8 +202,8 @@ def _kernels(plan: Plan, device: torch.device) -> str:
 
 
 def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch.device) -> Spec:
-    groups = {
-        name: Group([block.get_submodule(n) for n in names], fused=plan.fused, beside=plan.beside)
+    groups: dict[str, Any] = {
+        name: Group([block.get_submodule(n) for n in names], fused=plan.fused, beside=plan.beside, kind=plan.base)
         for name, names in LAYERS
     }
     found = ops(_kernels(plan, device))
@@ -177,13 +218,18 @@ def _attach(block: nn.Module, fast: Fast, number: int) -> None:
     plain, move, spec = target.forward, target._apply, fast.specs[number]
 
     def forward(self: Any, h: Tensor, text: Tensor, temb: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        if not fast.on or spec.disabled:
+        if not fast.on:
             return plain(h, text, temb, rotary)
+        off = spec.disabled
         if number == 0:  # blocks run in order
-            _refresh(fast)
+            _refresh(fast, off=off)
         given = Inputs(text, temb, *rotary)
-        if not torch.is_grad_enabled():
-            return Tape(spec, given, {"h0": h}).output()
+        if off or not torch.is_grad_enabled():  # without its adapter nothing of a block is trained
+            spec.need(1)
+            with torch.no_grad():
+                out = Tape(spec, given, {"h0": h}).output()
+            spec.done(1)
+            return out
         if fast.plan.first and not h.requires_grad:
             h = h.detach().requires_grad_()
         kept = keep_for(fast, h)
@@ -191,6 +237,8 @@ def _attach(block: nn.Module, fast: Fast, number: int) -> None:
         return BlockFunction.apply(h, spec, given, kept.keep[number], away, *spec.parameters)
 
     def apply(self: Any, function: Any, recurse: bool = True) -> Any:
+        if fast.store is not None:
+            raise RuntimeError("the blocks of this model lie in a pool and do not move with it; see place.py")
         result = move(function, recurse)
         for group in spec.groups:
             group.apply(function)
@@ -201,19 +249,19 @@ def _attach(block: nn.Module, fast: Fast, number: int) -> None:
     target._apply = types.MethodType(apply, block)
 
 
-def _refresh(fast: Fast) -> None:
+def _refresh(fast: Fast, *, off: bool = False) -> None:
     """The LoRA's parameters into the packed layers of all blocks: one launch with Triton, else one a matrix."""
     groups = [group for spec in fast.specs for group in spec.groups]
     pairs = [cast for group in groups for cast in group.casts]
     simple = all(source.dtype == torch.float32 and source.is_contiguous() for source, _, _ in pairs)
-    if pairs and simple and fast.kernels == "triton":
+    if pairs and simple and fast.kernels == "triton" and not off:
         from wantrain.fast_triton import Caster
 
         fast.caster = fast.caster or Caster()
         fast.caster([(source.detach(), target, scale) for source, target, scale in pairs])
         return
     for group in groups:
-        group.refresh()
+        group.refresh(off=off)
 
 
 def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
@@ -234,11 +282,14 @@ def _free(fast: Fast, h: Tensor) -> float:
     if not h.is_cuda:
         return 1e18  # the host has what it has
     if fast.free is None:
-        free, _ = torch.cuda.mem_get_info(h.device)
+        free: float = torch.cuda.mem_get_info(h.device)[0]
         cached = torch.cuda.memory_reserved(h.device) - torch.cuda.memory_allocated(h.device)
         # Two moments; gradients come into being while activations go.
         pending = sum(p.numel() * 8 for spec in fast.specs for p in spec.parameters)
-        fast.free = free + cached - (pending if fast.pending else 0)
+        free += cached
+        if fast.plan.cap is not None:
+            free = min(free, fast.plan.cap - torch.cuda.memory_allocated(h.device))
+        fast.free = free - (pending if fast.pending else 0)
     return fast.free - fast.plan.reserve
 
 

@@ -130,7 +130,9 @@ class BlockFunction(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         # Detached, so that kernels are not compiled twice: for a first block's input and for one with a gradient.
         ctx.tape, ctx.away = Tape(spec, given, {"h0": h0.detach()}, keep), away
+        spec.need(1)
         out = ctx.tape.output()
+        spec.done(1)
         if away is not None:
             values = ctx.tape.values
             away.stored = away.mover.put(away.number, {name: values.pop(name) for name in away.names})
@@ -144,5 +146,7 @@ class BlockFunction(torch.autograd.Function):
             raise RuntimeError("the backward of a fast block runs once; do not use retain_graph")
         if ctx.away is not None:
             tape.values |= ctx.away.mover.take(ctx.away.number, ctx.away.stored)
+        tape.spec.need(-1)
         dx, grads = backward(tape, d.contiguous(), ctx.needs_input_grad[0])
+        tape.spec.done(-1)
         return (dx, None, None, None, None, *grads)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from wantrain.fast_linear import Group
 from wantrain.fast_ops import Ops, attention
+from wantrain.stream import Store
 
 # What is kept under one name comes and goes together.
 PARTS = {
@@ -47,6 +48,8 @@ class Spec:
     ffn0: Group
     ffn2: Group
     layers: list[nn.Module]
+    number: int = 0
+    store: Store | None = None
 
     def __post_init__(self) -> None:
         self.prepare()
@@ -64,6 +67,15 @@ class Spec:
     @property
     def groups(self) -> tuple[Group, ...]:
         return (self.qkv, self.o, self.cq, self.kv, self.co, self.ffn0, self.ffn2)
+
+    def need(self, step: int) -> None:
+        """The block is computed with next: forward (1) or backward (-1)."""
+        if self.store is not None:
+            self.store.need(self.number, step)
+
+    def done(self, step: int) -> None:
+        if self.store is not None:
+            self.store.done(self.number, step)
 
     @property
     def parameters(self) -> list[nn.Parameter]:

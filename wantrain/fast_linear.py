@@ -15,14 +15,17 @@ view of P, so the plain forward still works and nothing is held twice. The LoRA'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from wantrain import fp8
+
 ALIGN = 64
+Kind = Literal["packed", "plain", "fp8", "fp8_twice"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,15 @@ def refusals(layer: nn.Module, name: str) -> list[str]:
 
 
 class Group:
-    """See the top of this file. inputs, outputs: features; strip: columns of the LoRAs in P, a multiple of 64."""
+    """See the top of this file. inputs, outputs: features; strip: columns of the LoRAs in P, a multiple of 64.
 
-    def __init__(self, layers: Sequence[nn.Module], *, fused: bool, beside: bool) -> None:
-        self.fused, self.beside = fused, beside
+    kind: "packed" is P; "plain" is W alone, in its own type; "fp8" W8 with a scale a row; with "fp8_twice" W8 lies
+    there transposed as well. In the last three the LoRA's A and s·B are matrices of their own (`down`, `up`) and its
+    part is added afterwards: frozen numbers stand alone, so they can be read from elsewhere, and be those of fp8.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], *, fused: bool, beside: bool, kind: Kind = "packed") -> None:
+        self.fused, self.beside, self.kind = fused, beside and kind == "packed", kind
         self.members: list[Member] = []
         row = rank = 0
         for layer in layers:
@@ -84,38 +92,86 @@ class Group:
             row, rank = outs.stop, rank + (0 if a is None else a.shape[0])
         self.inputs, self.outputs = self.members[0].base.in_features, row
         self.rank, self.strip = rank, -(-rank // ALIGN) * ALIGN
-        self._pack()
+        self.dtype = self.members[0].base.weight.dtype
+        self.frozen: dict[str, Tensor] = {}
 
-    def _pack(self) -> None:
-        weight = self.members[0].base.weight
-        shape = (self.outputs + self.strip, self.inputs + self.strip)
-        self.packed = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
-        self.bias = torch.cat([m.base.bias.detach() for m in self.members]).to(weight.dtype)
-        for member in self.members:
-            self.packed[member.outs, : self.inputs] = member.base.weight.detach()
-        self._tie()
+    def layout(self) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+        """The frozen tensors of this group: name -> shape and type."""
+        outs, ins = self.outputs, self.inputs
+        found: dict[str, tuple[tuple[int, ...], torch.dtype]] = {"bias": ((outs,), self.dtype)}
+        if self.kind == "packed":
+            return found | {"packed": ((outs + self.strip, ins + self.strip), self.dtype)}
+        if self.kind == "plain":
+            return found | {"weight": ((outs, ins), self.dtype)}
+        found |= {"weight": ((outs, ins), fp8.E4M3), "scale": ((outs, 1), torch.float32)}
+        return found | ({"transposed": ((ins, outs), fp8.E4M3)} if self.kind == "fp8_twice" else {})
 
-    def _tie(self) -> None:
-        """Make the weights, and the views used in every step, parts of P as it is now."""
-        outs, ins, p = self.outputs, self.inputs, self.packed
+    def write(self, into: Mapping[str, Tensor]) -> None:
+        """Put the members' weights, as they are, into tensors shaped as `layout` says, wherever those lie."""
+        bases = [member.base for member in self.members]
+        into["bias"].copy_(torch.cat([base.bias.detach() for base in bases]))
+        if self.kind == "packed":
+            into["packed"].zero_()
+            for member in self.members:
+                into["packed"][member.outs, : self.inputs].copy_(member.base.weight.detach())
+            return
         for member in self.members:
-            member.base.weight.data = p[member.outs, :ins]
-        self.down, self.up, self.back = p[outs:, :ins], p[:outs, ins:], p[:, :ins]
-        self.down_t, self.wide_t = self.down.t(), p[:outs].t()
+            weight = member.base.weight.detach()
+            if self.kind == "plain":
+                into["weight"][member.outs].copy_(weight)
+                continue
+            w8, scale = fp8.quantise(weight)
+            into["weight"][member.outs].view(torch.uint8).copy_(w8.view(torch.uint8))
+            into["scale"][member.outs].copy_(scale)
+            if "transposed" in into:
+                into["transposed"].view(torch.uint8)[:, member.outs].copy_(fp8.transposed(w8).view(torch.uint8))
+
+    def pack(self) -> None:
+        """Frozen tensors of this group's own, filled and bound."""
+        device = self.members[0].base.weight.device
+        own = {name: torch.empty(shape, dtype=dtype, device=device) for name, (shape, dtype) in self.layout().items()}
+        self.write(own)
+        self.bind(own)
+
+    def bind(self, frozen: Mapping[str, Tensor]) -> None:
+        """Work on these tensors from now on; the modules' weights become parts of them, so nothing is held twice."""
+        self.frozen = dict(frozen)
+        self.bias, device = frozen["bias"], frozen["bias"].device
+        outs, ins = self.outputs, self.inputs
+        if self.kind == "packed":
+            self.packed = p = frozen["packed"]
+            self.weight, self.down, self.up, self.back = p[:outs, :ins], p[outs:, :ins], p[:outs, ins:], p[:, :ins]
+            self.wide_t = p[:outs].t()
+        else:
+            self.weight = frozen["weight"]
+            if not hasattr(self, "down") or (self.down.device, self.down.dtype) != (device, self.dtype):
+                self.down = torch.zeros(self.strip, ins, dtype=self.dtype, device=device)
+                self.up = torch.zeros(outs, self.strip, dtype=self.dtype, device=device)
+        self.down_t = self.down.t()
+        self.scale = frozen.get("scale")
         self.casts: list[tuple[Tensor, Tensor, float]] = []
         for m in self.members:
+            m.base.weight.data = self.weight[m.outs]
+            m.base.bias.data = self.bias[m.outs]
             if m.a is not None and m.b is not None:
-                rows = slice(outs + m.ranks.start, outs + m.ranks.stop)
-                self.casts += [(m.a, p[rows, :ins], 1.0)]
-                self.casts += [(m.b, p[m.outs, ins + m.ranks.start : ins + m.ranks.stop], m.scale)]
+                self.casts += [(m.a, self.down[m.ranks], 1.0), (m.b, self.up[m.outs, m.ranks], m.scale)]
 
     def apply(self, function: Any) -> None:
         """Move or cast P and the bias with their module (`nn.Module._apply`), then make the weights views again."""
-        self.packed, self.bias = function(self.packed), function(self.bias)
-        self._tie()
+        moved = {name: function(tensor) for name, tensor in self.frozen.items()}
+        self.dtype = moved["bias"].dtype
+        if self.kind.startswith("fp8") and moved["weight"].dtype != fp8.E4M3:
+            raise RuntimeError("weights in fp8 cannot be cast")
+        self.bind(moved)
 
-    def refresh(self) -> None:
-        """Cast the LoRA's parameters into P. Never skipped by a version check: `.data` writes leave no trace."""
+    def refresh(self, *, off: bool = False) -> None:
+        """Cast the LoRA's parameters into their place. Never skipped by a version check: `.data` writes leave no trace.
+
+        off: no LoRA for now; its part of every product is zero.
+        """
+        if off:
+            self.up.zero_()
+            return
         for source, target, scale in self.casts:
             found = source.detach()
             target.copy_(found if scale == 1 else found * scale)
@@ -148,13 +204,17 @@ class Group:
         return [slice(0, self.outputs)] if self.fused else [m.outs for m in self.members]
 
     def _products(self, x: Tensor, h: Tensor | None, y: Tensor) -> None:
-        if self.fused:
-            torch.addmm(self.bias, x, self.wide_t if h is None else self.wide_t[: self.inputs], out=y)
+        if self.fused or self.scale is not None:
+            if self.scale is not None:
+                fp8.forward(x, self.weight, self.scale, self.bias, y)
+            else:
+                torch.addmm(self.bias, x, self.wide_t if h is None else self.weight.t(), out=y)
             if h is not None and self.strip:
                 y.addmm_(h, self.up.t())
             return
         for m in self.members:
-            torch.addmm(self.bias[m.outs], x, self.packed[m.outs, : x.shape[1]].t(), out=y[:, m.outs])
+            factor = (self.packed if h is None else self.weight)[m.outs]
+            torch.addmm(self.bias[m.outs], x, factor.t(), out=y[:, m.outs])
             if h is not None and self.strip:
                 y[:, m.outs].addmm_(h, self.up[m.outs].t())
 
@@ -179,10 +239,13 @@ class Group:
         if self.fused and self.beside:
             torch.mm(rows, self.back, out=into)
             return dx
-        first, *others = self._parts()
-        torch.mm(rows[:, first], self.packed[first, : self.inputs], out=into)
-        for outs in others:
-            into.addmm_(rows[:, outs], self.packed[outs, : self.inputs])
+        if self.scale is not None:
+            fp8.input_grad(rows[:, : self.outputs], self.weight, self.scale, self.frozen.get("transposed"), into)
+        else:
+            first, *others = self._parts()
+            torch.mm(rows[:, first], self.weight[first], out=into)
+            for outs in others:
+                into.addmm_(rows[:, outs], self.weight[outs])
         if self.strip:
             into.addmm_(rows[:, self.outputs :], self.down)
         return dx

@@ -36,7 +36,7 @@ NEAR = 3  # last blocks whose tensors stay: they are wanted again at once
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A transformer's sizes. text: tokens of its context. itemsize: bytes a number in activations."""
+    """A transformer's sizes. text: tokens of its context. itemsize: bytes a number in activations. fp8: of weights."""
 
     layers: int
     dim: int
@@ -44,6 +44,7 @@ class Sizes:
     heads: int
     text: int = 512
     itemsize: int = 2
+    fp8: bool = False
 
     def __post_init__(self) -> None:
         for name in ("layers", "dim", "inner", "heads", "text", "itemsize"):
@@ -120,7 +121,9 @@ def input_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
 def working_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
     """The block at work in backward: the feed-forward's two inner tensors, and twelve of model width beside them."""
     width = WORKING_WIDTH * sizes.dim + WORKING_INNER * (sizes.inner + STRIP)
-    return int(tokens * batch * width * sizes.itemsize)
+    # In fp8: the quantised operand, a result that goes through a copy, and the widest weight transposed.
+    scratch = tokens * batch * sizes.inner * (1 + sizes.itemsize) + sizes.dim * sizes.inner if sizes.fp8 else 0
+    return int(tokens * batch * width * sizes.itemsize) + scratch
 
 
 def plan(sizes: Sizes, tokens: int, free: float, batch: int = 1, *, host: float = 0.0) -> Keep:
@@ -136,6 +139,38 @@ def plan(sizes: Sizes, tokens: int, free: float, batch: int = 1, *, host: float 
     if not host or products <= found.keep[0]:
         return found
     return _fill(sizes, tokens, free, batch, _choose_away(sizes, tokens, batch, host))
+
+
+SLOTS = 3  # blocks on the device that all streamed ones share
+
+
+def arrange(
+    sizes: Sizes, tokens: int, batch: int = 1, *, total: float, block: int, fixed: float, link: float = LINK_RATE,
+    most: int | None = None,
+) -> int:  # fmt: skip
+    """How many frozen blocks to stream from host memory, for the shortest step of the largest bucket.
+
+    A streamed block costs two copies a step, hidden behind the products as long as all copies together take less time;
+    its place on the card goes to what blocks keep. total: bytes of the card. block: bytes of a frozen block. fixed:
+    bytes of everything else that stays. most: blocks that host memory has room for. ValueError, with the bytes that are
+    missing, when nothing fits.
+    """
+    products = sizes.layers * sum(item.seconds for item in items(sizes, tokens, batch))
+    least = input_bytes(sizes, tokens, batch) + working_bytes(sizes, tokens, batch)
+    best: tuple[float, int] | None = None
+    for streamed in range(1 + (sizes.layers if most is None else min(most, sizes.layers))):
+        slots = min(SLOTS, streamed)
+        free = total - fixed - (sizes.layers - streamed + slots) * block
+        if free < least or streamed == 1:
+            continue
+        computing = 4 * products - plan(sizes, tokens, free, batch).seconds
+        seconds = max(computing, 2 * (streamed - slots) * block / link)
+        if best is None or seconds < 0.995 * best[0]:
+            best = seconds, streamed
+    if best is None:
+        missing = (least - free) / 2**30
+        raise ValueError(f"{missing:.1f} GiB are missing on the GPU even with {streamed} blocks streamed")
+    return best[1]
 
 
 def _choose_away(sizes: Sizes, tokens: int, batch: int, host: float) -> dict[int, dict[str, int]]:

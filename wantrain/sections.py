@@ -49,16 +49,32 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeConfig:
-    """How the numbers are made and where they lie: time and memory, not what is learned.
+    """How the numbers are made and where they lie: time and memory, not what is learned (but for `base`).
 
     path: "fast" is the hand-written forward and backward of `fast.py`, "reference" plain diffusers + peft; "auto" takes
-    the first on a GPU where it can and says why where it cannot. idle: where the expert that is not training waits:
-    "gpu", "pinned" (host memory that the GPU reads directly), "host" (plain host memory), "disk" (its frozen weights
-    are read again).
+    the first on a GPU where it can and says why where it cannot. base: type of the frozen base in its blocks, "full" is
+    `run.dtype`; "fp8" halves its memory and is faster where the card multiplies fp8. idle: where the expert that is not
+    training waits: "gpu", "host" (plain host memory), "pinned" (host memory that the GPU reads directly), "disk" (read
+    again); "auto" decides by the free memory. cap: GiB of the GPU to use at most. stream: frozen blocks that are copied
+    from host memory whenever they are needed; "auto" by the memory. activations: GiB of host memory for activations.
     """
 
     path: Literal["auto", "fast", "reference"] = "auto"
-    idle: Literal["gpu", "pinned", "host", "disk"] = "host"
+    base: Literal["full", "fp8"] = "full"
+    idle: Literal["auto", "gpu", "host", "pinned", "disk"] = "auto"
+    cap: float | None = None
+    stream: int | Literal["auto"] = "auto"
+    activations: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.cap is None or self.cap > 0, f"cap = {self.cap} must be above 0 GiB")
+        blocks = self.stream if isinstance(self.stream, int) else 0
+        require(blocks >= 0 and blocks != 1, f'stream = {self.stream} must be 0, at least 2 blocks, or "auto"')
+        require(self.activations >= 0, f"activations = {self.activations} must not be negative")
+        needy = [name for name, given in (("base", self.base == "fp8"), ("stream", bool(blocks)),
+                 ("idle", self.idle in ("pinned", "disk"))) if given]  # fmt: skip
+        fits = self.path != "reference" or not needy
+        require(fits, f'path = "reference" has no {", ".join(needy)} such as this; take "fast" or "auto"')
 
 
 @dataclass(frozen=True, kw_only=True)

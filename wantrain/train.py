@@ -10,20 +10,21 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import digest_file, write_atomic
 from wantrain import checkpoint, compute, lora, ranking
+from wantrain.compute import Workplace
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import Cursor, hold_out
-from wantrain.experts import Expert, as_saved, place, restore, start, state, train_step
+from wantrain.experts import Expert, as_saved, restore, start, state, train_step
 from wantrain.forecast import forecast_lines
 from wantrain.observe import Course, Observer, Observers, Waits, timed
 from wantrain.plan import plan, sigma_lines
-from wantrain.ready import arithmetic, cards_here, digests, refuse, visits_of
+from wantrain.ready import arithmetic, cards_here, check_caches, digests, refuse, visits_of
 from wantrain.rehearse import rehearse
 from wantrain.validate import Probe, held_out_loss, probes_for
 
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     import torch
 
     from wanprep.cached import CachedDataset
+    from wanprep.models.lazy import Hollow
 
 LoadModel = Callable[[str, str], "torch.nn.Module"]  # (expert, device) -> its frozen transformer
+OpenModel = Callable[[str, str], "Hollow"]  # the same, its blocks still to be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ class Session:
     watch: Observers
     matters: dict[str, dict[str, Any]]
     split: tuple[list[int], list[int]]
-    load_model: LoadModel
+    work: Workplace
     device: str
     crew: dict[str, Expert] = field(default_factory=dict)
     probes: dict[str, tuple[list[Probe], list[Probe]]] = field(default_factory=dict)
@@ -78,6 +81,7 @@ def train(
     load_model: LoadModel,
     *,
     base: Mapping[str, str],
+    open_model: OpenModel | None = None,
     regular: CachedDataset | None = None,
     device: str = "cpu",
     mode: checkpoint.Mode = "auto",
@@ -108,9 +112,11 @@ def train(
             checkpoint.check_unchanged(run, name, matters[name], accept=accept_changes)
         checkpoint.cut_metrics(run)
         _announce(config, dataset, run, watch)
+        watch.say(check_caches(dataset, *([regular] if regular else [])))
         session = Session(
             config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=split,
-            load_model=load_model, device=device, metrics=checkpoint.Metrics(run.metrics_path),
+            device=device, metrics=checkpoint.Metrics(run.metrics_path),
+            work=_workplace(config, dataset, split[0], device, load_model, open_model),
         )  # fmt: skip
         pending = [name for name in config.stages if not _finished(run, config, name)]
         steps = {name: run.step(name) for name in pending}
@@ -120,7 +126,8 @@ def train(
             while (turn := next_turn(steps, config)) and not stop():
                 began = time.monotonic()
                 expert = _bring_in(session, turn)
-                watch.turn(turn, time.monotonic() - began)
+                entered: float | None = round(time.monotonic() - began, 4)
+                watch.turn(turn, entered or 0.0)
                 if expert.step == 0:
                     _measure(session, expert)
                 turn_end = (expert.step // config.experts.switch_every + 1) * config.experts.switch_every
@@ -129,7 +136,9 @@ def train(
                     row = train_step(expert)
                     steps[turn] = expert.step
                     seconds, waited = round(time.monotonic() - began, 4), waits.take()
-                    session.metrics.write("step", row, seconds=seconds, waits=waited)
+                    switched = {"switch_s": entered} if entered is not None else {}
+                    session.metrics.write("step", row, seconds=seconds, waits=waited, **switched)
+                    entered = None
                     watch.step(row, seconds, waited)
                     asked = save_now() | checkpoint.asked_for(run)
                     planned = expert.done or expert.step % config.save.every == 0
@@ -138,7 +147,7 @@ def train(
                     if planned or asked:
                         _save(session, expert, asked=asked)
                 if expert.done:
-                    del session.crew[turn]  # its memory is the others' now
+                    _dismiss(session, turn)
             for name in pending:  # stopped on request, or done but its LoRA is gone
                 lost = steps[name] >= config.expert(name).steps and not _finished(run, config, name)
                 if lost or (name in session.crew and steps[name] > run.step(name)):
@@ -154,7 +163,7 @@ def _rehearse(session: Session, steps: Mapping[str, int]) -> None:
         rehearsal = rehearse(_bring_in(session, name), session.split[0])
         session.watch.say(str(rehearsal))
         if session.config.experts.schedule == "sequential" and name != first:
-            del session.crew[name]  # never both in memory
+            _dismiss(session, name)  # never both in memory
 
 
 def _result(session: Session) -> TrainResult:
@@ -192,47 +201,46 @@ def _course(session: Session, pending: list[str], stop: Callable[[], bool]) -> C
     config, run = session.config, session.run
     made = {name: checkpoint.newest(run, name) for name in config.stages}
     return Course(
-        folder=run.folder, family=config.family, device=session.device, stop=stop, parked=lambda: _parked(session),
+        folder=run.folder, family=config.family, device=session.device, stop=stop,
+        parked=lambda: session.work.places.parked(session.crew),
         steps={name: (run.step(name), config.expert(name).steps) for name in pending},
         loras={name: found for name, found in made.items() if found is not None},
         held_out=checkpoint.read_rows(run.folder, "held_out"),
     )  # fmt: skip
 
 
-@contextlib.contextmanager
-def _parked(session: Session) -> Iterator[None]:
-    """No expert on the device while somebody else needs its memory; then all are back where they were."""
-    here = [e for e in session.crew.values() if next(e.model.parameters()).device.type != "cpu"]
-    for expert in here:
-        place(expert, "cpu")
-    if here:
-        import torch
+def _workplace(
+    config: TrainConfig, dataset: CachedDataset, training: list[int], device: str, load_model: LoadModel,
+    open_model: OpenModel | None,
+) -> Workplace:  # fmt: skip
+    known = {(s.width, s.height, s.frames) for s in (dataset.samples[index] for index in training)}
+    tokens = max(config.model_family.tokens(*bucket) for bucket in known)
+    batch = max(config.expert(name).batch_size for name in config.stages)
+    return Workplace(
+        config=config, device=device, tokens=tokens, batch=batch, load_model=load_model, open_model=open_model
+    )
 
-        torch.cuda.empty_cache()
-    try:
-        yield
-    finally:
-        for expert in here:
-            place(expert, session.device)
+
+def _dismiss(session: Session, name: str) -> None:
+    """The expert is not needed any more; its memory is the others' now."""
+    session.work.places.forget(session.crew.pop(name))
 
 
 def _bring_in(session: Session, name: str) -> Expert:
     """The expert on the device, loaded on its first turn. The others leave first: both need never fit at once."""
-    for other in session.crew.values():
-        if other.name != name and session.config.compute.idle != "gpu":
-            place(other, "cpu")
+    work, config = session.work, session.config
+    work.places.make_room(name, session.crew)
     if name in session.crew:
-        place(session.crew[name], session.device)
+        work.places.enter(session.crew[name])
         return session.crew[name]
-    config = session.config
     saved = checkpoint.load_expert(session.run, name)
-    model: Any = session.load_model(name, session.device)
+    model = work.model(name)
     training, held = session.split
     cursor = Cursor(dataset=session.dataset, allowed=frozenset(training))
     aside = session.regular
     regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
     expert = start(name, config, model, cursor, regular)
-    session.watch.say(compute.set_up(expert, session.device))
+    session.watch.say(work.install(expert))
     if saved is not None:
         restore(expert, *saved)
     asked = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
@@ -241,7 +249,8 @@ def _bring_in(session: Session, name: str) -> Expert:
         trained = probes_for(expert, training, **seen) if seen["samples"] else []
         session.probes[name] = (probes_for(expert, held, **asked), trained)
     session.crew[name] = expert
-    compute.replan(list(session.crew.values()))
+    work.places.enter(expert)
+    compute.replan(session.crew.values())
     return expert
 
 

@@ -1,0 +1,313 @@
+"""Where frozen blocks and idle experts lie changes no number: streamed, parked, read again, and in fp8."""
+
+import importlib.util
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from wanprep.models.find import require_weights
+from wanprep.models.lazy import open_transformer
+from wanprep.stage import UsageError
+from wantrain import fast, fp8, memory, place, stream
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The small transformer of test_fast.py."""
+    spec = importlib.util.spec_from_file_location("wantrain_test_fast", Path(__file__).with_name("test_fast.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SHORT = {"high": {"steps": 6, "ema": 0.9}, "low": {"steps": 6}, "experts": {"switch_every": 2}}
+
+
+def open_tiny(toy):
+    def opened(expert, device):
+        return open_transformer(toy.TINY, expert, require_weights(toy.TINY, "transformer"), "fp32", device)
+
+    return opened
+
+
+def losses(toy, result):
+    names = ("high", "low")
+    return [[(r["loss"], r.get("grad_norm")) for r in toy.rows(result.folder, name)] for name in names]
+
+
+def run(toy, dataset, out, compute, changes=SHORT, **more):
+    more = {"open_model": open_tiny(toy)} | more
+    return toy.train_toy(out, dataset, changes=changes | {"compute": {"path": "fast"} | compute}, **more)
+
+
+@pytest.fixture(scope="module")
+def plain(toy, dataset, tmp_path_factory):
+    return run(toy, dataset, tmp_path_factory.mktemp("plain"), {"idle": "gpu"})
+
+
+WAYS = {
+    "host": {"idle": "host"}, "pinned": {"idle": "pinned"}, "disk": {"idle": "disk"},
+    "streamed": {"idle": "pinned", "stream": 2}, "streamed from disk": {"idle": "disk", "stream": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_place_gives_the_same_losses_and_loras(toy, dataset, plain, tmp_path, way):
+    result = run(toy, dataset, tmp_path, WAYS[way])
+    if "stream" in WAYS[way]:  # the LoRA's part is added afterwards: other sums
+        for ours, theirs in zip(losses(toy, result), losses(toy, plain), strict=True):
+            assert [x for row in ours for x in row if x] == pytest.approx([x for row in theirs for x in row if x], 1e-4)
+        return
+    assert losses(toy, result) == losses(toy, plain)
+    for name in ("high", "low"):
+        assert result.loras[name].read_bytes() == plain.loras[name].read_bytes()
+
+
+def test_the_switch_is_measured(plain):
+    rows = [json.loads(line) for line in (plain.folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if row["kind"] == "step"]
+    measured = [(row["expert"], row["step"]) for row in steps if "switch_s" in row["volatile"]]
+    assert measured == [(name, step) for step in (1, 3, 5) for name in ("high", "low")]
+
+
+def test_resuming_a_streamed_run(toy, dataset, tmp_path):
+    way = {"idle": "pinned", "stream": 2}
+    calm = run(toy, dataset, tmp_path / "calm", way)
+    metrics = tmp_path / "cut" / "toy" / "metrics.jsonl"
+    stop = lambda: metrics.exists() and metrics.read_text().count('"step", "expert"') >= 5  # noqa: E731
+    run(toy, dataset, tmp_path / "cut", way, stop=stop)
+    result = run(toy, dataset, tmp_path / "cut", way)
+    assert losses(toy, result) == losses(toy, calm)
+    for name in ("high", "low"):
+        assert result.loras[name].read_bytes() == calm.loras[name].read_bytes()
+
+
+def test_one_block_too_few_would_be_noticed(toy, dataset, plain, tmp_path, monkeypatch):
+    """The negative control: an exchange that leaves one block of the other expert in place changes the losses."""
+    real = stream.Store._hand_over
+
+    def forgetful(self, number, other):
+        if number == 0 and number not in self.gone:
+            self.host[0] = other.host.pop(0)
+            self.gone.add(0)
+        else:
+            real(self, number, other)
+
+    monkeypatch.setattr(stream.Store, "_hand_over", forgetful)
+    result = run(toy, dataset, tmp_path, {"idle": "pinned"})
+    assert losses(toy, result) != losses(toy, plain)
+
+
+def test_a_base_in_fp8_learns_the_same_roughly_and_says_so(toy, dataset, plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(fp8, "native", lambda device: True)
+    result = run(toy, dataset, tmp_path, {"base": "fp8", "idle": "pinned", "stream": 2})
+    for ours, theirs in zip(losses(toy, result), losses(toy, plain), strict=True):
+        first, other = [r[0] for r in ours], [r[0] for r in theirs]
+        assert first == pytest.approx(other, rel=0.03)
+        assert first != pytest.approx(other, rel=1e-5)
+    record = json.loads((result.folder / "run.json").read_text())
+    assert record["experts"]["high"]["matters"]["compute.base"] == "fp8"
+    with pytest.raises(UsageError, match=r"compute\.base"):
+        run(toy, dataset, tmp_path, {"idle": "pinned"})
+
+
+def test_previews_get_the_device_and_all_comes_back(toy, dataset, plain, tmp_path):
+    from wantrain.observe import Observer
+
+    class Guest(Observer):
+        seen = 0
+
+        def begin(self, course):
+            self.course = course
+
+        def saved(self, made):
+            with self.course.parked():
+                self.seen += 1
+
+    for way in ("pinned", "disk", "host"):
+        guest = Guest()
+        result = run(toy, dataset, tmp_path / way, {"idle": way}, observers=[guest])
+        assert guest.seen >= 4
+        assert losses(toy, result) == losses(toy, plain)
+
+
+def test_what_the_reference_cannot_do_is_refused(toy, dataset, tmp_path):
+    with pytest.raises(UsageError, match="base"):
+        toy.toy_config(tmp_path, compute={"path": "reference", "base": "fp8"})
+    with pytest.raises(UsageError, match="stream"):
+        toy.toy_config(tmp_path, compute={"stream": 1})
+    changes = {"high": {"dropout": 0.1}, "compute": {"base": "fp8"}}
+    with pytest.raises(UsageError, match=r"compute\.base cannot be had: .*dropout"):
+        toy.train_toy(tmp_path, dataset, changes=changes)
+    with pytest.raises(UsageError, match="files"):
+        run(toy, dataset, tmp_path / "disk", {"idle": "disk"}, open_model=None)
+
+
+# --- the pool ---
+
+
+def fill_store(pool, layers, value):
+    layout = stream.Layout.of([{"weight": ((4,), torch.float32)}])
+    store = stream.Store(pool, layout)
+    for number in range(layers):
+        store.room_for(number)[0]["weight"].fill_(value + number)
+    return store
+
+
+def seen(store, order, step):
+    found = []
+    for number in order:
+        store.need(number, step)
+        found.append(float(store.views(number)[0]["weight"][0]))
+        store.done(number, step)
+    return found
+
+
+@pytest.mark.parametrize("streamed", [0, 2, 3, 7])
+def test_every_block_is_there_when_it_is_needed(streamed):
+    pool = stream.Pool(
+        size=256, layers=7, streamed=stream.spread(7, streamed), slots=3, device=torch.device("cpu")
+    )  # fmt: skip
+    a, b = fill_store(pool, 7, 0), fill_store(pool, 7, 100)
+    with pytest.raises(RuntimeError, match="not on the device"):
+        b.need(0, 1)
+    for _ in range(2):
+        assert seen(a, range(7), 1) == list(range(7))
+        assert seen(a, reversed(range(7)), -1) == list(reversed(range(7)))
+        assert seen(a, range(7), 1) == list(range(7))  # a forward without backward in between
+    a.give_way(b)
+    assert seen(b, range(7), 1) == [100 + n for n in range(7)]
+    b.hand_over_to(a)  # while its last backward runs
+    assert seen(b, reversed(range(7)), -1) == [100 + n for n in reversed(range(7))]
+    if streamed < 7:
+        with pytest.raises(RuntimeError, match="not on the device"):
+            b.need(0, 1)
+    b.give_way(a)
+    assert seen(a, range(7), 1) == list(range(7))
+    made = pool.slabs.total // 256
+    for _ in range(3):  # host memory does not grow with the number of switches
+        a.give_way(b)
+        b.give_way(a)
+    assert pool.slabs.total // 256 == made <= 7 + streamed + stream.SPARES
+    a.leave()
+    b.come()
+    assert seen(b, range(7), 1) == [100 + n for n in range(7)]
+
+
+def test_streaming_moves_no_more_than_it_must():
+    pool = stream.Pool(size=256, layers=8, streamed=stream.spread(8, 8), slots=3, device=torch.device("cpu"))
+    a = fill_store(pool, 8, 0)
+    for _ in range(3):
+        seen(a, range(8), 1)
+        seen(a, reversed(range(8)), -1)
+    # The last three of each direction are still there: 2 · (8 − 3) copies a step, and 3 at the very first.
+    assert a.moved == 256 * (3 + 3 * 2 * (8 - 3))
+
+
+def test_spread_is_even():
+    assert stream.spread(40, 0) == ()
+    assert stream.spread(4, 4) == (0, 1, 2, 3)
+    found = stream.spread(40, 10)
+    gaps = [b - a for a, b in itertools.pairwise(found)]
+    assert len(found) == 10
+    assert set(gaps) == {4}
+
+
+def test_a_place_that_is_too_small_is_refused():
+    pool = stream.Pool(size=4, layers=2, streamed=(), slots=0, device=torch.device("cpu"))
+    with pytest.raises(ValueError, match="fit"):
+        fill_store(pool, 2, 0)
+    with pytest.raises(ValueError, match="slots"):
+        stream.Pool(size=4, layers=2, streamed=(0, 1), slots=1, device=torch.device("cpu"))
+
+
+A14B = memory.Sizes(layers=40, dim=5120, inner=13824, heads=40, fp8=True)
+BLOCK = 352 * 2**20
+
+
+def test_as_many_blocks_are_streamed_as_pay():
+    def found(tokens, gib, **more):
+        return memory.arrange(A14B, tokens, total=gib * 2**30, block=BLOCK, fixed=4.5 * 2**30, **more)
+
+    assert found(3744, 78) == 0
+    assert 0 < found(11264, 22.5) <= 40
+    assert 0 < found(3744, 15.5) < 40
+    assert found(11264, 22.5, link=54e9) >= found(11264, 22.5, link=8e9)
+    with pytest.raises(ValueError, match="missing"):
+        found(75600, 22.5)
+
+
+# --- fp8 ---
+
+
+def test_products_in_fp8_are_near_and_their_rows_scaled(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    x, w = torch.randn(30, 512, generator=draw), torch.randn(64, 512, generator=draw) * 0.02
+    x *= torch.logspace(-3, 3, 30)[:, None]  # rows of very different size must not matter
+    w8, scale = fp8.quantise(w)
+    bias, out, dx = torch.randn(64, generator=draw), torch.empty(30, 64), torch.empty(30, 512)
+    dy = torch.randn(30, 64, generator=draw)
+
+    def near(a, b):
+        return float(torch.nn.functional.cosine_similarity(a, b, dim=1).min())
+
+    for native, floor in ((True, 0.998), (False, 0.9985)):
+        monkeypatch.setattr(fp8, "native", lambda device, native=native: native)
+        fp8.forward(x, w8, scale, bias, out)
+        assert near(out - bias, x @ w.t()) > floor
+        for turned in (None, fp8.transposed(w8)):
+            fp8.input_grad(dy, w8, scale, turned, dx)
+            assert near(dx, dy @ w) > floor
+    zero, ones = fp8.quantise(torch.zeros(2, 16))
+    assert not zero.float().any()
+    assert torch.isfinite(ones).all()
+
+
+def test_gradients_on_an_fp8_base(monkeypatch, small):
+    """Against the same model in float32: cosine above 0.99, for both kinds; and the scale's place matters."""
+    make_input, make_model, step = small.make_input, small.make_model, small.step
+
+    monkeypatch.setattr(fp8, "native", lambda device: True)
+    exact = step(*make_model(), make_input())[1]
+    for kind in ("fp8", "fp8_twice"):
+        model, params = make_model()
+        fast.install(model, fast.Plan(base=kind))
+        grads = step(model, params, make_input())[1]
+        flat = [torch.cat([g[n].flatten() for n in exact]) for g in (grads, exact)]
+        assert torch.nn.functional.cosine_similarity(*flat, dim=0) > 0.99
+        with pytest.raises(UsageError, match="plain forward"):
+            fast.switch(model, False)
+
+
+@pytest.mark.parametrize("kind", ["plain"])
+def test_weights_alone_give_the_same_gradients(kind, small):
+    agrees, make_input, make_model, step = small.agrees, small.make_input, small.make_model, small.step
+
+    reference = step(*make_model(), make_input())
+    model, params = make_model()
+    fast.install(model, fast.Plan(base=kind))
+    agrees(reference, step(model, params, make_input()))
+
+
+def test_baggage_comes_back_bit_for_bit(toy, dataset, tmp_path):
+    from wantrain import experts
+    from wantrain.data import Cursor
+
+    config = toy.toy_config(tmp_path, high={"ema": 0.5, "steps": 3, "lr": 1e-2, "warmup": 0})
+    cursor = Cursor(dataset=dataset, allowed=frozenset(range(8)))
+    expert = experts.start("high", config, toy.load("high"), cursor)
+    experts.train_step(expert)
+    before = experts.state(expert)[0]
+    bag = place.Baggage(expert)
+    bag.leave()
+    assert bag.flat.numel() >= sum(p.numel() * 4 * 4 for p in expert.params.values())
+    bag.flat.clone()
+    bag.arrive("cpu")
+    bag.flat.zero_()  # what came back is a copy
+    after = experts.state(expert)[0]
+    assert all(torch.equal(before[name], after[name]) for name in before)

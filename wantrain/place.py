@@ -1,0 +1,224 @@
+"""Experts taking turns on one device: what of the idle one waits where, and bringing it in.
+
+gpu     both stay; nothing moves.
+host    the whole model goes to plain host memory and back (any path).
+pinned  frozen blocks change places with those of the expert that leaves (stream.py), what is trained waits in
+        page-locked memory: as fast as the link, and host memory holds one expert, not two.
+disk    frozen blocks are read again from their files; host memory holds only what is trained.
+
+The last two need the fast path, whose blocks lie where one copy moves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from wantrain.experts import Expert, place
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LARGE = 2**20  # numbers: what has fewer stays on the device
+
+
+@dataclass
+class Baggage:
+    """What an expert takes along besides its frozen blocks: its LoRA, moments, averages, and large layers outside the
+    blocks. What is trained goes into one row of page-locked memory, used again each time; the rest never changes.
+    """
+
+    expert: Expert
+    flat: Any = None
+    frozen: dict[str, Tensor] = field(default_factory=dict)
+    away: bool = False
+
+    def leave(self) -> None:
+        """Copies run after what the device was given so far; nothing is waited for but at the end."""
+        import torch
+
+        cells = list(self._cells())
+        sizes = [-(-tensor.numel() * tensor.element_size() // 16) * 16 for tensor, _ in cells]
+        gpu = any(tensor.is_cuda for tensor, _ in cells)
+        if self.flat is None or self.flat.numel() < sum(sizes):
+            self.flat = _host(sum(sizes), gpu)
+        at = 0
+        for (tensor, put), size in zip(cells, sizes, strict=True):
+            end = at + tensor.numel() * tensor.element_size()
+            part = self.flat[at:end].view(tensor.dtype).view(tensor.shape)
+            part.copy_(tensor, non_blocking=True)
+            put(part)
+            at += size
+        for name, parameter in self._frozen():
+            if name not in self.frozen:
+                host = _host(parameter.numel() * parameter.element_size(), parameter.is_cuda)
+                self.frozen[name] = host.view(parameter.dtype).view(parameter.shape)
+                self.frozen[name].copy_(parameter.data)
+            parameter.data = self.frozen[name]
+        for strip in _strips(self.expert):
+            strip.untyped_storage().resize_(0)
+        if gpu:
+            torch.cuda.current_stream().synchronize()
+        self.away = True
+
+    def arrive(self, device: str) -> None:
+        import torch
+
+        def there(tensor: Tensor) -> Tensor:
+            return torch.empty_like(tensor, device=device).copy_(tensor, non_blocking=True)
+
+        for tensor, put in list(self._cells()):
+            put(there(tensor))
+        for _, parameter in self._frozen():
+            parameter.data = there(parameter.data)
+        for strip in _strips(self.expert):
+            strip.untyped_storage().resize_(strip.numel() * strip.element_size())
+            strip.zero_()  # columns that pad a LoRA stay zero
+        self.away = False
+
+    def _cells(self) -> Iterator[tuple[Tensor, Callable[[Any], None]]]:
+        """Tensors that training changes, and how to put another in the place of each."""
+        import torch
+
+        def into(parameter: Any) -> Callable[[Any], None]:
+            return lambda new: setattr(parameter, "data", new)
+
+        def under(table: dict[str, Any], key: str) -> Callable[[Any], None]:
+            return lambda new: table.__setitem__(key, new)
+
+        for parameter in self.expert.params.values():
+            yield parameter.data, into(parameter)
+        for kept in self.expert.optimizer.state.values():
+            for key, value in kept.items():
+                if torch.is_tensor(value) and value.numel() > 1:
+                    yield value, under(kept, key)
+        averages = self.expert.averages or {}
+        for name, value in averages.items():
+            yield value, under(averages, name)
+
+    def _frozen(self) -> list[tuple[str, Any]]:
+        from wantrain.fast import fast_of
+
+        fast = fast_of(self.expert.model)
+        blocks = {id(m.base.weight) for spec in fast.specs for g in spec.groups for m in g.members} if fast else set()
+        return [
+            (name, p) for name, p in self.expert.model.named_parameters()
+            if not p.requires_grad and p.numel() >= LARGE and id(p) not in blocks
+        ]  # fmt: skip
+
+
+def _host(size: int, pinned: bool) -> Tensor:
+    from wantrain.stream import page_locked
+
+    return page_locked(size, pinned=pinned)
+
+
+def _strips(expert: Expert) -> list[Tensor]:
+    """The LoRA as its products want it, where it has memory of its own; made from the parameters in every step."""
+    from wantrain.fast import fast_of
+
+    fast = fast_of(expert.model)
+    groups = [group for spec in fast.specs for group in spec.groups if group.kind != "packed"] if fast else []
+    return [strip for group in groups for strip in (group.down, group.up)]
+
+
+@dataclass
+class Places:
+    """The experts of a session and where they are. idle: gpu, host, pinned or disk."""
+
+    device: str
+    idle: str
+    bags: dict[str, Baggage] = field(default_factory=dict)
+
+    def make_room(self, coming: str, crew: Mapping[str, Expert]) -> None:
+        """Before `coming` is loaded or enters: the others leave, but for frozen blocks that change places with it."""
+        if self.idle == "gpu":
+            return
+        for other in crew.values():
+            if other.name != coming and not self._bag(other).away:
+                if (store := _store(other)) is None:
+                    place(other, "cpu")
+                    continue
+                self._bag(other).leave()
+                if self.idle == "disk" and store.here:
+                    store.drop()
+
+    def enter(self, expert: Expert) -> None:
+        """Onto the device, whoever was there."""
+        store, bag = _store(expert), self._bag(expert)
+        if store is None:
+            if self.idle != "gpu":
+                place(expert, self.device)
+            return
+        if bag.away:
+            bag.arrive(self.device)
+        owner = store.pool.owner
+        if owner is None and len(store.host) == store.pool.layers:
+            store.come()
+        elif owner is None:
+            _read_again(expert)
+        elif owner is not store:
+            owner.give_way(store)
+        if self.device != "cpu":
+            import torch
+
+            torch.cuda.synchronize(self.device)  # what a switch costs is to be seen, not spread over the next step
+
+    def forget(self, expert: Expert) -> None:
+        """It has done all its steps."""
+        if (store := _store(expert)) is not None:
+            store.drop()
+        self.bags.pop(expert.name, None)
+
+    @contextmanager
+    def parked(self, crew: Mapping[str, Expert]) -> Iterator[None]:
+        """No expert on the device while somebody else needs its memory; then all are back where they were."""
+        here = [expert for expert in crew.values() if self._on_device(expert)]
+        for expert in here:
+            self._evict(expert)
+        if here and self.device != "cpu":
+            import torch
+
+            torch.cuda.empty_cache()
+        try:
+            yield
+        finally:
+            for expert in here:
+                if (store := _store(expert)) is not None:
+                    store.pool.restore()
+                self.enter(expert)
+                if store is None and self.idle == "gpu":
+                    place(expert, self.device)
+
+    def _evict(self, expert: Expert) -> None:
+        if (store := _store(expert)) is None:
+            place(expert, "cpu")
+            return
+        self._bag(expert).leave()
+        store.drop() if self.idle == "disk" else store.leave()
+        store.pool.release()
+
+    def _on_device(self, expert: Expert) -> bool:
+        if (store := _store(expert)) is not None:
+            return store.here
+        return next(expert.model.parameters()).device.type != "cpu"
+
+    def _bag(self, expert: Expert) -> Baggage:
+        return self.bags.setdefault(expert.name, Baggage(expert))
+
+
+def _store(expert: Expert) -> Any:
+    from wantrain.fast import fast_of
+
+    fast = fast_of(expert.model)
+    return fast.store if fast else None
+
+
+def _read_again(expert: Expert) -> None:
+    from wantrain.fast import fast_of
+
+    fast = fast_of(expert.model)
+    assert fast is not None
+    fast.load()
