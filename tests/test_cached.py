@@ -208,3 +208,21 @@ def test_a_sample_without_class_text_says_so(dataset: CachedDataset) -> None:
     one, two = dataset.samples[:2]
     other = replace(one, class_path=two.text_path, class_digest=two.text_digest)
     assert torch.equal(dataset.class_text(other), dataset.text(two))
+
+
+def test_verifying_reads_every_file_and_names_the_first_that_is_wrong(
+    tmp_path: Path, samples: list[CachedSample]
+) -> None:
+    empty = stored(tmp_path, "cache/text/empty.safetensors", {"text": torch.ones(1, 32)})
+    files = 2 * len(samples) + 1
+    assert CachedDataset(tmp_path, TINY, samples, empty).verify() == (files, files)
+    assert CachedDataset(tmp_path, TINY, samples, empty).verify(seconds=0) == (0, files)
+
+    path = tmp_path / samples[1].text_path
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(Damaged, match=f"{path.name} has changed"):
+        CachedDataset(tmp_path, TINY, samples, empty).verify()
+    path.unlink()
+    with pytest.raises(Damaged, match=f"{path.name} is not there"):  # even when no time is left to compare
+        CachedDataset(tmp_path, TINY, samples, empty).verify(seconds=0)

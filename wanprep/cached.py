@@ -6,8 +6,10 @@ bytes that are handed out the first time.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +169,29 @@ class CachedDataset:
     def empty(self) -> torch.Tensor:
         """[512, text_dim] of the empty prompt."""
         return self._text(*self.empty_text)
+
+    def verify(self, seconds: float = math.inf) -> tuple[int, int]:
+        """Look for every file, and compare digests for about `seconds`, spread over the set: (compared, all).
+
+        Raises Damaged for the first that is gone, short or changed. What is compared here is not compared again.
+        """
+        files = {(s.latent_path, s.latent_digest) for s in self.samples} | {self.empty_text}
+        for s in self.samples:
+            texts = [(s.text_path, s.text_digest), (s.class_path, s.class_digest)]
+            files |= {(path, digest) for path, digest in texts if path}
+            files |= {(other.text_path, other.text_digest) for other in s.others}
+        file_bytes = functools.cache(shards.file_bytes)  # a shard holds many
+        for path, _ in sorted(files):
+            if shards.stored_bytes(self.root, path, file_bytes) < 1:
+                raise Damaged(f"{self.root / path} is not there", REMAKE)
+        order = sorted(files)
+        random.Random("wanprep verify").shuffle(order)
+        until = time.monotonic() + seconds
+        for number, (path, digest) in enumerate(order):
+            if time.monotonic() >= until:
+                return number, len(order)
+            self._read(path, digest)
+        return len(order), len(order)
 
     def _latent(self, sample: CachedSample, name: str) -> torch.Tensor:
         tensor = self._tensor(sample.latent_path, sample.latent_digest, name)

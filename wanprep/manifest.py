@@ -33,7 +33,7 @@ from wanprep.cached import Damaged
 from wanprep.ids import digest_bytes, digest_file, write_atomic
 from wanprep.lease import exclusive
 from wanprep.schema import FINAL, TABLES, VOLATILE, Column
-from wanprep.shards import stored_bytes
+from wanprep.shards import file_bytes, stored_bytes
 
 COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that
 RETRIES = 20
@@ -72,7 +72,7 @@ class Manifest:
         rows = self.latest(name).filter(pl.col("outcome").is_in(FINAL))
         if "path" not in rows.columns:
             return set(rows["key"])
-        size_of = functools.cache(_size)  # a shard holds many
+        size_of = functools.cache(file_bytes)  # a shard holds many
         root, listed = self.root.parent, zip(rows["key"], rows["path"], rows["bytes"])
         return {key for key, path, size in listed if path is None or stored_bytes(root, path, size_of) == size}
 
@@ -216,13 +216,6 @@ def comparable(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows without what differs between two runs of the same work (seconds, host, sequence), in a stable order."""
     kept = frame.drop(column for column in VOLATILE if column in frame.columns)
     return kept.sort(kept.columns) if len(kept) else kept
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return -1
 
 
 def _part_name(digest: str) -> str:

@@ -54,6 +54,14 @@ def read(root: Path, path: str) -> bytes:
         return file.read(where.length)
 
 
+def file_bytes(path: Path) -> int:
+    """Size of a file; -1 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
 def stored_bytes(root: Path, path: str, size_of: Callable[[Path], int]) -> int:
     """Bytes of the artefact that are on disk, -1 where its file is not. size_of: a file's size, -1 without one."""
     where = place(path)

@@ -20,6 +20,8 @@ from wantrain.tasks import refuse_unusable
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
 
+CHECK_SECONDS = 20.0  # of comparing digests before a run
+
 
 def visits_of(dataset: CachedDataset, training: list[int]) -> dict[Bucket, int]:
     """Draws of an epoch in each bucket: its training samples, each as often as it repeats."""
@@ -44,6 +46,13 @@ def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], reg
         )
     if (config.regularisation.dataset is None) != (regular is None):
         raise UsageError("regularisation.dataset is set but was not opened, or the reverse")
+
+
+def check_caches(*datasets: CachedDataset) -> str:
+    """Every cached file is there, and as many digests as `CHECK_SECONDS` allow are right; else Damaged. Says what was
+    compared: the others are when they are first read."""
+    compared, files = (sum(counts) for counts in zip(*(d.verify(CHECK_SECONDS) for d in datasets), strict=True))
+    return f"cached files: all {files} are there, the digests of {compared} are right"
 
 
 def digests(
