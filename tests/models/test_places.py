@@ -70,7 +70,8 @@ def test_each_well_known_name_is_of_one_part_of_one_family() -> None:
         "wan_2.1_vae.safetensors": "vae", "wan2.2_vae.safetensors": "vae", "Wan2_1_VAE_bf16.safetensors": "vae",
         "Wan2.1_VAE.pth": "vae", "umt5_xxl_fp8_e4m3fn_scaled.safetensors": "text",
         "umt5-xxl-enc-bf16.safetensors": "text", "models_t5_umt5-xxl-enc-bf16.pth": "text",
-        "clip_vision_h.safetensors": "clip", "open-clip-xlm-roberta-large-vit-huge-14_visual_fp16.safetensors": "clip", "sdxl_vae.safetensors": None,
+        "clip_vision_h.safetensors": "clip",
+        "open-clip-xlm-roberta-large-vit-huge-14_visual_fp16.safetensors": "clip", "sdxl_vae.safetensors": None,
         "wan2.2_t2v_lightx2v_4steps_lora_v1.1_high_noise.safetensors": None, "t5xxl_fp16.safetensors": None,
         "wan2.2_fun_vace_high_noise_14B_fp8_scaled.safetensors": None, "wan2.2_s2v_14B_fp8_scaled.safetensors": None,
     }  # fmt: skip
