@@ -63,9 +63,7 @@ def card_named(device_name: str) -> str | None:
     return next((name for name in CARDS if name.lower() in plain), None)
 
 
-def forecast(
-    config: TrainConfig, visits: Mapping[Bucket, int], card: str, *, weights: Weights = "bf16"
-) -> Forecast | None:
+def forecast(config: TrainConfig, visits: Mapping[Bucket, int], card: str) -> Forecast | None:
     """Of a settled run over an epoch's `visits` of each bucket; None without samples or a cost model of the family."""
     family = config.model_family
     if family.name not in costs.TRANSFORMERS or not visits:
@@ -75,14 +73,13 @@ def forecast(
     step_s, hours = {}, {}
     for name in config.stages:
         own = config.expert(name)
-        tflop = _sample_tflop(config, family, visits) * own.batch_size * own.accumulate
-        step_s[name] = tflop / rate
+        step_s[name] = _sample_tflop(config, family, visits) * own.batch_size * own.accumulate / rate
         hours[name] = step_s[name] * own.steps / 3600
     price = config.run.price
+    vram = max(_needed(config, name, visits) for name in config.stages) / GIB + OVERHEAD
     return Forecast(
-        card=card, hours=hours, step_s=step_s, cost=None if price is None else price * sum(hours.values()),
-        vram=max(_needed(config, name, visits, weights) for name in config.stages) / GIB + OVERHEAD,
-        host=_waiting(config, weights) / GIB,
+        card=card, hours=hours, step_s=step_s, cost=None if price is None else price * sum(hours.values()), vram=vram,
+        host=_waiting(config, CARDS[card].gib - vram),
     )  # fmt: skip
 
 
@@ -96,18 +93,22 @@ def _sample_tflop(config: TrainConfig, family: Family, visits: Mapping[Bucket, i
     return total / sum(visits.values())
 
 
-def _needed(config: TrainConfig, expert: str, visits: Mapping[Bucket, int], weights: Weights) -> float:
+def _base(config: TrainConfig) -> Weights:
+    return "fp8" if config.compute.base == "fp8" else "bf16"
+
+
+def _needed(config: TrainConfig, expert: str, visits: Mapping[Bucket, int]) -> float:
     own, family = config.expert(expert), config.model_family
     tokens = max(family.tokens(*bucket) for bucket in visits)
-    return costs.training_memory(family, tokens, weights=weights, rank=own.rank, batch=own.batch_size).total
+    return costs.training_memory(family, tokens, weights=_base(config), rank=own.rank, batch=own.batch_size).total
 
 
-def _waiting(config: TrainConfig, weights: Weights) -> float:
-    """Bytes of the weights of an expert that waits in main memory."""
-    both = len(config.stages) > 1 and config.experts.schedule == "alternate"
-    if not both or config.compute.idle not in ("pinned", "host"):
+def _waiting(config: TrainConfig, free: float) -> float:
+    """GiB of the weights of an expert that waits in main memory, where the card has `free` GiB beside the other."""
+    if len(config.stages) == 1 or config.experts.schedule == "sequential" or config.compute.idle in ("gpu", "disk"):
         return 0.0
-    return costs.training_memory(config.model_family, 1, weights=weights).weights
+    weights = costs.training_memory(config.model_family, 1, weights=_base(config)).weights / GIB
+    return 0.0 if config.compute.idle == "auto" and weights < free else weights
 
 
 def forecast_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -116,11 +117,12 @@ def forecast_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
     for one in found:
         steps = ", ".join(f"{name} {seconds:.2f} s/step" for name, seconds in one["step_s"].items())
         cost = "" if one["cost"] is None else f", costs {one['cost']:.2f}"
-        told.append(f"forecast for one {one['card']}: {clock(one['total_hours'])} ({steps}){cost}")
+        larger = one["vram"] > CARDS[one["card"]].gib
+        slower = "; the largest bucket is larger than the card, so blocks are streamed, slower" if larger else ""
+        waiting = f", {one['host']:.0f} GiB of main memory for the idle expert" if one["host"] else ""
+        told.append(f"forecast for one {one['card']}: {clock(one['total_hours'])} ({steps}){cost}{waiting}{slower}")
     if found:
-        vram, host = found[0]["vram"], found[0]["host"]
-        waiting = f", and {host:.0f} GiB of main memory for the idle expert" if host else ""
-        told.append(f"the largest bucket needs {vram:.1f} GiB of VRAM with a bf16 base{waiting}")
+        told.append(f"the largest bucket needs {found[0]['vram']:.1f} GiB of VRAM when nothing is streamed")
     return told
 
 

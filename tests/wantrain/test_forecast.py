@@ -40,12 +40,18 @@ def test_the_forecast_follows_the_settings():
     assert of({small: 3, large: 1}).vram == of({large: 1}).vram > plain.vram
     assert plain.cost is None
     assert of(run={"price": 2.0}).cost == pytest.approx(2 * plain.total_hours)
-    assert of(experts={"schedule": "sequential"}).host == 0 < plain.host
+    assert plain.host == 0  # both experts fit for small buckets
+    assert of(compute={"idle": "host"}).host == pytest.approx(of(card="RTX 4090").host) == pytest.approx(26.6, abs=1)
+    assert of(card="RTX 4090", experts={"schedule": "sequential"}).host == 0
+    assert of(compute={"base": "fp8"}).vram < plain.vram - 10
     assert of(family="tiny") is None
     assert forecast(TrainConfig(), {}, "H100") is None
     paid = of(run={"price": 2.0})
     told = "\n".join(forecast_lines([asdict(paid) | {"total_hours": paid.total_hours}]))
     assert all(word in told for word in ("H100", "costs", "GiB"))
+    assert "streamed, slower" not in told
+    small_card = asdict(of({large: 1}, card="RTX 4090")) | {"total_hours": 1.0}
+    assert "streamed, slower" in forecast_lines([small_card])[0]
 
 
 @pytest.mark.parametrize(
