@@ -36,6 +36,11 @@ CASES: dict[str, dict[str, Any]] = {
     "apart": {"beside": False},
     "first-gradient": {"first": True},
     "flash": {"attention": "flash"},
+    "plain": {"base": "plain"},
+    "fp8": {"base": "fp8"},
+    "fp8-twice": {"base": "fp8_twice"},
+    "fp8-inputs": {"base": "fp8", "keep": "inputs"},
+    "fp8-attention": {"base": "fp8", "keep": "attention"},
 }
 EXAMPLES = """
 \b
@@ -52,6 +57,8 @@ Cases: """ + ", ".join(CASES)  # fmt: skip
 @click.option("--family", "family_name", default="wan2.2-t2v-a14b", show_default=True)
 @click.option("--shape", "shapes", multiple=True, metavar="WxHxF", help="A bucket; may be repeated.")
 @click.option("--case", "cases", multiple=True, metavar="NAME", help="What to time; may be repeated. [default: fast]")
+@click.option("--run", "runs", multiple=True, metavar="NAME", help="Time a whole run of both experts; may be repeated.")
+@click.option("--turn", default=10, show_default=True, metavar="STEPS", help="Of --run: steps until the other's turn.")
 @click.option("--against", type=click.Choice([REFERENCE]), help="Time this first and print ratios.")
 @click.option("--rank", default=32, show_default=True)
 @click.option("--layers", type=int, help="A shorter model. [default: the family's]")
@@ -65,9 +72,9 @@ Cases: """ + ", ".join(CASES)  # fmt: skip
 @click.option("--profile", is_flag=True, help="List the kernels that take the time of one step.")
 @click.option("--json", "as_json", is_flag=True, help="Rows as JSON on stdout.")
 def bench(
-    family_name: str, shapes: tuple[str, ...], cases: tuple[str, ...], against: str | None, rank: int,
-    layers: int | None, warmups: int, steps: int, limit: float, budget: float | None, host: float, cap: float | None,
-    parity: bool, profile: bool, as_json: bool,
+    family_name: str, shapes: tuple[str, ...], cases: tuple[str, ...], runs: tuple[str, ...], turn: int,
+    against: str | None, rank: int, layers: int | None, warmups: int, steps: int, limit: float,
+    budget: float | None, host: float, cap: float | None, parity: bool, profile: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Time training steps on this machine's GPU, with random weights."""
     try:
@@ -78,8 +85,10 @@ def bench(
         _need_gpu(cap)
         family, chosen = _sizes(family_name, shapes or SHAPES)
         plan = _plan(budget, host)
-        if parity:
-            rows = [_parity_row(family, shape, plan, layers or 3, rank) for shape in chosen]
+        if runs:
+            rows, text = _whole_runs(family, chosen, runs, {"rank": rank, "steps": steps, "switch_every": turn})
+        elif parity:
+            rows = [_parity_row(family, shape, plan, cases or ("fast",), layers or 3, rank) for shape in chosen]
             text = "\n".join(_parity_line(row) for row in rows)
         else:
             names = [*([REFERENCE] if against else []), *(cases or ("fast",))]
@@ -145,16 +154,22 @@ def _timed(
     import torch
 
     from wantrain import fast, fast_measure
+    from wantrain.bench_profile import kernels
 
     warmups, steps, limit = effort
 
-    model = fast_measure.build(family, layers=layers, rank=rank, device="cuda", dtype=torch.bfloat16)
+    model, base = None, None
     rows: list[dict[str, Any]] = []
     for name in names:
+        own = replace(plan, **CASES.get(name, {}))
+        if model is None or own.base != base:
+            model, base = None, own.base
+            torch.cuda.empty_cache()
+            model = _built(family, layers, rank, own, plain=base == "packed")
         if name == REFERENCE:
             fast_measure.into_reference(model)
         else:
-            fast.install(model, replace(plan, **CASES[name]))
+            fast.install(model, own)
         for shape in shapes:
             row: dict[str, Any] = {"case": name, "shape": shape.name, "tokens": shape.tokens}
             step = fast_measure.stepper(model, fast_measure.batch_of(family, shape, model, "cuda"))
@@ -162,7 +177,7 @@ def _timed(
                 timing = fast_measure.measure(step, warmups=warmups, steps=steps, limit=limit)
                 row |= _row(family, shape, timing, layers) | {"kept": _kept(model, shape)}
                 if profile:
-                    click.echo(_kernels(step), err=True)
+                    click.echo(kernels(step), err=True)
             except torch.cuda.OutOfMemoryError as error:
                 row["error"] = ". ".join(str(error).split(". ")[:3])
             model.zero_grad(set_to_none=True)
@@ -172,6 +187,33 @@ def _timed(
         if name == REFERENCE:
             fast_measure.out_of_reference(model)
     return rows
+
+
+def _whole_runs(
+    family: Family, shapes: list[Shape], names: tuple[str, ...], more: dict[str, Any]
+) -> tuple[list[dict[str, Any]], str]:
+    from wantrain import fast_run
+
+    if unknown := [name for name in names if name not in fast_run.RUNS]:
+        raise UsageError(f"unknown run {unknown[0]!r}; runs are {', '.join(fast_run.RUNS)}")
+    rows: list[dict[str, Any]] = []
+    for name, shape in itertools.product(names, shapes):
+        row = {"case": name, "shape": shape.name} | fast_run.apart(name, family, shape, **more)
+        click.echo(fast_run.line(row) + (f"\n{row['trace']}" if "trace" in row else ""), err=True)
+        rows.append(row)
+    return rows, "\n".join([fast_run.HEADER, *map(fast_run.line, rows)])
+
+
+def _built(family: Family, layers: int | None, rank: int, plan: Plan, *, plain: bool) -> Any:
+    import torch
+
+    from wantrain import fast, fast_measure
+
+    if plain:
+        return fast_measure.build(family, layers=layers, rank=rank, device="cuda", dtype=torch.bfloat16)
+    hollow = fast_measure.build_hollow(family, layers=layers, rank=rank, device="cuda", dtype=torch.bfloat16)
+    fast.install(hollow.model, plan, fill=hollow.fill)
+    return hollow.model
 
 
 def _row(family: Family, shape: Shape, timing: Timing, layers: int | None) -> dict[str, Any]:
@@ -190,44 +232,19 @@ def _kept(model: Any, shape: Shape) -> str:
     return str(found.buckets.get((shape.tokens, 1), "")) if found else "block inputs"
 
 
-def _kernels(step: Any) -> str:
-    """The kernels of one step by their time on the GPU."""
-    import torch
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as found:
-        step()
-        torch.cuda.synchronize()
-    events = [e for e in found.key_averages() if _on_gpu(e)]
-    events.sort(key=lambda event: -event.self_device_time_total)
-    spans = sorted((e.time_range.start, e.time_range.end) for e in found.events() if _on_gpu(e))
-    whole = sum(end - start for start, end in spans)
-    idle = sum(max(0.0, after[0] - before[1]) for before, after in itertools.pairwise(spans))
-    lines = [f"{whole / 1000:9.1f} ms in {len(spans)} kernels, {idle / 1000:.1f} ms between them"]
-    lines += [f"{e.self_device_time_total / 1000:9.2f} ms {e.count:6} x {e.key[:110]}" for e in events[:45]]
-    return "\n".join(lines)
-
-
-def _on_gpu(event: Any) -> bool:
-    """A kernel or copy; profiler marks such as `Optimizer.step` span several."""
-    import torch
-
-    return event.device_type == torch.autograd.DeviceType.CUDA and not event.key.startswith(("Optimizer.", "Activity"))
-
-
-def _parity_row(family: Family, shape: Shape, plan: Plan, layers: int, rank: int) -> dict[str, Any]:
+def _parity_row(
+    family: Family, shape: Shape, plan: Plan, cases: tuple[str, ...], layers: int, rank: int
+) -> dict[str, Any]:
     from wantrain.fast_measure import parity
 
-    return {
-        "shape": shape.name,
-        "layers": layers,
-        **parity(family, shape, plan, layers=layers, rank=rank, device="cuda"),
-    }
+    plans = {case: replace(plan, **CASES[case]) for case in cases}
+    found = parity(family, shape, plans, layers=layers, rank=rank, device="cuda")
+    return {"shape": shape.name, "layers": layers, **found}
 
 
 def _parity_line(row: dict[str, Any]) -> str:
     text = f"{row['shape']} {row['layers']} layers, LoRA gradients against float32:"
-    for kind in ("fast", REFERENCE):
+    for kind in (name for name in row if name not in ("shape", "layers")):
         whole, lowest, loss = row[kind]
         text += f"\n  {kind:10} cosine {whole:.6f}, lowest of a tensor {lowest:.6f}, loss off by {loss:.1e}"
     return text

@@ -116,6 +116,8 @@ def _open_dataset(settings: TrainConfig, folder: str) -> CachedDataset:
 def _train(
     settings: TrainConfig, cached: CachedDataset, mode: Any, accept: bool, verbosity: int, as_json: bool, again: str
 ) -> None:
+    # Before torch is loaded: without it, what blocks keep in one step leaves holes that the next cannot use.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     from wanprep.models.find import require_weights
     from wanprep.models.identity import model_id
     from wanprep.models.lazy import open_transformer

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 
 from wanprep.costs import step_tflop, transformer_of
 from wanprep.families import Family
+from wanprep.models import lazy
+from wanprep.models.lazy import Hollow
 from wantrain import fast, lora
 
 # Dense bf16 with float32 sums, from the vendors' datasheets, by a part of the device's name.
@@ -76,6 +79,15 @@ def shape_of(family: Family, width: int, height: int, frames: int) -> Shape:
     return Shape(width=width, height=height, frames=frames, tokens=tokens)
 
 
+def _arguments(family: Family, layers: int | None) -> dict[str, Any]:
+    sizes = transformer_of(family)
+    return {
+        "num_attention_heads": sizes.dim // 128, "attention_head_dim": 128, "out_channels": family.z,
+        "in_channels": family.z * 2 + 4 if family.task == "i2v" else family.z, "text_dim": family.text_dim,
+        "ffn_dim": sizes.ffn, "num_layers": layers or sizes.layers,
+    }  # fmt: skip
+
+
 def build(family: Family, *, layers: int | None, rank: int, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
     """A transformer of the family with random weights, made on the device, and a LoRA on all linear layers; frozen.
 
@@ -83,27 +95,53 @@ def build(family: Family, *, layers: int | None, rank: int, device: str, dtype: 
     """
     from diffusers import WanTransformer3DModel
 
-    sizes = transformer_of(family)
-    channels = family.z * 2 + 4 if family.task == "i2v" else family.z
     torch.manual_seed(seed)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            model: Any = WanTransformer3DModel(
-                num_attention_heads=sizes.dim // 128, attention_head_dim=128, in_channels=channels,
-                out_channels=family.z, text_dim=family.text_dim, ffn_dim=sizes.ffn, num_layers=layers or sizes.layers,
-            )  # fmt: skip
+            model: Any = WanTransformer3DModel(**_arguments(family, layers))
     finally:
         torch.set_default_dtype(before)
     for name, parameter in model.named_parameters():
         if any(part in name for part in FP32_PARTS):
             parameter.data = parameter.data.float()
+    return _with_lora(model, rank, seed)
+
+
+def _with_lora(model: Any, rank: int, seed: int) -> Any:
     params = lora.add_lora(model, rank=rank, alpha=rank, generator=torch.Generator().manual_seed(seed))
     for name, parameter in params.items():
         if name.endswith("lora_B"):
             parameter.data.normal_(std=0.01)
     return model.eval()
+
+
+def build_hollow(
+    family: Family, *, layers: int | None, device: str, dtype: torch.dtype, seed: int = 0, rank: int | None = None
+) -> Hollow:
+    """The same without the weights of its blocks, which come at random when they are read, always the same.
+
+    rank: of a LoRA on all linear layers; None for none.
+    """
+    from diffusers import WanTransformer3DModel
+
+    with torch.device("meta"):
+        model: Any = WanTransformer3DModel(**_arguments(family, layers))
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+
+    def read(name: str, dtype: torch.dtype) -> torch.Tensor:
+        shape = shapes[name]
+        if "norm" in name:
+            return torch.full(shape, float(name.endswith("weight")), dtype=dtype, device=device)
+        draw = torch.Generator(device).manual_seed(seed + zlib.crc32(name.encode()))
+        bound = shape[1:].numel() ** -0.5 if len(shape) > 1 else 0.01
+        return torch.empty(shape, dtype=dtype, device=device).uniform_(-bound, bound, generator=draw)
+
+    found = lazy.hollow(model, read, device, dtype)
+    if rank is not None:
+        _with_lora(found.model, rank, seed)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,13 +270,17 @@ def cosines(found: dict[str, torch.Tensor], exact: dict[str, torch.Tensor]) -> t
     return dot / (norms[0] * norms[1]), min(alone)
 
 
-def parity(family: Family, shape: Shape, plan: fast.Plan, *, layers: int, rank: int, device: str) -> dict[str, Any]:
-    """LoRA gradients in bf16, fast and plain, against plain float32 on the same (bf16) weights of a short model.
+def parity(
+    family: Family, shape: Shape, plans: dict[str, fast.Plan], *, layers: int, rank: int, device: str
+) -> dict[str, Any]:
+    """LoRA gradients in bf16 of a short model, by diffusers + peft and by each plan, against plain float32.
 
-    -> "fast" and "reference": (cosine of all, lowest of one parameter, relative difference of the loss).
+    -> "reference" and the plans' names: (cosine of all, lowest of one parameter, relative difference of the loss). All
+    work on the same (bf16) weights.
     """
     results: dict[str, Any] = {}
-    model = build(family, layers=layers, rank=rank, device=device, dtype=torch.bfloat16)
+    short = build_hollow(family, layers=layers, device=device, dtype=torch.bfloat16, rank=rank)
+    model = short.model
     batch = batch_of(family, shape, model, device)
 
     def gradients(inputs: Batch) -> tuple[float, dict[str, torch.Tensor]]:
@@ -247,6 +289,9 @@ def parity(family: Family, shape: Shape, plan: fast.Plan, *, layers: int, rank: 
         loss.backward()
         return loss.item(), {n: p.grad.float() for n, p in model.named_parameters() if p.grad is not None}
 
+    for number in range(layers):
+        short.fill(number)
+    trained = {name: p.data.clone() for name, p in model.named_parameters() if p.requires_grad}
     kinds = {name: parameter.dtype for name, parameter in model.named_parameters()}
     allowed = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -258,13 +303,18 @@ def parity(family: Family, shape: Shape, plan: fast.Plan, *, layers: int, rank: 
         ))  # fmt: skip
     finally:
         torch.backends.cudnn.allow_tf32 = allowed
-    for kind in ("reference", "fast"):
-        model.zero_grad(set_to_none=True)
+    for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.to(torch.bfloat16 if parameter.requires_grad else kinds[name])
+    loss, grads = gradients(batch)
+    results["reference"] = (*cosines(grads, exact[1]), abs(loss / exact[0] - 1))
+    for kind, plan in plans.items():
+        del model, short
+        short = build_hollow(family, layers=layers, device=device, dtype=torch.bfloat16, rank=rank)
+        model = short.model
         for name, parameter in model.named_parameters():
-            small = kind == "reference" and parameter.requires_grad
-            parameter.data = parameter.data.to(torch.bfloat16 if small else kinds[name])
-        if kind == "fast":
-            fast.install(model, plan)
+            if parameter.requires_grad:
+                parameter.data.copy_(trained[name])
+        fast.install(model, plan, fill=short.fill)
         loss, grads = gradients(batch)
         results[kind] = (*cosines(grads, exact[1]), abs(loss / exact[0] - 1))
     return results

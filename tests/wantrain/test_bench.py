@@ -31,13 +31,42 @@ def test_shapes_count_tokens_as_the_cost_model_does():
 
 
 def test_both_paths_agree_with_float32_on_a_short_model(small):
-    found = fast_measure.parity(WAN, small, fast.Plan(), layers=2, rank=4, device="cpu")
+    plans = {"fast": fast.Plan(), "fp8": fast.Plan(base="fp8")}
+    found = fast_measure.parity(WAN, small, plans, layers=2, rank=4, device="cpu")
+    assert found["fp8"][0] > 0.99
     for kind in ("fast", "reference"):
         whole, lowest, loss = found[kind]
         assert whole > 0.9999
         assert lowest > 0.999
         assert loss < 1e-3
     assert found["fast"] != found["reference"]
+
+
+def test_a_whole_run_is_timed(small, monkeypatch):
+    from wantrain import fast_run
+
+    compute = {"path": "fast", "base": "fp8", "idle": "pinned", "stream": 2}
+    found = fast_run.timed_run(
+        WAN, small, compute, rank=4, steps=6, switch_every=3, layers=2, device="cpu", dtype=torch.float32
+    )
+    assert found["steps"] == 4  # two of each turn of three settle
+    assert 0 < found["switch"]
+    assert 0 < found["share"] < 1
+    assert "base in fp8, 2 blocks streamed, the idle expert waits: pinned" in found["said"]
+    row = {"case": "fp8-22.5", "shape": small.name} | found
+    assert len(fast_run.line(row).split("  ")) > 5
+    assert fast_run.line(row).startswith("fp8-22.5")
+    with pytest.raises(ValueError, match="too short"):
+        fast_run._summary([{"expert": "high", "volatile": {"seconds": 1.0, "switch_s": 1.0}, "loss": 1.0}], 1)
+
+
+def test_every_run_is_a_configuration(tmp_path):
+    from wanprep.config import from_table
+    from wantrain.fast_run import RUNS
+    from wantrain.sections import ComputeConfig
+
+    for compute in RUNS.values():
+        assert isinstance(from_table(ComputeConfig, compute), ComputeConfig)
 
 
 def test_the_model_has_the_types_training_has_and_the_reference_can_be_left(small):
@@ -99,7 +128,7 @@ def test_the_table_gives_ratios_of_the_same_shape():
     ("arguments", "says"),
     [
         (["--shape", "5x5"], "WIDTHxHEIGHTxFRAMES"), (["--case", "fats"], "unknown case"),
-        (["--steps", "0"], "at least 1"),
+        (["--steps", "0"], "at least 1"), (["--run", "fastest"], "unknown run"),
         (["--family", "wan9"], "unknown family"), (["--family", "tiny"], "no cost model"),
         (["--shape", "100x64x5"], "multiples of 16"), (["--budget", "-1"], "budget"),
     ],
