@@ -26,7 +26,7 @@ Examples:
 @click.option("--lora", "loras", multiple=True, metavar="FILE[:STRENGTH]", help="A LoRA file; may be repeated.")
 @click.option("--strength", default=1.0, show_default=True, help="For LoRAs that name none.")
 @click.option("--family", "family_name", help="Needed without --run.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Folder of the base model.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Base model: diffusers folder or ComfyUI's files.")
 @click.option("--out", default="sample.mp4", show_default=True, type=click.Path(path_type=Path))
 @click.option("--negative", default="", help="Negative prompt.")
 @click.option("--first-frame", type=click.Path(path_type=Path), help="Picture to go on from (image to video).")
@@ -49,8 +49,8 @@ def sample(
 
         from wanprep.families import family
         from wanprep.media.film import write_film
-        from wanprep.models.find import require_weights
         from wanprep.models.load import pick_device
+        from wantrain.base import whole_base
         from wantrain.sample import Request, add_loras, check_request, load_pipeline, lora_use, sample_video
 
         width, height = _parse_size(size)
@@ -72,8 +72,9 @@ def sample(
         place = pick_device(device)
         diffusers_logging.disable_progress_bar()
         transformers_logging.disable_progress_bar()
-        folder = require_weights(model, "transformer", override=weights)
-        pipe = load_pipeline(model, folder, dtype="bf16" if place.startswith("cuda") else "fp32", device=place)
+        pipe = load_pipeline(
+            model, whole_base(model, weights), dtype="bf16" if place.startswith("cuda") else "fp32", device=place
+        )
         add_loras(pipe, uses)
         pictures = sample_video(pipe, model, request)
         write_film(out, pictures, rate=model.fps)

@@ -76,17 +76,11 @@ def cuda_devices() -> int:
 
 
 def whole_pipeline(family: Family, override: Path | None) -> Path:
-    """The folder with all parts of the base model: a sampler needs its VAE, text encoder and both experts too."""
-    from wanprep.models.check import parts_of, problems
-    from wanprep.models.find import require_weights
+    """All parts of the base model, as `whole_base` has them: a sampler needs VAE, text encoder and both experts too."""
+    from wantrain.base import whole_base
 
-    folder = require_weights(family, "transformer", override=override)
-    wrong = [problem for part in parts_of(family) for problem in problems(family, part, folder)]
-    if not (folder / "model_index.json").is_file():
-        wrong.insert(0, f"{folder} has no model_index.json")
-    if wrong:
-        raise Missing(
-            f"previews need the whole base model: {'; '.join(wrong)}",
-            "Name a complete diffusers folder (weights), or leave previews.prompts out",
-        )
-    return folder
+    try:
+        return whole_base(family, override)
+    except Missing as error:
+        what = f"previews need the whole base model: {error.what}"
+        raise Missing(what, f"{error.remedy}; or leave previews.prompts out") from error

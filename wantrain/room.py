@@ -6,23 +6,28 @@ take the training process with it.
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from pathlib import Path
 
 from wanprep.models.check import part_folder, weight_files
+from wanprep.models.tensorfile import read_header
+from wantrain.base import base_parts
 
 PARTS = ("transformer", "transformer_2", "text", "vae")
 ITEM = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 def shortage(pipeline: Path, dtype: str, device: str) -> str:
-    """What is lacking for the pipeline in that folder, in words with the numbers; "" when nothing is known to be."""
+    """What is lacking for a pipeline, in words with the numbers; "" when nothing is known to be.
+
+    pipeline: its folder, or its parts one by one (`wantrain.base`).
+    """
+    named = base_parts(pipeline)
+    places = {part: named.get(part, pipeline) for part in PARTS}
+    places = {part: path if path.is_file() else part_folder(path, part) for part, path in places.items()}
     sizes = {
-        part: weight_bytes(part_folder(pipeline, part), 4 if part == "vae" else ITEM[dtype])
-        for part in PARTS if part_folder(pipeline, part).is_dir()
-    }  # fmt: skip
+        part: weight_bytes(path, 4 if part == "vae" else ITEM[dtype]) for part, path in places.items() if path.exists()
+    }
     whole, free = sum(sizes.values()), free_host_bytes()
     if free is not None and whole > free:
         return (
@@ -42,14 +47,12 @@ def shortage(pipeline: Path, dtype: str, device: str) -> str:
 
 
 def weight_bytes(folder: Path, itemsize: int) -> int:
-    """Bytes of a model's weights once loaded with `itemsize` bytes a number; from the files' headers alone."""
-    numbers = 0
-    for path in weight_files(folder):
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-        numbers += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return numbers * itemsize
+    """Bytes of a model's weights once loaded with `itemsize` bytes a number; from the files' headers alone.
+
+    folder: a part's folder, or its single file.
+    """
+    files = [folder] if folder.is_file() else weight_files(folder)
+    return itemsize * sum(math.prod(entry.shape) for path in files for entry in read_header(path).entries.values())
 
 
 def free_host_bytes() -> int | None:

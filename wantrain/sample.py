@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from wanprep.families import Family
 from wanprep.stage import Missing, UsageError
 from wantrain import lora
+from wantrain.base import assemble
 from wantrain.experts import COMPONENTS
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def lora_use(path: Path, family: Family, strength: float = 1.0) -> LoraUse:
 
 
 def load_pipeline(family: Family, folder: Path, *, dtype: str = "bf16", device: str = "cpu") -> Any:
-    """diffusers' pipeline of the family's task from a local folder, VAE in fp32.
+    """diffusers' pipeline of the family's task from a local folder or from `whole_base`'s parts, VAE in fp32.
 
     On a GPU, parts wait in main memory until needed. For TI2V it is the text-to-video one; `sample_video` makes the
     other of the same parts where a first frame is given.
@@ -130,11 +131,15 @@ def load_pipeline(family: Family, folder: Path, *, dtype: str = "bf16", device: 
 
     from wanprep.models.load import load_vae, torch_dtype
 
-    if not (folder / "model_index.json").is_file():
-        raise Missing(f"{folder} is not a whole pipeline (no model_index.json)", "Sampling needs the diffusers folder")
-    vae = load_vae(family, folder, "fp32")
-    kind: Any = WanImageToVideoPipeline if family.task == "i2v" else WanPipeline
-    pipe = kind.from_pretrained(folder, vae=vae, dtype=torch_dtype(dtype), local_files_only=True)
+    if (folder / "model_index.json").is_file():
+        vae = load_vae(family, folder, "fp32")
+        kind: Any = WanImageToVideoPipeline if family.task == "i2v" else WanPipeline
+        pipe = kind.from_pretrained(folder, vae=vae, dtype=torch_dtype(dtype), local_files_only=True)
+    elif folder.is_dir():
+        what = f"{folder} is not a whole pipeline (no model_index.json)"
+        raise Missing(what, "Name the diffusers folder, or ComfyUI's files, and see `wanprep models`")
+    else:
+        pipe = assemble(family, folder, dtype)
     pipe.set_progress_bar_config(disable=True)
     if device.startswith("cuda"):
         pipe.enable_model_cpu_offload(device=device)
