@@ -102,6 +102,7 @@ class Hash:
     name: str = "scan"
     table: str = "files"
     parallel: bool = True
+    plain: bool = True
 
     def items(self, dataset: Dataset) -> list[Item]:
         return [

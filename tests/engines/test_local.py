@@ -1,0 +1,69 @@
+"""Where items are measured: in this process, or in workers that know today's environment."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from wanprep.engines import local
+from wanprep.stage import Item
+
+
+@dataclass(frozen=True)
+class Where:
+    """Says which process measured an item, and what it sees there."""
+
+    plain: bool = False
+    parallel: bool = True
+    name: str = "where"
+    table: str = ""
+    seconds: float = 0.0
+
+    def items(self, dataset: Any) -> list[Item]:
+        return [Item(label=str(k), parts={str(k): None}) for k in range(6)]
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        time.sleep(self.seconds)
+        import cv2
+
+        seen = {"pid": os.getpid(), "told": os.environ.get("WANPREP_TOLD"), "cv2": cv2.getNumThreads()}
+        return [{"key": key, **seen, "threads": local.threads()} for key in parts]
+
+
+def measured(stage: Where, workers: int) -> list[dict[str, Any]]:
+    outcomes = list(local.run(stage, stage.items(None), workers))
+    assert sorted(outcome.item.label for outcome in outcomes) == list("012345")
+    return [dict(row) for outcome in outcomes for row in outcome.rows]
+
+
+def test_decoding_never_happens_in_this_process():
+    rows = measured(Where(), workers=2)
+    assert os.getpid() not in {row["pid"] for row in rows}
+    assert {row["threads"] for row in rows} == {max(1, (os.cpu_count() or 1) // 2)}
+    assert {row["cv2"] for row in rows} == {row["threads"] for row in rows}
+
+
+@pytest.mark.parametrize("word", ["first", "second"])
+def test_workers_see_the_environment_of_now(monkeypatch, word):
+    monkeypatch.setenv("WANPREP_TOLD", word)
+    assert {row["told"] for row in measured(Where(), workers=2)} == {word}
+
+
+def test_a_little_plain_work_starts_nobody(monkeypatch):
+    monkeypatch.setattr(local, "_Worker", lambda *_, **__: pytest.fail("a worker was started"))
+    assert {row["pid"] for row in measured(Where(plain=True), workers=4)} == {os.getpid()}
+
+
+def test_much_plain_work_goes_to_workers_after_a_while(monkeypatch):
+    monkeypatch.setattr(local, "PATIENCE_S", 0.05)
+    pids = [row["pid"] for row in measured(Where(plain=True, seconds=0.04), workers=2)]
+    assert pids[0] == os.getpid()
+    assert os.getpid() not in pids[3:]
+
+
+def test_no_workers_means_this_process():
+    assert {row["pid"] for row in measured(Where(), workers=0)} == {os.getpid()}
+    assert {row["pid"] for row in measured(Where(parallel=False), workers=4)} == {os.getpid()}
