@@ -61,7 +61,7 @@ class Texts:
         """Texts of like length together on a GPU; one by one elsewhere."""
         encoder = shared_encoder(self.family, self.config)
         shards = shard_writer(self.config, Path(self.root), "text")
-        work = _TextWork(encoder, Path(self.root), shards)
+        work = TextWork(encoder, Path(self.root), shards)
         by_text = {next(iter(item.parts.values())): item for item in todo}
         groups = [[by_text[text] for text in group] for group in encoder.text_encoder.batches(list(by_text))]
         yield from sealed(overlap.run(self, groups, work, readers=1, writers=WRITERS), shards)
@@ -103,7 +103,7 @@ class Latents:
         for bucket in sorted({(item.args["width"], item.args["height"], item.args["frames"]) for item in todo}):
             encoder.vae.refuse_too_large(*bucket)
         shards = shard_writer(self.config, Path(self.root), "latents")
-        work = _LatentWork(encoder, Path(self.root), shards)
+        work = LatentWork(encoder, Path(self.root), shards)
         groups = [[item] for item in todo]
         yield from sealed(overlap.run(self, groups, work, readers=READERS, writers=WRITERS), shards)
 
@@ -117,7 +117,7 @@ def shard_writer(config: CacheConfig, root: Path, kind: str) -> ShardWriter | No
     return ShardWriter(root, kind) if wanted else None
 
 
-class _TextWork:
+class TextWork:
     def __init__(self, encoder: Encoder, root: Path, shards: ShardWriter | None) -> None:
         from wanprep.stages.encode import Store
 
@@ -138,7 +138,7 @@ class _TextWork:
         return [[artefact(row | more)] for row in rows]
 
 
-class _LatentWork:
+class LatentWork:
     def __init__(self, encoder: Encoder, root: Path, shards: ShardWriter | None) -> None:
         from wanprep.stages.encode import Store
 
