@@ -19,7 +19,7 @@ from wanprep.stage import UsageError
 from wantrain import lora, optim
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
-from wantrain.learn import learn, next_batch
+from wantrain.learn import Batch, Draw, forward_backward, next_batch, prepare, settled
 from wantrain.sections import ExpertConfig
 from wantrain.sigma import Sigmas
 
@@ -29,11 +29,21 @@ if TYPE_CHECKING:
 COMPONENTS = {"high": "transformer", "low": "transformer_2", "single": "transformer"}
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """The next step's draws, made early, and what the expert's state was before them: that is what is saved."""
+
+    work: list[tuple[Batch, list[Draw]]]
+    rng: torch.Tensor
+    positions: list[list[int]]
+
+
 @dataclass
 class Expert:
     """An expert at work. `model` is its transformer with the adapter on it, `params` the adapter's parameters.
 
-    regular: the cursor of the regularisation set. averages: the moving average of `params`, where there is one.
+    regular: the cursor of the regularisation set. averages: the moving average of `params`, where there is one. ahead:
+    the next step's draws, once a step was done.
     """
 
     name: str
@@ -47,6 +57,7 @@ class Expert:
     regular: Cursor | None = None
     averages: dict[str, torch.Tensor] | None = None
     step: int = 0
+    ahead: Ahead | None = None
 
     @property
     def config(self) -> ExpertConfig:
@@ -121,13 +132,16 @@ def train_step(expert: Expert) -> dict[str, Any]:
     import torch
 
     own = expert.config
-    first = expert.step * own.accumulate
-    batches = [next_batch(expert, number) for number in range(first, first + own.accumulate)]
-    share = 1 / sum(len(batch.samples) for batch in batches)
-    draws = [row for batch in batches for row in learn(expert, batch, share)]
-    grad_norm = float(torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf))
+    work = expert.ahead.work if expert.ahead else _next_work(expert, expert.step)
+    expert.ahead = None
+    draws = [row for batch, made in work for row in forward_backward(expert, batch, made)]
+    grad_norm = torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf)
+    if expert.step + 1 < own.steps:  # while a GPU is still busy with what it was given above
+        before = expert.generator.get_state(), _positions(expert)
+        expert.ahead = Ahead(_next_work(expert, expert.step + 1), *before)
+    norm: float = settled([{"grad_norm": grad_norm}, *draws])[0]["grad_norm"]
     mean = sum(draw["loss"] for draw in draws) / len(draws)
-    if not math.isfinite(grad_norm) or not math.isfinite(mean):
+    if not math.isfinite(norm) or not math.isfinite(mean):
         names = ", ".join(draw["sample"] for draw in draws)
         raise ArithmeticError(
             f"{expert.name}: loss {mean} or its gradient is not finite at step {expert.step + 1} (sample {names}). "
@@ -141,8 +155,20 @@ def train_step(expert: Expert) -> dict[str, Any]:
     expert.step += 1
     _average(expert)
     return {
-        "expert": expert.name, "step": expert.step, "loss": mean, "lr": lr, "grad_norm": grad_norm, "draws": draws,
+        "expert": expert.name, "step": expert.step, "loss": mean, "lr": lr, "grad_norm": norm, "draws": draws,
     }  # fmt: skip
+
+
+def _next_work(expert: Expert, step: int) -> list[tuple[Batch, list[Draw]]]:
+    """The batches of a step and their draws, in turn. Moves the expert's random numbers and its places in the data."""
+    first = step * expert.config.accumulate
+    batches = [next_batch(expert, number) for number in range(first, first + expert.config.accumulate)]
+    share = 1 / sum(len(batch.samples) for batch in batches)
+    return [(batch, prepare(expert, batch, share)) for batch in batches]
+
+
+def _positions(expert: Expert) -> list[list[int]]:
+    return [[c.epoch, c.position] for c in (expert.cursor, expert.regular) if c is not None]
 
 
 def _average(expert: Expert) -> None:
@@ -177,12 +203,13 @@ def as_saved(expert: Expert) -> Iterator[None]:
 
 def state(expert: Expert) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Everything the next step depends on: tensors, and plain values (step, places in the data, the optimizer's)."""
-    tensors = {"rng": expert.generator.get_state()}
+    ahead = expert.ahead
+    tensors = {"rng": ahead.rng if ahead else expert.generator.get_state()}
     tensors |= {f"lora/{name}": p.detach() for name, p in expert.params.items()}
     tensors |= {f"average/{name}": average for name, average in (expert.averages or {}).items()}
     kept, tree = optim.pack(expert.optimizer, {id(p): name for name, p in expert.params.items()})
     tensors |= {f"optimizer/{name}": tensor for name, tensor in kept.items()}
-    cursors = [[c.epoch, c.position] for c in (expert.cursor, expert.regular) if c is not None]
+    cursors = ahead.positions if ahead else _positions(expert)
     values = {"step": expert.step, "cursors": cursors, "optimizer": tree}
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, values
 
@@ -206,6 +233,7 @@ def restore(expert: Expert, tensors: dict[str, torch.Tensor], values: dict[str, 
         expert.averages = {name: t.to(expert.params[name].device).clone() for name, t in averages.items()}
     elif expert.averages is not None:  # switched on in the middle of a run
         expert.averages = {name: p.detach().clone() for name, p in expert.params.items()}
+    expert.ahead = None
     expert.generator.set_state(tensors["rng"])
     expert.step = values["step"]
     for cursor, (epoch, position) in zip([c for c in (expert.cursor, expert.regular) if c], values["cursors"]):

@@ -30,12 +30,14 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """One sample's part of a forward. factor: of its loss. row: what is logged of it."""
+    """One sample's part of a forward, on the model's device. class_text: where the draw is to preserve. factor: of its
+    loss. row: what is logged of it.
+    """
 
-    sample: CachedSample
     question: tasks.Question
     wanted: torch.Tensor
     text: torch.Tensor
+    class_text: torch.Tensor | None
     factor: float
     row: dict[str, Any]
 
@@ -49,17 +51,37 @@ def next_batch(expert: Expert, number: int) -> Batch:
 
 def learn(expert: Expert, batch: Batch, share: float) -> list[dict[str, Any]]:
     """Forward and backward of a batch, each sample's loss times its weights and `share`; what to log of each."""
-    draws = [_draw(expert, batch, place, share) for place in range(len(batch.samples))]
-    own = expert.config
-    with lora.dropout_on(expert.model, own.dropout, expert.seed(f"dropout {batch.number}")):
+    return settled(forward_backward(expert, batch, prepare(expert, batch, share)))
+
+
+def prepare(expert: Expert, batch: Batch, share: float) -> list[Draw]:
+    """The draws of a batch: work of the CPU, while the GPU may be busy with something else, and is not waited for."""
+    return [_draw(expert, batch, place, share) for place in range(len(batch.samples))]
+
+
+def forward_backward(expert: Expert, batch: Batch, draws: list[Draw]) -> list[dict[str, Any]]:
+    """Gradients of a batch whose draws are made; what to log of each, its losses still on the device (`settled`)."""
+    with lora.dropout_on(expert.model, expert.config.dropout, expert.seed(f"dropout {batch.number}")):
         losses = _losses(expert, draws, [draw.text for draw in draws], [draw.wanted for draw in draws])
         sum(draw.factor * loss for draw, loss in zip(draws, losses, strict=True)).backward()  # type: ignore[union-attr]
-        for draw, loss in zip(draws, losses, strict=True):
-            draw.row["loss"] = loss.item()
-        named = [draw for draw in draws if draw.sample.class_path]
-        if expert.settings.loss.preservation and named and not batch.regular:
-            _preserve(expert, batch.dataset, named)
-    return [draw.row | ({"regular": True} if batch.regular else {}) for draw in draws]
+        rows = [draw.row | {"loss": loss.detach()} for draw, loss in zip(draws, losses, strict=True)]
+        named = [number for number, draw in enumerate(draws) if draw.class_text is not None]
+        if named:
+            kept = _preserve(expert, [draws[number] for number in named])
+            for number, loss in zip(named, kept, strict=True):
+                rows[number]["preservation"] = loss.detach()
+    return [row | ({"regular": True} if batch.regular else {}) for row in rows]
+
+
+def settled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with plain numbers in place of tensors: one wait for the device, whatever their number."""
+    import torch
+
+    found = [(row, key) for row in rows for key, value in row.items() if torch.is_tensor(value)]
+    values = torch.stack([row[key] for row, key in found]).tolist() if found else []
+    for (row, key), value in zip(found, values, strict=True):
+        row[key] = value
+    return rows
 
 
 def _draw(expert: Expert, batch: Batch, place: int, share: float) -> Draw:
@@ -76,11 +98,14 @@ def _draw(expert: Expert, batch: Batch, place: int, share: float) -> Draw:
     weight = sample.weight * settings.loss.views.get(sample.view, 1.0)
     weight *= settings.regularisation.weight if batch.regular else 1.0
     weight *= flow.sigma_weight(settings.loss.weighting, sigma, expert.sigmas)
+    preserved = bool(settings.loss.preservation and sample.class_path and not batch.regular)
+    device = next(expert.model.parameters()).device
+    question = tasks.ask(settings.model_family, x0, noise, sigma, **given, first_frame=shown)
     return Draw(
-        sample=sample,
-        question=tasks.ask(settings.model_family, x0, noise, sigma, **given, first_frame=shown),
-        wanted=flow.target(x0, noise),
-        text=dataset.empty() if dropped else dataset.text(sample),
+        question=tasks.sent(question, device),
+        wanted=tasks.send(flow.target(x0, noise), device),
+        text=tasks.send(dataset.empty() if dropped else dataset.text(sample), device),
+        class_text=tasks.send(dataset.class_text(sample), device) if preserved else None,
         factor=weight * settings.loss.gradient_scale * share,
         row={"sample": sample.sample_id, "sigma": sigma, "caption_dropped": dropped},
     )
@@ -94,15 +119,14 @@ def _losses(
     return [tasks.loss(*found) for found in zip(velocities, wanted, questions, strict=True)]
 
 
-def _preserve(expert: Expert, dataset: CachedDataset, draws: list[Draw]) -> None:
+def _preserve(expert: Expert, draws: list[Draw]) -> list[torch.Tensor]:
     """Differential output preservation: the base's answer to the class prompt is a second target."""
     import torch
 
-    texts = [dataset.class_text(draw.sample) for draw in draws]
+    texts = [draw.class_text for draw in draws if draw.class_text is not None]
     with torch.no_grad(), lora.switched_off(expert.model):
         priors = tasks.predict_batch(expert.model, [draw.question for draw in draws], texts)
     losses = _losses(expert, draws, texts, list(priors))
     strength = expert.settings.loss.preservation
     sum(draw.factor * strength * loss for draw, loss in zip(draws, losses, strict=True)).backward()  # type: ignore[union-attr]
-    for draw, loss in zip(draws, losses, strict=True):
-        draw.row["preservation"] = loss.item()
+    return losses

@@ -11,7 +11,7 @@ As diffusers' WanPipeline and WanImageToVideoPipeline build their inputs; the te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from wanprep.families import Family
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """One forward pass, on the CPU in float32.
+    """One forward pass, in float32; on the CPU until it is `sent`.
 
     hidden [C, T, h, w]; timesteps [1] or [tokens], 0–1000; first: latent frames left out of the loss. image: CLIP's
     embedding of the first frame, [257, 1280], for a family that takes one.
@@ -70,6 +70,19 @@ def ask(
             noisy = torch.cat([x0[:, :1], noisy[:, 1:]], dim=1)
         return Question(noisy, shown.flatten() * timestep, first=int(first_frame))
     return Question(noisy, timestep)
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """To the device without waiting for what it is busy with, which takes page-locked memory in between."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def sent(question: Question, device: torch.device) -> Question:
+    """The question on the device."""
+    image = None if question.image is None else send(question.image, device)
+    return replace(
+        question, hidden=send(question.hidden, device), timesteps=send(question.timesteps, device), image=image
+    )
 
 
 def predict(model: torch.nn.Module, question: Question, text: torch.Tensor) -> torch.Tensor:
