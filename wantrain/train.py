@@ -1,8 +1,7 @@
 """The training loop: read it from top to bottom.
 
 Experts take turns until each has its own number of steps; whose turn it is follows from their step counts alone, so a
-resumed run needs no memory of it. LoRA, state and run file are written in that order: dying between two of them costs
-steps that will be done again with the same result, never a file that claims too much.
+resumed run needs no memory of it. What happens to an expert between its steps is in `session.py`.
 """
 
 from __future__ import annotations
@@ -11,31 +10,35 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wanprep.ids import digest_file, write_atomic
-from wantrain import checkpoint, compute, lora, ranking
-from wantrain.compute import Workplace
+from wanprep.ids import write_atomic
+from wantrain import checkpoint, ranking
 from wantrain.config import TrainConfig, settled, what_matters
-from wantrain.data import Cursor, hold_out
-from wantrain.experts import Expert, as_saved, restore, start, state, train_step
+from wantrain.data import hold_out
+from wantrain.experts import Expert, train_step
 from wantrain.forecast import forecast_lines
-from wantrain.observe import Course, Observer, Observers, Waits, timed
+from wantrain.observe import Observer, Observers, Waits, timed
 from wantrain.plan import plan, sigma_lines
 from wantrain.ready import arithmetic, cards_here, check_caches, digests, refuse, visits_of
 from wantrain.rehearse import rehearse
-from wantrain.validate import Probe, held_out_loss, probes_for
+from wantrain.session import (
+    LoadModel,
+    OpenModel,
+    Session,
+    bring_in,
+    course_of,
+    dismiss,
+    finished,
+    measure,
+    save,
+    workplace,
+)
 
 if TYPE_CHECKING:
-    import torch
-
     from wanprep.cached import CachedDataset
-    from wanprep.models.lazy import Hollow
-
-LoadModel = Callable[[str, str], "torch.nn.Module"]  # (expert, device) -> its frozen transformer
-OpenModel = Callable[[str, str], "Hollow"]  # the same, its blocks still to be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,28 +54,6 @@ class TrainResult:
     held_out: dict[str, dict[str, Any]]
     verdicts: dict[str, ranking.Verdict]
     interrupted: bool
-
-
-@dataclass(kw_only=True)
-class Session:
-    """What a process holds while it trains. Nothing here outlives the process, and nothing of it changes a result.
-
-    crew: the experts that are loaded. split: (training, held out) indices of the dataset. watch: who looks on.
-    """
-
-    config: TrainConfig
-    dataset: CachedDataset
-    regular: CachedDataset | None
-    run: checkpoint.Run
-    metrics: checkpoint.Metrics
-    watch: Observers
-    matters: dict[str, dict[str, Any]]
-    split: tuple[list[int], list[int]]
-    work: Workplace
-    device: str
-    crew: dict[str, Expert] = field(default_factory=dict)
-    probes: dict[str, tuple[list[Probe], list[Probe]]] = field(default_factory=dict)
-    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def train(
@@ -115,44 +96,55 @@ def train(
         watch.say(check_caches(dataset, *([regular] if regular else [])))
         session = Session(
             config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=split,
-            device=device, metrics=checkpoint.Metrics(run.metrics_path),
-            work=_workplace(config, dataset, split[0], device, load_model, open_model),
+            device=device, stop=stop, save_now=save_now, waits=waits, metrics=checkpoint.Metrics(run.metrics_path),
+            work=workplace(config, dataset, split[0], device, load_model, open_model),
         )  # fmt: skip
-        pending = [name for name in config.stages if not _finished(run, config, name)]
-        steps = {name: run.step(name) for name in pending}
-        with contextlib.closing(session.metrics), watch.during(_course(session, pending, stop)):
-            _rehearse(session, steps)
-            waits.take()
-            while (turn := next_turn(steps, config)) and not stop():
-                began = time.monotonic()
-                expert = _bring_in(session, turn)
-                entered: float | None = round(time.monotonic() - began, 4)
-                watch.turn(turn, entered or 0.0)
-                if expert.step == 0:
-                    _measure(session, expert)
-                turn_end = (expert.step // config.experts.switch_every + 1) * config.experts.switch_every
-                while expert.step < min(turn_end, expert.config.steps) and not stop():
-                    began = time.monotonic()
-                    row = train_step(expert)
-                    steps[turn] = expert.step
-                    seconds, waited = round(time.monotonic() - began, 4), waits.take()
-                    switched = {"switch_s": entered} if entered is not None else {}
-                    session.metrics.write("step", row, seconds=seconds, waits=waited, **switched)
-                    entered = None
-                    watch.step(row, seconds, waited)
-                    asked = save_now() | checkpoint.asked_for(run)
-                    planned = expert.done or expert.step % config.save.every == 0
-                    if planned or asked or expert.step % config.validation.every == 0:
-                        _measure(session, expert)
-                    if planned or asked:
-                        _save(session, expert, asked=asked)
-                if expert.done:
-                    _dismiss(session, turn)
-            for name in pending:  # stopped on request, or done but its LoRA is gone
-                lost = steps[name] >= config.expert(name).steps and not _finished(run, config, name)
-                if lost or (name in session.crew and steps[name] > run.step(name)):
-                    _save(session, _bring_in(session, name))
+        pending = [name for name in config.stages if not finished(run, config, name)]
+        with contextlib.closing(session.metrics), watch.during(course_of(session, pending)):
+            _take_turns(session, pending)
         return _result(session)
+
+
+def _take_turns(session: Session, pending: Sequence[str]) -> None:
+    """Turns of the experts until all are done, or somebody asks to stop; then whatever is not saved yet is."""
+    config, run = session.config, session.run
+    steps = {name: run.step(name) for name in pending}
+    _rehearse(session, steps)
+    session.waits.take()
+    while (turn := next_turn(steps, config)) and not session.stop():
+        began = time.monotonic()
+        expert = bring_in(session, turn)
+        entered = round(time.monotonic() - began, 4)
+        session.watch.turn(turn, entered)
+        if expert.step == 0:
+            measure(session, expert)
+        turn_end = (expert.step // config.experts.switch_every + 1) * config.experts.switch_every
+        first: dict[str, float] = {"switch_s": entered}
+        while expert.step < min(turn_end, expert.config.steps) and not session.stop():
+            _step(session, expert, first)
+            steps[turn], first = expert.step, {}
+        if expert.done:
+            dismiss(session, turn)
+    for name in pending:  # stopped on request, or done but its LoRA is gone
+        lost = steps[name] >= config.expert(name).steps and not finished(run, config, name)
+        if lost or (name in session.crew and steps[name] > run.step(name)):
+            save(session, bring_in(session, name))
+
+
+def _step(session: Session, expert: Expert, first: Mapping[str, float]) -> None:
+    """One step, its line in the metrics, and what is due after it. first: noted with a turn's first step."""
+    config = session.config
+    began = time.monotonic()
+    row = train_step(expert)
+    seconds, waited = round(time.monotonic() - began, 4), session.waits.take()
+    session.metrics.write("step", row, seconds=seconds, waits=waited, **first)
+    session.watch.step(row, seconds, waited)
+    asked = session.save_now() | checkpoint.asked_for(session.run)
+    planned = expert.done or expert.step % config.save.every == 0
+    if planned or asked or expert.step % config.validation.every == 0:
+        measure(session, expert)
+    if planned or asked:
+        save(session, expert, asked=asked)
 
 
 def _rehearse(session: Session, steps: Mapping[str, int]) -> None:
@@ -160,10 +152,10 @@ def _rehearse(session: Session, steps: Mapping[str, int]) -> None:
     first = next_turn(steps, session.config)
     working = [name for name in steps if steps[name] < session.config.expert(name).steps]
     for name in sorted(working, key=lambda name: name == first):
-        rehearsal = rehearse(_bring_in(session, name), session.split[0])
+        rehearsal = rehearse(bring_in(session, name), session.split[0])
         session.watch.say(str(rehearsal))
         if session.config.experts.schedule == "sequential" and name != first:
-            _dismiss(session, name)  # never both in memory
+            dismiss(session, name)  # never both in memory
 
 
 def _result(session: Session) -> TrainResult:
@@ -171,7 +163,7 @@ def _result(session: Session) -> TrainResult:
     held_out = checkpoint.read_rows(run.folder, "held_out")
     return TrainResult(
         folder=run.folder,
-        loras={n: run.folder / run.experts[n]["lora"] for n in config.stages if _finished(run, config, n)},
+        loras={n: run.folder / run.experts[n]["lora"] for n in config.stages if finished(run, config, n)},
         steps={name: run.step(name) for name in config.stages},
         held_out={name: rows[-1] for name, rows in held_out.items()},
         verdicts={
@@ -195,115 +187,3 @@ def _announce(config: TrainConfig, dataset: CachedDataset, run: checkpoint.Run, 
     for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned), *forecast_lines(planned["forecast"])]:
         watch.say(line)
     write_atomic(run.folder / "plan.json", (json.dumps(planned, indent=1, sort_keys=True) + "\n").encode())
-
-
-def _course(session: Session, pending: list[str], stop: Callable[[], bool]) -> Course:
-    config, run = session.config, session.run
-    made = {name: checkpoint.newest(run, name) for name in config.stages}
-    return Course(
-        folder=run.folder, family=config.family, device=session.device, stop=stop,
-        parked=lambda: session.work.places.parked(session.crew),
-        steps={name: (run.step(name), config.expert(name).steps) for name in pending},
-        loras={name: found for name, found in made.items() if found is not None},
-        held_out=checkpoint.read_rows(run.folder, "held_out"),
-    )  # fmt: skip
-
-
-def _workplace(
-    config: TrainConfig, dataset: CachedDataset, training: list[int], device: str, load_model: LoadModel,
-    open_model: OpenModel | None,
-) -> Workplace:  # fmt: skip
-    known = {(s.width, s.height, s.frames) for s in (dataset.samples[index] for index in training)}
-    tokens = max(config.model_family.tokens(*bucket) for bucket in known)
-    batch = max(config.expert(name).batch_size for name in config.stages)
-    return Workplace(
-        config=config, device=device, tokens=tokens, batch=batch, load_model=load_model, open_model=open_model
-    )
-
-
-def _dismiss(session: Session, name: str) -> None:
-    """The expert is not needed any more; its memory is the others' now."""
-    session.work.places.forget(session.crew.pop(name))
-
-
-def _bring_in(session: Session, name: str) -> Expert:
-    """The expert on the device, loaded on its first turn. The others leave first: both need never fit at once."""
-    work, config = session.work, session.config
-    work.places.make_room(name, session.crew)
-    if name in session.crew:
-        work.places.enter(session.crew[name])
-        return session.crew[name]
-    saved = checkpoint.load_expert(session.run, name)
-    model = work.model(name)
-    training, held = session.split
-    cursor = Cursor(dataset=session.dataset, allowed=frozenset(training))
-    aside = session.regular
-    regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
-    expert = start(name, config, model, cursor, regular)
-    session.watch.say(work.install(expert))
-    if saved is not None:
-        restore(expert, *saved)
-    asked = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
-    seen = {**asked, "samples": min(config.validation.trained, len(training))}
-    if held:
-        trained = probes_for(expert, training, **seen) if seen["samples"] else []
-        session.probes[name] = (probes_for(expert, held, **asked), trained)
-    session.crew[name] = expert
-    work.places.enter(expert)
-    compute.replan(session.crew.values())
-    return expert
-
-
-def _measure(session: Session, expert: Expert) -> None:
-    probes = session.probes.get(expert.name)
-    if probes is None:
-        return
-    row = held_out_loss(expert, *probes)
-    session.measured[expert.name] = row
-    session.metrics.write("held_out", row)
-    session.watch.held_out(row)
-
-
-def _save(session: Session, expert: Expert, *, asked: bool = False) -> None:
-    """LoRA (at its end, at every planned save and when asked for), state, run.json."""
-    session.metrics.sync()
-    config, run, matters = session.config, session.run, session.matters[expert.name]
-    entry: dict[str, Any] = {"matters": matters}
-    known: list[dict[str, Any]] = run.experts.get(expert.name, {}).get("checkpoints", [])
-    made: dict[str, Any] | None = None
-    if expert.done or asked or expert.step % config.save.every == 0:
-        middle = None if expert.done else expert.step
-        path = run.folder / ("" if expert.done else "loras") / lora.file_name(config.run.name, expert.name, middle)
-        metadata = {"expert": expert.name, "step": expert.step, "made_with": _versions(), **matters}
-        with as_saved(expert):
-            digest = lora.save_lora(path, expert.params, scale=expert.scale, metadata=metadata)
-        if expert.done:
-            entry |= {"lora": path.name, "lora_digest": digest}
-        row = session.measured.get(expert.name, {})
-        loss = row["loss"] if row.get("step") == expert.step else None
-        made = {
-            "step": expert.step, "file": path.relative_to(run.folder).as_posix(), "loss": loss,
-            "asked": asked or expert.done,
-        }  # fmt: skip
-        known = [c for c in known if c["step"] != expert.step] + [made]
-    kept = checkpoint.pruned(known, config.save.keep, config.save.keep_best)
-    checkpoint.save_expert(run, expert.name, *state(expert), entry | {"checkpoints": kept})
-    if made is not None:
-        session.watch.saved({"expert": expert.name, **made})
-    for dropped in (c for c in known if c not in kept):
-        (run.folder / dropped["file"]).unlink(missing_ok=True)
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("torch", "diffusers", "peft")}
-
-
-def _finished(run: checkpoint.Run, config: TrainConfig, name: str) -> bool:
-    """All steps done, and the final LoRA is on the disk with the bytes that were written."""
-    entry = run.experts.get(name, {})
-    if entry.get("step", 0) < config.expert(name).steps or "lora" not in entry:
-        return False
-    path = run.folder / entry["lora"]
-    return path.is_file() and digest_file(path) == entry["lora_digest"]

@@ -1,0 +1,167 @@
+"""A training session: what a process holds while it trains, and what is done with an expert between its steps.
+
+LoRA, state and run file are written in that order: dying between two of them costs steps that will be done again with
+the same result, never a file that claims too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from wanprep.ids import digest_file
+from wantrain import checkpoint, compute, lora
+from wantrain.compute import Workplace
+from wantrain.config import TrainConfig
+from wantrain.data import Cursor
+from wantrain.experts import Expert, as_saved, restore, start, state
+from wantrain.observe import Course, Observers, Waits
+from wantrain.validate import Probe, held_out_loss, probes_for
+
+if TYPE_CHECKING:
+    import torch
+
+    from wanprep.cached import CachedDataset
+    from wanprep.models.lazy import Hollow
+
+LoadModel = Callable[[str, str], "torch.nn.Module"]  # (expert, device) -> its frozen transformer
+OpenModel = Callable[[str, str], "Hollow"]  # the same, its blocks still to be read
+
+
+@dataclass(kw_only=True)
+class Session:
+    """What a process holds while it trains. Nothing here outlives the process, and nothing of it changes a result.
+
+    crew: the experts that are loaded. split: (training, held out) indices of the dataset. watch: who looks on. stop,
+    save_now: asked after every step. waits: seconds spent reading.
+    """
+
+    config: TrainConfig
+    dataset: CachedDataset
+    regular: CachedDataset | None
+    run: checkpoint.Run
+    metrics: checkpoint.Metrics
+    watch: Observers
+    matters: dict[str, dict[str, Any]]
+    split: tuple[list[int], list[int]]
+    work: Workplace
+    device: str
+    stop: Callable[[], bool]
+    save_now: Callable[[], bool]
+    waits: Waits
+    crew: dict[str, Expert] = field(default_factory=dict)
+    probes: dict[str, tuple[list[Probe], list[Probe]]] = field(default_factory=dict)
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def workplace(
+    config: TrainConfig, dataset: CachedDataset, training: list[int], device: str, load_model: LoadModel,
+    open_model: OpenModel | None,
+) -> Workplace:  # fmt: skip
+    known = {(s.width, s.height, s.frames) for s in (dataset.samples[index] for index in training)}
+    tokens = max(config.model_family.tokens(*bucket) for bucket in known)
+    batch = max(config.expert(name).batch_size for name in config.stages)
+    return Workplace(
+        config=config, device=device, tokens=tokens, batch=batch, load_model=load_model, open_model=open_model
+    )
+
+
+def course_of(session: Session, pending: list[str]) -> Course:
+    config, run = session.config, session.run
+    made = {name: checkpoint.newest(run, name) for name in config.stages}
+    return Course(
+        folder=run.folder, family=config.family, device=session.device, stop=session.stop,
+        parked=lambda: session.work.places.parked(session.crew),
+        steps={name: (run.step(name), config.expert(name).steps) for name in pending},
+        loras={name: found for name, found in made.items() if found is not None},
+        held_out=checkpoint.read_rows(run.folder, "held_out"),
+    )  # fmt: skip
+
+
+def dismiss(session: Session, name: str) -> None:
+    """The expert is not needed any more; its memory is the others' now."""
+    session.work.places.forget(session.crew.pop(name))
+
+
+def bring_in(session: Session, name: str) -> Expert:
+    """The expert on the device, loaded on its first turn. The others leave first: both need never fit at once."""
+    work, config = session.work, session.config
+    work.places.make_room(name, session.crew)
+    if name in session.crew:
+        work.places.enter(session.crew[name])
+        return session.crew[name]
+    saved = checkpoint.load_expert(session.run, name)
+    model = work.model(name)
+    training, held = session.split
+    cursor = Cursor(dataset=session.dataset, allowed=frozenset(training))
+    aside = session.regular
+    regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
+    expert = start(name, config, model, cursor, regular)
+    session.watch.say(work.install(expert))
+    if saved is not None:
+        restore(expert, *saved)
+    asked = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
+    seen = {**asked, "samples": min(config.validation.trained, len(training))}
+    if held:
+        trained = probes_for(expert, training, **seen) if seen["samples"] else []
+        session.probes[name] = (probes_for(expert, held, **asked), trained)
+    session.crew[name] = expert
+    work.places.enter(expert)
+    compute.replan(session.crew.values())
+    return expert
+
+
+def measure(session: Session, expert: Expert) -> None:
+    probes = session.probes.get(expert.name)
+    if probes is None:
+        return
+    row = held_out_loss(expert, *probes)
+    session.measured[expert.name] = row
+    session.metrics.write("held_out", row)
+    session.watch.held_out(row)
+
+
+def save(session: Session, expert: Expert, *, asked: bool = False) -> None:
+    """LoRA (at its end, at every planned save and when asked for), state, run.json."""
+    session.metrics.sync()
+    config, run, matters = session.config, session.run, session.matters[expert.name]
+    entry: dict[str, Any] = {"matters": matters}
+    known: list[dict[str, Any]] = run.experts.get(expert.name, {}).get("checkpoints", [])
+    made: dict[str, Any] | None = None
+    if expert.done or asked or expert.step % config.save.every == 0:
+        middle = None if expert.done else expert.step
+        path = run.folder / ("" if expert.done else "loras") / lora.file_name(config.run.name, expert.name, middle)
+        metadata = {"expert": expert.name, "step": expert.step, "made_with": _versions(), **matters}
+        with as_saved(expert):
+            digest = lora.save_lora(path, expert.params, scale=expert.scale, metadata=metadata)
+        if expert.done:
+            entry |= {"lora": path.name, "lora_digest": digest}
+        row = session.measured.get(expert.name, {})
+        loss = row["loss"] if row.get("step") == expert.step else None
+        made = {
+            "step": expert.step, "file": path.relative_to(run.folder).as_posix(), "loss": loss,
+            "asked": asked or expert.done,
+        }  # fmt: skip
+        known = [c for c in known if c["step"] != expert.step] + [made]
+    kept = checkpoint.pruned(known, config.save.keep, config.save.keep_best)
+    checkpoint.save_expert(run, expert.name, *state(expert), entry | {"checkpoints": kept})
+    if made is not None:
+        session.watch.saved({"expert": expert.name, **made})
+    for dropped in (c for c in known if c not in kept):
+        (run.folder / dropped["file"]).unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "diffusers", "peft")}
+
+
+def finished(run: checkpoint.Run, config: TrainConfig, name: str) -> bool:
+    """All steps done, and the final LoRA is on the disk with the bytes that were written."""
+    entry = run.experts.get(name, {})
+    if entry.get("step", 0) < config.expert(name).steps or "lora" not in entry:
+        return False
+    path = run.folder / entry["lora"]
+    return path.is_file() and digest_file(path) == entry["lora_digest"]
