@@ -1,6 +1,7 @@
 """LoRA files under the names of other programs, and back: tensors keep every bit, only names move.
 
-comfyui    diffusion_model.blocks.0.self_attn.q.lora_A.weight, .lora_B.weight, .alpha   (what we write)
+comfyui    diffusion_model.blocks.0.self_attn.q.lora_A.weight, .lora_B.weight, .alpha   (what we write; .lora_down,
+           .lora_up and .lora_A.default are read too, as ComfyUI reads them)
 musubi     lora_unet_blocks_0_self_attn_q.lora_down.weight, .lora_up.weight, .alpha     (musubi-tuner, kohya)
 diffusers  transformer.blocks.0.attn1.to_q.lora_A.weight, …; alphas in its own metadata
 peft       base_model.model.blocks.0.attn1.to_q.lora_A.weight, … in a folder; alphas in adapter_config.json
@@ -18,23 +19,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wanprep.ids import write_atomic
+from wanprep.ids import digest_file, key_of, write_atomic
 from wanprep.stage import UsageError
-from wantrain.lora import DIFFUSERS_NAMES, METADATA_KEY, PREFIX, WAN_NAMES
+from wantrain.lora import METADATA_KEY, PREFIX, WAN_NAMES, LoraFile
 
 if TYPE_CHECKING:
     import torch
 
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 DIFFUSERS_KEY = "lora_adapter_metadata"
-_MUSUBI = {name.replace(".", "_"): module for name, module in DIFFUSERS_NAMES.items()}
-_MODULE = "|".join(re.escape(name) for name in WAN_NAMES)
-_WAN = "|".join(re.escape(name) for name in DIFFUSERS_NAMES)
+# Files of others may also be for Wan 2.1 image to video, whose cross-attention sees the image by two more layers.
+_NAMES = WAN_NAMES | {"attn2.add_k_proj": "cross_attn.k_img", "attn2.add_v_proj": "cross_attn.v_img"}
+_INSIDE = {wan: module for module, wan in _NAMES.items()}
+_MUSUBI = {name.replace(".", "_"): module for name, module in _INSIDE.items()}
+_MODULE = "|".join(re.escape(name) for name in _NAMES)
+_WAN = "|".join(re.escape(name) for name in _INSIDE)
+_BOTH = r"(?:lora_A|lora_B|lora_down|lora_up)(?:\.default)?\.weight|alpha"
 _PATTERNS = {
-    "comfyui": rf"{re.escape(PREFIX)}(blocks\.\d+)\.({_WAN})\.(lora_A\.weight|lora_B\.weight|alpha)",
-    "musubi": rf"lora_unet_(blocks_\d+)_({'|'.join(_MUSUBI)})\.(lora_down\.weight|lora_up\.weight|alpha)",
-    "diffusers": rf"transformer\.(blocks\.\d+)\.({_MODULE})\.(lora_A\.weight|lora_B\.weight)",
-    "peft": rf"base_model\.model\.(blocks\.\d+)\.({_MODULE})\.(lora_A\.weight|lora_B\.weight)",
+    "comfyui": rf"{re.escape(PREFIX)}(blocks\.\d+)\.({_WAN})\.({_BOTH})",
+    "musubi": rf"lora_unet_(blocks_\d+)_({'|'.join(_MUSUBI)})\.({_BOTH})",
+    "diffusers": rf"transformer\.(blocks\.\d+)\.({_MODULE})\.(lora_[AB](?:\.default)?\.weight)",
+    "peft": rf"base_model\.model\.(blocks\.\d+)\.({_MODULE})\.(lora_[AB](?:\.default)?\.weight)",
 }
 _STARTS = {"comfyui": PREFIX, "musubi": "lora_unet_", "diffusers": "transformer.", "peft": "base_model.model."}
 _PARTS = {
@@ -80,13 +85,43 @@ def read_layers(source: Path) -> tuple[Layers, str, dict[str, str]]:
         if match is None:
             strange.append(key)
             continue
-        inside = {"comfyui": DIFFUSERS_NAMES, "musubi": _MUSUBI}.get(was, {}).get(match[2], match[2])
-        layers.setdefault(f"{match[1].replace('_', '.')}.{inside}", {})[_PARTS.get(match[3], "alpha")] = tensor
+        inside = {"comfyui": _INSIDE, "musubi": _MUSUBI}.get(was, {}).get(match[2], match[2])
+        layer = layers.setdefault(f"{match[1].replace('_', '.')}.{inside}", {})
+        part = _PARTS.get(match[3].replace(".default", ""), "alpha")
+        if part in layer:
+            raise UsageError(f"{path}: {key} is there twice, under two names of {part}")
+        layer[part] = tensor
     if strange:
-        raise UsageError(f"{path}: {len(strange)} names of no layer of a Wan transformer: {', '.join(strange[:3])}")
+        more = (
+            "; differences of norms and biases (.diff), DoRA and LyCORIS cannot be renamed" if _foreign(strange) else ""
+        )
+        names = ", ".join(strange[:3])
+        raise UsageError(f"{path}: {len(strange)} names of no layer of a Wan transformer: {names}{more}")
     _fill_alphas(path, was, layers, header)
     notes = {name: value for name, value in header.items() if name not in (DIFFUSERS_KEY, "format")}
     return dict(sorted(layers.items())), was, notes
+
+
+def _foreign(names: list[str]) -> bool:
+    """Whether some are parts of other kinds of adapters."""
+    return any(re.search(r"\.(diff|diff_b|dora_scale|lora_mid|hada_|lokr_|lora_magnitude)", name) for name in names)
+
+
+def read_any(source: Path) -> LoraFile:
+    """A LoRA under any of the names, as `lora.read_lora` gives one under ours."""
+    layers, _, notes = read_layers(source)
+    tensors = {f"{module}.{part}": layer[part] for module, layer in layers.items() for part in ("lora_A", "lora_B")}
+    alphas = {module: float(layer["alpha"]) for module, layer in layers.items()}
+    return LoraFile(tensors=tensors, alphas=alphas, metadata=json.loads(notes.get(METADATA_KEY, "{}")))
+
+
+def digest_of(source: Path) -> str:
+    """Identity of a LoRA's bytes: of the file, or of both files of peft's folder."""
+    if source.is_file():
+        return digest_file(source)
+    if absent := [name for name in (PEFT_WEIGHTS, PEFT_CONFIG) if not (source / name).is_file()]:
+        raise UsageError(f"{source} is no LoRA in peft's form: it has no {absent[0]}")
+    return key_of(files={name: digest_file(source / name) for name in (PEFT_WEIGHTS, PEFT_CONFIG)})
 
 
 def _fill_alphas(path: Path, was: str, layers: Layers, header: Mapping[str, str]) -> None:
@@ -134,7 +169,7 @@ def _write_plain(name_of: Callable[[str], str], parts: Mapping[str, str]) -> Cal
 
 def _comfyui_name(module: str) -> str:
     block, number, inside = module.split(".", 2)
-    return f"{PREFIX}{block}.{number}.{WAN_NAMES[inside]}"
+    return f"{PREFIX}{block}.{number}.{_NAMES[inside]}"
 
 
 def _musubi_name(module: str) -> str:

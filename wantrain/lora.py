@@ -138,9 +138,11 @@ def add_lora(
 def init_from(params: Mapping[str, torch.nn.Parameter], path: Path, *, scale: float) -> None:
     """Fill an adapter with the LoRA of a file. `scale`: the adapter's alpha/rank; the file's own goes into B.
 
-    UsageError unless layers and ranks are the same.
+    The file may have any names that `wantrain.convert` reads. UsageError unless layers and ranks are the same.
     """
-    content = read_lora(path)
+    from wantrain.convert import read_any
+
+    content = read_any(path)
     wanted, found = ({name: tuple(t.shape) for name, t in side.items()} for side in (params, content.tensors))
     if wanted != found:
         odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.costs import Bucket
-from wanprep.ids import digest_file, key_of
+from wanprep.ids import key_of
 from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
+from wantrain.convert import digest_of
 from wantrain.forecast import SHOWN, card_named
 from wantrain.tasks import refuse_unusable
 
@@ -63,9 +64,9 @@ def digests(
     found: dict[str, Any] = {"dataset": dataset.fingerprint, "base": base[name]}
     if init is not None:
         path = Path(init).expanduser()
-        if not path.is_file():
+        if not path.exists():
             raise UsageError(f"{name}.init: {path} is not there")
-        found["init"] = digest_file(path)
+        found["init"] = digest_of(path)
     if config.loss.preservation:
         found["class_texts"] = key_of(digests=[sample.class_digest for sample in dataset.samples])
     if regular is not None:
