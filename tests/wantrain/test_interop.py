@@ -6,6 +6,7 @@ the program itself is asked.
 
 import json
 import os
+import re
 import subprocess
 import sys
 
