@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -67,25 +68,40 @@ def small_bgr(
 
 
 def cropped(frame: Any, box: tuple[int, int, int, int]) -> Any | None:
-    """A copy of the pixels x0 <= x < x1, y0 <= y < y1 of `frame` in its own format; box: (x0, y0, x1, y1).
+    """The pixels x0 <= x < x1, y0 <= y < y1 of `frame` in its own format, sharing its memory; box: (x0, y0, x1, y1).
 
     A corner between two chroma samples moves inwards to the next one (one pixel in 4:2:0), never outwards, where
-    there may be a black bar. None when it is not planar YUV, or so small that a pixel matters.
+    there may be a black bar. None when it is not planar YUV, or so small that a pixel matters. By FFmpeg's crop filter,
+    because its result still knows where the chroma samples lie: a frame of our own does not, the scaler then takes
+    them to lie between the pixels, and colour moves by half a pixel in nearly everything but MPEG-1 and JPEG.
     """
-    import av
-
-    found = views(frame)
     x0, y0, x1, y1 = box
-    if found is None or min(x1 - x0, y1 - y0) < SMALLEST:
+    if views(frame) is None or min(x1 - x0, y1 - y0) < SMALLEST:
         return None
     across, down = 16 // frame.format.chroma_width(16), 16 // frame.format.chroma_height(16)
     x0, y0 = -(-x0 // across) * across, -(-y0 // down) * down
-    out = av.VideoFrame(x1 - x0, y1 - y0, frame.format.name)
-    theirs = views(out)
-    assert theirs is not None, "of the same format"
-    for source, target, (sx, sy) in zip(found[0], theirs[0], ((1, 1), (across, down), (across, down)), strict=True):
-        target[:] = source[y0 // sy : y0 // sy + target.shape[0], x0 // sx : x0 // sx + target.shape[1]]
-    return out
+    if (x0, y0, x1, y1) == (0, 0, frame.width, frame.height):
+        return frame
+    crop = _cropper(frame.width, frame.height, frame.format.name, (x0, y0, x1, y1))
+    crop.vpush(frame)
+    return crop.vpull()
+
+
+@functools.lru_cache(maxsize=16)
+def _cropper(width: int, height: int, pix_fmt: str, box: tuple[int, int, int, int]) -> Any:
+    import av
+
+    graph = av.filter.Graph()
+    graph.threads = 1
+    x0, y0, x1, y1 = box
+    size = {"width": width, "height": height, "format": av.VideoFormat(pix_fmt)}
+    nodes = [
+        graph.add_buffer(**size, time_base=Fraction(1, 1000)),
+        graph.add("crop", f"{x1 - x0}:{y1 - y0}:{x0}:{y0}:exact=1"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*nodes).configure()
+    return graph
 
 
 @functools.cache
