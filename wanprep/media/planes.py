@@ -94,9 +94,8 @@ def _cropper(width: int, height: int, pix_fmt: str, box: tuple[int, int, int, in
     graph = av.filter.Graph()
     graph.threads = 1
     x0, y0, x1, y1 = box
-    size = {"width": width, "height": height, "format": av.VideoFormat(pix_fmt)}
     nodes = [
-        graph.add_buffer(**size, time_base=Fraction(1, 1000)),
+        graph.add_buffer(width=width, height=height, format=av.VideoFormat(pix_fmt), time_base=Fraction(1, 1000)),
         graph.add("crop", f"{x1 - x0}:{y1 - y0}:{x0}:{y0}:exact=1"),
         graph.add("buffersink"),
     ]
