@@ -21,7 +21,7 @@ from wanprep.captioners import several
 from wanprep.captioners.files import Chosen
 from wanprep.events import attach
 from wanprep.pipeline import Pipeline
-from wanprep.stages import caption, filter
+from wanprep.stages import caption, colour, filter
 from wanprep.stages.bucket import ClipInfo, names_a_side, samples_of
 from wanprep.stages.cache import Encoder
 
@@ -219,6 +219,7 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
     kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
     artefacts = _by_key(measured.artefacts)
     samples = samples_of(clip_infos(clips, measured), pipeline.views, pipeline.model)
+    colours = _colours(list(kept.values()), measured, pipeline)
     media_keys: dict[tuple[Any, ...], str] = {}  # the samples of a clip share few files
     for sample in samples:
         clip = kept[sample["clip_id"]]
@@ -231,9 +232,10 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
             detail = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
             sample |= {"state": "rejected", "reason": "caption_names_a_side", "detail": detail}
         if sample["state"] == "ok":
-            file = (sample["clip_id"], sample["width"], sample["height"])
+            file, moved = (sample["clip_id"], sample["width"], sample["height"]), colours.get(sample["clip_id"])
             if file not in media_keys:
-                media_keys[file] = keys.media(clip, file[1:], sample["crop"], pipeline.model.fps)
+                media_keys[file] = keys.media(clip, file[1:], sample["crop"], pipeline.model.fps, moved)
+            sample["colour"] = None if moved is None else json.dumps(moved)
             sample["media_key"] = media_keys[file]
             _join_media(sample, artefacts)
             _join_cache(sample, artefacts, encoder, more)
@@ -297,3 +299,11 @@ def _join_cache(
         sample["cache_state"] = "failed"
     if sample["latent_path"] and sample["text_path"] and all(text["path"] for text in texts):
         sample["cache_state"] = "cached"
+
+def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dict[str, list[float]]:
+    """clip_id -> the colour transform of its pictures, where there is one."""
+    if pipeline.colour.match == 0:
+        return {}
+    scores = _by_key(measured.scores)
+    rows = {c["clip_id"]: scores.get(keys.scores(c["signals_key"], c["start_frame"], c["end_frame"])) for c in kept}
+    return colour.transforms(colour.summaries(kept, {k: row for k, row in rows.items() if row}), pipeline.colour)

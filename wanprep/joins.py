@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 JOINED = (
     *("media_key", "media_path", "media_digest", "caption", "latent_key", "latent_path", "latent_digest"),
-    *("text_key", "text_path", "text_digest", "cache_state", "more_texts"),
+    *("text_key", "text_path", "text_digest", "cache_state", "more_texts", "colour"),
 )
 
 

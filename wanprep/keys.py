@@ -18,7 +18,7 @@ from wanprep.config import to_table
 ANALYSIS_VERSION = 6
 PLANS_VERSION = 2
 SHOTS_VERSION = 2
-SCORES_VERSION = 5
+SCORES_VERSION = 6
 MEDIA_VERSION = 3
 
 
@@ -45,7 +45,10 @@ def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
     return ids.key_of(stage="scores", version=SCORES_VERSION, signals=signals_key, frames=frames)
 
 
-def media(clip_row: Mapping[str, Any], size: tuple[int, int], crop: Sequence[int], rate: int) -> str:
+def media(
+    clip_row: Mapping[str, Any], size: tuple[int, int], crop: Sequence[int], rate: int, colour: Sequence[float] | None
+) -> str:
+    moved = {} if colour is None else {"colour": list(colour)}
     span = {name: clip_row[name] for name in ("source_id", "start_pts", "end_pts")}
     box = {"bars": list(clip_row["crop"]), "crop": list(crop), "size": list(size)}
-    return ids.key_of(stage="media", version=MEDIA_VERSION, rate=rate, **span, **box)
+    return ids.key_of(stage="media", version=MEDIA_VERSION, rate=rate, **span, **box, **moved)

@@ -18,6 +18,7 @@ from wanprep import config
 from wanprep.families import Family, family
 from wanprep.stages.cache import CacheConfig
 from wanprep.stages.caption import CaptionConfig
+from wanprep.stages.colour import ColourConfig
 from wanprep.stages.filter import FilterConfig
 from wanprep.stages.split import SplitConfig
 from wanprep.stages.windows import View, check_views
@@ -37,6 +38,7 @@ class Pipeline:
     family: str = "wan2.2-t2v-a14b"
     split: SplitConfig = field(default_factory=SplitConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
+    colour: ColourConfig = field(default_factory=ColourConfig)
     views: tuple[View, ...] = DEFAULT_VIEWS
     caption: CaptionConfig = field(default_factory=CaptionConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)

@@ -78,7 +78,7 @@ TABLES: dict[str, Columns] = {
     ),
     "samples": _columns(
         text="sample_id clip_id source_id group view state reason detail media_key media_path media_digest caption "
-        "latent_key latent_path latent_digest text_key text_path text_digest cache_state more_texts",  # JSON
+        "latent_key latent_path latent_digest text_key text_path text_digest cache_state more_texts colour",  # JSON
         int="start frames width height repeats tokens",
         float="weight",
         bool="flip",

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wanprep import keys
 from wanprep.caching import Latents, Texts
 from wanprep.captioning import caption_steps
@@ -20,6 +22,8 @@ from wanprep.dataset import Dataset
 from wanprep.scan import Hash
 from wanprep.stage import Item, Row, Stage
 from wanprep.stages.split import SplitConfig
+
+COLOUR_THUMBS = 24  # of a clip are enough to know its colours
 
 
 def steps(dataset: Dataset) -> dict[str, list[Stage]]:
@@ -184,11 +188,14 @@ class Scores:
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
         from wanprep.signals.content import clip_profiles
+        from wanprep.stages import colour
         from wanprep.stages.filter import measure_clip
 
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
         for key, (start, end) in parts.items():
             scores = dict(measure_clip(signals, start, end))
+            inside = np.flatnonzero((signals.sampled >= start) & (signals.sampled < end))
+            scores["colour"] = colour.measure(signals.thumbs[inside[:: max(1, len(inside) // COLOUR_THUMBS)]])
             blobs = {name: scores.pop(name) for name in ("evidence", "signature")}
             content = clip_profiles(signals, start, end)
             yield {"key": key, "scores": json.dumps(scores), **blobs, "content": content}
@@ -212,6 +219,7 @@ class Media:
         for sample in dataset.manifest.read("samples").iter_rows(named=True):
             if sample["media_key"]:
                 target = {"size": (sample["width"], sample["height"]), "crop": sample["crop"]}
+                target["colour"] = json.loads(sample["colour"]) if sample["colour"] else None
                 wanted.setdefault(sample["clip_id"], {})[sample["media_key"]] = target
         items = []
         for clip_id in sorted(wanted, key=lambda name: (clips[name]["path"], clips[name]["start_pts"])):

@@ -6,12 +6,15 @@ crop) and scaled straight from the decoded picture, so nothing is resampled twic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wanprep.stages import colour
 from wanprep.stages.fps import frame_plan
 
 if TYPE_CHECKING:
@@ -29,7 +32,8 @@ def render_clip(
     """Write every target of one clip; one artefact row each.
 
     clip: path (of the source), clip_id, kind, start_pts, end_pts, crop (bars: x, y, w, h), n_frames.
-    targets: key -> {"size": (width, height), "crop": (x, y, w, h) inside the clip's picture}.
+    targets: key -> {"size": (width, height), "crop": (x, y, w, h) inside the clip's picture, and, where colours are
+    moved, "colour": a transform of `stages.colour`}.
     Raises RuntimeError when the source no longer decodes to the frames that were analysed.
     """
     from wanprep.media.probe import probe
@@ -38,34 +42,46 @@ def render_clip(
 
     source = Path(clip["path"])
     places = {key: _place(clip, target) for key, target in targets.items()}
-    paths = {key: media_path(clip["clip_id"], *size, kind=clip["kind"]) for key, (size, _) in places.items()}
+    paths = {key: media_path(clip["clip_id"], *place.size, kind=clip["kind"]) for key, place in places.items()}
     with open_video(source, probe(source)) as reader:
         if clip["kind"] == "image":
             still = next(reader.frames())
-            written = {k: write_png(root / paths[k], still.rgb(*size, crop=crop)) for k, (size, crop) in places.items()}
+            written = {key: write_png(root / paths[key], place.picture(still)) for key, place in places.items()}
         else:
             plan = frame_plan(signals.pts, clip["start_pts"], clip["end_pts"], signals.time_base, rate)
             files = {
-                key: Target(path=root / paths[key], width=size[0], height=size[1]) for key, (size, _) in places.items()
+                key: Target(path=root / paths[key], width=place.size[0], height=place.size[1])
+                for key, place in places.items()
             }
             decoded = reader.frames(clip["start_pts"], clip["end_pts"])
             written = write_many(files, _moments(decoded, signals.pts[plan], places), rate=rate)
     for key, file in written.items():
-        width, height = places[key][0]
+        width, height = places[key].size
         facts = {"digest": file.digest, "bytes": file.bytes, "frames": file.frames, "psnr": file.psnr_min}
         kind = "png" if clip["kind"] == "image" else "mp4"
         yield {"key": key, "kind": kind, "path": paths[key], "width": width, "height": height, **facts}
 
 
-def _place(clip: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
-    """(size, crop in the source's display pixels) of a target."""
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """size: width, height. crop: in the source's display pixels. colour: a transform, None for none."""
+
+    size: tuple[int, int]
+    crop: tuple[int, int, int, int]
+    colour: Sequence[float] | None
+
+    def picture(self, frame: Any) -> NDArray[np.uint8]:
+        return colour.apply(frame.rgb(*self.size, crop=self.crop), self.colour)
+
+
+def _place(clip: Mapping[str, Any], target: Mapping[str, Any]) -> _Place:
     bars_x, bars_y, _, _ = clip["crop"]
     x, y, w, h = target["crop"]
     width, height = target["size"]
-    return (width, height), (bars_x + x, bars_y + y, w, h)
+    return _Place(size=(width, height), crop=(bars_x + x, bars_y + y, w, h), colour=target.get("colour"))
 
 
-def _moments(frames: Iterator[Any], planned_pts: np.ndarray, places: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _moments(frames: Iterator[Any], planned_pts: np.ndarray, places: Mapping[str, _Place]) -> Iterator[dict[str, Any]]:
     """The planned frames at every size, a repeated frame converted once."""
     current, pictures = None, {}
     for wanted in planned_pts.tolist():
@@ -73,5 +89,5 @@ def _moments(frames: Iterator[Any], planned_pts: np.ndarray, places: Mapping[str
             current = next((frame for frame in frames if frame.pts == wanted), None)
             if current is None:
                 raise RuntimeError(f"the frame at pts {wanted} was there when the source was analysed and is not now")
-            pictures = {key: current.rgb(*size, crop=crop) for key, (size, crop) in places.items()}
+            pictures = {key: place.picture(current) for key, place in places.items()}
         yield pictures
