@@ -32,6 +32,8 @@ from wanprep.signals.shots import FIELDS, ShotMeter, find_shots
 from wanprep.signals.store import Signals
 from wanprep.stages.split import SplitConfig, split
 
+MEASURED = 3  # of what the cache holds: raise it when ShotMeter or the edits change
+
 
 def measure(frames, fps: float = 25.0) -> Signals:
     """Signals holding only what shot detection reads."""
@@ -194,24 +196,25 @@ def report(tallies: list[Counter], title: str) -> dict:
 # --- runs ---------------------------------------------------------------------------------------------------------
 
 
-def generated(half: str, k: int, pool: list[Path]) -> tuple[np.ndarray, Truth, float]:
-    return edit(np.random.default_rng([SEEDS[half], k]), pool)
+def generated(half: str, k: int, pool: list[Path], second: bool = False) -> tuple[np.ndarray, Truth, float]:
+    return edit(np.random.default_rng([SEEDS[half], k, *[2][:second]]), pool, second=second)
 
 
-def sequence(half: str, k: int, pool: list[Path], cache: Path) -> tuple[Signals, Truth]:
+def sequence(half: str, k: int, pool: list[Path], cache: Path, second: bool = False) -> tuple[Signals, Truth]:
     """Signals and truth of one generated edit, remembered in the cache."""
-    path = cache / "sequences" / f"{half}_{k}.npz"
+    path = cache / f"sequences{MEASURED}" / f"{half}{'_second' * second}_{k}.npz"
     if not path.exists():
         import cv2
 
         cv2.setNumThreads(1)
-        frames, truth, fps = generated(half, k, pool)
+        frames, truth, fps = generated(half, k, pool, second)
         signals = measure(frames, fps)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, truth=json.dumps(asdict(truth)), fps=fps, tiny=signals.extra["tiny"], **signals.frame)
     stored = np.load(path)
     truth = Truth(**json.loads(str(stored["truth"])))
     truth.gradual = [(str(kind), first, last) for kind, first, last in truth.gradual]
+    truth.wipes = [(str(kind), first, last) for kind, first, last in truth.wipes]
     return bare({name: stored[name] for name in FIELDS}, stored["tiny"], float(stored["fps"])), truth
 
 
@@ -236,7 +239,7 @@ def real(folder: Path, half: str, cache: Path) -> dict[str, tuple[Signals, Truth
     for name, entry in json.loads((folder / "cuts.json").read_text()).items():
         if name.startswith("_") or (half and not name.removeprefix("derived_").startswith((*FILES[half], *ALSO[half]))):
             continue
-        path = cache / "real" / f"{name}.npz"
+        path = cache / f"real{MEASURED}" / f"{name}.npz"
         if not path.exists():
             frames, fps = read_small(folder / name)
             signals = measure(frames, fps)
@@ -249,6 +252,21 @@ def real(folder: Path, half: str, cache: Path) -> dict[str, tuple[Signals, Truth
     return out
 
 
+def judge(sequences: list[tuple[Signals, Truth]], config: SplitConfig, title: str, verbose: bool) -> dict:
+    tallies, seconds = [], 0.0
+    for k, (signals, truth) in enumerate(sequences):
+        log: list[str] = []
+        began = time.process_time()
+        find_shots(signals, config.shots)
+        seconds += time.process_time() - began
+        tallies.append(score(signals, config, truth, log))
+        if verbose:
+            print("\n".join(f"  {title} {k}: {line}" for line in log))
+    found = report(tallies, title)
+    print(f"find_shots: {found['frames'] / max(seconds, 1e-9):.0f} frames a second of CPU")
+    return found
+
+
 ALSO = {"tune": ("vfr_drop3_cups",), "held": ("montage",)}
 
 
@@ -258,7 +276,8 @@ def main() -> int:
     parser.add_argument("--half", choices=["tune", "held"], default="tune")
     parser.add_argument("--media", type=Path, default=here.parent / "shared/media/dev")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
-    parser.add_argument("--sequences", type=int, default=80)
+    parser.add_argument("--sequences", type=int, default=80, help="of the first set")
+    parser.add_argument("--second", type=int, default=40, help="of the second set: wipes, slow transitions, more traps")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--log", action="store_true", help="every miss, false alarm and leak")
@@ -276,20 +295,11 @@ def main() -> int:
         print(f"no footage in {options.media}: generated edits only")
     # Spawned: decoders keep threads that do not survive a fork.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as workers:
-        jobs = [(options.half, k, pool, options.cache) for k in range(options.sequences)]
-        sequences = list(workers.map(sequence, *zip(*jobs)))
-    tallies, seconds = [], 0.0
-    for k, (signals, truth) in enumerate(sequences):
-        log = []
-        began = time.process_time()
-        find_shots(signals, config.shots)
-        seconds += time.process_time() - began
-        tallies.append(score(signals, config, truth, log))
-        if options.log:
-            print("\n".join(f"  edit {k}: {line}" for line in log))
-    out["generated"] = report(tallies, f"generated, {options.half}")
-    frames = out["generated"]["frames"]
-    print(f"find_shots: {frames / seconds:.0f} frames a second of CPU")
+        for name, count, second in (("generated", options.sequences, False), ("second", options.second, True)):
+            if not count:
+                continue
+            jobs = [(options.half, k, pool, options.cache, second) for k in range(count)]
+            out[name] = judge(list(workers.map(sequence, *zip(*jobs))), config, f"{name}, {options.half}", options.log)
     if options.json:
         options.json.write_text(json.dumps(out, indent=1) + "\n")
     return 0

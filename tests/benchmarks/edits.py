@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from material import SIZE, noise_scene, plan, take
-from traps import TRAPS, add_trap
+from traps import MORE, TRAPS, add_trap
+from wipes import SLIDES, SWEEPS, wipe
 
 JOINS = {
     "hard": 0.2, "hard_similar": 0.08, "hard_motion": 0.08, "hard_dark": 0.06, "hard_short": 0.1, "blended": 0.04,
@@ -15,6 +16,11 @@ JOINS = {
     "out_cut": 0.03, "cut_in": 0.03,
 }  # fmt: skip
 WIPES = 0.04
+# The second set: what the first lacks. Wipes of all kinds, slow transitions, harder traps.
+SECOND = {
+    "hard": 0.16, "hard_motion": 0.06, "dissolve": 0.08, "dissolve_slow": 0.1, "fade_slow": 0.1, "sweep": 0.36,
+    "slide": 0.14,
+}  # fmt: skip
 
 
 @dataclass
@@ -41,7 +47,10 @@ def mix(a: np.ndarray, b: np.ndarray | float, ramp: np.ndarray) -> np.ndarray:
 def join(out: list[np.ndarray], shot: np.ndarray, kind: str, rng: np.random.Generator, truth: Truth) -> None:
     """Append `shot` to the frames so far, and write down how."""
     now = sum(len(part) for part in out)
-    length = min(int(rng.integers(4, 31)), max(4, len(out[-1]) // 2 - 18), len(shot) // 2 - 18)
+    if kind.endswith("_slow"):
+        length = min(int(rng.integers(31, 71)), len(out[-1]) // 2 - 6, len(shot) // 2 - 6)
+    else:
+        length = min(int(rng.integers(4, 31)), max(4, len(out[-1]) // 2 - 18), len(shot) // 2 - 18)
     eased = kind == "dissolve_eased" or rng.random() < 0.3
     ramp = ramp_of(length, eased)
     if kind == "blended":  # one frame of both, as after a change of frame rate
@@ -56,6 +65,12 @@ def join(out: list[np.ndarray], shot: np.ndarray, kind: str, rng: np.random.Gene
         mixed = mix(out[-1][-length:], shot[:length], ramp)
         out[-1] = out[-1][:-length]
         truth.gradual.append((kind, now - length, now - 1))
+        out += [mixed, shot[length:]]
+    elif kind in ("sweep", "slide"):
+        length, name = max(6, length), str(rng.choice(SWEEPS if kind == "sweep" else SLIDES))
+        mixed = wipe(out[-1][-length:], shot[:length], name, rng)
+        out[-1] = out[-1][:-length]
+        truth.wipes.append((name, now - length, now - 1))
         out += [mixed, shot[length:]]
     elif kind == "wipe":
         edge = SIZE[1] * np.clip(ramp[..., 0, 0].ravel(), 0, 1)
@@ -80,7 +95,7 @@ def join(out: list[np.ndarray], shot: np.ndarray, kind: str, rng: np.random.Gene
             rest = shot
             truth.ambiguous.append(first + sum(len(p) for p in parts))
         else:
-            n = min(int(rng.integers(4, 31)), len(shot) // 2 - 18)
+            n = length if kind == "fade_slow" else min(int(rng.integers(4, 31)), len(shot) // 2 - 18)
             parts.append(mix(shot[:n], tone, ramp_of(n, eased)[::-1]))
             rest = shot[n:]
         truth.gradual.append((kind, first, first + sum(len(p) for p in parts) - 1))
@@ -94,18 +109,21 @@ def pick(rng: np.random.Generator, pool: list[Path], last: int) -> tuple[np.ndar
     return np.load(pool[index], mmap_mode="r"), index
 
 
-def edit(rng: np.random.Generator, pool: list[Path], shots: int = 6) -> tuple[np.ndarray, Truth, float]:
-    """One edited sequence uint8[n, 144, 256, 3] BGR, its truth, and its frame rate."""
+def edit(
+    rng: np.random.Generator, pool: list[Path], shots: int = 6, second: bool = False
+) -> tuple[np.ndarray, Truth, float]:
+    """One edited sequence uint8[n, 144, 256, 3] BGR, its truth, and its frame rate. second: of the second set."""
     truth, out = Truth(), []
-    names, odds = list(JOINS), np.array(list(JOINS.values()))
-    kinds = ["wipe" if rng.random() < WIPES else str(rng.choice(names, p=odds / odds.sum())) for _ in range(shots)]
+    joins, wipes, traps = (SECOND, 0.0, (*TRAPS, *MORE, *MORE)) if second else (JOINS, WIPES, TRAPS)
+    names, odds = list(joins), np.array(list(joins.values()))
+    kinds = ["wipe" if rng.random() < wipes else str(rng.choice(names, p=odds / odds.sum())) for _ in range(shots)]
     kinds[0] = "hard"
     big, index = pick(rng, pool, -1)
     for k, kind in enumerate(kinds):
         if not kind.endswith("similar"):  # else: the same place, another framing
             big, index = pick(rng, pool, index)
         n = int(rng.integers(80, 116))
-        trap = str(rng.choice(list(TRAPS))) if rng.random() < 0.55 else ""
+        trap = str(rng.choice(list(traps))) if rng.random() < 0.55 else ""
         in_motion = "hard_motion" in kinds[k : k + 2]
         shot, span = add_trap(big, plan(rng, len(big), n), n, rng, "glide" if in_motion else trap, pool)
         if "hard_dark" in kinds[k : k + 2]:

@@ -12,6 +12,8 @@ TRAPS = (
     *("whip", "tilt", "hand_held", "glide", "crash_zoom", "passing", "twos", "focus"),
     *("title", "caption", "logo", "inset", "title_box"),
 )
+# Of the second set of edits only: adding to the tuple above would draw another first set.
+MORE = ("strobe", "snow", "lamps", "shaken", "threes", "slow_zoom", "end_title")
 H, W = SIZE
 
 
@@ -39,13 +41,22 @@ def add_trap(
         k = int(rng.integers(5, 12))
         scale = 1 + rng.uniform(0.6, 1.6) * np.clip((np.arange(n) - at) / k, 0, 1)
         span = at, at + k
+    elif trap == "slow_zoom":
+        scale = np.exp(side * 0.012 * np.arange(n)) if side > 0 else np.exp(0.012 * np.arange(n)[::-1])
+        span = 0, n - 1
+    elif trap == "shaken":  # someone runs with the camera
+        path += np.cumsum(rng.normal(0, 0.03, (n, 2)), 0) * np.hanning(n)[:, None]
+        span = 0, n - 1
+    elif trap == "threes":  # fast animation: a new drawing every third frame
+        path[:, 0] = side * 0.03 * (np.arange(n) // 3 * 3)
+        span = 0, n - 1
     moved = path.any()
     shot = take(big, how, n, rng, path if moved else None, scale)
     if trap in LIGHT:
         return LIGHT[trap](shot, at, rng)
     if trap in OVER:
         return OVER[trap](shot, at, rng, pool)
-    return shot, span if trap in TRAPS else None
+    return shot, span if trap in TRAPS + MORE else None
 
 
 def relit(shot: np.ndarray, gains: dict[int, float]) -> np.ndarray:
@@ -198,5 +209,50 @@ def inset(shot, at, rng, pool):
     return out, (at, min(end, len(shot) - 1))
 
 
-LIGHT = {f.__name__: f for f in (flash, flashes, explosion, light_step, exposure, flicker, twos, focus)}
-OVER = {f.__name__: f for f in (passing, title, title_box, caption, logo, inset)}
+def strobe(shot, at, rng):
+    """Light that goes on and off every few frames for a second or so."""
+    on, off, gain = int(rng.integers(1, 4)), int(rng.integers(1, 5)), rng.uniform(0.1, 0.5)
+    span = range(max(4, at - 12), min(len(shot) - 4, at + 18))
+    return relit(shot, {t: gain for t in span if (t - span[0]) % (on + off) >= on}), (span[0], span[-1])
+
+
+def lamps(shot, at, rng):
+    """Lights that are switched on one after the other, each in its own part of the room."""
+    y, x = np.mgrid[0:H, 0:W]
+    out = shot.astype(np.float32) * 0.35
+    for k in range(int(rng.integers(2, 4))):
+        cy, cx, reach = rng.uniform(0, H), rng.uniform(0, W), W * rng.uniform(0.3, 0.7)
+        light = 1 + rng.uniform(0.8, 2.2) * np.exp(-((np.hypot(y - cy, x - cx) / reach) ** 2))
+        out[at + 9 * k - 9 :] *= light[..., None]
+    return np.clip(out, 0, 255).astype(np.uint8), (at - 9, min(len(shot) - 1, at + 18))
+
+
+def snow(shot, at, rng):
+    """Large flakes close to the lens."""
+    import cv2
+
+    out, n = shot.copy(), int(rng.integers(25, 70))
+    spots, speeds, sizes = rng.uniform(0, 1, (n, 2)), rng.uniform(0.01, 0.06, n), rng.integers(2, 10, n)
+    for t in range(len(out)):
+        mask = np.zeros((H, W), np.float32)
+        for (x, y), v, r in zip(spots, speeds, sizes):
+            cv2.circle(mask, (int(W * (x + 0.01 * np.sin(t / 5 + 9 * x))), int(H * ((y + v * t) % 1.1))), int(r), 1, -1)
+        mask = cv2.GaussianBlur(mask, (0, 0), 1.5)[..., None] * 0.8
+        out[t] = out[t] * (1 - mask) + 240 * mask
+    return out, (0, len(shot) - 1)
+
+
+def end_title(shot, at, rng, pool):
+    """The picture darkens behind a large title, which stays to the end of the shot or goes again."""
+    text, stays = letters(rng, rng.uniform(0.9, 1.4), 3, 0.35), rng.random() < 0.5
+    out, k = shot.astype(np.float32), int(rng.integers(5, 20))
+    for t in range(20, len(out)):
+        share = min(1, (t - 19) / k, 9.0 if stays else max(0, (60 + k - t) / k))
+        out[t] = out[t] * (1 - 0.5 * share) * (1 - text * share) + 250 * text * share
+    return np.clip(out, 0, 255).astype(np.uint8), (20, len(out) - 1)
+
+
+LIGHT = {
+    f.__name__: f for f in (flash, flashes, explosion, light_step, exposure, flicker, twos, focus, strobe, lamps, snow)
+}
+OVER = {f.__name__: f for f in (passing, title, title_box, caption, logo, inset, end_title)}

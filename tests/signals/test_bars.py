@@ -103,7 +103,7 @@ def test_no_frames_means_no_bars():
     assert find_bars(np.zeros((0, H), np.uint8), np.zeros((0, W), np.uint8)) == (0, 0, W, H)
 
 
-@pytest.mark.parametrize("wrong", [{"dark": 70}, {"share": 0.2}, {"min_pixels": 0}, {"uneven": 0.6}])
+@pytest.mark.parametrize("wrong", [{"dark": 0}, {"share": 0.2}, {"min_pixels": 0}, {"uneven": 0.6}])
 def test_impossible_rules_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BarRules(**wrong)

@@ -28,10 +28,11 @@ def signals(pts, last_duration: int = 40, base: Fraction = Fraction(1, 1000), ti
     n, m = len(pts), len(sampled)
     still = np.full(n, 100, np.float32)
     lit = dict.fromkeys(("luma_mean", "luma_p95", "edge_energy"), still)
+    lit |= dict.fromkeys(("hist_diff", "match", "best_match"), still / 100)
     return Signals(
         time_base=base, width=64, height=48, pts=np.array(pts, np.int64), last_duration=last_duration,
-        frame={"content_val": 0 * still, "hist_diff": still / 100, **lit},
-        sampled=np.array(sampled, np.int32), thumbs=np.zeros((m, 2, 2, 3), np.uint8),
+        frame={"content_val": 0 * still, **lit},
+        sampled=np.array(sampled, np.int32), thumbs=np.full((m, 12, 16, 3), 120, np.uint8),
         row_p97=np.full((m, 48), 200, np.uint8), col_p97=np.full((m, 64), 200, np.uint8),
         extra={"tiny": np.full((n, 12, 16), 100, np.uint8) if tiny is None else tiny},
     )  # fmt: skip
@@ -104,9 +105,22 @@ def test_margins_are_taken_from_mixing_only(monkeypatch):
     found = ShotList(n_frames=100, cuts=(60, 70), transitions=mixes)
     monkeypatch.setattr(stage, "find_shots", lambda *_: found)
     source = signals(np.arange(100) * 40)
-    spans = [(c.start_frame, c.end_frame, c.reason) for c in clips_of(source, SplitConfig(margin=3, min_seconds=0.5))]
+    config = SplitConfig(margin=3, margin_share=0.0, min_seconds=0.5)
+    spans = [(c.start_frame, c.end_frame, c.reason) for c in clips_of(source, config)]
     assert spans == [(0, 27, ""), (43, 60, ""), (60, 70, "black"), (70, 100, "")]
-    assert transitions_of(source, SplitConfig(margin=3)) == [Transition(kind="dissolve", first=27, last=42)]
+    assert transitions_of(source, config) == [Transition(kind="dissolve", first=27, last=42)]
+    wider = SplitConfig(margin=3, margin_share=0.15)  # two more of a dissolve of ten
+    assert transitions_of(source, wider) == [Transition(kind="dissolve", first=25, last=44)]
+
+
+def test_doubtful_spans_and_frames_of_two_shots_are_in_no_clip(monkeypatch):
+    blend, doubt = Transition(kind="dissolve", first=20, last=20), Transition(kind="doubtful", first=50, last=59)
+    found = ShotList(n_frames=100, cuts=(), transitions=(blend,), doubtful=(doubt,))
+    monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+    config = SplitConfig(margin=2, margin_share=0.0, min_seconds=0.5)
+    clips, transitions = split(signals(np.arange(100) * 40), config)
+    assert [(c.start_frame, c.end_frame) for c in clips] == [(0, 19), (22, 48), (62, 100)]
+    assert [(t.kind, t.first, t.last) for t in transitions] == [("dissolve", 19, 21), ("doubtful", 48, 61)]
 
 
 # --- lengths ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wanprep.signals.mixing import EPS, contrast_dip, cosine, evidence, fit, likeness, log_odds, outside, rms
+from wanprep.signals.mixing import EPS, contrast_dip, cosine, evidence, fit, hopeless, likeness, log_odds, outside, rms
 
 CHUNK = 8192  # frames a vectorised pass works on at once: bounds memory for long films
 
@@ -27,7 +27,8 @@ CHUNK = 8192  # frames a vectorised pass works on at once: bounds memory for lon
 class GradualRules:
     """When a span of frames counts as a transition.
 
-    max_seconds: longest transition looked for. min_odds: log-odds that a dissolve must reach (see mixing.py).
+    max_seconds: longest transition looked for. min_odds: log-odds that a dissolve must reach (see mixing.py); from
+    max_doubt on it is doubtful: no transition, but nothing to make a clip of either.
     min_change: RMS luma difference (0..255) of the ends of a dissolve; fades need min_fade. max_likeness: highest
     correlation of the two end pictures (−1..1); above it the picture merely changed its light. max_kept: largest
     share of the picture that may stay. For fades, max_residual, max_residual_peak: mean and highest distance from the
@@ -39,6 +40,7 @@ class GradualRules:
 
     max_seconds: float = 3.0
     min_odds: float = 1.5
+    max_doubt: float = 0.0
     min_change: float = 10.0
     min_fade: float = 10.0
     max_likeness: float = 0.85
@@ -69,7 +71,7 @@ class Mix:
     change: RMS luma difference of its ends. fitness: of several spans around one place the fittest is taken.
     """
 
-    kind: str  # dissolve | fade_in | fade_out
+    kind: str  # dissolve | fade_in | fade_out | doubtful
     first: int
     last: int
     change: float
@@ -79,30 +81,45 @@ class Mix:
 def find_mixes(
     T: np.ndarray, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int] = ()
 ) -> list[Mix]:
-    """All transitions of a sequence in order, none overlapping.
+    """All transitions of a sequence, and doubtful ones beside them, in order, none overlapping.
 
     fps: frames a second, to bound their length. cuts: first frames after jumps that no transition spans.
     """
     longest = max(2, round(rules.max_seconds * fps))
     walls = np.array([0, *sorted(cuts), len(T)])
     taken = np.zeros(len(T), bool)
-    mixes = []
+    tried: set[tuple[int, int]] = set()
+    mixes, doubtful = [], []
     for centre, reach in _seeds(T, longest, rules):
         room = np.searchsorted(walls, centre, side="right")
         low, high = int(walls[room - 1]), int(walls[room]) - 1
         if taken[centre] or centre - reach < low or centre + reach > high:
             continue
-        spans = _spans(T, centre - reach, centre + reach, (low, high), longest)
+        spans = [it for it in _spans(T, centre - reach, centre + reach, (low, high), longest) if it not in tried]
+        tried.update(spans)
         proved = [
             mix
             for s, e in spans
             if (mix := _prove(T, edges, s, e, rules)) and not taken[mix.first : mix.last + 1].any()
         ]
-        if proved:
-            best = max(proved, key=lambda mix: mix.fitness)
+        sure = [mix for mix in proved if mix.kind != "doubtful"]
+        if sure:
+            best = max(sure, key=lambda mix: mix.fitness)
             taken[best.first : best.last + 1] = True
             mixes.append(best)
-    return sorted(mixes, key=lambda mix: mix.first)
+        else:
+            doubtful += proved
+    return sorted(mixes + _apart(doubtful, taken), key=lambda mix: mix.first)
+
+
+def _apart(mixes: list[Mix], taken: np.ndarray) -> list[Mix]:
+    """Those that overlap neither frames taken nor a fitter one."""
+    kept = []
+    for mix in sorted(mixes, key=lambda mix: -mix.fitness):
+        if not taken[mix.first : mix.last + 1].any():
+            taken[mix.first : mix.last + 1] = True
+            kept.append(mix)
+    return kept
 
 
 def _seeds(T: np.ndarray, longest: int, rules: GradualRules) -> list[tuple[int, int]]:
@@ -113,9 +130,20 @@ def _seeds(T: np.ndarray, longest: int, rules: GradualRules) -> list[tuple[int, 
         stride = max(1, reach // 2)
         centres = np.arange(reach, len(T) - reach, stride)
         for part in np.array_split(centres, max(1, len(centres) // CHUNK)):
-            found += _seeds_at(T, part, reach, rules)
+            found += _strongest(_seeds_at(T, part, reach, rules), reach)
         reach *= 2
     return [(centre, reach) for _, centre, reach in sorted(found, reverse=True)]
+
+
+def _strongest(seeds: list[tuple[float, int, int]], reach: int) -> list[tuple[float, int, int]]:
+    """Of seeds that overlap by half or more only the best: they would grow into the same span."""
+    kept: list[tuple[float, int, int]] = []
+    for seed in sorted(seeds, key=lambda it: it[1]):
+        if kept and seed[1] - kept[-1][1] <= reach:
+            kept[-1] = max(kept[-1], seed)
+        else:
+            kept.append(seed)
+    return kept
 
 
 def _seeds_at(T: np.ndarray, centres: np.ndarray, reach: int, rules: GradualRules) -> list[tuple[float, int, int]]:
@@ -203,6 +231,8 @@ def _prove(T: np.ndarray, edges: np.ndarray, s: int, e: int, rules: GradualRules
     change, kind = float(rms(T[e] - T[s])), _kind(T[s], T[e], rules)
     if kind is None or change < (rules.min_change if kind == "dissolve" else rules.min_fade):
         return None
+    if kind == "dissolve" and hopeless(T, s, e, min(rules.min_odds, rules.max_doubt)):
+        return None
     alpha, residual = fit(T, s, e)
     steps = np.diff(alpha)
     if steps.max() > rules.max_step or residual[1:-1].max() > 2 * rules.max_residual_peak:
@@ -215,7 +245,10 @@ def _prove(T: np.ndarray, edges: np.ndarray, s: int, e: int, rules: GradualRules
         odds = log_odds(found)
         if found["kept"] > rules.max_kept:
             return None
-        return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=odds) if odds >= rules.min_odds else None
+        if odds < min(rules.min_odds, rules.max_doubt):
+            return None
+        kind = "dissolve" if odds >= rules.min_odds else "doubtful"
+        return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=odds)
     if not _fades(T, s, e, kind, alpha, residual, rules):
         return None
     return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=_steadiness(alpha, residual, change))

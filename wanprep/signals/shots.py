@@ -17,20 +17,22 @@ import numpy as np
 
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.gradual import GradualRules, Mix, find_mixes
-from wanprep.signals.jumps import find_jumps
+from wanprep.signals.jumps import Series, blends, find_jumps
 from wanprep.signals.mixing import rms
+from wanprep.signals.tails import complete
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
 FIELDS = (
     *("content_val", "hist_diff", "luma_mean", "luma_p95"),
-    *("edge_energy", "fine_energy", "match", "best_match"),
+    *("edge_energy", "match", "best_match"),
 )
 TINY_WIDTH, TINY_HEIGHT = 16, 12  # 192 bytes a frame, 33 MB for two hours at 24 fps
 HISTOGRAM_BINS = 128
+MIN_BLEND = 10.0  # RMS luma difference by which a frame of two shots must differ from a frame of either
 EDGE_SIZE = 64, 36  # of the picture whose edges are measured: motion blur and noise hardly show at this size
-FINE_SIZE = 128, 72  # and of the one in which even two views of one place differ
+PLAIN = 0.04  # mean square of details of a plain wall or sky
 REACH = 3  # pixels of 64 that a detail may move from frame to frame and still be found
 
 
@@ -47,8 +49,8 @@ class ShotRules:
     """
 
     min_odds: float = 0.0
-    min_step: float = 5.0
-    max_likeness: float = 0.9
+    min_step: float = 3.0
+    max_likeness: float = 0.95
     isolation: float = 3.0
     flash_seconds: float = 1.0
     dip_seconds: float = 0.5
@@ -66,7 +68,7 @@ class ShotRules:
 class Transition:
     """Frames first..last (inclusive) that belong to no shot.
 
-    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | black.
+    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | black | doubtful.
     """
 
     kind: str
@@ -76,19 +78,21 @@ class Transition:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotList:
-    """cuts: first frame of each shot that begins by a hard cut, ascending. transitions: in order, never overlapping."""
+    """cuts: first frame of each shot that begins by a hard cut, ascending. transitions: in order, never overlapping.
+    doubtful: spans beside them in which two pictures may mix; not sure enough to be called a transition."""
 
     n_frames: int
     cuts: tuple[int, ...]
     transitions: tuple[Transition, ...]
+    doubtful: tuple[Transition, ...] = ()
 
     def shots(self) -> list[tuple[int, int]]:
-        """[start, end) of every shot: together with the transitions they cover each frame exactly once."""
-        inside = np.ones(self.n_frames, bool)
-        for t in self.transitions:
+        """[start, end) of every shot: with the transitions and doubtful spans they cover each frame exactly once."""
+        inside, between = np.ones(self.n_frames, bool), (*self.transitions, *self.doubtful)
+        for t in between:
             inside[t.first : t.last + 1] = False
-        starts = set(self.cuts) | {t.last + 1 for t in self.transitions} | {0}
-        ends = {t.first for t in self.transitions} | {self.n_frames}
+        starts = set(self.cuts) | {t.last + 1 for t in between} | {0}
+        ends = {t.first for t in between} | {self.n_frames}
         edges = sorted(e for e in starts | ends if e <= self.n_frames)
         return [(a, b) for a, b in itertools.pairwise(edges) if inside[a]]
 
@@ -132,7 +136,6 @@ class ShotMeter:
         numbers["luma_mean"] = cv2.sumElems(luma)[0] / luma.size
         numbers["luma_p95"] = float(np.searchsorted(share, 0.95 * luma.size))
         numbers["edge_energy"] = edge_energy(edges)
-        numbers["fine_energy"] = edge_energy(cv2.resize(luma, FINE_SIZE, interpolation=cv2.INTER_AREA))
         self._hsv, self._last, self._details = hsv, histogram, detail
         return numbers, cv2.resize(luma, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_AREA)
 
@@ -161,7 +164,7 @@ def matches(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """How well the quarters of one picture's details are found in the other's: mean and best correlation, −1..1.
 
     Each quarter may have moved by REACH pixels. Fast motion lowers all, as a cut does; an overlay, a light or
-    something passing leaves one.
+    something passing leaves one. Quarters without detail in either picture say nothing; (1, 1) when none has any.
     """
     import cv2
 
@@ -169,9 +172,10 @@ def matches(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     found = []
     for y in (0, h):
         for x in (0, w):
-            part = after[y : y + h, x : x + w][REACH:-REACH, REACH:-REACH]
-            found.append(float(cv2.matchTemplate(before[y : y + h, x : x + w], part, cv2.TM_CCORR_NORMED).max()))
-    return sum(found) / 4, max(found)
+            window, part = before[y : y + h, x : x + w], after[y + REACH : y + h - REACH, x + REACH : x + w - REACH]
+            if max(cv2.norm(window, cv2.NORM_L2SQR) / window.size, cv2.norm(part, cv2.NORM_L2SQR) / part.size) >= PLAIN:
+                found.append(float(cv2.matchTemplate(window, part, cv2.TM_CCORR_NORMED).max()))
+    return (sum(found) / len(found), max(found)) if found else (1.0, 1.0)
 
 
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
@@ -182,9 +186,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     T = signals.extra["tiny"].reshape(N, -1).astype(np.float32)
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
-    content, histogram = signals.frame["content_val"], signals.frame["hist_diff"]
     thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
-    jumps = find_jumps(content, histogram, T, **thresholds)
+    jumps = find_jumps(Series.of(signals.frame), T, **thresholds)
     cuts = list(jumps.cuts)
     mixes = find_mixes(
         T,
@@ -193,12 +196,48 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
         rules.gradual,
         sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}),
     )
-    cuts = outside_mixes(cuts, mixes, T)
+    cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
     cuts, mixes = drop_flashes(cuts, mixes, T, round(rules.flash_seconds * fps))
-    transitions = join_dips(mixes, T, round(rules.dip_seconds * fps), rules.gradual.flat)
+    mixes = complete(T, mixes, cuts, round(2 * rules.gradual.max_seconds * fps))
+    transitions = join_dips(
+        [m for m in mixes if m.kind != "doubtful"], T, round(rules.dip_seconds * fps), rules.gradual.flat
+    )
+    cuts, blended = split_blends(T, cuts, transitions)
+    transitions += blended
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
-    return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions))
+    doubtful = beside([m for m in mixes if m.kind == "doubtful"], cuts, transitions, N)
+    return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
+
+
+def split_blends(T: np.ndarray, cuts: list[int], transitions: list[Transition]) -> tuple[list[int], list[Transition]]:
+    """Cuts of which one frame shows both shots become a transition of that frame; the others stay cuts."""
+    taken = np.zeros(len(T) + 1, bool)
+    for t in transitions:
+        taken[t.first : t.last + 1] = True
+    left, found = [], []
+    for cut in cuts:
+        near = [i for i in (cut - 1, cut) if 0 < i < len(T) - 1 and not taken[i - 1 : i + 2].any()]
+        beyond = blends(T[near[0] - 1 : near[-1] + 2], MIN_BLEND) + near[0] - 1 if near else np.zeros(0, int)
+        if mixed := [int(i) for i in beyond if i in near]:
+            found.append(Transition(kind="dissolve", first=mixed[0], last=mixed[0]))
+        else:
+            left.append(cut)
+    return left, found
+
+
+def beside(doubtful: list[Mix], cuts: list[int], transitions: list[Transition], n: int) -> list[Transition]:
+    """The doubtful spans as far as no transition covers them and no cut divides them."""
+    free = np.ones(n, bool)
+    for t in transitions:
+        free[t.first : t.last + 1] = False
+    at = np.zeros(n + 1, bool)
+    at[cuts] = True
+    return [
+        Transition(kind="doubtful", first=m.first, last=m.last)
+        for m in doubtful
+        if free[m.first : m.last + 1].all() and not at[m.first : m.last + 2].any()
+    ]
 
 
 def isolated_jumps(T: np.ndarray, frames: Sequence[int] | np.ndarray, times: float) -> list[int]:

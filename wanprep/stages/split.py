@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wanprep.signals.bars import BarRules, Crop, find_bars
+from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
 from wanprep.signals.shots import ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
 from wanprep.stages.trim import TrimRules, trim
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
     from wanprep.media.probe import Probe
 
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
+SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
     """[split]. min_seconds: shorter clips are rejected as too_short. max_seconds: longer shots are divided into equal
-    parts. margin: frames given up on each side of a dissolve or fade, where mixing is too weak to be measured.
+    parts. margin: frames given up on each side of a dissolve or fade, where mixing is too weak to be measured;
+    margin_share: so many more, as a share of its length.
     crop_bars: leave black bars out of the clips. shots, bars: detection thresholds. trim: idle heads and tails cut off
     (`idle`), for motion sets.
     """
@@ -38,6 +42,7 @@ class SplitConfig:
     min_seconds: float = 1.0
     max_seconds: float | None = None
     margin: int = 2
+    margin_share: float = 0.15
     crop_bars: bool = True
     shots: ShotRules = field(default_factory=ShotRules)
     bars: BarRules = field(default_factory=BarRules)
@@ -54,6 +59,8 @@ class SplitConfig:
             )
         if self.margin < 0:
             raise ValueError(f"margin must not be negative, not {self.margin} frames")
+        if not 0 <= self.margin_share <= 1:
+            raise ValueError(f"margin_share is a share between 0 and 1, not {self.margin_share}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +93,18 @@ def measure_source(path: Path, *, threads: int = 1) -> tuple[Signals, Probe, dic
         size = {"width": facts.width, "height": facts.height}
         signals = analyse(reader.frames(), time_base=facts.time_base, threads=threads, **size)
         counted = reader.counts()
-        return replace(signals, truncated=reader.truncated), facts, counted
+        signals = replace(signals, holes=tuple(int(i) for i in np.searchsorted(signals.pts, reader.holes)))
+        return replace(signals, truncated="; ".join(filter(None, (_damage(signals), reader.truncated)))), facts, counted
+
+
+def _damage(signals: Signals) -> str:
+    """What people are told of holes, at most three of them by their times; "" when there are none."""
+    if not signals.holes:
+        return ""
+    begin, tick = int(signals.pts[0]), float(signals.time_base)
+    gaps = [((signals.end_of(i) - begin) * tick, (int(signals.pts[i]) - begin) * tick) for i in signals.holes]
+    places = ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in gaps[:3]) + (", ..." if len(gaps) > 3 else "")
+    return f"damaged pictures left out at {places} ({sum(b - a for a, b in gaps):.2f} s in all)"
 
 
 def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]:
@@ -124,23 +142,28 @@ def transitions_of(signals: Signals, config: SplitConfig) -> list[Transition]:
 
 
 def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[Transition]]:
-    """Clips and transitions of a source: each frame belongs to exactly one of them. Pure."""
+    """Clips and transitions of a source: each frame belongs to exactly one of them. Pure.
+
+    Spans of kind `doubtful` are no transitions for certain, but nothing to train on for certain either.
+    """
     n = len(signals.pts)
     found = find_shots(signals, config.shots)
     black = [t for t in found.transitions if t.kind == "black"]
     owner = np.full(n, -1)
-    mixes = [t for t in found.transitions if t.kind != "black"]
+    mixes = [t for t in found.transitions if t.kind != "black"] + list(found.doubtful)
     for index, t in enumerate(mixes):
         owner[t.first : t.last + 1] = index
-    shots = found.shots()
+    shots = [part for start, end in found.shots() for part in _without_holes(start, end, signals.holes)]
+    margins = [_margin(t, config) for t in mixes]
     for start, end in shots:
-        _give_margins(owner, start, end, config.margin)
+        _give_margins(owner, start, end, margins)
     trimmed = [_inner(owner, start, end) for start, end in shots]
     parts = [part for start, end in trimmed if start < end for part in divide(signals, start, end, config.max_seconds)]
     kept = [trim(signals, start, end, config.trim, min_seconds=config.min_seconds) for start, end in parts]
-    clips = [_clip(signals, start, end, config) for start, end, _ in kept]
-    clips += [_clip(signals, start, end, config, reason="idle") for *_, spans in kept for start, end in spans]
-    clips += [_clip(signals, t.first, t.last + 1, config, reason="black") for t in black]
+    crop = _crops(signals, config)
+    clips = [_clip(signals, start, end, config, crop) for start, end, _ in kept]
+    clips += [_clip(signals, start, end, config, crop, "idle") for *_, spans in kept for start, end in spans]
+    clips += [_clip(signals, t.first, t.last + 1, config, crop, "black") for t in black]
     transitions = [
         replace(t, first=int(frames[0]), last=int(frames[-1]))
         for index, t in enumerate(mixes)
@@ -149,13 +172,25 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     return sorted(clips, key=lambda clip: clip.start_frame), transitions
 
 
-def _give_margins(owner: np.ndarray, start: int, end: int, margin: int) -> None:
+def _without_holes(start: int, end: int, holes: Sequence[int]) -> list[tuple[int, int]]:
+    """[start, end) in parts between which pictures are missing."""
+    edges = [start, *(hole for hole in holes if start < hole < end), end]
+    return list(itertools.pairwise(edges))
+
+
+def _margin(transition: Transition, config: SplitConfig) -> int:
+    """Frames on each side of it that are given up."""
+    length = transition.last - transition.first + 1
+    return config.margin + math.ceil(config.margin_share * length) if length > 2 else min(config.margin, 1)
+
+
+def _give_margins(owner: np.ndarray, start: int, end: int, margins: list[int]) -> None:
     """Hand the first and last frames of a shot to the transitions beside it (in place)."""
-    if start > 0 and owner[start - 1] >= 0:
-        owner[start : min(start + margin, end)] = owner[start - 1]
-    if end < len(owner) and owner[end] >= 0:
-        tail = owner[max(start, end - margin) : end]
-        tail[tail < 0] = owner[end]
+    if start > 0 and (before := owner[start - 1]) >= 0:
+        owner[start : min(start + margins[before], end)] = before
+    if end < len(owner) and (after := owner[end]) >= 0:
+        tail = owner[max(start, end - margins[after]) : end]
+        tail[tail < 0] = after
 
 
 def _inner(owner: np.ndarray, start: int, end: int) -> tuple[int, int]:
@@ -168,7 +203,7 @@ def divide(signals: Signals, start: int, end: int, max_seconds: float | None) ->
     if max_seconds is None:
         return [(start, end)]
     limit = Fraction(str(max_seconds)) / signals.time_base
-    times = np.append(signals.pts[start:end], _end_pts(signals, end))
+    times = np.append(signals.pts[start:end], signals.end_of(end))
     whole = int(times[-1] - times[0])
     for count in range(max(1, -(-whole // limit)), end - start):
         targets = [int(times[0]) + -(-whole * j // count) for j in range(1, count)]
@@ -178,12 +213,10 @@ def divide(signals: Signals, start: int, end: int, max_seconds: float | None) ->
     return [(i, i + 1) for i in range(start, end)]
 
 
-def _end_pts(signals: Signals, end: int) -> int:
-    return int(signals.pts[end]) if end < len(signals.pts) else signals.end_pts()
-
-
-def _clip(signals: Signals, start: int, end: int, config: SplitConfig, reason: str = "") -> ClipSpan:
-    first, last = int(signals.pts[start]), _end_pts(signals, end)
+def _clip(
+    signals: Signals, start: int, end: int, config: SplitConfig, crop: Callable[[int, int], Crop], reason: str = ""
+) -> ClipSpan:
+    first, last = int(signals.pts[start]), signals.end_of(end)
     # A lone frame is a still: it has no duration to be too short.
     if not reason and len(signals.pts) > 1 and (last - first) * signals.time_base < Fraction(str(config.min_seconds)):
         reason = "too_short"
@@ -192,16 +225,37 @@ def _clip(signals: Signals, start: int, end: int, config: SplitConfig, reason: s
         end_pts=last,
         start_frame=start,
         end_frame=end,
-        crop=_crop(signals, start, end, config),
+        crop=crop(start, end),
         state="rejected" if reason else "ok",
         reason=reason,
     )
 
 
-def _crop(signals: Signals, start: int, end: int, config: SplitConfig) -> Crop:
+def _crops(signals: Signals, config: SplitConfig) -> Callable[[int, int], Crop]:
+    """What tells the picture inside the bars of frames start..end-1. The bars of the whole source, if it has any, help
+    with clips that are too dark or too short to show theirs."""
+    whole = 0, 0, signals.width, signals.height
     if not config.crop_bars:
-        return 0, 0, signals.width, signals.height
-    inside = (signals.sampled >= start) & (signals.sampled < end)
-    if inside.sum() < min(MIN_BAR_SAMPLES, len(signals.sampled)):
-        inside[:] = True
-    return find_bars(signals.row_p97[inside], signals.col_p97[inside], config.bars)
+        return lambda start, end: whole
+
+    def bars_of(inside: np.ndarray) -> Crop:
+        rows, columns, at = signals.row_p97[inside], signals.col_p97[inside], np.flatnonzero(inside)
+        return find_bars(rows, columns, config.bars, lambda chosen: _small_luma(signals, at[chosen]))
+
+    every = np.zeros(len(signals.sampled), bool)
+    every[:: max(1, len(every) // SOURCE_SAMPLES)] = True
+    common = bars_of(every)
+
+    def crop(start: int, end: int) -> Crop:
+        inside = (signals.sampled >= start) & (signals.sampled < end)
+        if inside.sum() < min(MIN_BAR_SAMPLES, len(signals.sampled)):
+            return common
+        return agreed(bars_of(inside), common, signals.row_p97[inside], signals.col_p97[inside], config.bars)
+
+    return crop
+
+
+def _small_luma(signals: Signals, chosen: np.ndarray) -> np.ndarray:
+    """uint8[k, h, w]: luma of the thumbnails with these indices."""
+    weights = np.array([0.114, 0.587, 0.299], np.float32)  # BGR
+    return np.stack([(signals.thumbs[int(i)] @ weights).astype(np.uint8) for i in chosen])

@@ -1,0 +1,74 @@
+"""Where a fade really ends: the last frames before the full picture are nearly it, and a ramp may have slowed down.
+
+While a picture P fades from or to a tone c, every frame is c + g · (P − c): only the gain g changes, all one way.
+Beyond the proved part of a fade, frames still belong to it as long as that goes on.
+Legend: T float32[N, P], one row of P luma values (0..255) a frame. Pure: arrays and numbers in, spans out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from wanprep.signals.gradual import Mix
+from wanprep.signals.mixing import EPS, cosine, inner, rms
+
+LAG = 3  # frames over which a gain is compared: flicker and held drawings hide it from one to the next
+GAIN = 0.97  # over so many frames a fade changes the picture at least by this factor
+ALIKE = 0.97  # and the picture, seen from the tone, stays the same otherwise
+LEAST = 3  # frames of a fade that is found as the other half of a proved one
+CONTRAST = 6.0  # luma deviation that it ends with
+
+
+def complete(T: np.ndarray, mixes: list[Mix], walls: Sequence[int], longest: int) -> list[Mix]:
+    """The mixes with every fade as long as it lasts, and with the other half of a dip that was not found by itself.
+
+    walls: first frames after cuts, which nothing is stretched over. longest: frames that a fade may have.
+    """
+    out: list[Mix] = []
+    for index, mix in enumerate(mixes):
+        low = max([0, *(w for w in walls if w <= mix.first)])
+        low = max(low, out[-1].last + 1) if out else low
+        high = min([len(T), *(w for w in walls if w > mix.last)])
+        high = min(high, mixes[index + 1].first) if index + 1 < len(mixes) else high
+        if mix.kind == "fade_in":
+            last = _end(T, mix.first, mix.last, min(high, mix.first + longest) - 1)
+            other = _end(T[::-1], len(T) - 1 - mix.first, len(T) - 1 - mix.first, len(T) - 1 - low)
+            before = _half(T, mix, len(T) - 1 - other, mix.first - 1, "fade_out")
+            out += [*before, replace(mix, last=last)]
+        elif mix.kind == "fade_out":
+            first = (
+                len(T)
+                - 1
+                - _end(
+                    T[::-1], len(T) - 1 - mix.last, len(T) - 1 - mix.first, len(T) - 1 - max(low, mix.last - longest)
+                )
+            )
+            other = _end(T, mix.last, mix.last, high - 1)
+            out += [replace(mix, first=first), *_half(T, mix, mix.last + 1, other, "fade_in")]
+        else:
+            out.append(mix)
+    return out
+
+
+def _half(T: np.ndarray, mix: Mix, first: int, last: int, kind: str) -> list[Mix]:
+    full = last if kind == "fade_in" else first
+    flat = last - first + 1 < LEAST or T[full].std() < CONTRAST
+    return [] if flat else [replace(mix, kind=kind, first=first, last=last, change=float(rms(T[last] - T[first])))]
+
+
+def _end(T: np.ndarray, flat: int, start: int, stop: int) -> int:
+    """Last frame from `start` on, at most `stop`, at which the picture still comes out of the tone of frame `flat`."""
+    tone, at = float(T[flat].mean()), start
+    while at < stop:
+        later = min(at + LAG, len(T) - 1, stop)
+        now, then = T[at] - tone, T[later] - tone
+        gain = float(inner(now, then) / (inner(then, then) + EPS))
+        lost = GAIN ** ((later - at) / LAG)
+        visible = float(rms(now)) >= 2.0
+        if gain > lost or (visible and float(cosine(now, then)) < ALIKE):
+            break
+        at += 1
+    return max(start, at - 1) if at < stop else at
