@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
@@ -31,7 +31,7 @@ def obstacles(config: TrainConfig, model: torch.nn.Module, device: str) -> list[
     if device.startswith("cuda"):
         if config.run.deterministic:
             why.append("run.deterministic asks for kernels that repeat themselves, and attention's backward does not")
-        if next(model.parameters()).dtype == torch.float32:
+        if cast(Any, model).dtype == torch.float32:
             why.append("the base is in fp32, and attention's kernels take 16 bits")
     return why
 

@@ -8,7 +8,7 @@ later. `state` / `restore` turn the whole of it into tensors and plain numbers a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +124,10 @@ def place(expert: Expert, device: str) -> None:
         expert.averages = {name: tensor.to(device) for name, tensor in expert.averages.items()}
 
 
-def train_step(expert: Expert) -> dict[str, Any]:
+def train_step(expert: Expert, last: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """One optimizer step on the expert's next `accumulate` batches; returns what to log. Moves all of its state.
+
+    last: called before the last backward of the step, after which nothing needs the frozen weights.
 
     Every sample counts alike, those of a short batch (the last of a bucket in an epoch) included.
     """
@@ -134,7 +136,11 @@ def train_step(expert: Expert) -> dict[str, Any]:
     own = expert.config
     work = expert.ahead.work if expert.ahead else _next_work(expert, expert.step)
     expert.ahead = None
-    draws = [row for batch, made in work for row in forward_backward(expert, batch, made)]
+    draws = []
+    for number, (batch, made) in enumerate(work, start=1):
+        if number == len(work) and not expert.settings.loss.preservation:  # which takes a second backward
+            last()
+        draws += forward_backward(expert, batch, made)
     grad_norm = torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf)
     if expert.step + 1 < own.steps:  # while a GPU is still busy with what it was given above
         before = expert.generator.get_state(), _positions(expert)

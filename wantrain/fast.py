@@ -147,7 +147,7 @@ def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill:
     UsageError when `problems` finds some; the model is then untouched. Gradient checkpointing of diffusers is switched
     off: the fast path has its own.
     """
-    if why := problems(model):
+    if fast_of(model) is None and (why := problems(model)):
         more = f" and {len(why) - 3} more" if len(why) > 3 else ""
         raise UsageError(f"the fast path cannot be used: {'; '.join(why[:3])}{more}. Train without it")
     whole: Any = model

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 SHORT = {"AdamW": "torch.optim.AdamW", "AdamW8bit": "bitsandbytes.optim.AdamW8bit"}
+HOW = ("fused", "foreach")  # how torch computes a step: this machine's affair, not the state's
 PACKAGES = {"prodigyopt": "prodigyopt", "schedulefree": "schedulefree", "lion_pytorch": "lion-pytorch"}
 
 
@@ -55,13 +56,18 @@ def make_optimizer(config: ExpertConfig, parameters: Iterable[torch.nn.Parameter
     known = inspect.signature(cls).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
     arguments = {"lr": config.lr, **config.optimizer_args}
+    parameters = list(parameters)
+    # One kernel for all parameters, and no temporary copies of them; torch's own choice takes both.
+    ours = cls.__module__.startswith("torch.optim") and cls.__name__ in ("Adam", "AdamW")
+    if ours and not set(HOW) & arguments.keys() and all(p.is_cuda for p in parameters):
+        arguments["fused"] = True
     if "weight_decay" in known:
         arguments.setdefault("weight_decay", config.weight_decay)
     strange = [name for name in arguments if name not in known and not open_ended]
     if strange:
         raise UsageError(f"{config.optimizer} has no argument {strange[0]!r}; it has {', '.join(known)}")
     try:
-        return cls(list(parameters), **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
+        return cls(parameters, **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
     except (TypeError, ValueError) as error:
         raise UsageError(f"{config.optimizer} refuses its arguments {arguments}: {error}") from error
 
@@ -93,10 +99,14 @@ def set_mode(optimizer: Any, *, training: bool) -> None:
 
 
 def move_state(optimizer: Any) -> None:
-    """What the optimizer keeps about each parameter, onto that parameter's device. Step counters stay on the CPU."""
+    """What the optimizer keeps about each parameter, onto that parameter's device.
+
+    Step counters stay on the CPU, but for optimizers that work in one kernel and want them beside it.
+    """
+    fused = {id(p) for group in optimizer.param_groups if group.get("fused") for p in group["params"]}
     for parameter, kept in optimizer.state.items():
         for key, value in kept.items():
-            if hasattr(value, "to") and key != "step":
+            if hasattr(value, "to") and (key != "step" or id(parameter) in fused):
                 kept[key] = value.to(parameter.device)
 
 
@@ -113,7 +123,11 @@ def pack(optimizer: Any, names: Mapping[int, str]) -> tuple[dict[str, torch.Tens
         for parameter, kept in optimizer.state.items()
     }
     groups = [
-        {key: _pack(value, f"group.{number}.{key}", tensors) for key, value in group.items() if key != "params"}
+        {
+            key: _pack(value, f"group.{number}.{key}", tensors)
+            for key, value in group.items()
+            if key not in ("params", *HOW)
+        }
         for number, group in enumerate(optimizer.param_groups)
     ]
     return tensors, {"state": state, "groups": groups}

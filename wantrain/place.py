@@ -161,10 +161,18 @@ class Places:
             _read_again(expert)
         elif owner is not store:
             owner.give_way(store)
-        if self.device != "cpu":
-            import torch
 
-            torch.cuda.synchronize(self.device)  # what a switch costs is to be seen, not spread over the next step
+    def announce(self, expert: Expert, coming: Expert | None) -> None:
+        """The next backward is `expert`'s last one before `coming` takes its place: they may begin to change."""
+        if self.idle == "pinned" and coming is not None:
+            store, other = _store(expert), _store(coming)
+            if store is not None and other is not None and store is not other and store.here and other.host:
+                store.hand_over_to(other)
+
+    def stay(self, expert: Expert) -> None:
+        """It is needed once more before the other comes."""
+        if (store := _store(expert)) is not None:
+            store.stay()
 
     def forget(self, expert: Expert) -> None:
         """It has done all its steps."""
@@ -196,6 +204,7 @@ class Places:
         if (store := _store(expert)) is None:
             place(expert, "cpu")
             return
+        store.stay()
         self._bag(expert).leave()
         store.drop() if self.idle == "disk" else store.leave()
         store.pool.release()

@@ -24,6 +24,9 @@ from torch import Tensor
 
 ALIGN = 256  # bytes
 SPARES = 2
+# Of the blocks, those before this share change places only when the switch comes: by then the link has had backward's
+# time for the others, and the next forward wants the first blocks first.
+EARLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Pool:
         self.held: list[int | None] = [None] * self.slots
         self.ready: list[Any] = [None] * self.slots
         self.used: list[Any] = [None] * self.slots
-        self.arrived: Any = None  # the last block of an expert that is coming
+        self.arrived: dict[int, Any] = {}  # blocks of an expert that is coming
 
     def _room(self) -> Tensor:
         return torch.empty(self.size, dtype=torch.uint8, device=self.device)
@@ -202,6 +205,8 @@ class Store:
         pool = self.pool
         if not self.here or (step > 0 and self.gone):
             raise RuntimeError("this expert's frozen weights are not on the device; bring it in first")
+        if number in pool.arrived:
+            pool.wait(pool.arrived.pop(number))
         if not pool.streamed:
             return
         order: Iterable[int] = pool.streamed if step > 0 else reversed(pool.streamed)
@@ -225,7 +230,7 @@ class Store:
         pool = self.pool
         if number in pool.index:
             pool.used[pool.index[number] % pool.slots] = pool.now()
-        elif step < 0 and self.leaving is not None:
+        elif step < 0 and self.leaving is not None and number >= EARLY * pool.layers:
             self._hand_over(number, self.leaving)
 
     # --- changing places ---
@@ -238,27 +243,44 @@ class Store:
         if number in self.gone:
             return
         pool = self.pool
+        if number in pool.arrived:  # it has only just come, and nothing has used it
+            pool.wait(pool.arrived.pop(number))
         slab = pool.slabs.take(pool.out, spare=True)
         left = pool.copy(pool.out, slab, pool.places[number], pool.now())
         source = other.host.pop(number)
-        pool.arrived = pool.copy(pool.into, pool.places[number], source, left)
-        pool.slabs.give(source, pool.arrived)
+        pool.arrived[number] = pool.copy(pool.into, pool.places[number], source, left)
+        pool.slabs.give(source, pool.arrived[number])
         self.host[number] = slab
         other.moved += pool.size
         self.gone.add(number)
 
     def give_way(self, other: Store) -> None:
-        """`other` takes the pool; what has not changed places yet does so now. The main stream waits for it."""
+        """`other` takes the pool. What has not changed places yet does so now, first blocks first: each is waited for
+        when it is needed, so the rest arrives while the first are already at work.
+        """
         pool = self.pool
-        for number in reversed(pool.resident):
+        for number in pool.resident:
             self._hand_over(number, other)
-        pool.wait(pool.arrived)
         pool.forget()
         pool.owner, self.leaving, self.gone = other, None, set()
+
+    def stay(self) -> None:
+        """Not to leave after all: what changed places early changes back."""
+        other = self.leaving
+        if other is not None and self.gone:
+            self.give_way(other)
+            other.give_way(self)
+        self.leaving = None
+
+    def _all_here(self) -> None:
+        for event in self.pool.arrived.values():
+            self.pool.wait(event)
+        self.pool.arrived.clear()
 
     def leave(self) -> None:
         """To host memory, with nobody to take the place; the pool's memory stays."""
         pool = self.pool
+        self._all_here()
         for number in pool.resident:
             self.host[number] = pool.slabs.take(pool.out)
             pool.copy(pool.out, self.host[number], pool.places[number], pool.now())

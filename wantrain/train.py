@@ -121,7 +121,8 @@ def _take_turns(session: Session, pending: Sequence[str]) -> None:
         turn_end = (expert.step // config.experts.switch_every + 1) * config.experts.switch_every
         first: dict[str, float] = {"switch_s": entered}
         while expert.step < min(turn_end, expert.config.steps) and not session.stop():
-            _step(session, expert, first)
+            after = next_turn({**steps, turn: expert.step + 1}, config) if expert.step + 1 == turn_end else turn
+            _step(session, expert, first, session.crew.get(after) if after not in (None, turn) else None)
             steps[turn], first = expert.step, {}
         if expert.done:
             dismiss(session, turn)
@@ -131,15 +132,22 @@ def _take_turns(session: Session, pending: Sequence[str]) -> None:
             save(session, bring_in(session, name))
 
 
-def _step(session: Session, expert: Expert, first: Mapping[str, float]) -> None:
-    """One step, its line in the metrics, and what is due after it. first: noted with a turn's first step."""
-    config = session.config
+def _step(session: Session, expert: Expert, first: Mapping[str, float], coming: Expert | None) -> None:
+    """One step, its line in the metrics, and what is due after it.
+
+    first: noted with a turn's first step. coming: who is next, when this is the turn's last step.
+    """
+    config, places = session.config, session.work.places
     began = time.monotonic()
-    row = train_step(expert)
+    following = expert.step + 1
+    due = following >= expert.config.steps or 0 in (following % config.save.every, following % config.validation.every)
+    row = train_step(expert, last=lambda: places.announce(expert, None if due else coming))
     seconds, waited = round(time.monotonic() - began, 4), session.waits.take()
     session.metrics.write("step", row, seconds=seconds, waits=waited, **first)
     session.watch.step(row, seconds, waited)
     asked = session.save_now() | checkpoint.asked_for(session.run)
+    if asked:
+        places.stay(expert)
     planned = expert.done or expert.step % config.save.every == 0
     if planned or asked or expert.step % config.validation.every == 0:
         measure(session, expert)
