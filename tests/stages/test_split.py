@@ -156,7 +156,7 @@ def test_long_shots_are_divided_evenly():
     assert parts[0][0] == 10
     uneven = signals(np.cumsum([40, 400] * 20))
     for a, b in divide(uneven, 0, 40, 1.0):
-        assert (stage._end_pts(uneven, b) - uneven.pts[a]) <= 1000
+        assert (uneven.end_of(b) - uneven.pts[a]) <= 1000
 
 
 @pytest.mark.parametrize(

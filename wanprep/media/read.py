@@ -2,7 +2,8 @@
 
 The pitfalls this settles: a span is found by timestamps, never by counting; a seek may land late (open GOPs, sparse
 indexes), so the first picture after it is checked and the file decoded from its start when it came too late; a
-stream that breaks midway, or changes the shape of its picture, keeps its good part and says so; interlaced frames are
+stream that breaks off, or changes the shape of its picture, keeps its good part and says so, and so does one with
+damage in the middle, which goes on at the next keyframe; interlaced frames are
 deinterlaced with bwdif. Nothing is dropped without being counted.
 """
 
@@ -16,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.media.clock import BROADCAST, Clock, rescaled
-from wanprep.media.decoder import MAX_BAD_STARTS, decoder
+from wanprep.media.decoder import decoder
+from wanprep.media.flow import Flow
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import Probe, check_file, open_container
 from wanprep.media.seek import TRUE_PTS, from_clean_start, may_seek, seek
-from wanprep.media.wholeness import cut_short
 from wanprep.stage import Reject
 
 _ASPECT_TOLERANCE = 0.01
@@ -39,6 +40,7 @@ class VideoReader:
     """Frames of one source. After `frames()` is exhausted:
 
     truncated: "" or why the stream ended early (its good part was delivered);
+    holes: pts of the first frame after each place where damaged pictures were left out;
     dropped: frames left out because their timestamp was not later than the one before;
     repaired: frames whose missing timestamp was inferred;
     splices: jumps of the clock that were carried on over;
@@ -53,6 +55,7 @@ class VideoReader:
 
     def _reset(self) -> None:
         self.truncated = ""
+        self.holes: list[int] = []
         self.dropped = self.repaired = self.splices = self.skipped = 0
 
     def counts(self) -> dict[str, int]:
@@ -130,7 +133,8 @@ class VideoReader:
         """Pictures from at or before start_pts on: after a seek where that is safe, else from the start.
 
         Where a stream breaks, how much comes out before depends on the number of decoder threads and on where
-        decoding began, so a break is gone over again from the start with one: same bytes, same frames.
+        decoding began, so a break is gone over again from the start with one (same bytes, same frames), and then the
+        stream goes on behind it.
         """
         last: int | None = None
         for seek_pts, threads in self._ways(start_pts):
@@ -164,20 +168,25 @@ class VideoReader:
             context = decoder(stream, threads=threads, drains=seek_pts is None and true_pts)
             if seek_pts is not None and not seek(container, stream, seek_pts):
                 return
-            pictures = self._flow(container, stream, context)
-            if self.probe.container == "gif":
-                pictures = self._without_broken_end(pictures)
+            gif = self.probe.container == "gif"
+            mends = seek_pts is None and threads == 1 and not gif
+            flow = Flow(self.path, container, stream, context, mends=mends)
+            pictures = _without_broken_end(flow) if gif else flow.pictures()
             if seek_pts is not None:
                 pictures = from_clean_start(pictures)
-            whole = progressive(self._timed(self._same_shape(pictures, context), seek_pts), self.probe)
-            for picture in whole:
-                yield picture, rescaled(picture.pts, picture, self.probe.time_base) or 0
+            try:
+                timed = self._timed(self._same_shape(pictures, context), seek_pts, flow)
+                for picture in progressive(timed, self.probe):
+                    yield picture, rescaled(picture.pts, picture, self.probe.time_base) or 0
+            finally:
+                self.skipped = flow.skipped
+            self.truncated = self.truncated or flow.truncated
         finally:
             container.close()
             if container in self._containers:
                 self._containers.remove(container)
 
-    def _timed(self, pictures: Iterator[Any], seek_pts: int | None) -> Iterator[Any]:
+    def _timed(self, pictures: Iterator[Any], seek_pts: int | None, flow: Flow) -> Iterator[Any]:
         """Pictures that carry their true time."""
         name = self.probe.container
         clock = Clock(
@@ -191,6 +200,9 @@ class VideoReader:
         for picture, pts in clock.timed(pictures):
             self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
             picture.pts, picture.time_base = pts, self.probe.time_base
+            if flow.hole:
+                self.holes.append(pts)
+                flow.hole = False
             yield picture
         self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
         self.truncated = clock.ended or self.truncated
@@ -208,67 +220,16 @@ class VideoReader:
                 return
             yield picture
 
-    def _flow(self, container: Any, stream: Any, context: Any) -> Iterator[Any]:
-        """Raw pictures until the stream ends or breaks; on a break the decoder's finished pictures still come out."""
-        import av
 
-        delivered = bad = 0
-        first_pts: int | None = None
-        packet = None
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    self.truncated = cut_short(self.path)
-                    return
-                if packet.is_corrupt and container.format.name in TRUE_PTS:  # cut short: a decoder may invent the rest
-                    self.truncated = "a packet is cut short"
-                    yield from self._finished(context, packet)
-                    return
-                if not packet.size and packet.dts is not None:  # a frame left out when recording: not the end
-                    continue
-                pictures = context.decode(packet if packet.size else None)
-            except av.FFmpegError as error:
-                if isinstance(error, av.EOFError):
-                    self.truncated = cut_short(self.path)
-                    return
-                if isinstance(error, OSError):
-                    raise
-                bad += 1
-                leading = packet is not None and None not in (packet.pts, first_pts) and packet.pts < first_pts
-                if (not delivered or leading) and bad <= MAX_BAD_STARTS:
-                    self.skipped = bad
-                    continue  # a recording cut anywhere begins with pictures that refer to missing ones
-                self.truncated = str(error.strerror or error)
-                yield from self._finished(context, packet)
-                return
-            if pictures and not delivered:
-                first_pts = pictures[0].pts
-            delivered += len(pictures)
-            yield from pictures
-
-    def _without_broken_end(self, pictures: Iterator[Any]) -> Iterator[Any]:
-        """The GIF decoder shows the last picture of a cut file half drawn, without a word."""
-        held = None
-        for picture in pictures:
-            if held is not None:
-                yield held
-            held = picture
-        if held is not None and not self.truncated:
+def _without_broken_end(flow: Flow) -> Iterator[Any]:
+    """The GIF decoder shows the last picture of a cut file half drawn, without a word."""
+    held = None
+    for picture in flow.pictures():
+        if held is not None:
             yield held
-
-    def _finished(self, context: Any, broken: Any) -> list[Any]:
-        """Pictures still inside the decoder when a packet is broken; later ones would leave a hole before them."""
-        import av
-
-        if context.thread_count > 1 or broken is None or broken.pts is None or self.probe.container == "avi":
-            return []  # AVI has no pts to tell by
-        try:
-            pictures = context.decode(None)
-        except av.FFmpegError:
-            return []
-        return [picture for picture in pictures if picture.pts is not None and picture.pts < broken.pts]
+        held = picture
+    if held is not None and not flow.truncated:
+        yield held
 
 
 def _aspect(shape: tuple[int, int, Any]) -> Fraction:

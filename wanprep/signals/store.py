@@ -31,7 +31,8 @@ class Signals:
     sampled: int32[M], frame indices, strictly increasing. thumbs: uint8[M, h, w, 3] BGR, an array or `Thumbs`.
     row_p97, col_p97: uint8[M, height], uint8[M, width]: 97th percentile of full-range luma (0..255) of each
     full-resolution row and column of the sampled frames.
-    truncated: "" or why the stream broke before its end.
+    truncated: "" or why the stream broke before its end, and where it is damaged. holes: frames, ascending, before each
+    of which damaged pictures are missing.
     """
 
     time_base: Fraction
@@ -46,6 +47,7 @@ class Signals:
     col_p97: np.ndarray
     truncated: str = ""
     extra: dict[str, np.ndarray] = field(default_factory=dict)
+    holes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.time_base <= 0:
@@ -61,6 +63,8 @@ class Signals:
             raise ValueError(f"pts must strictly increase; frame {at} has {self.pts[at]} after {self.pts[at - 1]}")
         if self.last_duration < 0:
             raise ValueError(f"last_duration must be >= 0, not {self.last_duration}")
+        if any(not 0 < hole < n for hole in self.holes) or list(self.holes) != sorted(set(self.holes)):
+            raise ValueError(f"holes must be ascending frames from 1 to {n - 1}, not {self.holes}")
         for name, values in self.frame.items():
             self._check(f"frame[{name!r}]", values, (n,), np.float32)
         for name, values in self.extra.items():
@@ -85,6 +89,15 @@ class Signals:
     def end_pts(self) -> int:
         """First pts after the last frame; an unknown last duration counts as the median frame interval."""
         return int(self.pts[-1]) + self.interval()
+
+    def end_of(self, end: int) -> int:
+        """First pts after frame end - 1: that of the next frame, unless pictures are missing between the two."""
+        if end == len(self.pts):
+            return self.end_pts()
+        if end not in self.holes:
+            return int(self.pts[end])
+        usual = max(1, int(np.median(np.diff(self.pts))))
+        return min(int(self.pts[end]), int(self.pts[end - 1]) + usual)
 
     def interval(self) -> int:
         """Duration of the last frame in pts units: as stored, else the median interval, else 1 (a lone frame)."""
@@ -115,6 +128,8 @@ class Signals:
             "truncated": self.truncated,
             "thumb_size": self.thumbs.shape[1:3],
         }
+        if self.holes:
+            facts["holes"] = self.holes
         # One metadata entry: safetensors keeps several in no fixed order, and equal signals should be equal bytes.
         metadata = {FORMAT: json.dumps({"version": VERSION} | facts, sort_keys=True)}
         # safetensors writes memory order, whatever the strides say.
@@ -149,5 +164,6 @@ class Signals:
             truncated=facts["truncated"],
             frame=group("frame/"),
             extra=group("extra/"),
+            holes=tuple(facts.get("holes", ())),
             **tensors,
         )

@@ -1,0 +1,148 @@
+"""Pictures out of a decoder, past what is broken: at the start, in the middle and at the end of a stream.
+
+Damage in the middle costs the pictures up to the next keyframe, and that there is a hole is said: what lies before and
+what lies after it are no longer neighbours. Everything here is strict (`decoder`): a picture that refers to a missing
+one is left out, however well a decoder would make it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wanprep.media.decoder import MAX_BAD_STARTS
+from wanprep.media.seek import TRUE_PTS
+from wanprep.media.wholeness import cut_short
+
+MAX_BAD_READS = 3  # in a row, that a container may fail to give a packet
+
+
+class Flow:
+    """The pictures of one stream, once, in the order in which the decoder gives them.
+
+    mends: go on after damage; False: the stream ends there. It needs a decoder with one thread: with more, what comes
+    out before a break differs from run to run.
+
+    truncated: "" or why the stream ended early (its good part was delivered). skipped: packets before the first
+    picture that could not be decoded. hole: a picture that was just given comes after a hole; whoever sees it sets it
+    back.
+    """
+
+    def __init__(self, path: Path, container: Any, stream: Any, context: Any, *, mends: bool) -> None:
+        self._path, self._container, self._stream, self._context = path, container, stream, context
+        self._mends = mends
+        self._bad = self._bad_reads = self._delivered = 0
+        self._first_pts: int | None = None
+        self._sent: set[int] = set()  # pts of packets whose picture has not come out yet
+        self._broken = ""  # why pictures are left out now
+        self._resumed: int | None = None  # pts of the keyframe after it
+        self._clean = True  # the first complete picture after it has been seen
+        self.truncated = ""
+        self.skipped = 0
+        self.hole = False
+
+    def pictures(self) -> Iterator[Any]:
+        """All pictures; see the class. OSError when the disk is at fault."""
+        import av
+
+        packets, packet = self._container.demux(self._stream), None
+        while True:
+            reading = True
+            try:
+                packet = next(packets, None)
+                self._bad_reads, reading = 0, False
+                if packet is None:
+                    self.truncated = self._broken or cut_short(self._path)
+                    return
+                if packet.is_corrupt and self._container.format.name in TRUE_PTS:  # a decoder may invent the rest
+                    self.truncated = "a packet is cut short"
+                    yield from self._finished(packet)
+                    return
+                if self._left_out(packet):
+                    continue
+                if packet.pts is not None:
+                    self._sent.add(packet.pts)
+                pictures = self._context.decode(packet if packet.size else None)
+            except av.FFmpegError as error:
+                if isinstance(error, av.EOFError):
+                    self.truncated = self._broken or cut_short(self._path)
+                    return
+                if isinstance(error, OSError):
+                    raise
+                if self._recording_begins(packet) or self._refers_to_the_hole(packet):
+                    continue  # a recording cut anywhere begins with pictures that refer to missing ones
+                self._bad_reads += reading
+                yield from self._damage(packet, str(error.strerror or error))
+                if self.truncated:
+                    return
+                if reading:
+                    packets = self._container.demux(self._stream)
+                continue
+            yield from self._good(pictures)
+
+    def _left_out(self, packet: Any) -> bool:
+        """A frame left out when recording (not the end), or one that nothing can be made of after damage."""
+        if not packet.size:
+            return packet.dts is not None
+        if self._broken and self._resumed is None and packet.is_keyframe:
+            self._resumed, self._clean = packet.pts, False
+        return bool(self._broken) and self._resumed is None
+
+    def _recording_begins(self, packet: Any) -> bool:
+        self._bad += 1
+        leading = packet is not None and None not in (packet.pts, self._first_pts) and packet.pts < self._first_pts
+        begins = (not self._delivered or leading) and self._bad <= MAX_BAD_STARTS
+        if begins:
+            self.skipped = self._bad
+        return begins
+
+    def _refers_to_the_hole(self, packet: Any) -> bool:
+        """Is it shown before the keyframe that ends the hole (an open group of pictures)?"""
+        return packet is not None and None not in (packet.pts, self._resumed) and packet.pts < self._resumed
+
+    def _damage(self, packet: Any, why: str) -> Iterator[Any]:
+        if not self._broken:
+            yield from self._finished(packet)
+        self._broken = self._broken or why
+        self._resumed = None
+        if not self._mends or self._bad_reads > MAX_BAD_READS:
+            self.truncated = self._broken
+        else:
+            self._context.flush_buffers()
+            self._sent.clear()
+
+    def _good(self, pictures: list[Any]) -> Iterator[Any]:
+        if pictures and not self._delivered:
+            self._first_pts = pictures[0].pts
+        for picture in pictures:
+            if self._broken:
+                self._clean = self._clean or (picture.key_frame and not picture.is_corrupt)
+                early = None not in (picture.pts, self._resumed) and picture.pts < self._resumed
+                if not self._clean or early:  # it refers to a picture in the hole
+                    continue
+                self._broken, self.hole = "", True
+            self._delivered += 1
+            self._sent = {pts for pts in self._sent if picture.pts is not None and pts > picture.pts}
+            yield picture
+
+    def _finished(self, broken: Any) -> list[Any]:
+        """Pictures still inside the decoder when a packet is broken, up to the first that is missing: with the error
+        a picture may be lost that was due then."""
+        import av
+
+        avi = self._container.format.name == "avi"  # has no pts to tell by
+        if self._context.thread_count > 1 or broken is None or broken.pts is None or avi:
+            return []
+        try:
+            pictures = self._context.decode(None)
+        except av.FFmpegError:
+            return []
+        finished = []
+        for picture in pictures:
+            if picture.pts is None or picture.pts != min(self._sent, default=None) or picture.pts >= broken.pts:
+                break
+            self._sent.discard(picture.pts)
+            finished.append(picture)
+        self._delivered += len(finished)
+        return finished
