@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 6
+ANALYSIS_VERSION = 7
 PLANS_VERSION = 2
-SHOTS_VERSION = 2
+SHOTS_VERSION = 3
 SCORES_VERSION = 6
-MEDIA_VERSION = 3
+MEDIA_VERSION = 4
 
 
 def signals(source_id: str) -> str:
@@ -27,7 +28,12 @@ def signals(source_id: str) -> str:
 
 
 def shots(signals_digest: str, split: Any) -> str:
-    return ids.key_of(stage="shots", version=SHOTS_VERSION, signals=signals_digest, split=to_table(split))
+    return ids.key_of(stage="shots", version=SHOTS_VERSION, signals=signals_digest, split=_settings(split))
+
+
+@functools.lru_cache(maxsize=8)  # asked for once a source
+def _settings(split: Any) -> dict[str, Any]:
+    return to_table(split)
 
 
 def plans(shots_key: str, rate: int) -> str:
@@ -43,6 +49,19 @@ def clip(source_id: str, start_pts: int, end_pts: int) -> str:
 def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
     frames = [start_frame, end_frame]
     return ids.key_of(stage="scores", version=SCORES_VERSION, signals=signals_key, frames=frames)
+
+
+def pool(scores_keys: Sequence[str]) -> str:
+    """Of what several clips say of an overlay together. The rule itself is part of the key, by its source text: it is
+    pure, and a memory of it that outlives a change of it would be wrong without a sign."""
+    return ids.key_of(stage="pool", rule=_overlay_rule(), scores=list(scores_keys))
+
+
+@functools.cache
+def _overlay_rule() -> str:
+    from wanprep.signals import overlay
+
+    return ids.digest_file(Path(overlay.__file__))
 
 
 def media(

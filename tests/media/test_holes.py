@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def damaged(
     }
     footage.make_video(path, frames=COUNT, rate=24, codec=codec, options=options)
     with av.open(str(path)) as container:
-        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size and p.pos is not None]
     data = bytearray(path.read_bytes())
     path.with_stem("whole").write_bytes(data)
     for number in broken:
@@ -41,7 +42,7 @@ def damaged(
     return path
 
 
-def read(path: Path, footage, *, threads: int = 1, span: tuple = ()) -> tuple[list[int], list[int], str]:
+def read(path: Path, footage, *, threads: int = 1, span: tuple[int, ...] = ()) -> tuple[list[int], list[int], str]:
     """Numbers on the pictures, number on the first picture after each hole, and why the stream ended."""
     with open_video(path, probe(path), threads=threads) as reader:
         frames = list(reader.frames(*span))
@@ -123,7 +124,7 @@ def test_no_clip_contains_a_hole_and_none_is_stretched_over_it(tmp_path, footage
     assert [len(plan) for plan in plans] == [20, 24]  # 29 and 36 frames of 24 a second
     # rendering comes to the same frames
     for number, clip in enumerate(clips):
-        row = {"clip_id": f"c{number}", "kind": "video", "path": str(path), "crop": (0, 0, 192, 108)}
+        row: dict[str, Any] = {"clip_id": f"c{number}", "kind": "video", "path": str(path), "crop": (0, 0, 192, 108)}
         row |= {"start_pts": clip.start_pts, "end_pts": clip.end_pts, "n_frames": len(plans[number])}
         targets = {"k": {"size": (192, 108), "crop": (0, 0, 192, 108)}}
         (written,) = render_clip(tmp_path, row, targets, signals, 16)
