@@ -120,14 +120,32 @@ def save_expert(
     path = run.folder / "state" / f"{expert}-{values['step']:06d}.safetensors"
     header = {"state": json.dumps(dict(values), sort_keys=True)}
     digest = write_tensors(path, tensors, header)
+    with _alone_in(run):  # another process may write another expert's entry
+        reread(run)
+        _name(run, expert, path, digest, values, entry)
+    for older in path.parent.glob(f"{expert}-*.safetensors"):
+        if older != path:
+            older.unlink()
+
+
+def _name(run: Run, expert: str, path: Path, digest: str, values: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
     run.experts[expert] = {
         "step": values["step"], "state": path.relative_to(run.folder).as_posix(), "digest": digest, **entry,
     }  # fmt: skip
     record = {"format": FORMAT, "name": run.folder.name, "experts": run.experts}
     write_atomic(run.folder / "run.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
-    for older in path.parent.glob(f"{expert}-*.safetensors"):
-        if older != path:
-            older.unlink()
+
+
+def reread(run: Run) -> None:
+    """What other processes of the same run have saved meanwhile."""
+    run.experts = _read(run.folder).experts
+
+
+@contextmanager
+def _alone_in(run: Run) -> Iterator[None]:
+    with (run.folder.parent / f".{run.folder.name}.write-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def load_expert(run: Run, expert: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
@@ -199,11 +217,11 @@ class Metrics:
     """metrics.jsonl, opened to append. What differs between equal runs (time) stands apart under `volatile`."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
 
     def write(self, kind: str, row: Mapping[str, Any], **volatile: Any) -> None:
-        self._file.write(json.dumps({"kind": kind, **row, "volatile": volatile}) + "\n")
-        self._file.flush()
+        # One call a line: several processes may append to the file.
+        self._file.write((json.dumps({"kind": kind, **row, "volatile": volatile}) + "\n").encode())
 
     def sync(self) -> None:
         """Onto the disk, before a state that stands for these lines."""

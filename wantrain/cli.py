@@ -123,6 +123,7 @@ def _train(
     from wanprep.models.lazy import open_transformer
     from wanprep.models.load import load_transformer, pick_device
     from wantrain.experts import COMPONENTS
+    from wantrain.parallel import joined, team_of
     from wantrain.ranking import table_lines
     from wantrain.train import train
     from wantrain.watch import observers_for
@@ -136,7 +137,6 @@ def _train(
     automatic = "bf16" if device.startswith("cuda") else "fp32"
     dtype = automatic if settings.run.dtype == "auto" else settings.run.dtype
     aside = settings.regularisation.dataset
-    observers = observers_for(settings, verbosity, device, dtype)
 
     def load(expert: str, where: str) -> Any:
         return load_transformer(family, expert, folders[expert], dtype, where)
@@ -144,12 +144,14 @@ def _train(
     def open_blocks(expert: str, where: str) -> Any:
         return open_transformer(family, expert, folders[expert], dtype, where)
 
-    with _signals() as heard:
+    with _signals() as heard, joined(device) as (rank, world, own):
+        verbosity, as_json = (verbosity, as_json) if rank == 0 else (0, False)
         result = train(
-            settings, cached, load, open_model=open_blocks, device=device, mode=mode, accept_changes=accept,
+            settings, cached, load, open_model=open_blocks, device=own, mode=mode, accept_changes=accept,
             base={name: model_id(folder, COMPONENTS[name]) for name, folder in folders.items()},
             regular=_open_dataset(settings, aside) if aside else None,
-            stop=lambda: bool(heard.stop), save_now=heard.save_now, observers=observers,
+            stop=lambda: bool(heard.stop), save_now=heard.save_now,
+            observers=observers_for(settings, verbosity, own, dtype), team=team_of(settings, rank, world),
         )  # fmt: skip
     if verbosity:
         for name, verdict in result.verdicts.items():
@@ -162,7 +164,7 @@ def _train(
             "recommended": {n: str(result.folder / one.file) for n, one in best.items() if one},
             "interrupted": result.interrupted,
         }))  # fmt: skip
-    else:
+    elif rank == 0:
         for path in result.loras.values():
             click.echo(path)
     if result.interrupted:

@@ -19,21 +19,26 @@ from wanprep.stage import UsageError
 from wantrain import lora, optim
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
-from wantrain.learn import Batch, Draw, forward_backward, next_batch, prepare, settled
+from wantrain.learn import Batch, Draw, forward_backward, next_batch, pass_over, prepare, settled
 from wantrain.sections import ExpertConfig
 from wantrain.sigma import Sigmas
 
 if TYPE_CHECKING:
     import torch
 
+    from wantrain.parallel import Team
+
 COMPONENTS = {"high": "transformer", "low": "transformer_2", "single": "transformer"}
+
+
+Work = tuple["Batch", "list[Draw] | list[dict[str, Any]]", bool]  # whether it is ours; else what to log of it
 
 
 @dataclass(frozen=True)
 class Ahead:
     """The next step's draws, made early, and what the expert's state was before them: that is what is saved."""
 
-    work: list[tuple[Batch, list[Draw]]]
+    work: list[Work]
     rng: torch.Tensor
     positions: list[list[int]]
 
@@ -43,7 +48,7 @@ class Expert:
     """An expert at work. `model` is its transformer with the adapter on it, `params` the adapter's parameters.
 
     regular: the cursor of the regularisation set. averages: the moving average of `params`, where there is one. ahead:
-    the next step's draws, once a step was done.
+    the next step's draws, once a step was done. team: with whom a step's batches are shared.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Expert:
     averages: dict[str, torch.Tensor] | None = None
     step: int = 0
     ahead: Ahead | None = None
+    team: Team | None = None
 
     @property
     def config(self) -> ExpertConfig:
@@ -136,11 +142,15 @@ def train_step(expert: Expert, last: Callable[[], None] = lambda: None) -> dict[
     own = expert.config
     work = expert.ahead.work if expert.ahead else _next_work(expert, expert.step)
     expert.ahead = None
-    draws = []
-    for number, (batch, made) in enumerate(work, start=1):
-        if number == len(work) and not expert.settings.loss.preservation:  # which takes a second backward
+    draws: list[dict[str, Any]] = []
+    ours = sum(mine for _, _, mine in work)
+    for batch, made, mine in work:
+        ours -= mine
+        if mine and not ours and not expert.settings.loss.preservation:  # which takes a second backward
             last()
-        draws += forward_backward(expert, batch, made)
+        draws += forward_backward(expert, batch, made) if mine else made  # type: ignore[arg-type]
+    if expert.team is not None and expert.team.size > 1:
+        _add_up(expert, expert.team, draws)
     grad_norm = torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf)
     if expert.step + 1 < own.steps:  # while a GPU is still busy with what it was given above
         before = expert.generator.get_state(), _positions(expert)
@@ -165,12 +175,29 @@ def train_step(expert: Expert, last: Callable[[], None] = lambda: None) -> dict[
     }  # fmt: skip
 
 
-def _next_work(expert: Expert, step: int) -> list[tuple[Batch, list[Draw]]]:
+def _next_work(expert: Expert, step: int) -> list[Work]:
     """The batches of a step and their draws, in turn. Moves the expert's random numbers and its places in the data."""
-    first = step * expert.config.accumulate
-    batches = [next_batch(expert, number) for number in range(first, first + expert.config.accumulate)]
+    count = expert.config.accumulate
+    batches = [next_batch(expert, number) for number in range(step * count, (step + 1) * count)]
     share = 1 / sum(len(batch.samples) for batch in batches)
-    return [(batch, prepare(expert, batch, share)) for batch in batches]
+    mine = expert.team.mine(count) if expert.team is not None else [True] * count
+    return [
+        (batch, prepare(expert, batch, share) if own else pass_over(expert, batch), own)
+        for batch, own in zip(batches, mine, strict=True)
+    ]
+
+
+def _add_up(expert: Expert, team: Team, draws: list[dict[str, Any]]) -> None:
+    """Gradients of the whole step, and the losses that others computed, on every member of the team."""
+    import torch
+
+    params = list(expert.params.values())
+    cells = [(row, key) for row in draws for key in ("loss", "preservation") if key in row]
+    zero = torch.zeros((), device=params[0].device)
+    numbers = torch.stack([zero if row[key] is None else row[key].float() for row, key in cells])
+    team.add_up(params, numbers)
+    for (row, key), number in zip(cells, numbers, strict=True):
+        row[key] = number
 
 
 def _positions(expert: Expert) -> list[list[int]]:

@@ -84,6 +84,28 @@ def settled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def pass_over(expert: Expert, batch: Batch) -> list[dict[str, Any]]:
+    """Of a batch that another process computes: move the random numbers as if it were drawn here; what to log of it."""
+    import torch
+
+    family, rows = expert.settings.model_family, []
+    for place, sample in enumerate(batch.samples):
+        dropped = bool(torch.rand((), generator=expert.generator) < expert.settings.caption_dropout)
+        stride, frames = family.spatial_stride, family.latent_frames(sample.frames)
+        torch.randn(family.z, frames, sample.height // stride, sample.width // stride, generator=expert.generator)
+        row = {"sample": sample.sample_id, "sigma": _sigma(expert, batch, place), "caption_dropped": dropped}
+        rows.append(row | {"loss": None} | ({"preservation": None} if _preserves(expert, batch, sample) else {}))
+    return [row | ({"regular": True} if batch.regular else {}) for row in rows]
+
+
+def _sigma(expert: Expert, batch: Batch, place: int) -> float:
+    return expert.sigmas.draws(expert.seed("sigma"), batch.number * expert.config.batch_size + place, 1).item()
+
+
+def _preserves(expert: Expert, batch: Batch, sample: CachedSample) -> bool:
+    return bool(expert.settings.loss.preservation and sample.class_path and not batch.regular)
+
+
 def _draw(expert: Expert, batch: Batch, place: int, share: float) -> Draw:
     import torch
 
@@ -92,13 +114,13 @@ def _draw(expert: Expert, batch: Batch, place: int, share: float) -> Draw:
     dropped = bool(torch.rand((), generator=expert.generator) < settings.caption_dropout)
     x0 = dataset.latent(sample).float()
     noise = torch.randn(x0.shape, generator=expert.generator)
-    sigma = expert.sigmas.draws(expert.seed("sigma"), batch.number * expert.config.batch_size + place, 1).item()
+    sigma = _sigma(expert, batch, place)
     shown = tasks.shows_first_frame(settings.first_frame, batch.number, sample)
     given = {"condition": tasks.condition_of(dataset, sample), "image": tasks.image_of(dataset, sample)}
     weight = sample.weight * settings.loss.views.get(sample.view, 1.0)
     weight *= settings.regularisation.weight if batch.regular else 1.0
     weight *= flow.sigma_weight(settings.loss.weighting, sigma, expert.sigmas)
-    preserved = bool(settings.loss.preservation and sample.class_path and not batch.regular)
+    preserved = _preserves(expert, batch, sample)
     device = next(expert.model.parameters()).device
     question = tasks.ask(settings.model_family, x0, noise, sigma, **given, first_frame=shown)
     return Draw(

@@ -82,13 +82,14 @@ class ExpertsConfig:
     """Which experts are trained, and in which order.
 
     stages: the experts to train, all of the family's when empty. schedule: "alternate" gives each `switch_every` steps
-    at a time, "sequential" finishes one before the next begins; the result is the same, memory traffic is not.
+    at a time, "sequential" finishes one before the next begins, "parallel" gives each its own GPU (with torchrun; with
+    one process it is "alternate"); the result is the same, memory traffic is not.
     total_steps: steps of both experts together, of which `high` gets `high_share`: a share, or "natural" for what
     drawing sigma over the whole range would give. Left out: each expert's own `steps`.
     """
 
     stages: tuple[Literal["high", "low", "single"], ...] = ()
-    schedule: Literal["alternate", "sequential"] = "alternate"
+    schedule: Literal["alternate", "sequential", "parallel"] = "alternate"
     switch_every: int = 10
     total_steps: int | None = None
     high_share: float | Literal["natural"] = 0.5

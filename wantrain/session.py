@@ -17,6 +17,7 @@ from wantrain.config import TrainConfig
 from wantrain.data import Cursor
 from wantrain.experts import Expert, as_saved, restore, start, state
 from wantrain.observe import Course, Observers, Waits
+from wantrain.parallel import Team
 from wantrain.validate import Probe, held_out_loss, probes_for
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Session:
     """What a process holds while it trains. Nothing here outlives the process, and nothing of it changes a result.
 
     crew: the experts that are loaded. split: (training, held out) indices of the dataset. watch: who looks on. stop,
-    save_now: asked after every step. waits: seconds spent reading.
+    save_now: asked after every step. waits: seconds spent reading. team: the processes that train the same experts.
     """
 
     config: TrainConfig
@@ -50,6 +51,7 @@ class Session:
     stop: Callable[[], bool]
     save_now: Callable[[], bool]
     waits: Waits
+    team: Team
     crew: dict[str, Expert] = field(default_factory=dict)
     probes: dict[str, tuple[list[Probe], list[Probe]]] = field(default_factory=dict)
     measured: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -98,6 +100,7 @@ def bring_in(session: Session, name: str) -> Expert:
     aside = session.regular
     regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
     expert = start(name, config, model, cursor, regular)
+    expert.team = session.team
     session.watch.say(work.install(expert))
     if saved is not None:
         restore(expert, *saved)
@@ -114,7 +117,7 @@ def bring_in(session: Session, name: str) -> Expert:
 
 def measure(session: Session, expert: Expert) -> None:
     probes = session.probes.get(expert.name)
-    if probes is None:
+    if probes is None or not session.team.lead:
         return
     row = held_out_loss(expert, *probes)
     session.measured[expert.name] = row
@@ -124,6 +127,8 @@ def measure(session: Session, expert: Expert) -> None:
 
 def save(session: Session, expert: Expert, *, asked: bool = False) -> None:
     """LoRA (at its end, at every planned save and when asked for), state, run.json."""
+    if not session.team.lead:
+        return
     session.metrics.sync()
     config, run, matters = session.config, session.run, session.matters[expert.name]
     entry: dict[str, Any] = {"matters": matters}

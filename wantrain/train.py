@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import write_atomic
-from wantrain import checkpoint, ranking
+from wantrain import checkpoint, parallel, ranking
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import hold_out
 from wantrain.experts import Expert, train_step
 from wantrain.forecast import forecast_lines
 from wantrain.observe import Observer, Observers, Waits, timed
+from wantrain.parallel import Team
 from wantrain.plan import plan, sigma_lines
 from wantrain.ready import arithmetic, cards_here, check_caches, digests, refuse, visits_of
 from wantrain.rehearse import rehearse
@@ -70,17 +72,19 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     save_now: Callable[[], bool] = lambda: False,
     observers: Sequence[Observer] = (),
+    team: Team | None = None,
 ) -> TrainResult:
     """Train the configured experts on a cached dataset; returns when all are done or `stop()` says so.
 
     base: expert -> identity of its base weights (`wanprep.models.identity.model_id`), which a resumed run compares.
     regular: the regularisation set. save_now: asked after every step whether to make a checkpoint of it. observers:
-    who is told what happens; what shows things first, since the last one ends first.
+    who is told what happens; what shows things first, since the last one ends first. team: of several processes.
 
     Raises UsageError (changed settings, nothing to train on) and ArithmeticError (a loss that is not finite), and what
     `load_model` raises; whatever was saved before stays valid.
     """
-    waits, watch = Waits(), Observers(observers)
+    team = team or Team(stages=config.stages)
+    waits, watch = Waits(), Observers(observers if team.rank == 0 else ())
     dataset, regular = timed(dataset, waits), None if regular is None else timed(regular, waits)
     split = hold_out(dataset.samples, config.validation.share)
     config = settled(config, visits_of(dataset, split[0]))
@@ -88,21 +92,27 @@ def train(
     matters = {
         name: what_matters(config, name, digests(config, name, dataset, base, regular)) for name in config.stages
     }
-    with checkpoint.opened(config.folder, mode) as run, arithmetic(config.run.deterministic):
+
+    def prepared(run: checkpoint.Run) -> None:
         for name in config.stages:
             checkpoint.check_unchanged(run, name, matters[name], accept=accept_changes)
         checkpoint.cut_metrics(run)
         _announce(config, dataset, run, watch)
         watch.say(check_caches(dataset, *([regular] if regular else [])))
+
+    with parallel.opened(team, config.folder, mode, prepared) as run, arithmetic(config.run.deterministic):
+        stages: Any = team.stages
+        own = replace(config, experts=replace(config.experts, stages=stages))
         session = Session(
             config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=split,
-            device=device, stop=stop, save_now=save_now, waits=waits, metrics=checkpoint.Metrics(run.metrics_path),
-            work=workplace(config, dataset, split[0], device, load_model, open_model),
+            device=device, stop=team.agreed(stop, device), save_now=save_now, waits=waits, team=team,
+            metrics=checkpoint.Metrics(run.metrics_path if team.lead else Path(os.devnull)),
+            work=workplace(own, dataset, split[0], device, load_model, open_model),
         )  # fmt: skip
-        pending = [name for name in config.stages if not finished(run, config, name)]
+        pending = [name for name in team.stages if not finished(run, config, name)]
         with contextlib.closing(session.metrics), watch.during(course_of(session, pending)):
             _take_turns(session, pending)
-        return _result(session)
+    return _result(session)
 
 
 def _take_turns(session: Session, pending: Sequence[str]) -> None:
@@ -126,7 +136,7 @@ def _take_turns(session: Session, pending: Sequence[str]) -> None:
             steps[turn], first = expert.step, {}
         if expert.done:
             dismiss(session, turn)
-    for name in pending:  # stopped on request, or done but its LoRA is gone
+    for name in pending if session.team.lead else ():  # stopped on request, or done but its LoRA is gone
         lost = steps[name] >= config.expert(name).steps and not finished(run, config, name)
         if lost or (name in session.crew and steps[name] > run.step(name)):
             save(session, bring_in(session, name))
@@ -143,6 +153,8 @@ def _step(session: Session, expert: Expert, first: Mapping[str, float], coming: 
     due = following >= expert.config.steps or 0 in (following % config.save.every, following % config.validation.every)
     row = train_step(expert, last=lambda: places.announce(expert, None if due else coming))
     seconds, waited = round(time.monotonic() - began, 4), session.waits.take()
+    if not session.team.lead:
+        return
     session.metrics.write("step", row, seconds=seconds, waits=waited, **first)
     session.watch.step(row, seconds, waited)
     asked = session.save_now() | checkpoint.asked_for(session.run)

@@ -1,0 +1,139 @@
+"""Several processes on one run: the same checkpoints as one process, from any layout, and resumed on another."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from wanprep.stage import UsageError
+from wantrain import parallel
+
+CHANGES = {"high": {"steps": 4, "accumulate": 2}, "low": {"steps": 4, "accumulate": 2}, "experts": {"switch_every": 2}}
+
+WORKER = """
+import json, os, sys
+import torch
+sys.path.insert(0, {here!r})
+import toy
+from wantrain.parallel import joined, team_of
+folder, changes, stop = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+torch.set_num_threads(1)
+from pathlib import Path
+config = toy.toy_config(Path(folder), **changes)
+dataset = toy.toy_dataset(Path(folder) / f"data-{{os.environ.get('RANK', '0')}}")
+with joined("cpu") as (rank, world, device):
+    metrics = Path(folder) / "toy" / "metrics.jsonl"
+    wish = lambda: rank == 0 and metrics.exists() and metrics.read_text().count('"step", "expert"') >= stop
+    from wantrain.train import train
+    result = train(config, dataset, toy.load, base=toy.BASE, team=team_of(config, rank, world), stop=wish)
+print(json.dumps(result.steps))
+"""
+
+
+def launch(folder, changes, world, stop=10**9):
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / "worker.py"
+    script.write_text(WORKER.format(here=str(Path(__file__).parent)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    base = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    if world > 1:
+        base |= {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, str(script), str(folder), json.dumps(changes), str(stop)]
+    processes = [
+        subprocess.Popen(
+            command, env=base | ({"RANK": str(rank)} if world > 1 else {}), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(world)
+    ]  # fmt: skip
+    ends = [process.communicate(timeout=120) for process in processes]
+    assert all(process.returncode == 0 for process in processes), "\n".join(err[-2000:] for _, err in ends)
+    return [json.loads(out.splitlines()[-1]) for out, _ in ends]
+
+
+def outcome(toy, folder):
+    run = folder / "toy"
+    rows = {name: toy.rows(run, name) for name in ("high", "low")}
+    return rows, {path.name: path.read_bytes() for path in sorted(run.glob("*.safetensors"))}
+
+
+@pytest.fixture(scope="module")
+def single(toy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("single")
+    launch(folder, CHANGES, 1)
+    return outcome(toy, folder)
+
+
+def test_batches_shared_by_two_processes_give_the_same_run(toy, single, tmp_path):
+    """Bit for bit: with two members the sum of gradients is the same sum. The lines of the log are one process's."""
+    steps = launch(tmp_path, CHANGES, 2)
+    assert outcome(toy, tmp_path) == single
+    assert all(len(rows) for rows in single[0].values())
+    assert steps[0] == {"high": 4, "low": 4}
+
+
+def test_two_experts_in_two_processes_give_the_same_run(toy, single, tmp_path):
+    changes = CHANGES | {"experts": {"switch_every": 2, "schedule": "parallel"}}
+    launch(tmp_path, changes, 2)
+    assert outcome(toy, tmp_path) == single
+
+
+def test_a_run_goes_on_with_another_number_of_processes(toy, single, tmp_path):
+    """Two share batches and stop; then one expert each, stopped; then one process to the end."""
+    launch(tmp_path, CHANGES, 2, stop=3)
+    first = json.loads((tmp_path / "toy" / "run.json").read_text())["experts"]
+    assert sum(entry["step"] for entry in first.values()) == 3
+    launch(tmp_path, CHANGES | {"experts": {"schedule": "parallel"}}, 2, stop=5)
+    launch(tmp_path, CHANGES, 1)
+    assert outcome(toy, tmp_path) == single
+
+
+def test_processes_are_shared_out():
+    pair = ("high", "low")
+    assert parallel.divide(pair, "alternate", 3) == [(pair, (0, 1, 2))]
+    assert parallel.divide(pair, "parallel", 1) == [(pair, (0,))]
+    assert parallel.divide(pair, "parallel", 4) == [(("high",), (0, 2)), (("low",), (1, 3))]
+    assert parallel.divide(("single",), "parallel", 2) == [(("single",), (0, 1))]
+    with pytest.raises(UsageError, match="multiple of 2"):
+        parallel.divide(pair, "parallel", 3)
+
+
+def test_a_step_needs_a_batch_for_every_member(toy, tmp_path, monkeypatch):
+    from torch import distributed
+
+    monkeypatch.setattr(distributed, "new_group", lambda members, timeout: object())
+    config = toy.toy_config(tmp_path, high={"accumulate": 3}, low={"accumulate": 2})
+    with pytest.raises(UsageError, match=r"high\.accumulate = 3: set it to a multiple of 2"):
+        parallel.team_of(config, 0, 2)
+    config = toy.toy_config(tmp_path, high={"accumulate": 4}, low={"accumulate": 2})
+    team = parallel.team_of(config, 1, 2)
+    assert (team.place, team.lead, team.mine(4)) == (1, False, [False, True, False, True])
+
+
+def test_gradients_and_losses_of_a_team_are_one_row(monkeypatch):
+    from torch import distributed
+
+    seen = []
+
+    def all_reduce(row, group=None):
+        seen.append(row.clone())
+        row.mul_(2)
+
+    monkeypatch.setattr(distributed, "all_reduce", all_reduce)
+    a, b = torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(4))
+    a.grad = torch.arange(6.0).view(2, 3)
+    numbers = torch.tensor([7.0, 8.0])
+    team = parallel.Team(stages=("high",), world=2, members=(0, 1))
+    team.add_up([a, b], numbers)
+    assert len(seen) == 1
+    assert seen[0].tolist() == [0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 7, 8]
+    assert torch.equal(a.grad, 2 * torch.arange(6.0).view(2, 3))
+    assert torch.equal(b.grad, torch.zeros(4))
+    assert numbers.tolist() == [14, 16]

@@ -1,0 +1,177 @@
+"""Several processes, one a GPU, on one run: experts apart, batches of a step shared, or both. Started by `torchrun`.
+
+parallel (experts.schedule)   each process trains one expert; they never talk while they train.
+otherwise                     all train the same experts in turn and share the `accumulate` batches of every step.
+
+With more processes than experts both hold: those that train the same expert form a team. A team's members walk through
+the same samples and random numbers and each computes its part of a step's batches; then one flat row of gradients is
+summed, so every member takes the same step. Nothing of the layout enters a result but the order of that sum: any number
+of processes writes the same checkpoints and goes on from them. One member of a team, its lead, measures and writes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanprep.stage import UsageError
+from wantrain import checkpoint
+from wantrain.config import TrainConfig
+
+if TYPE_CHECKING:
+    import torch
+
+PATIENCE = timedelta(hours=6)  # members wait while their lead measures or samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """The processes that train the same experts. rank, world: of all processes. members: ranks; stages: their experts.
+
+    group: torch's handle; None where there is nobody to talk to.
+    """
+
+    stages: tuple[str, ...]
+    rank: int = 0
+    world: int = 1
+    members: tuple[int, ...] = (0,)
+    group: Any = None
+
+    @property
+    def place(self) -> int:
+        return self.members.index(self.rank)
+
+    @property
+    def lead(self) -> bool:
+        return self.place == 0
+
+    @property
+    def size(self) -> int:
+        return len(self.members)
+
+    def mine(self, count: int) -> list[bool]:
+        """Which of a step's `count` batches this member computes."""
+        return [number % self.size == self.place for number in range(count)]
+
+    def add_up(self, parameters: Sequence[torch.nn.Parameter], numbers: torch.Tensor) -> None:
+        """Sum gradients and `numbers` (float32, in place) over the team: one row, one exchange."""
+        if self.size == 1:
+            return
+        import torch
+        from torch import distributed
+
+        given = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        row = torch.cat([*(g.flatten() for g in given), numbers.flatten()])
+        distributed.all_reduce(row, group=self.group)
+        at = 0
+        for parameter in parameters:
+            parameter.grad = row[at : at + parameter.numel()].view_as(parameter)
+            at += parameter.numel()
+        numbers.copy_(row[at:].view_as(numbers))
+
+    def agreed(self, wish: Callable[[], bool], device: str) -> Callable[[], bool]:
+        """`wish` of any member, asked by all of them at the same place of the loop."""
+        if self.size == 1:
+            return wish
+
+        def asked() -> bool:
+            import torch
+            from torch import distributed
+
+            flag = torch.tensor([float(wish())], device=device)
+            distributed.all_reduce(flag, group=self.group)
+            return bool(flag.item())
+
+        return asked
+
+    def meet(self) -> None:
+        """Wait until every process is here."""
+        if self.world > 1:
+            from torch import distributed
+
+            distributed.barrier()
+
+
+def divide(stages: Sequence[str], schedule: str, world: int) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """The teams: (experts, ranks) of each. UsageError when processes cannot be shared out evenly."""
+    if schedule != "parallel" or world == 1 or len(stages) == 1:
+        return [(tuple(stages), tuple(range(world)))]
+    if world % len(stages):
+        raise UsageError(
+            f'experts.schedule = "parallel" with {len(stages)} experts needs a multiple of {len(stages)} processes, '
+            f"not {world}; start torchrun with another --nproc-per-node"
+        )
+    return [((name,), tuple(range(first, world, len(stages)))) for first, name in enumerate(stages)]
+
+
+def team_of(config: TrainConfig, rank: int, world: int) -> Team:
+    """This process's team; with several processes torch.distributed must be up.
+
+    UsageError when a step has fewer batches than its team has members, or cannot be shared evenly.
+    """
+    teams = divide(config.stages, config.experts.schedule, world)
+    group, own = None, teams[0]
+    for stages, members in teams:
+        made = None
+        if world > 1 and len(members) > 1:
+            from torch import distributed
+
+            made = distributed.new_group(list(members), timeout=PATIENCE)  # made by all, whoever is in it
+        if rank in members:
+            group, own = made, (stages, members)
+    for name in own[0]:
+        batches, count = config.expert(name).accumulate, len(own[1])
+        if batches % count:
+            raise UsageError(
+                f"{count} processes share the batches of a step, and {name}.accumulate = {batches}: set it to a "
+                f"multiple of {count} (a step is the mean over all of its batches, however many processes there are)"
+            )
+    return Team(stages=own[0], rank=rank, world=world, members=own[1], group=group)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[tuple[int, int, str]]:
+    """(rank, world, device of this process), from torchrun's environment; alone without it."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield 0, 1, device
+        return
+    import torch
+    from torch import distributed
+
+    if device.startswith("cuda"):
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if local >= torch.cuda.device_count():
+            raise UsageError(f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}")
+        device = f"cuda:{local}"
+        torch.cuda.set_device(local)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+    try:
+        yield distributed.get_rank(), world, device
+    finally:
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def opened(
+    team: Team, folder: Path, mode: checkpoint.Mode, prepare: Callable[[checkpoint.Run], None]
+) -> Iterator[checkpoint.Run]:
+    """The run's folder for every process: the first one opens and prepares it, and lets go of it last."""
+    if team.rank == 0:
+        with checkpoint.opened(folder, mode) as run:
+            prepare(run)
+            team.meet()
+            yield run
+            team.meet()
+            checkpoint.reread(run)
+        return
+    team.meet()
+    run = checkpoint.Run(folder=folder)
+    checkpoint.reread(run)
+    yield run
+    team.meet()
