@@ -14,7 +14,7 @@ from wanprep.config import from_table, to_table
 from wanprep.signals import overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stage import UsageError
-from wanprep.stages.filter import REGISTRY, FilterConfig, Rule, decide, measure_clip, share_warnings
+from wanprep.stages.filter import OPTIONAL, REGISTRY, FilterConfig, Rule, decide, measure_clip, share_warnings
 
 GOOD = {
     "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen_s": 0.1,
@@ -89,7 +89,8 @@ def test_a_good_clip_is_kept_with_every_score_shown():
     assert verdict.scores["overlay"][2] == "unknown"
     assert verdict.scores["frozen"][2] == "off"
     assert verdict.scores["camera"] == ("pan left", None, "info")
-    assert set(REGISTRY) - {"duplicate"} <= set(verdict.scores)
+    assert set(REGISTRY) - {"duplicate", *OPTIONAL} <= set(verdict.scores)
+    assert not set(OPTIONAL) & set(verdict.scores)  # off and without a model: not a word of them
 
 
 @pytest.mark.parametrize(
@@ -173,10 +174,32 @@ def test_overlay_is_pooled_by_source():
     json.dumps(verdicts[0].scores, allow_nan=False)
 
 
-@pytest.mark.parametrize("marked", [True, False])
-def test_single_clips_are_unknown_marked_or_not(marked):
-    verdict = only([row(1, evidence=scene(1, mark=marked))])
-    assert (verdict.state, verdict.scores["overlay"]) == ("keep", (None, REGISTRY["overlay"].threshold, "unknown"))
+@pytest.mark.parametrize(
+    ("look", "said"), [(6.0, "reject"), (2.1, "reject"), (1.9, "unknown"), (0.1, "unknown"), (-1.0, "keep")]
+)
+def test_a_single_clip_is_judged_by_its_own_look(look, said):
+    verdict = only([row(1, evidence=scene(1), mark=look, mark_box=[0.7, 0.1, 0.9, 0.2])])
+    value, threshold, verdict_said = verdict.scores["overlay"]
+    assert (threshold, verdict_said) == (0.5, said)
+    assert (value is None) == (said == "unknown")
+    assert ("overlay_box" in verdict.scores) == (said == "reject")
+
+
+def test_a_single_clip_without_thumbnails_is_unknown():
+    assert only([row(1, evidence=b"", mark=None)]).scores["overlay"][2] == "unknown"
+
+
+def test_looks_of_the_clips_of_a_source_count_together():
+    """What is doubtful in each clip is plain in all of them, and one clip's mistake is outvoted."""
+    rows = [row(k, "faint", evidence=scene(k), mark=1.5) for k in range(4)]
+    rows += [row(10 + k, "clean", evidence=scene(50 + k), mark=2.5 if k == 0 else -2.0) for k in range(4)]
+    verdicts = decide(rows, FilterConfig())
+    assert [v.scores["overlay"][2] for v in verdicts] == ["reject"] * 4 + ["keep"] * 4
+
+
+def test_a_clip_without_the_mark_is_let_go():
+    rows = [row(k, "s", evidence=scene(k, mark=k > 1), mark=4.0 if k > 1 else -2.0) for k in range(10)]
+    assert [v.scores["overlay"][2] for v in decide(rows, FilterConfig())] == ["keep"] * 2 + ["reject"] * 8
 
 
 def test_a_group_can_convict_but_not_acquit():
@@ -281,7 +304,8 @@ def test_measured_scores_are_what_decide_reads():
     found = measure_clip(signals(moving()), 0, 48)
     evidence, _ = found.pop("evidence"), found.pop("signature")
     json.dumps(found, allow_nan=False)
-    assert {entry.score for entry in REGISTRY.values()} - set(found) == {"overlay", "repeat"}
+    here = {entry.score for entry in REGISTRY.values() if not entry.optional}  # the others come from a model
+    assert here - set(found) == {"overlay", "repeat"}
     assert found["camera"] == "pan right"
     assert overlay.map_rows(evidence) == 72
     verdict = only([{"clip_id": "a", "source_id": "s", "group": "g", "evidence": evidence, **found}])

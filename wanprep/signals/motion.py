@@ -1,6 +1,6 @@
 """Camera motion between two frames, and what a clip's camera path says: shake, or a pan, tilt or zoom.
 
-Shake is the rate at which the camera reverses its direction. An intentional pan never does, however fast it is, which
+Shake is the rate at which the camera's path turns back. An intentional pan never does, however fast it is, which
 is why the obvious alternatives (energy of the high-passed path) rank clips much worse.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 
 RATE = 16.0  # motion is expressed per 1/16 s
 STATIC, SLOW, FAST = 0.01, 0.1, 0.5  # camera speed in widths a second
+SWAY_S = 0.4  # seconds between two turns of a shaking camera, at most; slower is a movement
 MIN_POINTS = 12
 MIN_FIT = 0.4  # share of tracked points that must follow one similarity transform; below it a passing object leads
 
@@ -95,18 +96,37 @@ def velocities(seconds_K: np.ndarray, step_s_K: np.ndarray, steps_KC: np.ndarray
     return steps_TC, RATE
 
 
-def reversal_rate(steps_TC: np.ndarray, least: float = 0.002) -> float:
-    """Share of successive steps whose (dx, dy) point against each other, both longer than `least` widths, 0..1.
+def reversal_rate(steps_TC: np.ndarray, rate: float = RATE, least: float = 0.0015) -> float:
+    """Turns of the camera's path a step, 0..1: swings of at least `least` widths that follow each other within SWAY_S,
+    across or down, whichever has more of them.
 
-    NaN with fewer than 6 known pairs (half a second). A pan or a still camera has 0, a hand-held one 0.05 to 0.2.
+    steps_TC: (dx, dy, ...) of each step, `rate` of them a second. NaN with fewer than 7 known steps (half a second).
+    A pan or a still camera has 0, a hand-held one 0.05 to 0.4. Counting turns of the path, and not of single steps,
+    finds a slow sway of 0.15 % of the width (AUC 0.98; steps that oppose the one before: 0.81).
     """
-    v_TC = steps_TC[:, :2]
-    with np.errstate(invalid="ignore"):
-        pair_T = (v_TC[1:] * v_TC[:-1]).sum(axis=1)
-        long_T = np.hypot(v_TC[:, 0], v_TC[:, 1]) > least
-        known_T = np.isfinite(pair_T)
-        reversed_T = known_T & (pair_T < 0) & long_T[1:] & long_T[:-1]
-    return float(reversed_T.sum() / known_T.sum()) if known_T.sum() >= 6 else math.nan
+    known_T = np.isfinite(steps_TC[:, :2]).all(axis=1)
+    if known_T.sum() < 7:
+        return math.nan
+    return max(_turns(steps_TC[:, axis], known_T, least, SWAY_S * rate) for axis in (0, 1)) / int(known_T.sum())
+
+
+def _turns(steps_T: np.ndarray, known_T: np.ndarray, least: float, within: float) -> int:
+    """Turning points of one axis of the path, a zigzag of swings of `least` or more, at most `within` steps apart."""
+    count, place, extreme, way, at, last = 0, 0.0, 0.0, 0.0, 0, -math.inf
+    for t, (step, known) in enumerate(zip(steps_T.tolist(), known_T.tolist())):
+        if not known:  # nothing is known across a gap
+            place, extreme, way, last = 0.0, 0.0, 0.0, -math.inf
+            continue
+        place += step
+        swing = place - extreme
+        if way * swing > 0:  # further the same way
+            extreme, at = place, t
+        elif abs(swing) >= least:
+            if way:
+                count += at - last <= within
+                last = at
+            way, extreme, at = math.copysign(1.0, swing), place, t
+    return count
 
 
 def camera_motion(steps_TC: np.ndarray, rate: float = RATE) -> tuple[str | None, float]:

@@ -10,9 +10,10 @@ Shape legend: M thumbnails, h x w their size, N clips, H x W the map (WIDTH wide
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -42,6 +43,17 @@ class Pooled:
     scenes: int
     box: tuple[float, float, float, float] | None
     values: tuple[float, ...]
+
+
+def to_json(pooled: Pooled) -> str:
+    """As text, exact; `from_json` is the inverse."""
+    return json.dumps(asdict(pooled))
+
+
+def from_json(text: str) -> Pooled:
+    values = json.loads(text)
+    box = values["box"] and tuple(values["box"])
+    return Pooled(**values | {"box": box, "values": tuple(values["values"])})
 
 
 def clip_evidence(thumbs_MhwC: np.ndarray) -> bytes:

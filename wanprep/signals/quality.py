@@ -108,7 +108,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
     sharpness, smear, luma, blockiness, noise: medians.
-    shake: rate of camera reversals, 0..1. light_jump: largest |log| exposure ratio.
+    shake: turns of the camera's path a step, 0..1. light_jump: largest |log| exposure ratio.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
     """
@@ -119,7 +119,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     return {
         "sharpness": _quantile(frame["sharpness"], 0.5),
         "smear": _quantile(frame["smear"], 0.5),
-        "shake": reversal_rate(_path(frame, seconds)[0]),
+        "shake": reversal_rate(*_path(frame, seconds)),
         "light_jump": _quantile(frame["light_jump"][inside], 1.0),
         "motion": _quantile(change, 0.75),
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,

@@ -8,14 +8,16 @@ made-up number, and does not reject.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from wanprep.signals import cards, overlay, phash, quality
+from wanprep.signals import cards, marks, overlay, phash, quality
 from wanprep.signals.store import Signals
+from wanprep.stages.looks import LooksConfig, with_identity
+from wanprep.stages.overlays import overlays
 from wanprep.stages.repeats import repeats
 
 MAX_THUMBS = 24  # of one clip that overlay evidence is made of
@@ -45,7 +47,7 @@ class Rule:
 @dataclass(frozen=True, kw_only=True)
 class Filter:
     """What one filter judges. score: name of the measured value; bad: on which side of the threshold a clip is bad;
-    still: whether it says anything about a still picture."""
+    still: whether it says anything about a still picture; optional: it needs an image-text model (`stages.looks`)."""
 
     name: str = ""
     score: str
@@ -55,6 +57,7 @@ class Filter:
     bad: Literal["above", "below"]
     threshold: float
     still: bool = False
+    optional: bool = False
 
 
 def _about(**facts: Any) -> dict[str, Filter]:
@@ -79,8 +82,8 @@ class FilterConfig:
         source="Crété et al. 2007 by tiles / edge contrast over 8 px, calibrated by bench_quality",
     ))  # fmt: skip
     shake: Rule = field(default=Rule(), metadata=_about(
-        score="shake", bad="above", threshold=0.07, unit="reversals a step at 16 a second",
-        meaning="the camera keeps reversing its direction; a pan never does",
+        score="shake", bad="above", threshold=0.07, unit="turns a step at 16 a second",
+        meaning="the camera keeps turning back; a pan never does",
         source="Lucas-Kanade and a similarity transform, calibrated by bench_quality",
     ))  # fmt: skip
     static: Rule = field(default=Rule(), metadata=_about(
@@ -91,7 +94,7 @@ class FilterConfig:
     light_jump: Rule = field(default=Rule(), metadata=_about(
         score="light_jump", bad="above", threshold=0.086, unit="|ln| of exposure",
         meaning="the exposure jumps between two frames (0.14 is 15 %)",
-        source="median log ratio where local correlation > 0.9, camera motion removed",
+        source="median log ratio where local correlation > 0.9, quartiles alike, camera motion removed",
     ))  # fmt: skip
     frozen: Rule = field(default=Rule(enabled=False), metadata=_about(
         score="frozen_s", bad="above", threshold=1.0, unit="s",
@@ -99,9 +102,10 @@ class FilterConfig:
         source="largest difference of 3x3 means <= 2/255",
     ))  # fmt: skip
     overlay: Rule = field(default=Rule(), metadata=_about(
-        score="overlay", bad="above", threshold=0.04, still=True, unit="agreement beyond chance, 0..1",
-        meaning="a watermark, logo or text stays in place over the different scenes of the source",
-        source="persistent edges pooled over the scenes of a source (signals/overlay.py)",
+        score="overlay", bad="above", threshold=0.5, still=True, unit="confidence, 0..1",
+        meaning="a watermark, logo or text was drawn over the clip",
+        source="edges that scenes of a source share (signals/overlay.py), and what stands still and looks drawn in a "
+        "clip (signals/marks.py)",
     ))  # fmt: skip
     compression: Rule = field(default=Rule(), metadata=_about(
         score="blockiness", bad="above", threshold=0.14, still=True, unit="spread / mean over the 16 x 16 grid",
@@ -123,6 +127,22 @@ class FilterConfig:
         meaning="shows the same footage as a clip that is kept; also mirrored, cropped, brightened, shortened",
         source="pHash of two pictures a second, and the same changes over time (signals/phash.py)",
     ))  # fmt: skip
+    aesthetic: Rule = field(default=Rule(enabled=False), metadata=_about(
+        score="aesthetic", bad="below", threshold=4.5, still=True, optional=True, unit="points, about 1..10",
+        meaning="people would rate its pictures low",
+        source="LAION's aesthetic predictor on CLIP embeddings, mean of the pictures (stages/looks.py)",
+    ))  # fmt: skip
+    nsfw: Rule = field(default=Rule(enabled=False), metadata=_about(
+        score="nsfw", bad="above", threshold=0.5, still=True, optional=True, unit="probability, 0..1",
+        meaning="one of its pictures looks sexually explicit to the model",
+        source="LAION's detector where its head is there, else zero-shot prompts (stages/looks.py), worst picture",
+    ))  # fmt: skip
+    identity: Rule = field(default=Rule(enabled=False), metadata=_about(
+        score="deviations", bad="above", threshold=3.5, still=True, optional=True, unit="robust standard deviations",
+        meaning="shows something else than the set does, or than the reference pictures; for sets of one subject",
+        source="cosine to the set's geometric median, its MAD (Iglewicz & Hoaglin 1993; signals/looks.py)",
+    ))  # fmt: skip
+    looks: LooksConfig = field(default_factory=LooksConfig)
     max_reject_share_warning: float = 0.4
 
     def __post_init__(self) -> None:
@@ -140,6 +160,7 @@ def _entries(config: type[FilterConfig] | FilterConfig) -> list[Filter]:
 
 
 REGISTRY: Mapping[str, Filter] = {entry.name: entry for entry in _entries(FilterConfig)}
+OPTIONAL = tuple(name for name, entry in REGISTRY.items() if entry.optional)
 
 
 def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
@@ -153,10 +174,12 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     if len(thumbs) > MAX_THUMBS:
         thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
     camera, speed = quality.clip_camera(signals, i0, i1)
-    numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed, "card": cards.card(thumbs)}
+    mark, mark_box = marks.mark(thumbs)
+    numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed, "card": cards.card(thumbs), "mark": mark}
     return {
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
+        "mark_box": mark_box,
         "evidence": overlay.clip_evidence(thumbs),
         "signature": signature,
     }
@@ -176,14 +199,18 @@ class Verdict:
     scores: Mapping[str, Score]
 
 
-def decide(rows: Sequence[Mapping[str, Any]], config: FilterConfig) -> list[Verdict]:
+def decide(
+    rows: Sequence[Mapping[str, Any]], config: FilterConfig, pools: MutableMapping[str, overlay.Pooled] | None = None
+) -> list[Verdict]:
     """Judge all clips together, in order of clip_id. Pure.
 
     rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show), and
-    path, start_s, end_s: by these the first of several repeats is chosen and named.
+    path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, where `pools` is given.
+    embedding (bytes of float16) and what `stages.looks` scored: for the optional filters.
+    pools: what overlay evidence said before, by keys.pool; what is found out now is added to it.
     """
-    rows = sorted(rows, key=lambda row: row["clip_id"])
-    pooled, boxes = _overlays(rows, config.overlay.threshold)
+    rows = with_identity(sorted(rows, key=lambda row: row["clip_id"]))
+    pooled, boxes = overlays(rows, config.overlay.threshold, pools)
     still = np.array([row.get("kind") == "image" for row in rows], bool)
     columns = {}
     for name, entry in REGISTRY.items():
@@ -191,7 +218,7 @@ def decide(rows: Sequence[Mapping[str, Any]], config: FilterConfig) -> list[Verd
             continue
         values = pooled if name == "overlay" else _column(rows, entry.score)
         columns[name] = (values.tolist(), _judge(values, still, entry, getattr(config, name)))
-    infos = ("duplicate_rate", "luma", "camera", "camera_speed")
+    infos = ("duplicate_rate", "luma", "camera", "camera_speed", "likeness")
     table: list[dict[str, Score]] = []
     for i, row in enumerate(rows):
         scores: dict[str, Score] = {}
@@ -220,7 +247,8 @@ def _find_repeats(rows: Sequence[Mapping[str, Any]], table: Sequence[dict[str, S
     order = sorted(range(len(rows)), key=lambda i: (rows[i].get("path", ""), rows[i].get("start_s") or 0.0, i))
     for kind in ("video", "image"):
         mine = [i for i in order if rows[i].get("kind", "video") == kind]
-        good = [i for i in mine if not any(said == "reject" for _, _, said in table[i].values())]
+        # A clip that only its looks speak against still stands for its repeats: they look the same.
+        good = [i for i in mine if not any(s[2] == "reject" for name, s in table[i].items() if name not in OPTIONAL)]
         good = [i for i in good if rows[i].get("signature") is not None]
         signatures = [rows[i]["signature"] for i in good]
         found = repeats(signatures, rule.threshold) if rule.enabled else {}
@@ -255,37 +283,9 @@ def _judge(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> 
     said = np.where(known, np.where(bad, "reject", "keep"), "unknown")
     if not rule.enabled:
         said[:] = "off"
+        said[~known & entry.optional] = ""
     said[still & (not entry.still)] = ""
     return said.tolist()
-
-
-def _overlays(rows: Sequence[Mapping[str, Any]], threshold: float) -> tuple[np.ndarray, list[Any]]:
-    """Pooled overlay score of each clip (NaN = unknown) and the box of the mark in fractions of the frame, if any.
-
-    A source with too few scenes falls back on its group, which may convict but not acquit: a mark on one source of
-    many would be outvoted, so what the group does not show stays unknown.
-    """
-    values = np.full(len(rows), math.nan)
-    boxes: list[Any] = [None] * len(rows)
-    evidence = [row.get("evidence") or b"" for row in rows]
-
-    def settle(keys: Sequence[tuple[Any, ...]], open_clips: np.ndarray, may_acquit: bool) -> None:
-        pools: dict[tuple[Any, ...], list[int]] = {}
-        for i, key in enumerate(keys):
-            if evidence[i]:
-                pools.setdefault((*key, overlay.map_rows(evidence[i])), []).append(i)
-        for members in pools.values():
-            if len(members) < overlay.MIN_SCENES or not open_clips[members].any():
-                continue
-            found = overlay.pool([evidence[i] for i in members])
-            for i, value in zip(members, found.values):
-                if open_clips[i] and (value > threshold or may_acquit):
-                    values[i] = value
-                    boxes[i] = found.box if value > threshold else None
-
-    settle([(row["source_id"],) for row in rows], np.ones(len(rows), bool), may_acquit=True)
-    settle([(row["group"],) for row in rows], np.isnan(values), may_acquit=False)
-    return values, boxes
 
 
 def share_warnings(verdicts: Sequence[Verdict], config: FilterConfig) -> list[str]:

@@ -1,0 +1,101 @@
+"""The network that looks for drawn marks: what it finds on made-up shots, where, and what it must not take for one."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.signals import marks
+
+H, W = 144, 256
+
+
+def scene(seed: int, n: int = 5, step: float = 9.0) -> np.ndarray:
+    """uint8[n, H, W, 3] thumbnails of a shot: a camera over noise and boxes, or a fixed one before a moving ball."""
+    rng = np.random.default_rng(seed)
+    canvas = np.full((2 * H, 2 * W, 3), rng.uniform(60, 190), np.float32)
+    for cells, gain in ((3, 40), (10, 25), (40, 12)):
+        noise = rng.normal(0, gain, (cells, cells * 2)).astype(np.float32)
+        canvas += cv2.resize(noise, (2 * W, 2 * H), interpolation=cv2.INTER_CUBIC)[..., None]
+    for _ in range(30):
+        x, y, r = int(rng.integers(2 * W)), int(rng.integers(2 * H)), int(rng.integers(8, 60))
+        cv2.rectangle(canvas, (x, y), (x + r, y + r), (float(rng.uniform(0, 255)),) * 3, -1)
+    canvas = np.clip(canvas, 0, 255).astype(np.uint8)
+    out = []
+    for k in range(n):
+        x = int(W // 2 + step * k)
+        view = canvas[H // 2 : H // 2 + H, x : x + W].copy()
+        if not step:
+            cv2.circle(view, (40 + 25 * k, 70), 22, (90, 90, 90), -1)
+        out.append(view)
+    return np.stack(out)
+
+
+def lettered(thumbs: np.ndarray, alpha: float, at=(186, 24), step=(0, 0), text="film.io") -> np.ndarray:
+    out = []
+    for k, thumb in enumerate(thumbs):
+        cover = np.zeros((H, W), np.uint8)
+        place = (at[0] + step[0] * k, at[1] + step[1] * k)
+        cv2.putText(cover, text, place, cv2.FONT_HERSHEY_DUPLEX, 0.45, 255, 1, cv2.LINE_AA)
+        share = alpha * cover[..., None] / 255
+        out.append((thumb * (1 - share) + 255 * share).astype(np.uint8))
+    return np.stack(out)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_a_mark_over_a_moving_scene_is_found_with_its_place(alpha):
+    clean, marked, boxes, inside = [], [], 0, 0
+    for seed in range(8):
+        clean.append(marks.mark(scene(seed))[0])
+        odds, box = marks.mark(lettered(scene(seed), alpha))
+        marked.append(odds)
+        if box:
+            left, top, right, bottom = box
+            boxes += 1
+            inside += left < 210 / W < right and top < 20 / H < bottom
+    assert np.median(marked) > 2 > np.median(clean)
+    assert np.mean(np.array(marked)[:, None] > clean) > 0.9
+    assert boxes >= 5
+    assert inside >= 0.7 * boxes
+
+
+def test_a_mark_in_a_fixed_shot_looks_more_like_one_than_none():
+    clean = [marks.mark(scene(seed, step=0))[0] for seed in range(8)]
+    marked = [marks.mark(lettered(scene(seed, step=0), 0.9))[0] for seed in range(8)]
+    assert np.mean(np.array(marked)[:, None] > clean) > 0.8
+
+
+def test_lettering_that_moves_with_the_scene_is_none():
+    """A sign in the street goes along with it; the same word that stays is a mark."""
+    shot = [scene(seed, step=9) for seed in range(8)]
+    signs = [marks.mark(lettered(s, 1.0, at=(150, 70), step=(-9, 0)))[0] for s in shot]
+    stays = [marks.mark(lettered(s, 1.0, at=(150, 70)))[0] for s in shot]
+    assert np.median(signs) < 1 < 2 < np.median(stays)
+
+
+def test_too_little_to_look_at_is_unknown():
+    for thumbs in (np.zeros((0, H, W, 3), np.uint8), scene(1, n=1), scene(1)[:, :20]):
+        odds, box = marks.mark(thumbs)
+        assert math.isnan(odds)
+        assert box is None
+
+
+@pytest.mark.parametrize("size", [(106, 256), (256, 144), (143, 255), (454, 256), (72, 128)])
+def test_any_shape_gives_a_number(size):
+    thumbs = np.stack([cv2.resize(t, size[::-1]) for t in scene(3)])
+    assert math.isfinite(marks.mark(thumbs)[0])
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+def test_convolution_is_that_of_opencv(stride, dilation):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, 11, 14)).astype(np.float32), rng.normal(size=(3, 2, 3, 3)).astype(np.float32)
+    found = marks._conv(x, {"k.weight": kernel, "k.bias": np.ones(3, np.float32)}, "k", stride, dilation, relu=False)
+    for o in range(3):
+        wide = np.zeros((2, 2 * dilation + 1, 2 * dilation + 1), np.float32)
+        wide[:, ::dilation, ::dilation] = kernel[o]
+        expected = 1 + sum(
+            cv2.filter2D(plane, cv2.CV_32F, k, borderType=cv2.BORDER_CONSTANT) for plane, k in zip(x, wide)
+        )
+        np.testing.assert_allclose(found[o], expected[::stride, ::stride], atol=1e-4)

@@ -1,0 +1,94 @@
+"""Overlay decisions on whole sources: the demo's own films, and a fixed camera that traffic passes."""
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.demo import movie
+from wanprep.signals import marks, overlay
+from wanprep.stages.filter import REGISTRY
+from wanprep.stages.overlays import overlays
+
+THRESHOLD = REGISTRY["overlay"].threshold
+
+
+def row(thumbs: np.ndarray, source: str = "s") -> dict:
+    look, box = marks.mark(thumbs)
+    evidence = overlay.clip_evidence(thumbs)
+    return {"source_id": source, "group": source, "evidence": evidence, "mark": look, "mark_box": box}
+
+
+def shot_row(shot: movie.Shot, seed: int) -> dict:
+    """One shot of the demo, by two pictures a second: `movie.shoot` without the frames between them."""
+    rng = np.random.default_rng([seed, 20])
+    scenery = movie.PLACES[shot.place](rng, shot.palette)
+    mark = movie.logo() if shot.effect == "logo" else np.zeros((movie.HEIGHT, movie.WIDTH, 4), np.float32)
+    thumbs = []
+    for second in np.arange(0, shot.frames / movie.FPS, 0.5):
+        picture = movie._picture(scenery, shot, float(second), np.zeros(2), 0.0)
+        picture = np.clip(picture * (1 - mark[..., 3:]) + mark[..., :3], 0, 255).astype(np.uint8)
+        thumbs.append(cv2.resize(picture[..., ::-1], (256, 144), interpolation=cv2.INTER_AREA))
+    return row(np.stack(thumbs))
+
+
+@pytest.fixture(scope="module")
+def films() -> dict[str, list[dict]]:
+    return {
+        path: [shot_row(s, 1000 * n + k) for k, s in enumerate(shots) if s.expect in (movie.KEEP, "overlay")]
+        for n, (path, shots) in enumerate(movie.SCRIPT.items())
+    }
+
+
+@pytest.mark.parametrize("path", [path for path in movie.SCRIPT if not path.startswith("broadcast")])
+def test_no_clean_shot_of_the_demo_is_convicted(films, path):
+    values, boxes = overlays(films[path], THRESHOLD)
+    assert not (values > THRESHOLD).any(), values
+    assert not any(boxes)
+    alone = [overlays([one], THRESHOLD)[0][0] for one in films[path]]
+    assert sum(value > THRESHOLD for value in alone) <= 1, alone
+
+
+def test_every_shot_under_the_station_logo_is_found_at_its_corner(films):
+    values, boxes = overlays(films["broadcast/broadcast.mp4"], THRESHOLD)
+    assert (values > THRESHOLD).all(), values
+    assert all(box[2] > 0.75 and box[1] < 0.2 for box in boxes)
+
+
+def street(number: int, thumbs: int = 6) -> np.ndarray:
+    """A fixed camera over a street: the scene stays; cars pass that hide up to half of it."""
+    rng = np.random.default_rng(3)
+    ground = cv2.resize(rng.uniform(60, 160, (9, 16)).astype(np.float32), (256, 144), interpolation=cv2.INTER_CUBIC)
+    for x in range(0, 256, 32):
+        cv2.line(ground, (x, 100), (x + 16, 100), 220.0, 2)
+        cv2.rectangle(ground, (x + 4, 16), (x + 16, 36), 40.0, -1)
+    drive = np.random.default_rng(number)
+    out = []
+    cars = [(drive.uniform(-80, 280), drive.uniform(60, 120), drive.uniform(40, 120), drive.uniform(0, 255))
+            for _ in range(int(drive.integers(1, 5)))]  # fmt: skip
+    for k in range(thumbs):
+        view = ground.copy()
+        for x, y, speed, tone in cars:
+            at = (int(x + speed * k / 2), int(y))
+            cv2.rectangle(view, at, (at[0] + 76, at[1] + 34), tone, -1)
+            cv2.rectangle(view, (at[0] + 16, at[1] - 12), (at[0] + 60, at[1]), tone / 2 + 60, -1)
+        view = np.clip(view + drive.normal(0, 2, view.shape), 0, 255).astype(np.uint8)
+        out.append(np.repeat(view[..., None], 3, axis=-1))
+    return np.stack(out)
+
+
+def test_a_fixed_camera_with_traffic_is_not_convicted():
+    values, _ = overlays([row(street(k)) for k in range(10)], THRESHOLD)
+    assert not (values > THRESHOLD).any(), values
+
+
+def test_nothing_known_is_unknown():
+    values, boxes = overlays([{"source_id": "s", "group": "g", "evidence": b"", "mark": None}], THRESHOLD)
+    assert np.isnan(values).all()
+    assert boxes == [None]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_any_threshold_can_be_asked_for(threshold):
+    rows = [{"source_id": str(k), "group": "g", "evidence": b"", "mark": m} for k, m in enumerate((-9.0, 1.0, 9.0))]
+    values, _ = overlays(rows, threshold)
+    assert values[0] < 0.5 < values[2]

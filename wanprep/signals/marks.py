@@ -1,0 +1,118 @@
+"""How likely something was drawn over one clip: a watermark, logo, caption or frame.
+
+What was drawn stays in place to the pixel while the rest moves, and looks drawn: letters, outlines, corners. A small
+convolutional network judges both together, on what stood still in a few thumbnails. No rule of our own came near it
+(docs/decisions/0012-marks-by-a-network.md); its 31,000 weights lie beside this file, were trained by
+tests/benchmarks/train_marks.py, and are run here with numpy, so that no worker needs torch.
+
+Shape legend: M thumbnails, h x w their size, C channels, H x W a layer's size.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+
+WEIGHTS = Path(__file__).with_name("marks.safetensors")
+WIDTH = 256  # of the thumbnails it was trained on
+BEST = 12  # places whose mean is the score
+MAX_THUMBS = 8  # more change nothing but the time
+
+Weights = dict[str, np.ndarray]
+Box = tuple[float, float, float, float]
+
+
+def mark(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> tuple[float, Box | None]:
+    """(log-odds of an overlay, its box) of uint8[M, h, w, 3] BGR thumbnails of one clip, about 256 px wide.
+
+    Log-odds are NaN without two thumbnails of some size; 0 is undecided (training showed marks as often as not). The
+    box, (left, top, right, bottom) in fractions of the frame, is None unless they are above 0. weights: others than
+    the shipped ones, see `load`.
+    """
+    import cv2
+
+    if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 32:
+        return math.nan, None
+    if len(thumbs_MhwC) > MAX_THUMBS:
+        thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, MAX_THUMBS).astype(int)]
+    places_HW = _places(
+        np.stack([cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]), weights or _shipped()
+    )
+    bias = float((weights or _shipped())["bias"][0])
+    odds = float(np.partition(places_HW.ravel(), -BEST)[-BEST:].mean()) + bias
+    return odds, _box(places_HW + bias) if odds > 0 else None
+
+
+def _box(places_HW: np.ndarray) -> Box:
+    """Bounding box of the places that speak for a mark at least half as strongly as the best."""
+    rows, columns = np.nonzero(places_HW >= 0.5 * places_HW.max())
+    height, width = places_HW.shape
+    edges = columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height
+    return (round(edges[0], 3), round(edges[1], 3), round(edges[2], 3), round(edges[3], 3))
+
+
+def _places(thumbs_Mhw: np.ndarray, w: Weights) -> np.ndarray:
+    """float32[h/4, w/4]: how much each place speaks for a mark."""
+    import cv2
+
+    if thumbs_Mhw.shape[2] != WIDTH:
+        rows = round(thumbs_Mhw.shape[1] * WIDTH / thumbs_Mhw.shape[2])
+        thumbs_Mhw = np.stack([cv2.resize(t, (WIDTH, rows), interpolation=cv2.INTER_AREA) for t in thumbs_Mhw])
+    x = maps(thumbs_Mhw)
+    whole = w["g.weight"] @ np.concatenate([x.mean(axis=(1, 2)), x.std(axis=(1, 2), ddof=1)]) + w["g.bias"]
+    y = _conv(x, w, "a", stride=2)
+    y = _conv(y, w, "b")
+    y = _conv(y, w, "c", stride=2)
+    y = np.maximum(_conv(y, w, "d", dilation=2, relu=False) + y, 0.0)
+    y = np.maximum(_conv(y, w, "e", dilation=4, relu=False) + y + whole[:, None, None], 0.0)
+    return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0]
+
+
+def maps(thumbs_Mhw: np.ndarray) -> np.ndarray:
+    """float32[6, h, w]: lasting gradient across and down, how lasting it is, fine and coarse motion, luma."""
+    import cv2
+
+    frames = [thumb.astype(np.float32) for thumb in thumbs_Mhw]
+    steps_MChw = np.stack([
+        [cv2.Sobel(f, cv2.CV_32F, *order, borderType=cv2.BORDER_REPLICATE) / 4 for order in ((1, 0), (0, 1))]
+        for f in frames
+    ])  # fmt: skip
+    kept_Chw = np.median(steps_MChw, axis=0)
+    strength = np.hypot(*kept_Chw)
+    moving = np.hypot(*(steps_MChw - kept_Chw).transpose(1, 0, 2, 3)).mean(axis=0)
+    soft = np.stack([cv2.blur(f, (9, 9)) for f in frames]).std(axis=0)
+    return np.stack([
+        2 * kept_Chw[0] / (strength + 4), 2 * kept_Chw[1] / (strength + 4), 4 * strength / (strength + moving + 1) - 2,
+        np.log(moving + 0.3) - 1, np.log(soft + 0.3) - 1.5, np.median(thumbs_Mhw, axis=0) / 64 - 2,
+    ]).astype(np.float32)  # fmt: skip
+
+
+def _conv(x_CHW: np.ndarray, w: Weights, layer: str, stride: int = 1, dilation: int = 1, relu: bool = True):
+    """Convolution that keeps the size (or halves it, rounding up), as one matrix product."""
+    kernel = w[f"{layer}.weight"]
+    reach = kernel.shape[-1]
+    pad = dilation * (reach // 2)
+    padded = np.pad(x_CHW, ((0, 0), (pad, pad), (pad, pad)))
+    rows, columns = (-(-size // stride) for size in x_CHW.shape[1:])
+    patches = np.empty((x_CHW.shape[0], reach, reach, rows, columns), np.float32)
+    for i in range(reach):
+        for j in range(reach):
+            top, left = i * dilation, j * dilation
+            patches[:, i, j] = padded[:, top : top + stride * rows : stride, left : left + stride * columns : stride]
+    out = kernel.reshape(len(kernel), -1) @ patches.reshape(-1, rows * columns) + w[f"{layer}.bias"][:, None]
+    return (np.maximum(out, 0.0) if relu else out).reshape(-1, rows, columns)
+
+
+def load(path: Path) -> Weights:
+    """Weights as float32, of a file by train_marks.py. OSError when it is not there."""
+    from safetensors.numpy import load_file
+
+    return {name: value.astype(np.float32) for name, value in load_file(path).items()}
+
+
+@functools.cache
+def _shipped() -> Weights:
+    return load(WEIGHTS)
