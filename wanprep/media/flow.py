@@ -22,16 +22,19 @@ class Flow:
     """The pictures of one stream, once, in the order in which the decoder gives them.
 
     mends: go on after damage; False: the stream ends there. It needs a decoder with one thread: with more, what comes
-    out before a break differs from run to run.
+    out before a break differs from run to run. needless: pictures shown before this pts are not wanted, so those that
+    no other refers to are not decoded; None: all are wanted.
 
     truncated: "" or why the stream ended early (its good part was delivered). skipped: packets before the first
     picture that could not be decoded. hole: a picture that was just given comes after a hole; whoever sees it sets it
     back.
     """
 
-    def __init__(self, path: Path, container: Any, stream: Any, context: Any, *, mends: bool) -> None:
+    def __init__(
+        self, path: Path, container: Any, stream: Any, context: Any, *, mends: bool, needless: int | None = None
+    ) -> None:
         self._path, self._container, self._stream, self._context = path, container, stream, context
-        self._mends = mends
+        self._mends, self._needless = mends, needless
         self._bad = self._bad_reads = self._delivered = 0
         self._first_pts: int | None = None
         self._sent: set[int] = set()  # pts of packets whose picture has not come out yet
@@ -63,6 +66,7 @@ class Flow:
                     continue
                 if packet.pts is not None:
                     self._sent.add(packet.pts)
+                    self._context.skip_frame = "NONREF" if self._is_needless(packet.pts) else "DEFAULT"
                 pictures = self._context.decode(packet if packet.size else None)
             except av.FFmpegError as error:
                 if isinstance(error, av.EOFError):
@@ -80,6 +84,9 @@ class Flow:
                     packets = self._container.demux(self._stream)
                 continue
             yield from self._good(pictures)
+
+    def _is_needless(self, pts: int) -> bool:
+        return self._needless is not None and pts < self._needless
 
     def _left_out(self, packet: Any) -> bool:
         """A frame left out when recording (not the end), or one that nothing can be made of after damage."""

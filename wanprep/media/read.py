@@ -25,6 +25,9 @@ from wanprep.media.probe import Probe, check_file, open_container
 from wanprep.media.seek import TRUE_PTS, from_clean_start, may_seek, seek
 from wanprep.stage import Reject
 
+# Whose decoders know surely which pictures no other one needs (in HEVC those of a higher layer may).
+UNREFERENCED = ("h264", "mpeg4", "mpeg2video", "mpeg1video")
+LEAD_S = Fraction(1, 2)  # before a span all pictures are decoded: deinterlacing looks at those beside one
 _ASPECT_TOLERANCE = 0.01
 _MAX_LAST_S = 60
 
@@ -170,7 +173,8 @@ class VideoReader:
                 return
             gif = self.probe.container == "gif"
             mends = seek_pts is None and threads == 1 and not gif
-            flow = Flow(self.path, container, stream, context, mends=mends)
+            needless = self._needless(seek_pts) if context.name in UNREFERENCED else None
+            flow = Flow(self.path, container, stream, context, mends=mends, needless=needless)
             pictures = _without_broken_end(flow) if gif else flow.pictures()
             if seek_pts is not None:
                 pictures = from_clean_start(pictures)
@@ -185,6 +189,12 @@ class VideoReader:
             container.close()
             if container in self._containers:
                 self._containers.remove(container)
+
+    def _needless(self, seek_pts: int | None) -> int | None:
+        """Pictures before this pts are only decoded for those that refer to them."""
+        if seek_pts is None or self.probe.container not in TRUE_PTS:
+            return None
+        return seek_pts - round(LEAD_S / self.probe.time_base)
 
     def _timed(self, pictures: Iterator[Any], seek_pts: int | None, flow: Flow) -> Iterator[Any]:
         """Pictures that carry their true time."""

@@ -1,0 +1,200 @@
+"""What grows, and with what: memory with the length of a movie, cost with the number of files, tables with sources.
+
+    python -m tests.benchmarks.bench_scale [--only memory|shorts|tables] [--minutes 10 120] [--clips 1000] [--json F]
+
+`memory`: peak of all processes of each stage, on a movie of 320x180 and on one as long again and again. `shorts`: as
+many three-second files as make 50 minutes, against those 50 minutes in one file. `tables`: what commands that read a
+dataset of 30,000 sources take. Movies are joined from pieces without coding, so that making them costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # started as a module or as a file
+import made_up
+
+from wanprep.media.write import ffmpeg_binary
+
+HERE = Path(__file__).resolve().parents[2]
+MEDIA = HERE.parent / "shared/media/dev"
+PIECES = ("bbb_480p_24fps.mp4", "bbb_trailer_360p_25fps.webm", "coffee_720p_2997.mp4", "gopro_hero7_walk_480p_2997.mp4")
+SHORT_S = 3
+
+
+def run(*arguments: str, out: Path) -> dict[str, float]:
+    """One command as a user gives it: CPU and wall seconds, and the highest memory of all its processes together."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "wanprep.cli", *arguments, "--out", str(out)]
+    quiet = {"stdout": subprocess.DEVNULL, "env": os.environ | {"PYTHONPATH": str(HERE)}}
+    process = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]
+    peak = [0.0]
+
+    def watch() -> None:
+        while process.poll() is None:
+            peak[0] = max(peak[0], sum(_megabytes(pid) for pid in _family(process.pid)))
+            time.sleep(0.2)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    process.wait()
+    watcher.join()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"cpu": cpu, "wall": time.perf_counter() - began, "peak_mb": peak[0]}
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found, todo = [], [pid]
+    while todo:
+        one = todo.pop()
+        found.append(one)
+        for tasks in Path(f"/proc/{one}/task").glob("*/children"):
+            try:
+                todo += [int(child) for child in tasks.read_text().split()]
+            except OSError:  # it has ended
+                continue
+    return found
+
+
+def _megabytes(pid: int) -> float:
+    """Its share of the memory it uses: pages of several processes are counted once over all of them."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return 0.0
+
+
+def movie(folder: Path, seconds: float, name: str) -> Path:
+    """Dev footage (a test pattern where there is none) at 320x180, joined until it is that long."""
+    target = folder / name
+    pieces = [MEDIA / piece for piece in PIECES if (MEDIA / piece).is_file()]
+    inputs = [["-i", str(piece)] for piece in pieces] or [["-f", "lavfi", "-i", "testsrc2=s=320x180:r=24:d=30"]]
+    small = "scale=320:180,fps=24,setsar=1,format=yuv420p"
+    coder = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "28", "-g", "24", "-an"]
+    listed = folder / "pieces.txt"
+    if not listed.exists():
+        for number, source in enumerate(inputs):
+            _ffmpeg(*source, "-map", "0:v:0", "-vf", small, *coder, str(folder / f"piece{number}.mp4"))
+        names = [f"file piece{number}.mp4\n" for number in range(len(inputs))]
+        listed.write_text("".join(names * 300))
+    _ffmpeg("-f", "concat", "-safe", "0", "-i", str(listed), "-t", str(seconds), "-c", "copy", str(target))
+    return target
+
+
+def _ffmpeg(*arguments: str) -> None:
+    subprocess.run([ffmpeg_binary(), "-v", "error", "-nostdin", "-y", *arguments], check=True)
+
+
+def staged(source: Path, out: Path, stages: Sequence[str], options: Sequence[str] = ()) -> dict[str, Any]:
+    run("run", str(source), "--quiet", "--limit", "0", out=out)
+    return {stage: run(stage, "--quiet", *(options if stage == "bucket" else ()), out=out) for stage in stages}
+
+
+def bench_memory(folder: Path, minutes: Sequence[float], render: int) -> dict[str, Any]:
+    """Per stage, of movies of these lengths; `render`: how many clips of each are written."""
+    report = {}
+    for length in minutes:
+        source = movie(folder, 60 * length, f"{length:g}.mp4")
+        stages = ("split", "fps", "filter", "bucket")
+        report[f"{length:g} minutes"] = staged(source, folder / f"of {length:g}", stages, ["--limit", str(render)])
+    return report
+
+
+def bench_shorts(folder: Path, clips: int) -> dict[str, Any]:
+    """One movie, and the same cut into files of SHORT_S seconds each."""
+    whole = movie(folder, clips * SHORT_S, "whole.mp4")
+    cut = folder / "cut"
+    cut.mkdir()
+    segments = ["-f", "segment", "-segment_time", str(SHORT_S), "-reset_timestamps", "1", "-c", "copy"]
+    _ffmpeg("-i", str(whole), *segments, str(cut / "%05d.mp4"))
+    stages = ("split", "fps", "filter")
+    report: dict[str, Any] = {"files": len(list(cut.iterdir()))}
+    for name, source in (("one file", whole), ("short files", cut)):
+        report[name] = staged(source, folder / name, stages)
+    totals = [sum(report[name][stage]["cpu"] for stage in stages) for name in ("short files", "one file")]
+    return report | {"ratio_cpu": totals[0] / totals[1]}
+
+
+def bench_tables(folder: Path, sources: int) -> dict[str, Any]:
+    """Commands that read a dataset of so many sources of one clip each."""
+    from wanprep.dataset import Dataset
+
+    dataset = Dataset.create(folder / "dataset")
+    dataset.roots = {"r": str(folder)}
+    dataset.save()
+    table = made_up.measured(dataset.pipeline, sources, a_source=1)
+    for name in ("files", "signals", "shots", "plans", "scores"):
+        dataset.manifest.append(name, getattr(table, name))
+    dataset.manifest.replace("sources", [dict(row) for row in table.sources])
+    commands = {
+        "filter, first": ("filter", "--quiet"),
+        "filter again": ("filter", "--quiet", "--set", "filter.blur.threshold=0.14"),
+        "status": ("status",),
+        "stats": ("stats",),
+        "clips --state keep": ("clips", "--state", "keep"),
+    }
+    return {name: run(*arguments, out=dataset.root) for name, arguments in commands.items()}
+
+
+def lines(report: dict[str, Any], indent: str = "") -> Iterator[str]:
+    for name, row in report.items():
+        if not isinstance(row, dict):
+            yield f"{indent}{name}: {row:.2f}" if isinstance(row, float) else f"{indent}{name}: {row}"
+        elif "peak_mb" in row:
+            times = f"CPU {row['cpu']:7.1f} s  wall {row['wall']:7.1f} s"
+            yield f"{indent}{name:20s} {times}  peak {row['peak_mb']:6.0f} MB"
+        else:
+            yield f"{indent}{name}"
+            yield from lines(row, indent + "  ")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["memory", "shorts", "tables"], action="append")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[10, 120])
+    parser.add_argument("--render", type=int, default=40, help="clips that `memory` writes of each movie")
+    parser.add_argument("--clips", type=int, default=1000, help="files of `shorts`")
+    parser.add_argument("--sources", type=int, default=30_000, help="of `tables`")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(argv)
+    wanted = options.only or ["memory", "shorts", "tables"]
+    report = {}
+    for name in wanted:
+        folder = Path(tempfile.mkdtemp(prefix="wanprep-scale-"))
+        try:
+            if name == "memory":
+                report[name] = bench_memory(folder, options.minutes, options.render)
+            elif name == "shorts":
+                report[name] = bench_shorts(folder, options.clips)
+            else:
+                report[name] = bench_tables(folder, options.sources)
+        finally:
+            shutil.rmtree(folder)
+        print(*lines({name: report[name]}), sep="\n", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
