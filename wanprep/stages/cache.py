@@ -30,7 +30,8 @@ STORED = ("bf16", "fp32")
 class CacheConfig:
     """How the cache is made.
 
-    weights: "auto" finds them on this machine; otherwise a diffusers folder. dtype: of the stored tensors.
+    weights: "auto" finds them on this machine; otherwise folders or files as docs/weights.md says. dtype: of the stored
+    tensors.
     vae_compute, text_compute: dtype the models run in; "auto" (the VAE) is fp16 on a GPU, with bf16 for a clip that
     overflows there, and fp32 elsewhere. vae_path: "fast" is our encoder on a GPU in half precision (diffusers' class
     otherwise), "plain" always diffusers' class. tiling: diffusers' tiles for frames larger than 256 pixels; less
