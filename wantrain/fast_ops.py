@@ -146,15 +146,15 @@ def _gelu_parts(f: Tensor) -> tuple[Tensor, Tensor]:
     return x * half, half + 0.5 * x * (1 - t * t) * GELU_A * (1 + 3 * GELU_B * x * x)
 
 
-def gelu_back(d: Tensor, f: Tensor) -> None:
-    """In place: d becomes the gradient of f."""
-    d.copy_(d.float() * _gelu_parts(f)[1])
+def gelu_back(d: Tensor, f: Tensor, into: Tensor | None = None) -> None:
+    """The gradient of f into `into`, or in d's place."""
+    (d if into is None else into).copy_(d.float() * _gelu_parts(f)[1])
 
 
-def gelu_back_both(d: Tensor, f: Tensor) -> None:
-    """In place: d becomes the gradient of f, and f becomes gelu(f)."""
+def gelu_back_both(d: Tensor, f: Tensor, into: Tensor | None = None) -> None:
+    """The same, and f becomes gelu(f)."""
     value, slope = _gelu_parts(f)
-    d.copy_(d.float() * slope)
+    (d if into is None else into).copy_(d.float() * slope)
     f.copy_(value)
 
 

@@ -131,7 +131,8 @@ def _add_kernel(
 
 @triton.jit
 def _gelu_kernel(
-    d, f, out, d_row, f_row, out_row, width, BACK: tl.constexpr, FORTH: tl.constexpr, BLOCK: tl.constexpr
+    d, f, out, into, d_row, f_row, out_row, into_row, width, BACK: tl.constexpr, FORTH: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -143,7 +144,7 @@ def _gelu_kernel(
         inner = 1.5957691216057308 * (1 + 0.134145 * x * x)
         slope = half + x * half * (1 - half) * inner
         v = tl.load(d + row * d_row + i, there, 0.0).to(tl.float32)
-        tl.store(d + row * d_row + i, (v * slope).to(d.dtype.element_ty), there)
+        tl.store(into + row * into_row + i, (v * slope).to(into.dtype.element_ty), there)
     if FORTH:
         tl.store(out + row * out_row + i, (x * half).to(out.dtype.element_ty), there)
 
@@ -284,10 +285,11 @@ def qkv_back(
     _add(None, dv, None, out[..., 2 * dim :])
 
 
-def _gelu(d: Tensor, f: Tensor, out: Tensor, back: bool, forth: bool) -> None:
+def _gelu(d: Tensor, f: Tensor, out: Tensor, back: bool, forth: bool, into: Tensor | None = None) -> None:
+    into = d if into is None else into
     width = f.shape[-1]
     _gelu_kernel[(_rows(f), triton.cdiv(width, CHUNK))](
-        d, f, out, d.stride(1), f.stride(1), out.stride(1), width, back, forth, CHUNK
+        d, f, out, into, d.stride(1), f.stride(1), out.stride(1), into.stride(1), width, back, forth, CHUNK
     )
 
 
@@ -295,12 +297,12 @@ def gelu(f: Tensor, out: Tensor) -> None:
     _gelu(f, f, out, False, True)
 
 
-def gelu_back(d: Tensor, f: Tensor) -> None:
-    _gelu(d, f, f, True, False)
+def gelu_back(d: Tensor, f: Tensor, into: Tensor | None = None) -> None:
+    _gelu(d, f, f, True, False, into)
 
 
-def gelu_back_both(d: Tensor, f: Tensor) -> None:
-    _gelu(d, f, f, True, True)
+def gelu_back_both(d: Tensor, f: Tensor, into: Tensor | None = None) -> None:
+    _gelu(d, f, f, True, True, into)
 
 
 class Caster:

@@ -27,56 +27,64 @@ LARGE = 2**20  # numbers: what has fewer stays on the device
 @dataclass
 class Baggage:
     """What an expert takes along besides its frozen blocks: its LoRA, moments, averages, and large layers outside the
-    blocks. What is trained goes into one row of page-locked memory, used again each time; the rest never changes.
+    blocks. What is trained lies in one row on the device, and its tensors are parts of it; leaving is one copy into
+    page-locked memory, after which the row's memory is somebody else's and the tensors must not be looked at.
     """
 
     expert: Expert
-    flat: Any = None
+    row: Any = None
+    host: Any = None
     frozen: dict[str, Tensor] = field(default_factory=dict)
     away: bool = False
 
     def leave(self) -> None:
-        """Copies run after what the device was given so far; nothing is waited for but at the end."""
+        """Copies run after what the device was given so far, and nothing waits for them."""
         import torch
 
-        cells = list(self._cells())
-        sizes = [-(-tensor.numel() * tensor.element_size() // 16) * 16 for tensor, _ in cells]
-        gpu = any(tensor.is_cuda for tensor, _ in cells)
-        if self.flat is None or self.flat.numel() < sum(sizes):
-            self.flat = _host(sum(sizes), gpu)
-        at = 0
-        for (tensor, put), size in zip(cells, sizes, strict=True):
-            end = at + tensor.numel() * tensor.element_size()
-            part = self.flat[at:end].view(tensor.dtype).view(tensor.shape)
-            part.copy_(tensor, non_blocking=True)
-            put(part)
-            at += size
+        self._gather()
+        size = self.row.numel()
+        if self.host is None or self.host.numel() < size:
+            self.host = _host(size, self.row.is_cuda)
+        self.host[:size].copy_(self.row, non_blocking=True)
+        if self.row.is_cuda and torch.cuda.current_stream() != torch.cuda.default_stream():
+            torch.cuda.current_stream().synchronize()  # memory is used again in the order of one stream only
+        for tensor in (self.row, *_strips(self.expert)):
+            tensor.untyped_storage().resize_(0)
         for name, parameter in self._frozen():
             if name not in self.frozen:
                 host = _host(parameter.numel() * parameter.element_size(), parameter.is_cuda)
                 self.frozen[name] = host.view(parameter.dtype).view(parameter.shape)
                 self.frozen[name].copy_(parameter.data)
             parameter.data = self.frozen[name]
-        for strip in _strips(self.expert):
-            strip.untyped_storage().resize_(0)
-        if gpu:
-            torch.cuda.current_stream().synchronize()
         self.away = True
 
     def arrive(self, device: str) -> None:
         import torch
 
-        def there(tensor: Tensor) -> Tensor:
-            return torch.empty_like(tensor, device=device).copy_(tensor, non_blocking=True)
-
-        for tensor, put in list(self._cells()):
-            put(there(tensor))
-        for _, parameter in self._frozen():
-            parameter.data = there(parameter.data)
+        for tensor in (self.row, *_strips(self.expert)):
+            tensor.untyped_storage().resize_(tensor.numel() * tensor.element_size())
+        self.row.copy_(self.host[: self.row.numel()], non_blocking=True)
         for strip in _strips(self.expert):
-            strip.untyped_storage().resize_(strip.numel() * strip.element_size())
             strip.zero_()  # columns that pad a LoRA stay zero
+        for _, parameter in self._frozen():
+            parameter.data = torch.empty_like(parameter, device=device).copy_(parameter.data, non_blocking=True)
         self.away = False
+
+    def _gather(self) -> None:
+        """Make what is trained parts of one row, unless it is; moments appear with the first step."""
+        import torch
+
+        cells = list(self._cells())
+        if self.row is not None:
+            start, end = self.row.data_ptr(), self.row.data_ptr() + self.row.numel()
+            if all(start <= tensor.data_ptr() < end for tensor, _ in cells):
+                return
+        sizes = [-(-tensor.numel() * tensor.element_size() // 16) * 16 for tensor, _ in cells]
+        self.row, at = torch.empty(sum(sizes), dtype=torch.uint8, device=cells[0][0].device), 0
+        for (tensor, put), size in zip(cells, sizes, strict=True):
+            end = at + tensor.numel() * tensor.element_size()
+            put(self.row[at:end].view(tensor.dtype).view(tensor.shape).copy_(tensor))
+            at += size
 
     def _cells(self) -> Iterator[tuple[Tensor, Callable[[Any], None]]]:
         """Tensors that training changes, and how to put another in the place of each."""
@@ -99,9 +107,7 @@ class Baggage:
             yield value, under(averages, name)
 
     def _frozen(self) -> list[tuple[str, Any]]:
-        from wantrain.fast import fast_of
-
-        fast = fast_of(self.expert.model)
+        fast = _fast(self.expert)
         blocks = {id(m.base.weight) for spec in fast.specs for g in spec.groups for m in g.members} if fast else set()
         return [
             (name, p) for name, p in self.expert.model.named_parameters()
@@ -117,9 +123,7 @@ def _host(size: int, pinned: bool) -> Tensor:
 
 def _strips(expert: Expert) -> list[Tensor]:
     """The LoRA as its products want it, where it has memory of its own; made from the parameters in every step."""
-    from wantrain.fast import fast_of
-
-    fast = fast_of(expert.model)
+    fast = _fast(expert)
     groups = [group for spec in fast.specs for group in spec.groups if group.kind != "packed"] if fast else []
     return [strip for group in groups for strip in (group.down, group.up)]
 
@@ -175,10 +179,20 @@ class Places:
             store.stay()
 
     def forget(self, expert: Expert) -> None:
-        """It has done all its steps."""
+        """It has done all its steps. Its memory is free at once, whoever still holds a word of it."""
         if (store := _store(expert)) is not None:
             store.drop()
         self.bags.pop(expert.name, None)
+        for strip in _strips(expert):
+            strip.untyped_storage().resize_(0)
+        # Modules, blocks and kernels refer to one another in circles, which Python takes apart when it likes.
+        for parameter in expert.model.parameters():
+            parameter.data, parameter.grad = parameter.data.new_empty(0), None
+        if (fast := _fast(expert)) is not None:
+            for group in (group for spec in fast.specs for group in spec.groups):
+                group.__dict__.clear()
+        expert.optimizer.state.clear()
+        (expert.averages or {}).clear()
 
     @contextmanager
     def parked(self, crew: Mapping[str, Expert]) -> Iterator[None]:
@@ -218,16 +232,16 @@ class Places:
         return self.bags.setdefault(expert.name, Baggage(expert))
 
 
-def _store(expert: Expert) -> Any:
+def _fast(expert: Expert) -> Any:
     from wantrain.fast import fast_of
 
-    fast = fast_of(expert.model)
+    return fast_of(expert.model)
+
+
+def _store(expert: Expert) -> Any:
+    fast = _fast(expert)
     return fast.store if fast else None
 
 
 def _read_again(expert: Expert) -> None:
-    from wantrain.fast import fast_of
-
-    fast = fast_of(expert.model)
-    assert fast is not None
-    fast.load()
+    _fast(expert).load()

@@ -328,10 +328,28 @@ def test_baggage_comes_back_bit_for_bit(toy, dataset, tmp_path):
     experts.train_step(expert)
     before = experts.state(expert)[0]
     bag = place.Baggage(expert)
-    bag.leave()
-    assert bag.flat.numel() >= sum(p.numel() * 4 * 4 for p in expert.params.values())
-    bag.flat.clone()
-    bag.arrive("cpu")
-    bag.flat.zero_()  # what came back is a copy
+    for _ in range(2):
+        bag.leave()
+        assert bag.host.numel() >= sum(p.numel() * 4 * 4 for p in expert.params.values())
+        assert bag.row.untyped_storage().nbytes() == 0
+        bag.arrive("cpu")
+    bag.host.zero_()  # what came back is a copy
     after = experts.state(expert)[0]
     assert all(torch.equal(before[name], after[name]) for name in before)
+    experts.train_step(expert)  # moments of another optimizer step are found again
+    before = experts.state(expert)[0]
+    bag.leave()
+    bag.arrive("cpu")
+    assert all(torch.equal(before[name], tensor) for name, tensor in experts.state(expert)[0].items())
+
+
+def test_a_finished_expert_leaves_no_memory_behind(toy, dataset, tmp_path):
+    from wantrain import experts
+    from wantrain.data import Cursor
+
+    config = toy.toy_config(tmp_path, high={"steps": 2})
+    expert = experts.start("high", config, toy.load("high"), Cursor(dataset=dataset, allowed=frozenset(range(8))))
+    experts.train_step(expert)
+    place.Places(device="cpu", idle="gpu").forget(expert)
+    assert sum(parameter.untyped_storage().nbytes() for parameter in expert.model.parameters()) == 0
+    assert not expert.optimizer.state
