@@ -57,8 +57,10 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     @JSON
     @functools.wraps(command)
     def wrapped(out: Path, **rest: Any) -> Any:
+        from wanprep.bulk import no_collection
         from wanprep.dataset import Dataset
 
-        return command(Dataset.open(out), **rest)
+        with no_collection():
+            return command(Dataset.open(out), **rest)
 
     return wrapped

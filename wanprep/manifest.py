@@ -54,12 +54,20 @@ class Manifest:
     def read(self, name: str) -> pl.DataFrame:
         return self.table(name).read()
 
+    def outcomes(self, name: str) -> pl.DataFrame:
+        """`latest` without columns of bytes, which are most of a table and nothing for knowing how things ended."""
+        return self._latest(self.table(name).read(blobs=False))
+
     def latest(self, name: str) -> pl.DataFrame:
         """One row a key: a final one (done, rejected) if there is any, the newest otherwise; ordered by key.
 
-        Of several rows that name one file only the newest counts: the file holds that one's bytes.
+        Of several rows that name one file only the newest counts: the file holds that one's bytes. A row "void" takes
+        back all earlier ones of its key, and itself.
         """
-        rows = self.read(name)
+        return self._latest(self.read(name))
+
+    def _latest(self, rows: pl.DataFrame) -> pl.DataFrame:
+        rows = _without_void(rows)
         final = pl.col("outcome").is_in(FINAL)
         rows = rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True)
         if "path" in rows.columns:
@@ -69,7 +77,7 @@ class Manifest:
 
     def final_keys(self, name: str) -> set[str]:
         """Keys that need no further measurement: final, and if a file was made, it is still there in full."""
-        rows = self.latest(name).filter(pl.col("outcome").is_in(FINAL))
+        rows = self.outcomes(name).filter(pl.col("outcome").is_in(FINAL))
         if "path" not in rows.columns:
             return set(rows["key"])
         size_of = functools.cache(file_bytes)  # a shard holds many
@@ -90,7 +98,7 @@ class Table:
         self.folder = folder
         self.columns = dict(columns)
         self._verified: set[str] = set()
-        self._cache: tuple[int, pl.DataFrame] | None = None
+        self._cache: dict[bool, tuple[int, pl.DataFrame]] = {}  # with blobs or without: version, rows
 
     @cached_property
     def polars_schema(self) -> dict[str, Any]:
@@ -113,25 +121,28 @@ class Table:
                     raise
         return DeltaTable(str(self.folder))
 
-    def read(self) -> pl.DataFrame:
-        """All rows. Raises Damaged naming the file when bytes have changed since they were written."""
+    def read(self, *, blobs: bool = True) -> pl.DataFrame:
+        """All rows; blobs = False: without the columns of bytes. Raises Damaged naming the file when bytes have changed
+        since they were written."""
+        schema = {name: kind for name, kind in self.polars_schema.items() if blobs or self.columns[name] != "bytes"}
         if not self.exists():
-            return pl.DataFrame(schema=self.polars_schema)
+            return pl.DataFrame(schema=schema)
         table = DeltaTable(str(self.folder))
-        if self._cache and self._cache[0] == table.version():
-            return self._cache[1]
-        frame = self._frame(self._parts(table))
-        self._cache = (table.version(), frame)
+        for whole, (version, frame) in self._cache.items():
+            if version == table.version() and whole >= blobs:
+                return frame.select(list(schema))
+        frame = self._frame(self._parts(table), schema)
+        self._cache[blobs] = (table.version(), frame)
         return frame
 
-    def _frame(self, parts: list[str]) -> pl.DataFrame:
-        frames = [self._part(name) for name in sorted(parts)]
-        return pl.concat([pl.DataFrame(schema=self.polars_schema), *frames], how="vertical")
+    def _frame(self, parts: list[str], schema: Mapping[str, Any]) -> pl.DataFrame:
+        frames = [self._part(name, schema) for name in sorted(parts)]
+        return pl.concat([pl.DataFrame(schema=dict(schema)), *frames], how="vertical")
 
     def _parts(self, table: DeltaTable) -> list[str]:
         return [uri.rsplit("/", 1)[-1] for uri in table.file_uris()]
 
-    def _part(self, name: str) -> pl.DataFrame:
+    def _part(self, name: str, schema: Mapping[str, Any]) -> pl.DataFrame:
         path = self.folder / name
         if name not in self._verified:
             if name != _part_name(digest_file(path)):
@@ -140,10 +151,11 @@ class Table:
                     "Restore it from a copy of the dataset, or delete the table's folder to measure again",
                 )
             self._verified.add(name)
-        frame = pl.read_parquet(path)
+        found = pl.read_parquet_schema(path)
+        frame = pl.read_parquet(path, columns=[column for column in schema if column in found])
         # A part written before a column existed reads as null there.
-        missing = [pl.lit(None, dtype=t).alias(c) for c, t in self.polars_schema.items() if c not in frame.columns]
-        return frame.with_columns(missing).select(pl.col(c).cast(t) for c, t in self.polars_schema.items())
+        missing = [pl.lit(None, dtype=t).alias(c) for c, t in schema.items() if c not in found]
+        return frame.with_columns(missing).select(pl.col(c).cast(t) for c, t in schema.items())
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add rows in one commit. Volatile columns (seq, at, host) are filled in here.
@@ -208,7 +220,7 @@ class Table:
             table = self._open()
             parts = self._parts(table)
             if len(parts) > COMPACT_ABOVE:  # nobody did it while we waited
-                self._commit(table, self._write_part(self._frame(parts).to_dicts()), removed=parts, change=False)
+                self._commit(table, self._write_part(self._frame(parts, self.polars_schema).to_dicts()), removed=parts, change=False)
                 DeltaTable(str(self.folder)).vacuum(dry_run=False)
 
 
@@ -216,6 +228,14 @@ def comparable(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows without what differs between two runs of the same work (seconds, host, sequence), in a stable order."""
     kept = frame.drop(column for column in VOLATILE if column in frame.columns)
     return kept.sort(kept.columns) if len(kept) else kept
+
+
+def _without_void(rows: pl.DataFrame) -> pl.DataFrame:
+    void = rows.filter(pl.col("outcome") == "void").group_by("key").agg(pl.col("seq").max().alias("void"))
+    if void.is_empty():
+        return rows
+    joined = rows.join(void, on="key", how="left", maintain_order="left")
+    return joined.filter(pl.col("void").is_null() | (pl.col("seq") > pl.col("void"))).drop("void")
 
 
 def _part_name(digest: str) -> str:

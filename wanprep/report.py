@@ -185,7 +185,8 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
 
 
 def _step_status(dataset: Dataset, step: Stage) -> dict[str, Any]:
-    outcomes = {row["key"]: row for row in dataset.manifest.latest(step.table).iter_rows(named=True)}
+    ended = dataset.manifest.outcomes(step.table).select("key", "outcome", "reason")
+    outcomes = {row["key"]: row for row in ended.iter_rows(named=True)}
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     try:

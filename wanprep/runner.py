@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
+from wanprep.bulk import no_collection
 from wanprep.engines import local
 from wanprep.engines.local import Outcome
 from wanprep.lease import exclusive
@@ -87,9 +88,10 @@ def _outcomes(stage: Stage, todo: list[Item], workers: int) -> Iterator[Outcome]
 
 
 def _pending(stage: Stage, dataset: Dataset, options: Options, report: Report) -> list[Item]:
-    final = dataset.manifest.final_keys(stage.table)
+    with no_collection():
+        final, items = dataset.manifest.final_keys(stage.table), stage.items(dataset)
     todo: list[Item] = []
-    for item in stage.items(dataset):
+    for item in items:
         report.wanted += 1
         parts = {key: part for key, part in item.parts.items() if key not in final}
         if not parts:
