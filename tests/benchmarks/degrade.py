@@ -136,8 +136,17 @@ def mark(kind: str, height: int, width: int) -> np.ndarray:
     return mask.astype(np.float32) / 255
 
 
+MOVING = ("bouncing",)  # marks that do not stay in place
+
+
 def marked(frames: np.ndarray, kind: str, alpha: float) -> np.ndarray:
-    cover = alpha * mark(kind, *frames.shape[1:])
+    if kind == "bouncing":  # crosses the picture in about two seconds
+        logo = alpha * mark("corner_logo", *frames.shape[1:])
+        count, height, width = frames.shape
+        way = [(int(0.5 * height * k / count), int(-0.7 * width * k / count)) for k in range(count)]
+        cover = np.stack([np.roll(logo, step, axis=(0, 1)) for step in way])
+    else:
+        cover = alpha * mark(kind, *frames.shape[1:])
     return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
 
 
