@@ -21,16 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from camera import judge_camera
-from degrade import MOVING, Fault, copies, faults, marked
-from good import SECONDS, clips_of, sources
-from titles import CARDS, PLAIN, plain_scene, title_card
 
 from wanprep.signals import marks, overlay, phash
 from wanprep.signals.analysis import analyse
 from wanprep.signals.overlay import SCENE, distinct_scenes
 from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
 from wanprep.stages.overlays import overlays
+
+sys.path.insert(0, str(Path(__file__).parent))  # its neighbours, also under `python -m`
+from camera import judge_camera  # noqa: E402
+from degrade import MOVING, Fault, copies, faults, marked  # noqa: E402
+from good import SECONDS, clips_of, sources  # noqa: E402
+from titles import CARDS, PLAIN, plain_scene, title_card  # noqa: E402
 
 # What a file or clip really has, by its README and by eye: these are no false rejects.
 KNOWN = {
