@@ -56,6 +56,8 @@ def run(
     """Run the named stages. Raises UsageError, Missing (for a stage asked for by name), Held."""
     start = time.perf_counter()
     summary = Summary()
+    if "cache" in stages:
+        _check_named_weights(dataset)
     if source is not None:
         summary.ignored = take_sources(dataset, source)
     dataset.save()
@@ -120,6 +122,16 @@ def _note_run(dataset: Dataset, command: str) -> None:
 
         text = json.dumps(pipeline, sort_keys=True)
         dataset.manifest.append("runs", [{"key": key, "command": command, "pipeline": text, "version": __version__}])
+
+
+def _check_named_weights(dataset: Dataset) -> None:
+    """Weights named by the user are checked first, not when hours of decoding are done. Missing says what is wrong."""
+    from wanprep.models.find import require_weights
+    from wanprep.stages.cache import encoders_of
+
+    named = dataset.pipeline.cache.weights
+    for part in () if named == "auto" else encoders_of(dataset.pipeline.model):
+        require_weights(dataset.pipeline.model, part, override=Path(named))
 
 
 def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name: bool) -> bool:
