@@ -5,13 +5,14 @@
 
 Two halves that share no material and no seed: thresholds are chosen on `tune`, `held` is only reported. A hard cut is
 found when a boundary lies within one frame of it; a transition when a predicted one overlaps it anywhere. Each
-prediction counts once. Wipes are reported apart: any boundary in one counts for it. Leaks are transition frames and
-cuts inside what `split` makes into clips.
+prediction counts once. Wipes are reported apart. Leaks are transition frames and cuts inside what `split` makes into
+clips; what that costs is counted too: clean frames in no clip, and shots that are not one clip.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import sys
@@ -30,7 +31,7 @@ from material import FILES, SEEDS, prepare
 from wanprep.inspect import listing
 from wanprep.signals.shots import FIELDS, ShotMeter, find_shots
 from wanprep.signals.store import Signals
-from wanprep.stages.split import SplitConfig, split
+from wanprep.stages.split import ClipSpan, SplitConfig, split
 
 MEASURED = 3  # of what the cache holds: raise it when ShotMeter or the edits change
 
@@ -96,8 +97,9 @@ def score(signals: Signals, config: SplitConfig, truth: Truth, log: list[str]) -
         if not some:
             log.append(f"missed {kind} {first}-{last}")
     for kind, first, last in truth.wipes:
-        some = any(first <= c <= last + 1 for c in left) or any(m[1] <= last and m[2] >= first for m in mixes)
+        some = [m for m in mixes if m[1] <= last and m[2] >= first]
         tally[f"{kind}:{'hit' if some else 'miss'}"] += 1
+        tally["wipe_hit" if some else "wipe_miss"] += 1
     for frame in sorted(left):
         if not within(frame, truth.wipes, 1):
             why = within(frame, spans, 1) or within(frame, truth.traps, 3) or "plain"
@@ -109,8 +111,8 @@ def score(signals: Signals, config: SplitConfig, truth: Truth, log: list[str]) -
             near = any(m[1] - 2 <= cut <= m[2] + 2 for cut, _ in truth.cuts)
             traps = [k for k, first, last in truth.traps if m[1] <= last + 3 and m[2] >= first - 3]
             why = traps[0] if traps else "hard" if near else "plain"
-            tally["mix_false"] += 1
-            tally[f"{why}:false_mix"] += 1
+            tally["wipe_false" if m[0] == "wipe" else "mix_false"] += 1
+            tally[f"{why}:false_{'wipe' if m[0] == 'wipe' else 'mix'}"] += 1
             log.append(f"false {m} in {why}")
     for kind, *_ in truth.traps:
         tally[f"{kind}:traps"] += 1
@@ -122,21 +124,41 @@ def leaks(
     signals: Signals, config: SplitConfig, truth: Truth, spans: list[tuple[str, int, int]], tally: Counter,
     log: list[str],
 ) -> None:  # fmt: skip
-    mixing = np.zeros(len(signals.pts), bool)
+    mixing, wiping = np.zeros((2, len(signals.pts)), bool)
     for _, first, last in spans:
         mixing[first : last + 1] = True
+    for _, first, last in truth.wipes:
+        wiping[first : last + 1] = True
     tally["frames"] += len(mixing)
     tally["mixing"] += int(mixing.sum())
-    for clip in split(signals, config)[0]:
+    clips = split(signals, config)[0]
+    cost(clips, truth, mixing | wiping, tally)
+    for clip in clips:
         a, b = clip.start_frame, clip.end_frame
         if clip.state == "ok":
             tally["clip_frames"] += b - a
             tally["clips"] += 1
             tally["leaked_frames"] += int(mixing[a:b].sum())
+            tally["clips_with_wipe"] += bool(wiping[a:b].any())
             cut_in = any(a < cut < b for cut, _ in truth.cuts)
             tally["clips_with_leak"] += bool(mixing[a:b].any() or cut_in)
             if mixing[a:b].any() or cut_in:
                 log.append(f"clip {a}-{b} holds {int(mixing[a:b].sum())} mixing frames, cut {cut_in}")
+
+
+def cost(clips: list[ClipSpan], truth: Truth, mixing: np.ndarray, tally: Counter) -> None:
+    """What is given up: clean frames in no clip, and shots of 30 frames or more that are not one clip."""
+    inside, owner = np.zeros(len(mixing), bool), np.full(len(mixing), -1)
+    for k, clip in enumerate(clips):
+        inside[clip.start_frame : clip.end_frame] = clip.reason != "black"
+        owner[clip.start_frame : clip.end_frame] = k
+    tally["clean"] += int((~mixing).sum())
+    tally["lost"] += int((~mixing & ~inside).sum())
+    edges = {0, len(mixing), *(cut for cut, _ in truth.cuts)} | set(np.flatnonzero(np.diff(mixing.astype(int))) + 1)
+    for a, b in itertools.pairwise(sorted(int(e) for e in edges)):
+        if b - a >= 30 and not mixing[a]:
+            tally["whole"] += 1
+            tally["divided"] += len(set(owner[a:b]) - {-1}) != 1
 
 
 def f1(tally: Counter, what: str) -> float:
@@ -159,7 +181,7 @@ def report(tallies: list[Counter], title: str) -> dict:
     total: Counter = sum(tallies, Counter())
     out: dict = {"sequences": len(tallies), "frames": total["frames"]}
     print(f"{title}: {len(tallies)} sequences, {total['frames']} frames")
-    for what in ("cut", "mix"):
+    for what in ("cut", "mix", "wipe"):
         hit, miss, false = (total[f"{what}_{w}"] for w in ("hit", "miss", "false"))
         low, high = interval(tallies, lambda t, what=what: f1(t, what))
         out[what] = {"hit": hit, "miss": miss, "false": false, "f1": f1(total, what), "ci": [low, high]}
@@ -170,11 +192,14 @@ def report(tallies: list[Counter], title: str) -> dict:
         )
     share = total["clips_with_leak"] / max(1, total["clips"])
     low, high = interval(tallies, lambda t: t["clips_with_leak"] / max(1, t["clips"]))
+    out["cost"] = {name: total[name] for name in ("lost", "clean", "divided", "whole", "clips_with_wipe")}
     out["leaks"] = {"clips": total["clips"], "with_leak": total["clips_with_leak"], "frames": total["leaked_frames"],
                     "share_of_clip_frames": total["leaked_frames"] / max(1, total["clip_frames"])}  # fmt: skip
     print(
         f"  clips with a transition frame or cut: {total['clips_with_leak']} of {total['clips']} = {share:.3f} "
-        f"[{low:.3f}, {high:.3f}]; frames {total['leaked_frames']} of {total['clip_frames']}"
+        f"[{low:.3f}, {high:.3f}]; frames {total['leaked_frames']} of {total['clip_frames']}; "
+        f"with a frame of a wipe: {total['clips_with_wipe']}; clean frames lost: {total['lost']} of {total['clean']}, "
+        f"shots divided or lost: {total['divided']} of {total['whole']}"
     )
     classes: dict[str, dict[str, int]] = defaultdict(dict)
     for key, value in total.items():

@@ -9,7 +9,7 @@ import numpy as np
 
 from wanprep.signals.mixing import likeness
 
-SAME = 0.55  # likeness of pictures of one shot that the camera may have moved between
+SAME = 0.65  # likeness of pictures of one shot that the camera may have moved between
 BRIGHTER = 1.0  # levels by which every frame of the event outshines the frames around it
 PEAK = 12.0  # and the brightest one
 SUDDEN = 0.25  # share of its height by which light rises in one frame; what a camera pans over does not

@@ -18,18 +18,18 @@ import numpy as np
 from wanprep.signals.mixing import likeness, rms
 
 # Log-odds of a cut = BIAS + sum of weight times evidence.
-BIAS = 1.9
+BIAS = 0.8
 WEIGHTS = {
-    "quiet": 2.03,  # ln of the luma step over the largest of the FAR steps on the quieter side
-    "standout": 1.57,  # ln of it over the largest on both sides, at most 2.5, times one less the likeness
-    "likeness": -4.44,  # correlation of the pictures before and after
-    "alike": -2.53,  # what it has above 0.5
-    "kept": -3.62,  # share of the picture that changes by less than a fifth of the mean: overlays, insets
-    "histogram": -3.9,  # PySceneDetect's correlation of histograms
-    "found": -7.16,  # correlation of details in the quarter of the picture in which most are found again
-    "lost": 4.11,  # mean of all quarters, as less than the least of FAR steps on the better side
-    "lost_both": 2.74,  # and on both sides: fast motion loses them for many frames
-    "bare": 2.54,  # ln of the flatter picture's contrast over the luma step: fades step to and from flat pictures
+    "quiet": 2.17,  # ln of the luma step over the largest of the FAR steps on the quieter side
+    "standout": 1.6,  # ln of it over the largest on both sides, at most 2.5, times one less the likeness
+    "likeness": -4.77,  # correlation of the pictures before and after
+    "alike": -2.46,  # what it has above 0.5
+    "kept": -3.33,  # share of the picture that changes by less than a fifth of the mean: overlays, insets
+    "histogram": -3.89,  # PySceneDetect's correlation of histograms
+    "found": -7.42,  # correlation of details in the quarter of the picture in which most are found again
+    "lost": 4.78,  # mean of all quarters, as less than the least of FAR steps on the better side
+    "lost_both": 3.28,  # and on both sides: fast motion loses them for many frames
+    "bare": 3.06,  # ln of the flatter picture's contrast over the luma step: fades step to and from flat pictures
 }
 # PySceneDetect's AdaptiveDetector (ratio to the frames around, least content_val), for cuts that show in colour more
 # than in luma; asked of pictures that are unlike and keep hardly any part or detail, and of a step that exceeds the FAR
@@ -121,8 +121,8 @@ def blends(T: np.ndarray, least: float) -> np.ndarray:
 def log_odds(
     T: np.ndarray, step: np.ndarray, series: Series, before: np.ndarray, after: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds that a cut lies between frames `before` and `after` (int[n] each, one or two apart), and the larger of
-    both likenesses. step: luma step of all frames."""
+    """Log-odds that a cut lies between frames `before` and `after` (int[n] each, one or two apart), and the larger
+    likeness of theirs, of luma or of its ranks (asked of likely cuts only). step: luma step of all frames."""
     A, B = T[before], T[after]
     D = np.abs(B - A)
     size = rms(D)
@@ -133,7 +133,7 @@ def log_odds(
     first, last = np.minimum(after, before + 1), np.minimum(after, before + 2)
     own_content = np.maximum(series.content[first], series.content[last])
     match = np.minimum(series.match[first], series.match[last])
-    like, rank_like = likeness(A, B), likeness(_ranks(A), _ranks(B))
+    like = likeness(A, B)
     evidence = {
         "quiet": np.log((size + 1) / (quiet + 1)),
         "standout": np.minimum(np.log((size + 1) / (loud + 1)), 2.5) * (1 - np.maximum(like, 0)),
@@ -147,11 +147,15 @@ def log_odds(
         "bare": np.log((np.minimum(A.std(-1), B.std(-1)) + 1) / (size + 1)),
     }
     odds = BIAS + sum(weight * evidence[name] for name, weight in WEIGHTS.items())
-    alike = np.maximum(like, rank_like)
     near = contents[:, FAR - NEAR : FAR + NEAR].mean(1)
     coloured = (own_content >= CONTENT) & (own_content + 1 >= ADAPTIVE * (near + 1))
     coloured &= own_content + 1 >= ASIDE * (np.minimum(contents[:, :FAR].max(1), contents[:, FAR:].max(1)) + 1)
-    coloured &= (evidence["kept"] < KEPT) & (alike < UNLIKE) & (match < FOUND)
+    coloured &= (evidence["kept"] < KEPT) & (match < FOUND)
+    # Ranks are unmoved by any change of light, clipping included; they take longer than all the rest.
+    alike = like.copy()
+    at = np.flatnonzero(coloured | (odds >= 0))
+    alike[at] = np.maximum(like[at], likeness(_ranks(A[at]), _ranks(B[at])))
+    coloured &= alike < UNLIKE
     return np.where(coloured, np.maximum(odds, 0.0), odds), alike
 
 

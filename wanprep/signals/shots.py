@@ -1,39 +1,44 @@
 """Where one shot ends and the next begins: numbers of every frame first, every threshold afterwards.
 
-`ShotMeter` takes the numbers of PySceneDetect's detectors in our own decode loop (one decode serves all signals)
-instead of their verdicts. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from
-`gradual.py`; what light alone did is taken out again by `flashes.py`. Legend: T float32[N, P], P luma values (0..255)
-of each frame's tiny picture.
+`meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
+with fades to their ends (`tails.py`), wipes from `wipes.py`; what light alone did is taken out again by `flashes.py`.
+What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
+Legend: T float32[N, P], P luma values (0..255) of each frame's tiny picture.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.gradual import GradualRules, Mix, find_mixes
 from wanprep.signals.jumps import Series, blends, find_jumps
+from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
 from wanprep.signals.tails import complete
+from wanprep.signals.wipes import WipeRules, find_wipes
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
-FIELDS = (
-    *("content_val", "hist_diff", "luma_mean", "luma_p95"),
-    *("edge_energy", "match", "best_match"),
-)
-TINY_WIDTH, TINY_HEIGHT = 16, 12  # 192 bytes a frame, 33 MB for two hours at 24 fps
-HISTOGRAM_BINS = 128
 MIN_BLEND = 10.0  # RMS luma difference by which a frame of two shots must differ from a frame of either
-EDGE_SIZE = 64, 36  # of the picture whose edges are measured: motion blur and noise hardly show at this size
-PLAIN = 0.04  # mean square of details of a plain wall or sky
-REACH = 3  # pixels of 64 that a detail may move from frame to frame and still be found
+
+__all__ = [
+    "FIELDS",
+    "TINY_HEIGHT",
+    "TINY_WIDTH",
+    "ShotList",
+    "ShotMeter",
+    "ShotRules",
+    "Transition",
+    "edge_energy",
+    "find_shots",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,7 @@ class ShotRules:
     flash_seconds: float = 1.0
     dip_seconds: float = 0.5
     gradual: GradualRules = field(default_factory=GradualRules)
+    wipes: WipeRules = field(default_factory=WipeRules)
 
     def __post_init__(self) -> None:
         if not 0 < self.max_likeness <= 1:
@@ -68,7 +74,7 @@ class ShotRules:
 class Transition:
     """Frames first..last (inclusive) that belong to no shot.
 
-    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | black | doubtful.
+    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | wipe | black | doubtful.
     """
 
     kind: str
@@ -97,87 +103,6 @@ class ShotList:
         return [(a, b) for a, b in itertools.pairwise(edges) if inside[a]]
 
 
-class ShotMeter:
-    """Numbers of each frame against the one before. One object a source; frames in presentation order.
-
-    content_val and hist_diff are those of PySceneDetect's ContentDetector and HistogramDetector, to the bit
-    (tests/signals/test_shots.py); the first is computed here, with a third of the work.
-    """
-
-    def __init__(self) -> None:
-        from scenedetect.detectors import HistogramDetector
-
-        self._histogram = HistogramDetector.calculate_histogram
-        self._hsv: Any = None
-        self._last: Any = None
-        self._details: Any = None
-
-    def feed(self, bgr: np.ndarray, luma: np.ndarray | None = None) -> tuple[dict[str, float], np.ndarray]:
-        """bgr uint8[h, w, 3], about 256 px wide -> (numbers named FIELDS, tiny picture uint8[12, 16]). luma: its
-        COLOR_BGR2GRAY, uint8[h, w], where the caller has it anyway.
-
-        content_val 0..255, hist_diff, match and best_match (correlations, −1..1) are NaN on the first frame, which has
-        no predecessor.
-        """
-        import cv2
-
-        luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY) if luma is None else luma
-        hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
-        histogram = self._histogram(bgr, bins=HISTOGRAM_BINS)
-        edges = cv2.resize(luma, EDGE_SIZE, interpolation=cv2.INTER_AREA)
-        detail = details(edges)
-        numbers = dict.fromkeys(FIELDS, np.nan)
-        if self._hsv is not None:
-            change = cv2.sumElems(cv2.absdiff(hsv, self._hsv))[:3]
-            numbers["content_val"] = sum(part / luma.size for part in change) / 3.0
-            numbers["hist_diff"] = cv2.compareHist(self._last, histogram, cv2.HISTCMP_CORREL)
-            numbers["match"], numbers["best_match"] = matches(self._details, detail)
-        share = np.cumsum(cv2.calcHist([luma], [0], None, [256], [0, 256]))
-        numbers["luma_mean"] = cv2.sumElems(luma)[0] / luma.size
-        numbers["luma_p95"] = float(np.searchsorted(share, 0.95 * luma.size))
-        numbers["edge_energy"] = edge_energy(edges)
-        self._hsv, self._last, self._details = hsv, histogram, detail
-        return numbers, cv2.resize(luma, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_AREA)
-
-
-def edge_energy(luma: np.ndarray) -> float:
-    """Mean squared step to the pixel below and to the right, levels² (uint8[h, w] -> float)."""
-    import cv2
-
-    corner = luma[:-1, :-1]
-    return (
-        cv2.norm(luma[1:, :-1], corner, cv2.NORM_L2SQR) + cv2.norm(luma[:-1, 1:], corner, cv2.NORM_L2SQR)
-    ) / corner.size
-
-
-def details(luma: np.ndarray) -> np.ndarray:
-    """What stands out from its surroundings, as a multiple of how much does so there: unmoved by light, and the same in
-    a dark picture as in a bright one (uint8[h, w] -> float32[h, w])."""
-    import cv2
-
-    x = luma.astype(np.float32)
-    x -= cv2.blur(x, (5, 5))
-    return x / (cv2.sqrt(cv2.blur(x * x, (9, 9))) + 1.5)
-
-
-def matches(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """How well the quarters of one picture's details are found in the other's: mean and best correlation, −1..1.
-
-    Each quarter may have moved by REACH pixels. Fast motion lowers all, as a cut does; an overlay, a light or
-    something passing leaves one. Quarters without detail in either picture say nothing; (1, 1) when none has any.
-    """
-    import cv2
-
-    h, w = after.shape[0] // 2, after.shape[1] // 2
-    found = []
-    for y in (0, h):
-        for x in (0, w):
-            window, part = before[y : y + h, x : x + w], after[y + REACH : y + h - REACH, x + REACH : x + w - REACH]
-            if max(cv2.norm(window, cv2.NORM_L2SQR) / window.size, cv2.norm(part, cv2.NORM_L2SQR) / part.size) >= PLAIN:
-                found.append(float(cv2.matchTemplate(window, part, cv2.TM_CCORR_NORMED).max()))
-    return (sum(found) / len(found), max(found)) if found else (1.0, 1.0)
-
-
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     """Cuts and transitions of one source from its stored numbers; pure."""
     N = len(signals.pts)
@@ -189,35 +114,44 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
     jumps = find_jumps(Series.of(signals.frame), T, **thresholds)
     cuts = list(jumps.cuts)
-    mixes = find_mixes(
-        T,
-        signals.frame["edge_energy"],
-        fps,
-        rules.gradual,
-        sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}),
-    )
+    sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)})
+    mixes = find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure)
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
     cuts, mixes = drop_flashes(cuts, mixes, T, round(rules.flash_seconds * fps))
     mixes = complete(T, mixes, cuts, round(2 * rules.gradual.max_seconds * fps))
     transitions = join_dips(
         [m for m in mixes if m.kind != "doubtful"], T, round(rules.dip_seconds * fps), rules.gradual.flat
     )
+    transitions = [replace(t, kind="dissolve") if t.last - t.first < 2 else t for t in transitions]
     cuts, blended = split_blends(T, cuts, transitions)
     transitions += blended
+    free = clear_of(transitions, N, 2)
+    sweeps = find_wipes(T, rules.wipes, sure, free)
+    wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
+    cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
+    transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
-    doubtful = beside([m for m in mixes if m.kind == "doubtful"], cuts, transitions, N)
+    unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
+    unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
+    doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
+
+
+def clear_of(transitions: list[Transition], n: int, room: int = 0) -> np.ndarray:
+    """bool[n]: frames in no transition, nor within `room` frames of one."""
+    free = np.ones(n, bool)
+    for t in transitions:
+        free[max(0, t.first - room) : t.last + 1 + room] = False
+    return free
 
 
 def split_blends(T: np.ndarray, cuts: list[int], transitions: list[Transition]) -> tuple[list[int], list[Transition]]:
     """Cuts of which one frame shows both shots become a transition of that frame; the others stay cuts."""
-    taken = np.zeros(len(T) + 1, bool)
-    for t in transitions:
-        taken[t.first : t.last + 1] = True
+    free = clear_of(transitions, len(T))
     left, found = [], []
     for cut in cuts:
-        near = [i for i in (cut - 1, cut) if 0 < i < len(T) - 1 and not taken[i - 1 : i + 2].any()]
+        near = [i for i in (cut - 1, cut) if 0 < i < len(T) - 1 and free[i - 1 : i + 2].all()]
         beyond = blends(T[near[0] - 1 : near[-1] + 2], MIN_BLEND) + near[0] - 1 if near else np.zeros(0, int)
         if mixed := [int(i) for i in beyond if i in near]:
             found.append(Transition(kind="dissolve", first=mixed[0], last=mixed[0]))
@@ -226,18 +160,16 @@ def split_blends(T: np.ndarray, cuts: list[int], transitions: list[Transition]) 
     return left, found
 
 
-def beside(doubtful: list[Mix], cuts: list[int], transitions: list[Transition], n: int) -> list[Transition]:
-    """The doubtful spans as far as no transition covers them and no cut divides them."""
-    free = np.ones(n, bool)
-    for t in transitions:
-        free[t.first : t.last + 1] = False
-    at = np.zeros(n + 1, bool)
+def beside(spans: list[tuple[int, int]], cuts: list[int], transitions: list[Transition], n: int) -> list[Transition]:
+    """Doubtful spans (first, last) as far as no transition or other span covers them and no cut divides them."""
+    free, at = clear_of(transitions, n), np.zeros(n + 1, bool)
     at[cuts] = True
-    return [
-        Transition(kind="doubtful", first=m.first, last=m.last)
-        for m in doubtful
-        if free[m.first : m.last + 1].all() and not at[m.first : m.last + 2].any()
-    ]
+    found = []
+    for first, last in sorted(spans, key=lambda span: span[0] - span[1]):
+        if free[first : last + 1].all() and not at[first : last + 2].any():
+            free[first : last + 1] = False
+            found.append(Transition(kind="doubtful", first=first, last=last))
+    return sorted(found, key=lambda t: t.first)
 
 
 def isolated_jumps(T: np.ndarray, frames: Sequence[int] | np.ndarray, times: float) -> list[int]:
