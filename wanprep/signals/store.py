@@ -7,6 +7,7 @@ file format is safetensors with string metadata: no pickles, readable without wa
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from wanprep import ids
+from wanprep.signals import mapped
 from wanprep.signals.thumbs import Thumbs
 
 FORMAT = "wanprep.signals"
@@ -107,15 +109,21 @@ class Signals:
 
     def save(self, path: Path) -> str:
         """Write atomically; returns the blake2b-128 digest of the file. OSError when the disk is at fault."""
-        return ids.write_atomic(path, self.to_bytes())
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                file.writelines(self._chunks())
+
+        return ids.write_atomic(path, write)
 
     def to_bytes(self) -> bytes:
         """The file as bytes: the same signals always give the same bytes."""
-        from safetensors.numpy import save
+        return b"".join(self._chunks())
 
-        tensors = {name: getattr(self, name) for name in ("pts", "sampled", "row_p97", "col_p97")}
+    def _chunks(self) -> Iterator[Any]:
+        tensors: dict[str, Any] = {name: getattr(self, name) for name in ("pts", "sampled", "row_p97", "col_p97")}
         if isinstance(self.thumbs, Thumbs):
-            tensors["jpeg"], tensors["jpeg_sizes"] = self.thumbs.packed()
+            tensors["jpeg"], tensors["jpeg_sizes"] = mapped.Pieces(self.thumbs.files), self.thumbs.sizes()
         else:
             tensors["thumbs"] = self.thumbs
         tensors |= {f"frame/{name}": values for name, values in self.frame.items()}
@@ -131,21 +139,15 @@ class Signals:
         if self.holes:
             facts["holes"] = self.holes
         # One metadata entry: safetensors keeps several in no fixed order, and equal signals should be equal bytes.
-        metadata = {FORMAT: json.dumps({"version": VERSION} | facts, sort_keys=True)}
-        # safetensors writes memory order, whatever the strides say.
-        return save({name: np.ascontiguousarray(values) for name, values in tensors.items()}, metadata=metadata)
+        return mapped.chunks(tensors, {FORMAT: json.dumps({"version": VERSION} | facts, sort_keys=True)})
 
     @classmethod
     def load(cls, path: Path) -> Signals:
-        """Read what `save` wrote; ValueError for any other file, OSError as `open` raises it."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="numpy") as file:
-                facts = json.loads((file.metadata() or {}).get(FORMAT, "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a safetensors file ({error}); analyse the source again") from error
+        """Read what `save` wrote, in place: the arrays are read-only. ValueError for any other file, OSError as `open`
+        raises it."""
+        metadata, found = mapped.read(path)
+        tensors: dict[str, Any] = dict(found)
+        facts = json.loads(metadata.get(FORMAT, "{}"))
         if facts.get("version") != VERSION:
             found = facts.get("version", "no version")
             raise ValueError(f"{path} holds signals {found}, wanted {VERSION}; analyse the source again")

@@ -20,29 +20,27 @@ class Thumbs:
     dtype = np.dtype(np.uint8)
     ndim = 4
 
-    def __init__(self, files: Sequence[bytes], height: int, width: int) -> None:
-        self._files = list(files)
-        self.shape = (len(self._files), height, width, 3)
+    def __init__(self, files: Sequence[bytes | np.ndarray], height: int, width: int) -> None:
+        self.files = list(files)
+        self.shape = (len(self.files), height, width, 3)
 
     @classmethod
     def unpack(cls, data: np.ndarray, sizes: np.ndarray, height: int, width: int) -> Thumbs:
-        """From `packed` arrays; ValueError when they do not belong together."""
+        """From all files end to end and the size of each, not copied. ValueError when they do not belong together."""
         ends = np.cumsum(sizes)
         if len(data) != (int(ends[-1]) if len(ends) else 0):
             raise ValueError(f"{len(data)} bytes of thumbnails, but their sizes add up to {int(sizes.sum())}")
-        files = [data[int(end) - int(size) : int(end)].tobytes() for end, size in zip(ends, sizes)]
-        return cls(files, height, width)
+        return cls([data[end - size : end] for end, size in zip(ends.tolist(), sizes.tolist())], height, width)
 
-    def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """(uint8[bytes], int64[M]): all files end to end, and the size of each."""
-        sizes = np.array([len(file) for file in self._files], np.int64)
-        return np.frombuffer(b"".join(self._files), np.uint8), sizes
+    def sizes(self) -> np.ndarray:
+        """int64[M]: bytes of each file."""
+        return np.array([len(file) for file in self.files], np.int64)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (self._decode(file) for file in self._files)
+        return (self._decode(file) for file in self.files)
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """As numpy: an int gives [h, w, 3]; a slice, a mask or an array of indices gives [k, h, w, 3]; further
@@ -53,14 +51,14 @@ class Thumbs:
             return head[index[1:]] if isinstance(index[0], int | np.integer) else head[(slice(None), *index[1:])]
         chosen = np.arange(len(self))[index]
         if np.ndim(chosen) == 0:
-            return self._decode(self._files[int(chosen)])
-        pictures = [self._decode(self._files[i]) for i in chosen]
+            return self._decode(self.files[int(chosen)])
+        pictures = [self._decode(self.files[i]) for i in chosen]
         return np.stack(pictures) if pictures else np.zeros((0, *self.shape[1:]), np.uint8)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:] if dtype is None else self[:].astype(dtype)
 
-    def _decode(self, file: bytes) -> np.ndarray:
+    def _decode(self, file: bytes | np.ndarray) -> np.ndarray:
         import cv2
 
         picture = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
