@@ -42,13 +42,14 @@ def plan(config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHO
     buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in dataset.samples)
     total = sum(config.expert(name).steps for name in config.stages)
     override = Path(config.weights) if config.weights else None
-    experts = {}
+    experts, refused = {}, []
     for name in config.stages:
         own = config.expert(name)
         try:
             weights = find_weights(config.model_family, COMPONENTS[name], override=override)
-        except Missing:
+        except Missing as error:  # named, and not usable: said now, not when the run begins
             weights = None
+            refused.append(f"{name}: {error}")
         sigmas, draws = config.sigmas(name), own.steps * own.accumulate * own.batch_size
         drawn = sigmas.draws(seed_for(config.run.seed, name, "sigma"), 0, draws).tolist()
         epochs = own.steps * own.accumulate / max(1, batches(own, visits))
@@ -63,7 +64,7 @@ def plan(config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHO
         "run": str(config.folder), "family": config.family, "method": config.sampling.method,
         "shift": config.sigmas(config.stages[0]).shift, "samples": len(dataset.samples), "training": len(training),
         "held_out": len(held), "pending": dataset.pending, "epoch": epoch, "buckets": dict(sorted(buckets.items())),
-        "natural_share_high": config.natural_share(), "experts": experts, "notes": _notes(dataset),
+        "natural_share_high": config.natural_share(), "experts": experts, "notes": _notes(dataset) + refused,
         "forecast": [asdict(found) | {"total_hours": found.total_hours} for found in forecasts],
         "warnings": warnings_for(config, clips=clips, epoch=epoch), "settings": to_table(config),
     }  # fmt: skip

@@ -1,17 +1,21 @@
 """The base model out of ComfyUI's files samples and trains what the diffusers folder does, bit for bit."""
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import singlefiles
+from click.testing import CliRunner
 
 from wanprep.models.identity import model_id
 from wanprep.models.load import load_transformer
 from wanprep.models.tiny import tiny_folder
 from wanprep.stage import Missing
 from wantrain.base import base_parts, whole_base
+from wantrain.cli import main
 from wantrain.room import weight_bytes
 from wantrain.sample import Request, load_pipeline, sample_video
 
@@ -88,3 +92,39 @@ def test_a_run_trains_on_single_files(toy, dataset, comfy, tmp_path):
     for name in experts:
         assert one.loras[name].read_bytes() == other.loras[name].read_bytes()
         assert toy.rows(one.folder, name) == toy.rows(other.folder, name)
+
+
+def test_the_command_lines(toy, dataset, comfy, tmp_path, monkeypatch):
+    """plan, run and sample with ComfyUI's folder; a mix-up is told by plan, and ends the run before it begins."""
+    monkeypatch.setitem(sys.modules, "wanprep.dataset", toy.dataset_module(dataset))
+
+    def call(*words):
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    values = (
+        "family=tiny",
+        "run.name=x",
+        "run.checkpointing=false",
+        "high.steps=2",
+        "low.steps=2",
+        "validation.share=0",
+    )
+    sets = [part for value in values for part in ("--set", value)]
+    named = ["--set", f"weights={comfy}"]
+    planned = json.loads(call("plan", *sets, *named, "--json").stdout)
+    assert planned["experts"]["low"]["weights"] == str(comfy / singlefiles.COMFY_NAMES["transformer_2"])
+    done = call("run", "--out", tmp_path, *sets, *named, "-q")
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 2
+    small = ["--size", "32x32", "--frames", "5", "--steps", "1", "--out", tmp_path / "x.mp4"]
+    done = call("sample", "--run", tmp_path / "x", "--weights", comfy, *small, "a dog")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "x.mp4").stat().st_size > 0
+
+    mixed = ["--set", f"weights=high={comfy / singlefiles.COMFY_NAMES['transformer_2']}"]
+    notes = json.loads(call("plan", *sets, *mixed, "--json").stdout)["notes"]
+    assert any(note.startswith("high: ") and "its name says low noise" in note for note in notes)
+    done = call("run", "--out", tmp_path / "mixed", *sets, *mixed)
+    assert done.exit_code == 3
+    assert "its name says low noise" in done.stderr
+    assert not (tmp_path / "mixed").exists()
