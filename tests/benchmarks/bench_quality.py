@@ -29,10 +29,10 @@ from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
 from wanprep.stages.overlays import overlays
 
 sys.path.insert(0, str(Path(__file__).parent))  # its neighbours, also under `python -m`
-from camera import judge_camera  # noqa: E402
-from degrade import MOVING, Fault, copies, faults, marked  # noqa: E402
-from good import SECONDS, clips_of, sources  # noqa: E402
-from titles import CARDS, PLAIN, plain_scene, title_card  # noqa: E402
+from camera import judge_camera
+from degrade import MOVING, Fault, copies, faults, marked
+from good import SECONDS, clips_of, sources
+from titles import CARDS, PLAIN, plain_scene, title_card
 
 # What a file or clip really has, by its README and by eye: these are no false rejects.
 KNOWN = {
@@ -96,7 +96,7 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
     marks._shipped = lambda: weights  # type: ignore[assignment]
     rows = []
     for number, (frames, seconds) in enumerate(clips_of(*what)):
-        if number % 3 == 1:  # a third is left out, to end within a quarter of an hour
+        if number % 3 == 1:  # to end within a quarter of an hour: a third is left out, another gets marks only
             continue
         row: dict[str, Any] = {
             "source": name,
@@ -106,7 +106,8 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
         }
         row["good"] = scores_of(frames, seconds)
         done: dict[str, dict[str, Any]] = {}
-        for k, fault in enumerate(faults()):
+        whole = number % 3 == 0
+        for k, fault in enumerate(faults() if whole else ()):
             if fault.name not in done:
                 broken = fault.apply(frames, seconds, np.random.default_rng([number, k]))
                 done[fault.name] = scores_of(broken, seconds[: len(broken)])
@@ -118,7 +119,8 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
                 found = scores_of(marked(frames[thin], kind, alpha), seconds[thin])
                 row["marks"][f"{kind} {alpha}"] = {key: found[key] for key in ("evidence", "mark", "mark_box")}
         row["copies"] = {
-            kind: scores_of(frames, seconds[-len(frames) :])["signature"] for kind, frames in copies(frames).items()
+            kind: scores_of(copy, seconds[-len(copy) :])["signature"]
+            for kind, copy in (copies(frames) if whole else {}).items()
         }
         rows.append(row)
     print(f"  {name}: {len(rows)} clips", file=sys.stderr, flush=True)
@@ -144,7 +146,8 @@ def values(rows: list[dict[str, Any]], name: str, fault: str | None = None) -> n
     """Badness of filter `name`: higher is worse. Good footage leaves out clips that have the fault already."""
     entry = REGISTRY[name]
     sign = 1.0 if entry.bad == "above" else -1.0
-    scores = [row["faults"][fault] if fault else row["good"] for row in rows if not known(row, name)]
+    usable = [row for row in rows if not known(row, name) and (fault is None or row["faults"])]
+    scores = [row["faults"][fault] if fault else row["good"] for row in usable]
     return np.array([math.nan if s[entry.score] is None else sign * s[entry.score] for s in scores], float)
 
 
@@ -268,6 +271,8 @@ def judge_repeats(rows: list[dict[str, Any]], threshold: float) -> dict[str, Any
     for kind in rows[0]["copies"]:
         found = []
         for index, row in enumerate(rows):
+            if not row["copies"]:
+                continue
             copied = row["copies"][kind]
             everything = [*originals, phash.parse(copied)] if copied else originals
             near = {tuple(pair) for pair in phash.candidates(everything).tolist()}
@@ -321,7 +326,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    jobs = [job for job in sources(options.media, painted=options.painted) if job[0].startswith(options.only)]
+    jobs = [
+        job for job in sources(options.media, generated=2, painted=options.painted) if job[0].startswith(options.only)
+    ]
     started = time.perf_counter()
     with Pool(options.jobs) as pool:
         rows = [row for found in pool.map(measure_source, jobs, chunksize=1) for row in found]
