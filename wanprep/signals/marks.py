@@ -2,7 +2,7 @@
 
 What was drawn stays in place to the pixel while the rest moves, and looks drawn: letters, outlines, corners. A small
 convolutional network judges both together, on what stood still in a few thumbnails. No rule of our own came near it
-(docs/decisions/0012-marks-by-a-network.md); its 31,000 weights lie beside this file, were trained by
+(docs/decisions/0003-marks-by-a-network.md); its 31,000 weights lie beside this file, were trained by
 tests/benchmarks/train_marks.py, and are run here with numpy, so that no worker needs torch.
 
 Shape legend: M thumbnails, h x w their size, C channels, H x W a layer's size.
