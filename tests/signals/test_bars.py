@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wanprep.signals.bars import BarRules, find_bars
+from wanprep.signals.bars import BarRules, agreed, find_bars
 
 H, W = 120, 200
 
@@ -97,6 +97,57 @@ def test_bars_on_a_part_of_the_frames_are_no_bars():
     assert judge(luma) == (0, 0, W, H)
     luma[:, :18] = luma[:, -18:] = 4
     assert judge(luma) == (0, 18, W, H - 36)
+
+
+def with_pictures(luma: np.ndarray):
+    """As `judge`, with small pictures of the same frames at hand."""
+    rows = np.percentile(luma, 97, axis=2).astype(np.uint8)
+    cols = np.percentile(luma, 97, axis=1).astype(np.uint8)
+    return find_bars(rows, cols, BarRules(), lambda chosen: luma[chosen, ::2, ::2])
+
+
+@pytest.mark.parametrize("gain", [0.12, 0.25, 0.5])
+def test_dark_scenes_keep_their_bars(gain):
+    luma = (clip(low=60, high=200) * gain).astype(np.uint8)
+    assert judge(luma) == (0, 0, W, H)
+    luma[:, :18] = luma[:, -18:] = 1
+    assert judge(luma) == (0, 18, W, H - 36)
+
+
+def test_bars_that_are_not_quite_black():
+    luma = clip()
+    luma[:, :18] = luma[:, -18:] = 19
+    assert judge(luma) == (0, 18, W, H - 36)
+    luma[:, :18] = luma[:, -18:] = 45  # a dark grey wall above and below
+    assert judge(luma) == (0, 0, W, H)
+
+
+def test_lettering_that_fills_a_bar_in_every_frame():
+    luma = clip(frames=12)
+    luma[:, :24] = luma[:, -24:] = 2
+    luma[:, H - 23 : H - 1, 30:100:3] = 230  # strokes from edge to edge of the bar: no row is black by its percentile
+    assert judge(luma) == (0, 0, W, H)
+    assert with_pictures(luma) == (0, 24, W, H - 48)
+    luma[:, H - 24 :] = clip(3, frames=12)[:, H - 24 :]  # picture instead of letters
+    assert with_pictures(luma) == (0, 0, W, H)
+
+
+def test_lettering_on_black_has_no_bars():
+    card = np.full((8, H, W), 2, np.uint8)
+    card[:, 40:80:2, 40:160:4] = 220
+    assert judge(card) != (0, 0, W, H)
+    assert with_pictures(card) == (0, 0, W, H)
+
+
+def test_a_clip_agrees_with_its_source_where_it_shows_nothing_else():
+    rows, cols = np.full((6, H), 90, np.uint8), np.full((6, W), 90, np.uint8)
+    common, whole = (0, 15, W, H - 30), (0, 0, W, H)
+    assert agreed(whole, common, rows, cols, BarRules()) == whole  # it is lit where the others have bars
+    rows[:, :15] = rows[:, -15:] = 3
+    assert agreed(whole, common, rows, cols, BarRules()) == common  # too dark to tell by itself
+    assert agreed((0, 18, W, H - 33), common, rows, cols, BarRules()) == common  # dark content beside the bar
+    assert agreed((0, 30, W, H - 60), common, rows, cols, BarRules()) == (0, 30, W, H - 60)
+    assert agreed((0, 15, W, H - 30), whole, rows, cols, BarRules()) == (0, 15, W, H - 30)
 
 
 def test_no_frames_means_no_bars():

@@ -9,6 +9,7 @@ import pytest
 
 from wanprep.signals.gradual import GradualRules, find_mixes
 from wanprep.signals.jumps import _near
+from wanprep.signals.meter import details, matches
 from wanprep.signals.mixing import contrast_dip, likeness
 from wanprep.signals.shots import (
     FIELDS,
@@ -124,6 +125,53 @@ def test_edge_energy_is_the_mean_squared_step():
     picture = np.zeros((6, 8), np.uint8)
     picture[:, 4:] = 10  # one edge of ten levels in each row: one of seven columns of steps
     assert edge_energy(picture) == pytest.approx(100 / 7)
+
+
+def test_details_are_found_again_whatever_the_light_and_lost_at_a_cut():
+    picture = view(40, 1)[0, :36, :64, 0]
+    one = details(picture)
+    assert min(matches(one, one)) == pytest.approx(1, abs=1e-3)
+    assert matches(one, details((picture * 0.4).astype(np.uint8)))[0] > 0.8
+    assert matches(one, details(np.roll(picture, 2, axis=1)))[0] > 0.8
+    other = details(view(41, 1)[0, :36, :64, 0])
+    assert max(matches(one, other)) < 0.6
+    half = picture.copy()
+    half[:18] = 20  # a panel over the upper half
+    mean, best = matches(one, details(half))
+    assert best > 0.85 > mean
+
+
+def test_plain_quarters_say_nothing():
+    plain, picture = details(np.full((36, 64), 90, np.uint8)), view(40, 1)[0, :36, :64, 0]
+    assert matches(plain, plain) == (1.0, 1.0)
+    sky, other = picture.copy(), view(41, 1)[0, :36, :64, 0].copy()
+    sky[:, :32] = other[:, :32] = 120
+    assert max(matches(details(sky), details(other))) < 0.7
+
+
+def test_a_frame_of_two_shots_belongs_to_neither():
+    before, after = view(42, 30), view(43, 30)
+    blend = (before[-1] * 0.5 + after[0] * 0.5).astype(np.uint8)[None]
+    found = shots(np.concatenate([before, blend, after]))
+    assert found.cuts == ()
+    assert found.transitions == (Transition(kind="dissolve", first=30, last=30),)
+
+
+def test_fast_drawings_on_threes_do_not_cut():
+    frames = view(44, 90, 3)[np.arange(90) // 3 * 3]
+    assert shots(frames).cuts == ()
+
+
+def test_doubt_is_no_transition_and_no_part_of_a_shot():
+    frames = mixed(view(12, 60, 0.5), view(13, 70, -0.25), 12)
+    sure, unsure = shots(frames), shots(frames, gradual=GradualRules(min_odds=99.0))
+    assert [t.kind for t in sure.transitions] == ["dissolve"]
+    assert sure.doubtful == ()
+    assert unsure.transitions == ()
+    assert [t.kind for t in unsure.doubtful] == ["doubtful"]
+    assert unsure.shots() == [(0, unsure.doubtful[0].first), (unsure.doubtful[0].last + 1, len(frames))]
+    assert shots(frames, doubt_seconds=0.1, gradual=GradualRules(min_odds=99.0)).doubtful == ()
+    assert shots(view(7, 60, 6)).doubtful == ()
 
 
 def test_steps_at_the_ends_are_judged_by_the_neighbours_that_exist():

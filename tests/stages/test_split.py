@@ -119,8 +119,10 @@ def test_doubtful_spans_and_frames_of_two_shots_are_in_no_clip(monkeypatch):
     monkeypatch.setattr(stage, "find_shots", lambda *_: found)
     config = SplitConfig(margin=2, margin_share=0.0, min_seconds=0.5)
     clips, transitions = split(signals(np.arange(100) * 40), config)
-    assert [(c.start_frame, c.end_frame) for c in clips] == [(0, 19), (22, 48), (62, 100)]
-    assert [(t.kind, t.first, t.last) for t in transitions] == [("dissolve", 19, 21), ("doubtful", 48, 61)]
+    assert [(c.start_frame, c.end_frame, c.reason) for c in clips] == [
+        (0, 19, ""), (22, 48, ""), (48, 62, "maybe_mixed"), (62, 100, ""),
+    ]  # fmt: skip
+    assert [(t.kind, t.first, t.last) for t in transitions] == [("dissolve", 19, 21)]
 
 
 # --- lengths ------------------------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class ShotRules:
     isolation: a cut that exceeds the steps around it so many times is one that no transition spans.
     flash_seconds: a bright event no longer than this with the same picture before and after is a flash, not a cut.
     dip_seconds: longest pause between a fade out and a fade in that still makes them one dip.
+    doubt_seconds: longest span that is left out of the clips because it may be a transition.
     """
 
     min_odds: float = 0.0
@@ -59,13 +60,14 @@ class ShotRules:
     isolation: float = 3.0
     flash_seconds: float = 1.0
     dip_seconds: float = 0.5
+    doubt_seconds: float = 1.5
     gradual: GradualRules = field(default_factory=GradualRules)
     wipes: WipeRules = field(default_factory=WipeRules)
 
     def __post_init__(self) -> None:
         if not 0 < self.max_likeness <= 1:
             raise ValueError(f"max_likeness must be in (0, 1], not {self.max_likeness}")
-        for name in ("isolation", "min_step", "flash_seconds", "dip_seconds"):
+        for name in ("isolation", "min_step", "flash_seconds", "dip_seconds", "doubt_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
 
@@ -134,6 +136,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions.sort(key=lambda t: t.first)
     unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
+    unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
 

@@ -18,6 +18,7 @@ from wanprep.signals.mixing import EPS, cosine, inner, rms
 LAG = 3  # frames over which a gain is compared: flicker and held drawings hide it from one to the next
 GAIN = 0.97  # over so many frames a fade changes the picture at least by this factor
 ALIKE = 0.97  # and the picture, seen from the tone, stays the same otherwise
+HOLD = 12  # frames of the bare tone between two halves
 LEAST = 3  # frames of a fade that is found as the other half of a proved one
 CONTRAST = 6.0  # luma deviation that it ends with
 
@@ -28,6 +29,7 @@ def complete(T: np.ndarray, mixes: list[Mix], walls: Sequence[int], longest: int
     walls: first frames after cuts, which nothing is stretched over. longest: frames that a fade may have.
     """
     out: list[Mix] = []
+    n = len(T)
     for index, mix in enumerate(mixes):
         low = max([0, *(w for w in walls if w <= mix.first)])
         low = max(low, out[-1].last + 1) if out else low
@@ -35,18 +37,12 @@ def complete(T: np.ndarray, mixes: list[Mix], walls: Sequence[int], longest: int
         high = min(high, mixes[index + 1].first) if index + 1 < len(mixes) else high
         if mix.kind == "fade_in":
             last = _end(T, mix.first, mix.last, min(high, mix.first + longest) - 1)
-            other = _end(T[::-1], len(T) - 1 - mix.first, len(T) - 1 - mix.first, len(T) - 1 - low)
-            before = _half(T, mix, len(T) - 1 - other, mix.first - 1, "fade_out")
-            out += [*before, replace(mix, last=last)]
+            other = n - 1 - _other(T[::-1], n - 1 - mix.first, n - 1 - low)
+            out += [*_half(T, mix, other, mix.first - 1, "fade_out"), replace(mix, last=last)]
         elif mix.kind == "fade_out":
-            first = (
-                len(T)
-                - 1
-                - _end(
-                    T[::-1], len(T) - 1 - mix.last, len(T) - 1 - mix.first, len(T) - 1 - max(low, mix.last - longest)
-                )
-            )
-            other = _end(T, mix.last, mix.last, high - 1)
+            stop = n - 1 - max(low, mix.last - longest)
+            first = n - 1 - _end(T[::-1], n - 1 - mix.last, n - 1 - mix.first, stop)
+            other = _other(T, mix.last, high - 1)
             out += [replace(mix, first=first), *_half(T, mix, mix.last + 1, other, "fade_in")]
         else:
             out.append(mix)
@@ -57,6 +53,16 @@ def _half(T: np.ndarray, mix: Mix, first: int, last: int, kind: str) -> list[Mix
     full = last if kind == "fade_in" else first
     flat = last - first + 1 < LEAST or T[full].std() < CONTRAST
     return [] if flat else [replace(mix, kind=kind, first=first, last=last, change=float(rms(T[last] - T[first])))]
+
+
+def _other(T: np.ndarray, flat: int, stop: int) -> int:
+    """Last frame of the fade that comes out of the tone reached at frame `flat`, after at most HOLD frames of it;
+    `flat` itself when there is none."""
+    start = flat
+    while start < min(stop, flat + HOLD) and T[start + 1].std() < CONTRAST / 2:
+        start += 1
+    last = _end(T, start, start, stop)
+    return last if last > start else flat
 
 
 def _end(T: np.ndarray, flat: int, start: int, stop: int) -> int:

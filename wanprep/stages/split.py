@@ -67,7 +67,8 @@ class SplitConfig:
 class ClipSpan:
     """Frames start_frame..end_frame−1 of a source, shown from start_pts until just before end_pts.
 
-    crop: (x, y, width, height) in display pixels. state: ok | rejected. reason: "" | too_short | black | idle.
+    crop: (x, y, width, height) in display pixels. state: ok | rejected. reason: "" | too_short | black | idle |
+    maybe_mixed.
     """
 
     start_pts: int
@@ -144,7 +145,7 @@ def transitions_of(signals: Signals, config: SplitConfig) -> list[Transition]:
 def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[Transition]]:
     """Clips and transitions of a source: each frame belongs to exactly one of them. Pure.
 
-    Spans of kind `doubtful` are no transitions for certain, but nothing to train on for certain either.
+    Spans that may be a transition are clips rejected as `maybe_mixed`, margins included: a person may keep them.
     """
     n = len(signals.pts)
     found = find_shots(signals, config.shots)
@@ -164,12 +165,14 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     clips = [_clip(signals, start, end, config, crop) for start, end, _ in kept]
     clips += [_clip(signals, start, end, config, crop, "idle") for *_, spans in kept for start, end in spans]
     clips += [_clip(signals, t.first, t.last + 1, config, crop, "black") for t in black]
-    transitions = [
+    spans = [
         replace(t, first=int(frames[0]), last=int(frames[-1]))
         for index, t in enumerate(mixes)
         if len(frames := np.flatnonzero(owner == index))
     ]
-    return sorted(clips, key=lambda clip: clip.start_frame), transitions
+    doubtful = [t for t in spans if t.kind == "doubtful"]
+    clips += [_clip(signals, t.first, t.last + 1, config, crop, "maybe_mixed") for t in doubtful]
+    return sorted(clips, key=lambda clip: clip.start_frame), [t for t in spans if t.kind != "doubtful"]
 
 
 def _without_holes(start: int, end: int, holes: Sequence[int]) -> list[tuple[int, int]]:

@@ -1,0 +1,99 @@
+"""Wipes are found to about the frame, whatever way their edge goes; pans, dissolves and things passing are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wanprep.signals.wipes import HEIGHT, WIDTH, WipeRules, find_wipes, judge
+
+Y, X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+Y, X = Y / (HEIGHT - 1), X / (WIDTH - 1)
+ARRIVALS = {
+    "right": X,
+    "left": 1 - X,
+    "down": Y,
+    "diagonal": (X + Y) / 2,
+    "clock": (np.arctan2(X - 0.5, 0.5 - Y) / (2 * np.pi)) % 1,
+    "iris": np.hypot(X - 0.5, Y - 0.5) / np.hypot(0.5, 0.5),
+}
+
+
+def picture(seed: int) -> np.ndarray:
+    """float32[P]: coarse light and dark, with some detail."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.normal(0, 1, (4, 5)).astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.clip(120 + 45 * coarse + rng.normal(0, 8, coarse.shape), 0, 255).astype(np.float32).ravel()
+
+
+def film(n: int, at: int, length: int, arrival: np.ndarray, noise: float = 1.5) -> np.ndarray:
+    """float32[n, P]: one shot, `length` frames from frame `at` on in which another arrives, and that one."""
+    rng, old, new = np.random.default_rng(7), picture(1), picture(2)
+    times = np.clip((np.arange(n) - at + 1) / (length + 1), 0, 1)
+    edge = np.clip((times[:, None] - arrival.ravel()) * WIDTH + 0.5, 0, 1)
+    edge[times >= 1] = 1
+    edge[times <= 0] = 0
+    return (old + (new - old) * edge + rng.normal(0, noise, (n, old.size))).astype(np.float32)
+
+
+def found(T: np.ndarray, walls=(), **rules) -> list[tuple[int, int]]:
+    settings = WipeRules(**rules)
+    sweeps = find_wipes(T, settings, walls, np.ones(len(T), bool))
+    return [(s.first, s.last) for s in sweeps if s.odds >= settings.min_odds]
+
+
+@pytest.mark.parametrize("name", ARRIVALS)
+@pytest.mark.parametrize("length", [10, 18, 30])
+def test_wipes_of_every_kind(name, length):
+    spans = found(film(90, 30, length, ARRIVALS[name]))
+    assert len(spans) == 1
+    first, last = spans[0]
+    assert abs(first - 30) <= 4
+    assert abs(last - (29 + length)) <= 4
+
+
+def test_a_dissolve_and_a_cut_are_no_wipes():
+    assert found(film(90, 30, 20, np.full((HEIGHT, WIDTH), 0.5))) == []  # everywhere at once
+    old, new = picture(1), picture(2)
+    ramp = np.clip((np.arange(90) - 30) / 20, 0, 1)[:, None]
+    assert found((old + (new - old) * ramp).astype(np.float32)) == []
+
+
+@pytest.mark.parametrize("speed", [0.3, 0.8, 1.6, 3.0])
+def test_pans_are_no_wipes(speed):
+    import cv2
+
+    canvas = cv2.resize(np.random.default_rng(3).normal(0, 1, (6, 60)).astype(np.float32), (WIDTH * 12, HEIGHT))
+    canvas = np.clip(120 + 50 * canvas, 0, 255)
+    frames = []
+    for t in range(60):
+        shift = np.array([[1, 0, -speed * t], [0, 1, 0]], np.float32)
+        frames.append(cv2.warpAffine(canvas, shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT).ravel())
+    assert found(np.stack(frames)) == []
+
+
+def test_something_that_passes_is_no_wipe():
+    T = film(80, 200, 10, X)  # one shot only
+    for k in range(12):
+        edge = -8 + 2.5 * k
+        covered = (np.arange(WIDTH) >= edge) & (np.arange(WIDTH) < edge + 7)
+        T[30 + k].reshape(HEIGHT, WIDTH)[:, covered] = 20
+    assert found(T) == []
+
+
+def test_a_wipe_spans_no_wall_and_no_taken_frame_and_can_be_switched_off():
+    T = film(90, 30, 18, X)
+    assert found(T, walls=[39]) == []
+    assert found(T, enabled=False) == []
+    free = np.ones(90, bool)
+    free[38:42] = False
+    assert find_wipes(T, WipeRules(), (), free) == []
+
+
+def test_spans_that_hardly_change_are_not_judged():
+    T = film(40, 200, 10, X)
+    assert judge(T, 5, 25) is None
+    with pytest.raises(ValueError, match="max_between"):
+        WipeRules(max_between=0.9)
