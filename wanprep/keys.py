@@ -18,7 +18,7 @@ from wanprep.config import to_table
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 8
 PLANS_VERSION = 2
-SHOTS_VERSION = 3
+SHOTS_VERSION = 4
 SCORES_VERSION = 6
 MEDIA_VERSION = 4
 
