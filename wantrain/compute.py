@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
 from wantrain.place import Places
+from wantrain.stream import SPARES
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from wantrain.stream import Layout, Pool
 
 CONTEXT = 0.75 * 2**30  # bytes of the GPU that are not the allocator's to give
+PROCESS = 4.0 * 2**30  # bytes of host memory of Python, torch and CUDA's libraries, and of frozen layers outside blocks
 
 
 def obstacles(config: TrainConfig, model: torch.nn.Module, device: str) -> list[str]:
@@ -167,8 +169,10 @@ class Workplace:
         else:
             try:
                 streamed = memory.arrange(
-                    sizes, self.tokens, self.batch, total=self._total(), block=layout.bytes, fixed=self._fixed(expert)
-                )
+                    sizes, self.tokens, self.batch, total=self._total(), block=layout.bytes,
+                    fixed=self._fixed(expert), host=self.config.compute.activations * 2**30,
+                    most=self._most(expert, layout.bytes, sizes.layers),
+                )  # fmt: skip
             except ValueError as error:
                 raise UsageError(
                     f'{expert.name}: {error} for {self.batch} x {self.tokens} tokens. Use compute.base = "fp8", '
@@ -179,6 +183,16 @@ class Workplace:
             device=device,
         )  # fmt: skip
         return self.pool
+
+    def _most(self, expert: Expert, block: int, layers: int) -> int | None:
+        """Blocks that `ram` leaves room for, beside the idle expert's and what both train."""
+        ram = self.config.compute.ram
+        if ram is None:
+            return None
+        pinned = self.places.idle == "pinned" and len(self.config.stages) > 1
+        others = (layers + SPARES) * block * pinned
+        trained = 16 * sum(p.numel() for p in expert.params.values()) * len(self.config.stages) * pinned
+        return max(0, int((ram * 2**30 - PROCESS - others - trained) // block))
 
     def _total(self) -> float:
         import torch

@@ -19,7 +19,7 @@ from wanprep.stage import UsageError
 from wantrain import lora, optim
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
-from wantrain.learn import Batch, Draw, forward_backward, next_batch, pass_over, prepare, settled
+from wantrain.learn import Batch, Draw, Numbers, forward_backward, next_batch, pass_over, prepare
 from wantrain.sections import ExpertConfig
 from wantrain.sigma import Sigmas
 
@@ -130,10 +130,42 @@ def place(expert: Expert, device: str) -> None:
         expert.averages = {name: tensor.to(device) for name, tensor in expert.averages.items()}
 
 
+@dataclass
+class Step:
+    """An optimizer step that the device has been given. `finish` waits for it and returns what to log."""
+
+    row: dict[str, Any]
+    numbers: Numbers
+
+    @property
+    def here(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self.numbers.there is None
+
+    def finish(self) -> dict[str, Any]:
+        """ArithmeticError when the loss or its gradient is not finite; the step has then changed no weight."""
+        self.numbers.settle()
+        draws, norm = self.row["draws"], self.row["grad_norm"]
+        self.row["loss"] = mean = sum(draw["loss"] for draw in draws) / len(draws)
+        if not math.isfinite(norm) or not math.isfinite(mean):
+            names = ", ".join(draw["sample"] for draw in draws)
+            raise ArithmeticError(
+                f"{self.row['expert']}: loss {mean} or its gradient is not finite at step {self.row['step']} (sample "
+                f"{names}). The last saved state is intact; lower the learning rate, or check that latent"
+            )
+        return self.row
+
+
 def train_step(expert: Expert, last: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """One optimizer step on the expert's next `accumulate` batches; returns what to log. Moves all of its state.
 
     last: called before the last backward of the step, after which nothing needs the frozen weights.
+    """
+    return begin_step(expert, last).finish()
+
+
+def begin_step(expert: Expert, last: Callable[[], None] = lambda: None) -> Step:
+    """The same without waiting for the device, where the optimizer can tell by itself whether a step is to be taken.
 
     Every sample counts alike, those of a short batch (the last of a bucket in an epoch) included.
     """
@@ -142,6 +174,28 @@ def train_step(expert: Expert, last: Callable[[], None] = lambda: None) -> dict[
     own = expert.config
     work = expert.ahead.work if expert.ahead else _next_work(expert, expert.step)
     expert.ahead = None
+    draws = _learn(expert, work, last)
+    grad_norm = torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf)
+    if expert.step + 1 < own.steps:  # while a GPU is still busy with what it was given above
+        before = expert.generator.get_state(), _positions(expert)
+        expert.ahead = Ahead(_next_work(expert, expert.step + 1), *before)
+    lr = optim.lr_at(expert.step, own)
+    row = {"expert": expert.name, "step": expert.step + 1, "loss": 0.0, "lr": lr, "grad_norm": grad_norm}
+    step = Step(row | {"draws": draws}, Numbers([], None))
+    step.numbers = Numbers.of([step.row, *draws])
+    if not optim.skips(expert.optimizer, ~torch.isfinite(grad_norm)):
+        step.finish()
+    optim.set_lr(expert.optimizer, lr)
+    optim.set_mode(expert.optimizer, training=True)
+    expert.optimizer.step()
+    expert.optimizer.zero_grad(set_to_none=True)
+    expert.step += 1
+    _average(expert)
+    return step
+
+
+def _learn(expert: Expert, work: list[Work], last: Callable[[], None]) -> list[dict[str, Any]]:
+    """Gradients of a step's batches, those of the whole team; what to log of each draw."""
     draws: list[dict[str, Any]] = []
     ours = sum(mine for _, _, mine in work)
     for batch, made, mine in work:
@@ -151,28 +205,7 @@ def train_step(expert: Expert, last: Callable[[], None] = lambda: None) -> dict[
         draws += forward_backward(expert, batch, made) if mine else made  # type: ignore[arg-type]
     if expert.team is not None and expert.team.size > 1:
         _add_up(expert, expert.team, draws)
-    grad_norm = torch.nn.utils.clip_grad_norm_(expert.params.values(), own.max_grad_norm or math.inf)
-    if expert.step + 1 < own.steps:  # while a GPU is still busy with what it was given above
-        before = expert.generator.get_state(), _positions(expert)
-        expert.ahead = Ahead(_next_work(expert, expert.step + 1), *before)
-    norm: float = settled([{"grad_norm": grad_norm}, *draws])[0]["grad_norm"]
-    mean = sum(draw["loss"] for draw in draws) / len(draws)
-    if not math.isfinite(norm) or not math.isfinite(mean):
-        names = ", ".join(draw["sample"] for draw in draws)
-        raise ArithmeticError(
-            f"{expert.name}: loss {mean} or its gradient is not finite at step {expert.step + 1} (sample {names}). "
-            "The last saved state is intact; lower the learning rate, or check that latent"
-        )
-    lr = optim.lr_at(expert.step, own)
-    optim.set_lr(expert.optimizer, lr)
-    optim.set_mode(expert.optimizer, training=True)
-    expert.optimizer.step()
-    expert.optimizer.zero_grad(set_to_none=True)
-    expert.step += 1
-    _average(expert)
-    return {
-        "expert": expert.name, "step": expert.step, "loss": mean, "lr": lr, "grad_norm": norm, "draws": draws,
-    }  # fmt: skip
+    return draws
 
 
 def _next_work(expert: Expert, step: int) -> list[Work]:

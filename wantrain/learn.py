@@ -73,14 +73,40 @@ def forward_backward(expert: Expert, batch: Batch, draws: list[Draw]) -> list[di
     return [row | ({"regular": True} if batch.regular else {}) for row in rows]
 
 
+@dataclass
+class Numbers:
+    """Numbers of rows that are on their way from the device. `settle` waits for them, and for nothing that the device
+    was given later.
+    """
+
+    cells: list[tuple[dict[str, Any], str]]
+    values: Any
+    there: Any = None
+
+    @staticmethod
+    def of(rows: list[dict[str, Any]]) -> Numbers:
+        import torch
+
+        cells = [(row, key) for row in rows for key, value in row.items() if torch.is_tensor(value)]
+        if not cells:
+            return Numbers([], None)
+        values = torch.stack([row[key].float() for row, key in cells])
+        if not values.is_cuda:
+            return Numbers(cells, values)
+        host = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
+        return Numbers(cells, host, torch.cuda.current_stream().record_event())
+
+    def settle(self) -> None:
+        if self.there is not None:
+            self.there.synchronize()
+            self.there = None
+        for (row, key), value in zip(self.cells, self.values.tolist() if self.cells else [], strict=True):
+            row[key] = value
+
+
 def settled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows with plain numbers in place of tensors: one wait for the device, whatever their number."""
-    import torch
-
-    found = [(row, key) for row in rows for key, value in row.items() if torch.is_tensor(value)]
-    values = torch.stack([row[key] for row, key in found]).tolist() if found else []
-    for (row, key), value in zip(found, values, strict=True):
-        row[key] = value
+    Numbers.of(rows).settle()
     return rows
 
 

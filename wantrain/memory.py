@@ -146,30 +146,32 @@ SLOTS = 3  # blocks on the device that all streamed ones share
 
 def arrange(
     sizes: Sizes, tokens: int, batch: int = 1, *, total: float, block: int, fixed: float, link: float = LINK_RATE,
-    most: int | None = None,
+    most: int | None = None, host: float = 0.0,
 ) -> int:  # fmt: skip
     """How many frozen blocks to stream from host memory, for the shortest step of the largest bucket.
 
     A streamed block costs two copies a step, hidden behind the products as long as all copies together take less time;
     its place on the card goes to what blocks keep. total: bytes of the card. block: bytes of a frozen block. fixed:
-    bytes of everything else that stays. most: blocks that host memory has room for. ValueError, with the bytes that are
+    bytes of everything else that stays. most: blocks that host memory has room for. host: bytes there for activations.
+    ValueError, with the bytes that are
     missing, when nothing fits.
     """
     products = sizes.layers * sum(item.seconds for item in items(sizes, tokens, batch))
-    least = input_bytes(sizes, tokens, batch) + working_bytes(sizes, tokens, batch)
+    missing = 0.0
     best: tuple[float, int] | None = None
     for streamed in range(1 + (sizes.layers if most is None else min(most, sizes.layers))):
         slots = min(SLOTS, streamed)
         free = total - fixed - (sizes.layers - streamed + slots) * block
-        if free < least or streamed == 1:
+        kept = plan(sizes, tokens, free, batch, host=host)
+        missing = kept.bytes + working_bytes(sizes, tokens, batch) - free
+        if missing > 0 or streamed == 1:
             continue
-        computing = 4 * products - plan(sizes, tokens, free, batch).seconds
+        computing = 4 * products - kept.seconds
         seconds = max(computing, 2 * (streamed - slots) * block / link)
         if best is None or seconds < 0.995 * best[0]:
             best = seconds, streamed
     if best is None:
-        missing = (least - free) / 2**30
-        raise ValueError(f"{missing:.1f} GiB are missing on the GPU even with {streamed} blocks streamed")
+        raise ValueError(f"{missing / 2**30:.1f} GiB are missing on the GPU even with {streamed} blocks streamed")
     return best[1]
 
 

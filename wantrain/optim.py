@@ -98,6 +98,18 @@ def set_mode(optimizer: Any, *, training: bool) -> None:
         switch()
 
 
+def skips(optimizer: Any, spoiled: torch.Tensor) -> bool:
+    """Make the next step change nothing where `spoiled` (a truth value on the device); False when it cannot do that.
+
+    torch's fused optimizers can: it is how gradient scalers use them.
+    """
+    if not spoiled.is_cuda or not all(group.get("fused") for group in optimizer.param_groups):
+        return False
+    optimizer.found_inf = spoiled.float()
+    optimizer.grad_scale = None
+    return True
+
+
 def move_state(optimizer: Any) -> None:
     """What the optimizer keeps about each parameter, onto that parameter's device.
 

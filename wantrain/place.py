@@ -36,6 +36,7 @@ class Baggage:
     host: Any = None
     frozen: dict[str, Tensor] = field(default_factory=dict)
     away: bool = False
+    outside: list[tuple[str, Any]] | None = None
 
     def leave(self) -> None:
         """Copies run after what the device was given so far, and nothing waits for them."""
@@ -107,12 +108,13 @@ class Baggage:
             yield value, under(averages, name)
 
     def _frozen(self) -> list[tuple[str, Any]]:
-        fast = _fast(self.expert)
-        blocks = {id(m.base.weight) for spec in fast.specs for g in spec.groups for m in g.members} if fast else set()
-        return [
-            (name, p) for name, p in self.expert.model.named_parameters()
-            if not p.requires_grad and p.numel() >= LARGE and id(p) not in blocks
-        ]  # fmt: skip
+        if self.outside is None:  # walking through the modules of a large model takes a good part of a step
+            named = self.expert.model.named_parameters()
+            self.outside = [
+                (name, p) for name, p in named
+                if not p.requires_grad and p.numel() >= LARGE and not name.startswith("blocks.")
+            ]  # fmt: skip
+        return self.outside
 
 
 def _host(size: int, pinned: bool) -> Tensor:

@@ -55,19 +55,23 @@ class ComputeConfig:
     the first on a GPU where it can and says why where it cannot. base: type of the frozen base in its blocks, "full" is
     `run.dtype`; "fp8" halves its memory and is faster where the card multiplies fp8. idle: where the expert that is not
     training waits: "gpu", "host" (plain host memory), "pinned" (host memory that the GPU reads directly), "disk" (read
-    again); "auto" decides by the free memory. cap: GiB of the GPU to use at most. stream: frozen blocks that are copied
-    from host memory whenever they are needed; "auto" by the memory. activations: GiB of host memory for activations.
+    again); "auto" is "pinned" on a GPU. cap: GiB of the GPU to use at most. ram: GiB of host memory that streaming may
+    use, the idle expert's included. stream: frozen blocks that are copied from host memory whenever they are needed;
+    "auto" by the memory. activations: GiB of host memory for activations.
     """
 
     path: Literal["auto", "fast", "reference"] = "auto"
     base: Literal["full", "fp8"] = "full"
     idle: Literal["auto", "gpu", "host", "pinned", "disk"] = "auto"
     cap: float | None = None
+    ram: float | None = None
     stream: int | Literal["auto"] = "auto"
     activations: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.cap is None or self.cap > 0, f"cap = {self.cap} must be above 0 GiB")
+        for name in ("cap", "ram"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} = {value} must be above 0 GiB")
         blocks = self.stream if isinstance(self.stream, int) else 0
         require(blocks >= 0 and blocks != 1, f'stream = {self.stream} must be 0, at least 2 blocks, or "auto"')
         require(self.activations >= 0, f"activations = {self.activations} must not be negative")

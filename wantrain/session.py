@@ -6,7 +6,7 @@ the same result, never a file that claims too much.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from wantrain import checkpoint, compute, lora
 from wantrain.compute import Workplace
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
-from wantrain.experts import Expert, as_saved, restore, start, state
+from wantrain.experts import Expert, Step, as_saved, restore, start, state
 from wantrain.observe import Course, Observers, Waits
 from wantrain.parallel import Team
 from wantrain.validate import Probe, held_out_loss, probes_for
@@ -30,12 +30,23 @@ LoadModel = Callable[[str, str], "torch.nn.Module"]  # (expert, device) -> its f
 OpenModel = Callable[[str, str], "Hollow"]  # the same, its blocks still to be read
 
 
+@dataclass(frozen=True)
+class Open:
+    """A step whose line is not written yet. began: monotonic. waited: for files. first: noted of a turn's first step."""
+
+    step: Step
+    began: float
+    waited: dict[str, float]
+    first: Mapping[str, float]
+
+
 @dataclass(kw_only=True)
 class Session:
     """What a process holds while it trains. Nothing here outlives the process, and nothing of it changes a result.
 
     crew: the experts that are loaded. split: (training, held out) indices of the dataset. watch: who looks on. stop,
     save_now: asked after every step. waits: seconds spent reading. team: the processes that train the same experts.
+    open: a step that is not logged yet; logged: when the last one was.
     """
 
     config: TrainConfig
@@ -55,6 +66,8 @@ class Session:
     crew: dict[str, Expert] = field(default_factory=dict)
     probes: dict[str, tuple[list[Probe], list[Probe]]] = field(default_factory=dict)
     measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    open: Open | None = None
+    logged: float = 0.0
 
 
 def workplace(

@@ -19,7 +19,7 @@ from wanprep.ids import write_atomic
 from wantrain import checkpoint, parallel, ranking
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import hold_out
-from wantrain.experts import Expert, train_step
+from wantrain.experts import Expert, begin_step
 from wantrain.forecast import forecast_lines
 from wantrain.observe import Observer, Observers, Waits, timed
 from wantrain.parallel import Team
@@ -28,6 +28,7 @@ from wantrain.ready import arithmetic, cards_here, check_caches, digests, refuse
 from wantrain.rehearse import rehearse
 from wantrain.session import (
     LoadModel,
+    Open,
     OpenModel,
     Session,
     bring_in,
@@ -134,6 +135,7 @@ def _take_turns(session: Session, pending: Sequence[str]) -> None:
             after = next_turn({**steps, turn: expert.step + 1}, config) if expert.step + 1 == turn_end else turn
             _step(session, expert, first, session.crew.get(after) if after not in (None, turn) else None)
             steps[turn], first = expert.step, {}
+        _log(session)
         if expert.done:
             dismiss(session, turn)
     for name in pending if session.team.lead else ():  # stopped on request, or done but its LoRA is gone
@@ -151,13 +153,12 @@ def _step(session: Session, expert: Expert, first: Mapping[str, float], coming: 
     began = time.monotonic()
     following = expert.step + 1
     due = following >= expert.config.steps or 0 in (following % config.save.every, following % config.validation.every)
-    row = train_step(expert, last=lambda: places.announce(expert, None if due else coming))
-    seconds, waited = round(time.monotonic() - began, 4), session.waits.take()
-    if not session.team.lead:
-        return
-    session.metrics.write("step", row, seconds=seconds, waits=waited, **first)
-    session.watch.step(row, seconds, waited)
-    asked = session.save_now() | checkpoint.asked_for(session.run)
+    step = begin_step(expert, last=lambda: places.announce(expert, None if due else coming))
+    _log(session)  # of the step before: a GPU has done it by now, and has this one to do meanwhile
+    session.open = Open(step, began, session.waits.take(), first)
+    asked = session.team.lead and session.save_now() | checkpoint.asked_for(session.run)
+    if asked or due or coming is not None or step.here or config.run.deterministic:
+        _log(session)
     if asked:
         places.stay(expert)
     planned = expert.done or expert.step % config.save.every == 0
@@ -165,6 +166,19 @@ def _step(session: Session, expert: Expert, first: Mapping[str, float], coming: 
         measure(session, expert)
     if planned or asked:
         save(session, expert, asked=asked)
+
+
+def _log(session: Session) -> None:
+    """The line of the step that the device was given last, once its numbers are here."""
+    if session.open is None:
+        return
+    done, session.open = session.open, None
+    row = done.step.finish()
+    now = time.monotonic()
+    seconds, session.logged = round(now - max(done.began, session.logged), 4), now
+    if session.team.lead:
+        session.metrics.write("step", row, seconds=seconds, waits=done.waited, **done.first)
+        session.watch.step(row, seconds, done.waited)
 
 
 def _rehearse(session: Session, steps: Mapping[str, int]) -> None:

@@ -353,3 +353,74 @@ def test_a_finished_expert_leaves_no_memory_behind(toy, dataset, tmp_path):
     place.Places(device="cpu", idle="gpu").forget(expert)
     assert sum(parameter.untyped_storage().nbytes() for parameter in expert.model.parameters()) == 0
     assert not expert.optimizer.state
+
+
+# --- on a GPU ---
+
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def gradients(small, model, params):
+    given = {k: v.cuda().to(torch.bfloat16) if v.ndim > 1 else v.cuda() for k, v in small.make_input().items()}
+    model.zero_grad(set_to_none=True)
+    model(**given, return_dict=False)[0].float().square().mean().backward()
+    return {name: p.grad.clone() for name, p in params.items()}
+
+
+def on_card(small, seed, kind, pool):
+    model, params = small.make_model(seed=seed, layers=5)
+    for name, parameter in model.named_parameters():
+        frozen = "lora_" not in name and "scale_shift" not in name and "norm" not in name
+        parameter.data = parameter.data.cuda().to(torch.bfloat16 if frozen else torch.float32)
+    model.cuda()
+    fast.install(model, fast.Plan(base=kind, keep="attention"), pool=pool)
+    return model, params
+
+
+@pytest.mark.gpu
+@on_gpu
+@pytest.mark.parametrize("kind", ["plain", "fp8"])
+def test_streamed_and_exchanged_blocks_on_a_gpu(small, kind):
+    """Bit for bit what resident blocks give, over many steps and switches, early hand-over included."""
+    resident = [on_card(small, seed, kind, None) for seed in (0, 1)]
+    wanted = [gradients(small, *pair) for pair in resident]
+    for streamed in (0, 2, 5):
+        made: list[stream.Pool] = []
+
+        def pool(layout, sizes, streamed=streamed, made=made):
+            if not made:
+                blocks, card = stream.spread(sizes.layers, streamed), torch.device("cuda")
+                made.append(stream.Pool(size=layout.bytes, layers=sizes.layers, streamed=blocks, slots=2, device=card))
+            return made[0]
+
+        pairs = [on_card(small, seed, kind, pool) for seed in (0, 1)]
+        stores = [fast.fast_of(model).store for model, _ in pairs]
+        for turn in range(6):
+            here, other = turn % 2, 1 - turn % 2
+            for number in range(3):
+                if number == 2:
+                    stores[here].hand_over_to(stores[other])
+                found = gradients(small, *pairs[here])
+                assert all(torch.equal(found[name], wanted[here][name]) for name in found)
+            stores[here].give_way(stores[other])
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_products_in_fp8_on_a_gpu_are_those_of_the_cpu():
+    assert fp8.native(torch.device("cuda"))
+    draw = torch.Generator().manual_seed(0)
+    x, w = torch.randn(48, 512, generator=draw), torch.randn(64, 512, generator=draw) * 0.02
+    bias, dy = torch.randn(64, generator=draw), torch.randn(48, 64, generator=draw)
+    w8, scale = fp8.quantise(w)
+    here8, here = fp8.quantise(w.cuda())
+    assert torch.equal(w8.view(torch.uint8), here8.cpu().view(torch.uint8))
+    assert torch.equal(fp8.transposed(here8).cpu().view(torch.uint8), w8.view(torch.uint8).t())
+    exact, found = torch.empty(48, 64), torch.empty(48, 64, device="cuda", dtype=torch.bfloat16)
+    fp8.product(*fp8.quantise(x.bfloat16()), w8, scale, bias.bfloat16().float(), exact)
+    fp8.forward(x.cuda().bfloat16(), here8, here, bias.cuda().bfloat16(), found)
+    torch.testing.assert_close(found.float().cpu(), exact, rtol=2e-2, atol=2e-2)
+    exact, found = torch.empty(48, 512), torch.empty(48, 512, device="cuda", dtype=torch.bfloat16)
+    fp8.product(*fp8.quantise(dy.bfloat16(), scale[:, 0]), fp8.transposed(w8), None, None, exact)
+    fp8.input_grad(dy.cuda().bfloat16(), here8, here, None, found)
+    torch.testing.assert_close(found.float().cpu(), exact, rtol=2e-2, atol=2e-2)
