@@ -76,7 +76,8 @@ def noise_sigma(luma_HW: np.ndarray) -> float:
     if len(all_noise) < 1000:
         return math.nan
     third = int(0.33 * (len(all_edges) - 1))
-    smoothest = cv2.compare(all_edges, float(np.partition(all_edges, third)[third]), cv2.CMP_LE)
+    limit = float(np.partition(all_edges, third)[third])
+    smoothest = cv2.compare(all_edges, limit, cv2.CMP_LE)  # type: ignore[call-overload]
     return float(math.sqrt(math.pi / 2) / 6 * cv2.mean(all_noise, smoothest)[0])
 
 
