@@ -114,3 +114,22 @@ def test_8_bits_that_are_not_understood_are_refused(whole: Path, tmp_path: Path,
     change(stored)
     with pytest.raises(Missing, match=message):
         files.load("transformer", files.high(whole, tmp_path / "x_high.safetensors", stored), "fp32")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_every_code_of_a_large_layer_is_rounded_once(dtype: torch.dtype, tmp_path: Path) -> None:
+    """All 256 bytes, in both 8-bit types, over several stretches; one scale a layer and one a row."""
+    from wanprep.models import fp8
+    from wanprep.models.tensorfile import read_header
+
+    codes = torch.arange(256, dtype=torch.uint8).repeat(4096 + 3, 2).reshape(-1, 512)
+    for kind in (torch.float8_e4m3fn, torch.float8_e5m2):
+        for scale in (torch.tensor(0.0173), torch.rand(len(codes), 1) + 0.01):
+            stored = codes.view(kind)
+            path = files.save(tmp_path / "x.safetensors", {"a.weight": stored, "a.scale_weight": scale})
+            with read_header(path).reader() as reader:
+                got = fp8.read(reader, "a.weight", dtype)
+            wanted = (stored.float() * scale).to(dtype)
+            assert got.numel() > fp8.STRETCH
+            assert torch.equal(got.nan_to_num(), wanted.nan_to_num())
+            assert torch.equal(got.isnan(), wanted.isnan())

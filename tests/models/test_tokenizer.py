@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -68,3 +69,18 @@ def test_the_one_inside_comes_first(vocabulary: list[tuple[str, float]], tmp_pat
     both = files.save(tmp_path / "umt5_both.safetensors", load_file(path) | {"spiece_model": inside})
     assert len(load_tokenizer(both)) == len(vocabulary)
     assert tokenizer_digest(both) != beside
+
+
+def test_a_model_that_sentencepiece_itself_made() -> None:
+    """With its character map; where that library is installed (wanprep does without)."""
+    spm = pytest.importorskip("sentencepiece")
+    out = io.BytesIO()
+    words = ["a woman walks along the street", "the filter's quality is fine", "two cats, three dogs: 3.5 metres"] * 20
+    spm.SentencePieceTrainer.train(
+        sentence_iterator=iter(words), model_writer=out, vocab_size=40, hard_vocab_limit=False, model_type="unigram", pad_id=0, eos_id=1,
+        unk_id=2, bos_id=-1, normalization_rule_name="nmt_nfkc", minloglevel=2,
+    )  # fmt: skip
+    theirs, ours = spm.SentencePieceProcessor(model_proto=out.getvalue()), from_sentencepiece(out.getvalue())
+    assert len(parse(out.getvalue())[1]) > 1000
+    for text in ("a woman walks", "ｆｉｎｅ　ﬁlter ①", "3.5  dogs", ""):
+        assert ours(text).input_ids == theirs.encode(text, add_eos=True), text

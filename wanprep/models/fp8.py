@@ -30,6 +30,7 @@ IGNORED = (".scale_input", ".input_scale")
 DESCRIPTION = ".comfy_quant"
 METADATA = "_quantization_metadata"
 FORMATS = ("float8_e4m3fn", "float8_e5m2")
+STRETCH = 1 << 20  # numbers converted at once
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _EIGHT = ("F8_E4M3", "F8_E5M2")
 
@@ -101,9 +102,35 @@ def read(reader: Reader, name: str, dtype: torch.dtype, device: str = "cpu") -> 
     factor = reader.tensor(scale).to(device, torch.float32)
     if not bool((torch.isfinite(factor) & (factor > 0)).all()):
         raise ValueError(f"{scale} is not a positive number")
-    product = reader.tensor(name, keep=False).to(device).to(torch.float32, copy=True)
-    rows = (-1, *(1 for _ in product.shape[1:])) if factor.numel() > 1 else ()
-    return product.mul_(factor.reshape(rows)).to(dtype)
+    stored = reader.tensor(name, keep=False).to(device)
+    factor = factor.reshape(-1, *(1 for _ in stored.shape[1:])) if factor.numel() > 1 else factor.reshape(())
+    if device != "cpu":
+        return (stored.to(torch.float32) * factor).to(dtype)
+    return _multiplied(stored, factor, dtype)
+
+
+def _multiplied(stored: torch.Tensor, factor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """On the CPU: a stretch at a time, so that no float32 copy of a layer lies about (a third of the model in holes of
+    the heap, measured). Where a layer has one scale, a byte can mean 256 things: those are worked out, then looked up,
+    which is five times quicker than converting and the same to the last bit."""
+    import torch
+
+    result = torch.empty(stored.shape, dtype=dtype)
+    flat = result.view(-1)
+    if factor.ndim == 0 and stored.element_size() == 1:
+        codes = torch.arange(256, dtype=torch.uint8).view(stored.dtype)
+        table, bytes_ = (codes.to(torch.float32) * factor).to(dtype), stored.reshape(-1).view(torch.uint8)
+        places = torch.empty(STRETCH, dtype=torch.int32)
+        for at in range(0, flat.numel(), STRETCH):
+            piece = bytes_[at : at + STRETCH]
+            found = places[: len(piece)].copy_(piece)
+            torch.index_select(table, 0, found, out=flat[at : at + STRETCH])
+        return result
+    rows = max(1, STRETCH // max(1, stored[0].numel())) if stored.ndim else 1
+    for at in range(0, len(stored) if stored.ndim else 0, rows):
+        part = factor[at : at + rows] if factor.ndim else factor
+        result[at : at + rows] = stored[at : at + rows].to(torch.float32) * part
+    return result
 
 
 def _formats(file: TensorFile) -> set[str]:
