@@ -92,3 +92,13 @@ def test_any_threshold_can_be_asked_for(threshold):
     rows = [{"source_id": str(k), "group": "g", "evidence": b"", "mark": m} for k, m in enumerate((-9.0, 1.0, 9.0))]
     values, _ = overlays(rows, threshold)
     assert values[0] < 0.5 < values[2]
+
+
+def test_pieces_of_one_shot_are_judged_together():
+    def said(looks: list[float]) -> list[float]:
+        rows = [{"source_id": "s", "group": "g", "evidence": b"", "mark": look} for look in looks]
+        return overlays(rows, THRESHOLD)[0].tolist()
+
+    assert said([2.5])[0] > THRESHOLD
+    assert not any(value > THRESHOLD for value in said([2.5, -2.0, -2.0, -1.0]))  # one mistake
+    assert all(value > THRESHOLD for value in said([1.5, 4.0, 4.0, 3.0]))  # one doubt

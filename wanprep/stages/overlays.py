@@ -73,12 +73,24 @@ def overlays(
 
     settle([row["source_id"] for row in rows], np.ones(len(rows), bool), may_acquit=True)
     settle([row["group"] for row in rows], np.isnan(logits), may_acquit=False)
+    looks = _smoothed(marks, [row["source_id"] for row in rows])
     for i in np.flatnonzero(np.isnan(logits) & np.isfinite(marks)).tolist():
-        odds = marks[i] - SINGLE
+        odds = looks[i] - SINGLE
         if not limit - DOUBT < odds <= limit:
             logits[i] = odds
             boxes[i] = rows[i].get("mark_box") if odds > limit else None
     return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
+
+
+def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:
+    """Looks of clips beside those of the same source: a mark is on all pieces of a shot, a mistake on few."""
+    members: dict[Any, list[int]] = {}
+    for i in np.flatnonzero(np.isfinite(marks)).tolist():
+        members.setdefault(sources[i], []).append(i)
+    out = marks.copy()
+    for mine in members.values():
+        out[mine] = OWN * marks[mine] + (1 - OWN) * marks[mine].mean()
+    return out
 
 
 def _shared(found: overlay.Pooled) -> np.ndarray:
