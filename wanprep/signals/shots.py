@@ -120,10 +120,10 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     mixes = find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure)
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
     cuts, mixes = drop_flashes(cuts, mixes, T, round(rules.flash_seconds * fps))
+    unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
+    mixes = [m for m in mixes if m.kind != "doubtful"]
     mixes = complete(T, mixes, cuts, round(2 * rules.gradual.max_seconds * fps))
-    transitions = join_dips(
-        [m for m in mixes if m.kind != "doubtful"], T, round(rules.dip_seconds * fps), rules.gradual.flat
-    )
+    transitions = join_dips(mixes, T, round(rules.dip_seconds * fps), rules.gradual.flat)
     transitions = [replace(t, kind="dissolve") if t.last - t.first < 2 else t for t in transitions]
     cuts, blended = split_blends(T, cuts, transitions)
     transitions += blended
@@ -134,7 +134,6 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
-    unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     doubtful = beside(unsure, cuts, transitions, N)

@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from wanprep.signals.gradual import Mix
-from wanprep.signals.mixing import EPS, cosine, inner, rms
+from wanprep.signals.mixing import EPS, cosine, rms
 
 LAG = 3  # frames over which a gain is compared: flicker and held drawings hide it from one to the next
 GAIN = 0.97  # over so many frames a fade changes the picture at least by this factor
-ALIKE = 0.97  # and the picture, seen from the tone, stays the same otherwise
-HOLD = 12  # frames of the bare tone between two halves
+ALIKE, DIM = 0.55, 5.0  # and the picture, seen from the tone, stays the same otherwise, where it is not too dim to tell
+HOLD = 48  # frames of the bare tone between two halves
 LEAST = 3  # frames of a fade that is found as the other half of a proved one
 CONTRAST = 6.0  # luma deviation that it ends with
 
@@ -37,16 +37,23 @@ def complete(T: np.ndarray, mixes: list[Mix], walls: Sequence[int], longest: int
         high = min(high, mixes[index + 1].first) if index + 1 < len(mixes) else high
         if mix.kind == "fade_in":
             last = _end(T, mix.first, mix.last, min(high, mix.first + longest) - 1)
-            other = n - 1 - _other(T[::-1], n - 1 - mix.first, n - 1 - low)
+            flat = mix.first + int(np.argmin(T[mix.first : mix.first + _part(mix)].std(-1)))
+            other = n - 1 - _other(T[::-1], n - 1 - flat, n - 1 - low)
             out += [*_half(T, mix, other, mix.first - 1, "fade_out"), replace(mix, last=last)]
         elif mix.kind == "fade_out":
             stop = n - 1 - max(low, mix.last - longest)
             first = n - 1 - _end(T[::-1], n - 1 - mix.last, n - 1 - mix.first, stop)
-            other = _other(T, mix.last, high - 1)
+            flat = mix.last - int(np.argmin(T[mix.last - _part(mix) + 1 : mix.last + 1][::-1].std(-1)))
+            other = _other(T, flat, high - 1)
             out += [replace(mix, first=first), *_half(T, mix, mix.last + 1, other, "fade_in")]
         else:
             out.append(mix)
     return out
+
+
+def _part(mix: Mix) -> int:
+    """Frames at the flat end of a fade among which the flattest is: the next fade may have begun."""
+    return 1 + (mix.last - mix.first + 1) // 4
 
 
 def _half(T: np.ndarray, mix: Mix, first: int, last: int, kind: str) -> list[Mix]:
@@ -71,9 +78,9 @@ def _end(T: np.ndarray, flat: int, start: int, stop: int) -> int:
     while at < stop:
         later = min(at + LAG, len(T) - 1, stop)
         now, then = T[at] - tone, T[later] - tone
-        gain = float(inner(now, then) / (inner(then, then) + EPS))
+        gain = float(rms(now) / (rms(then) + EPS))  # the picture may move meanwhile
         lost = GAIN ** ((later - at) / LAG)
-        visible = float(rms(now)) >= 2.0
+        visible = float(rms(now)) >= DIM
         if gain > lost or (visible and float(cosine(now, then)) < ALIKE):
             break
         at += 1

@@ -155,11 +155,12 @@ def judge(T: np.ndarray, s: int, e: int) -> Sweep | None:
         "stir": min(beside[1], 2.0),
         "length": np.log(n),
     }
-    first, last = np.quantile(when, [0.03, 0.97])
+    odds = BIAS + sum(weight * evidence[name] for name, weight in WEIGHTS.items())
+    first, last = np.quantile(when, [0.03, 0.97]) if odds >= HOPELESS else (0, n)
     return Sweep(
         first=max(s + 1, s + int(np.floor(first - wide / 2)) + 1),
         last=min(e - 1, s + int(np.ceil(last + wide / 2)) - 1),
-        odds=BIAS + sum(weight * evidence[name] for name, weight in WEIGHTS.items()),
+        odds=float(odds),
     )
 
 
