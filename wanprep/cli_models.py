@@ -62,7 +62,7 @@ def fetch(
     """Download the weights of FAMILY from the Hugging Face hub (HF_ENDPOINT).
 
     Sizes and digests are compared with what the hub lists; the same command
-    goes on where it was stopped. No other command opens a connection.
+    goes on where it was stopped. No other command downloads anything.
 
     \b
     wanprep fetch wan2.2-t2v-a14b --dry-run
