@@ -78,7 +78,8 @@ def test_a_model_that_sentencepiece_itself_made() -> None:
     words = ["a woman walks along the street", "the filter's quality is fine", "two cats, three dogs: 3.5 metres"] * 20
     spm.SentencePieceTrainer.train(
         sentence_iterator=iter(words), model_writer=out, vocab_size=40,
-        hard_vocab_limit=False, model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, normalization_rule_name="nmt_nfkc", minloglevel=2,
+        hard_vocab_limit=False, model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+        normalization_rule_name="nmt_nfkc", minloglevel=2,
     )  # fmt: skip
     theirs, ours = spm.SentencePieceProcessor(model_proto=out.getvalue()), from_sentencepiece(out.getvalue())
     assert len(parse(out.getvalue())[1]) > 1000
