@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import analysis, blur, compression, shots
+from wanprep.signals import analysis, blur, compression, meter
 
 RNG = np.random.default_rng(5)
 
@@ -80,12 +80,12 @@ def test_content_and_histogram_are_those_of_pyscenedetect():
     from scenedetect.common import FrameTimecode
     from scenedetect.detectors import ContentDetector, HistogramDetector
 
-    detector, meter, last = ContentDetector(), shots.ShotMeter(), None
+    detector, ours, last = ContentDetector(), meter.ShotMeter(), None
     for index in range(6):
         bgr = cv2.resize(RNG.integers(0, 256, (9, 16, 3), np.uint8), (256, 144), interpolation=cv2.INTER_CUBIC)
-        numbers, _ = meter.feed(bgr)
+        numbers, _ = ours.feed(bgr)
         detector.process_frame(FrameTimecode(index, 25.0), bgr)
-        histogram = HistogramDetector.calculate_histogram(bgr, bins=shots.HISTOGRAM_BINS)
+        histogram = HistogramDetector.calculate_histogram(bgr, bins=meter.HISTOGRAM_BINS)
         if last is None:
             assert math.isnan(numbers["content_val"])
             assert math.isnan(numbers["hist_diff"])
@@ -97,8 +97,8 @@ def test_content_and_histogram_are_those_of_pyscenedetect():
 
 def test_luma_given_is_luma_computed():
     bgr = RNG.integers(0, 256, (144, 256, 3), np.uint8)
-    alone, _ = shots.ShotMeter().feed(bgr)
-    given, _ = shots.ShotMeter().feed(bgr, cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
+    alone, _ = meter.ShotMeter().feed(bgr)
+    given, _ = meter.ShotMeter().feed(bgr, cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
     assert alone == pytest.approx(given, nan_ok=True, rel=0, abs=0)
 
 
