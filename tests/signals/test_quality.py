@@ -296,3 +296,14 @@ def test_frozen_and_repeated_frames_are_counted():
     on_twos = scores(np.repeat(pan(24, 4.0), 2, axis=0))
     assert on_twos["duplicate_rate"] == pytest.approx(24 / 47)
     assert on_twos["frozen_s"] == pytest.approx(1 / 24)
+
+
+def test_a_camera_that_trembles_in_place_is_static_however_long_and_a_slow_pan_is_not():
+    rng = np.random.default_rng(4)
+    for seconds in (2, 10):
+        place = rng.normal(0, 0.001, (16 * seconds, 4))
+        name, _ = motion.camera_motion(np.diff(place, axis=0))
+        assert name == "static camera"
+        drift = np.zeros((16 * seconds, 4))
+        drift[:, 0] = -0.02 / 16
+        assert motion.camera_motion(drift)[0] == "slow pan right"

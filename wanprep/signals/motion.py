@@ -13,7 +13,7 @@ import numpy as np
 
 RATE = 16.0  # motion is expressed per 1/16 s
 STATIC, SLOW, FAST = 0.01, 0.1, 0.5  # camera speed in widths a second
-STAYS = 0.012  # widths: a camera whose path stays within this stands still, steady or not
+STAYS = 0.012  # widths every two seconds: a camera whose path stays within this stands still, steady or not
 SWAY_S = 0.4  # seconds between two turns of a shaking camera, at most; slower is a movement
 MIN_POINTS = 12
 MIN_FIT = 0.4  # share of tracked points that must follow one similarity transform; below it a passing object leads
@@ -144,7 +144,7 @@ def camera_motion(steps_TC: np.ndarray, rate: float = RATE) -> tuple[str | None,
     parts_TC = steps_TC * (1.0, 1.0, 0.5, 0.5) * rate
     speed = float(np.median(np.abs(parts_TC).sum(axis=1)))
     span = float(np.ptp(np.cumsum(parts_TC / rate, axis=0), axis=0).max())
-    if speed < STATIC or span < STAYS:
+    if speed < STATIC or span < STAYS * max(1.0, len(steps_TC) / rate / 2):
         return "static camera", speed
     drift_C = parts_TC.mean(axis=0)
     main = int(np.argmax(np.abs(drift_C)))
