@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from wanprep import config
+from wanprep.bulk import no_collection
 from wanprep.ids import write_atomic
 from wanprep.manifest import Manifest
 from wanprep.pipeline import Pipeline, as_toml, resolve
@@ -103,19 +104,22 @@ class Dataset:
             wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))
         names = ("files", "signals", "shots", "plans", "scores", "artefacts")
         tables = {name: self.manifest.latest(name).to_dicts() for name in names}
-        for name in ("captions", "events"):  # here the order of recording matters
+        for name in ("captions", "events", "looks", "agreement"):  # here the order of recording matters
             tables[name] = self.manifest.read(name).sort("seq", maintain_order=True).to_dicts()
-        sources = self.manifest.read("sources").to_dicts()
-        return Measured(sources=sources, wanted_captions=wanted_captions, **tables)
+        for name in ("sources", "pools"):
+            tables[name] = self.manifest.read(name).to_dicts()
+        return Measured(wanted_captions=wanted_captions, **tables)
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
         """Decide everything anew and store the decisions."""
         from wanprep.decide import decide
 
-        decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
-        self.manifest.replace("sources", decided.sources)
-        self.manifest.replace("clips", decided.clips)
-        self.manifest.replace("samples", decided.samples)
+        with no_collection():
+            decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
+            self.manifest.append("pools", decided.pools)
+            self.manifest.replace("sources", decided.sources)
+            self.manifest.replace("clips", decided.clips)
+            self.manifest.replace("samples", decided.samples)
         return decided
 
     def source_path(self, row: Mapping[str, Any]) -> Path:

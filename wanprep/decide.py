@@ -10,19 +10,24 @@ duplicate; its cache_state: cached | pending | failed.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from wanprep import keys
+from wanprep.bulk import no_collection
 from wanprep.captioners import several
+from wanprep.captioners.agreement import flag_captions
 from wanprep.captioners.files import Chosen
 from wanprep.events import attach
+from wanprep.joins import JOINED, clip_infos, join_cache, join_media
 from wanprep.pipeline import Pipeline
-from wanprep.stages import caption, colour, filter
-from wanprep.stages.bucket import ClipInfo, names_a_side, samples_of
+from wanprep.signals import overlay
+from wanprep.stages import caption, colour, filter, looks
+from wanprep.stages.bucket import names_a_side, samples_of
 from wanprep.stages.cache import Encoder
 
 Row = dict[str, Any]
@@ -40,9 +45,12 @@ class Measured:
     shots: Rows = ()
     plans: Rows = ()
     scores: Rows = ()
+    pools: Rows = ()  # key, value
     artefacts: Rows = ()
     captions: Rows = ()
     events: Rows = ()
+    looks: Rows = ()
+    agreement: Rows = ()
     wanted_captions: Mapping[str, str] = field(default_factory=dict)  # clip_id -> key
 
 
@@ -54,17 +62,35 @@ class Decided:
     chosen: dict[str, Chosen]  # clip_id -> its caption
     orphaned: list[Row]  # human decisions whose clip is no more
     warnings: list[str]  # filters that reject suspiciously much
+    pools: list[Row]  # rows of pooled overlay evidence that were not known yet
 
 
 def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = None) -> Decided:
     """All decisions. encoder: names the latents and embeddings that are wanted; None when its weights are not on this
     machine (then no sample is cached, and none is lost)."""
+    with no_collection():
+        return _decide(measured, pipeline, encoder)
+
+
+def _decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> Decided:
     sources = decide_sources(measured)
     clips = decide_clips(sources, measured, pipeline)
-    warnings = judge(clips, measured, pipeline)
+    pools = {row["key"]: overlay.from_json(row["value"]) for row in measured.pools}
+    known = set(pools)
+    warnings = judge(clips, measured, pipeline, pools)
     chosen, orphaned = give_captions(clips, measured, pipeline)
     samples = decide_samples(clips, measured, pipeline, encoder)
-    return Decided(sources=sources, clips=clips, samples=samples, chosen=chosen, orphaned=orphaned, warnings=warnings)
+    flag_captions(clips, samples, measured.agreement, pipeline)
+    fresh = [{"key": key, "value": overlay.to_json(pool)} for key, pool in pools.items() if key not in known]
+    return Decided(
+        sources=sources,
+        clips=clips,
+        samples=samples,
+        chosen=chosen,
+        orphaned=orphaned,
+        warnings=warnings,
+        pools=fresh,
+    )
 
 
 def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -142,7 +168,7 @@ def _spans(sources: Iterable[Row], measured: Measured, pipeline: Pipeline) -> It
 
 
 def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan: Mapping[str, Any] | None) -> Row:
-    time_base = Fraction(signal["time_base"])
+    numerator, denominator = _ratio(signal["time_base"])
     _, _, width, height = span["crop"]
     good = span["state"] == "ok"
     if plan and source["kind"] == "image":  # a still has one frame, whatever duration its file format gives it
@@ -154,8 +180,8 @@ def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan:
         "time_base": signal["time_base"],
         "truncated": signal["truncated"],
         **{name: span[name] for name in ("start_pts", "end_pts", "start_frame", "end_frame", "crop")},
-        "start_s": float((span["start_pts"] - signal["first_pts"]) * time_base),
-        "end_s": float((span["end_pts"] - signal["first_pts"]) * time_base),
+        "start_s": (span["start_pts"] - signal["first_pts"]) * numerator / denominator,
+        "end_s": (span["end_pts"] - signal["first_pts"]) * numerator / denominator,
         "width": width,
         "height": height,
         "n_frames": plan["n_frames"] if plan else None,
@@ -173,19 +199,35 @@ def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan:
     }
 
 
-def judge(clips: list[Row], measured: Measured, pipeline: Pipeline) -> list[str]:
-    """Fill in state, reasons, unknown and scores of every clip that has been scored (in place); returns warnings."""
+@functools.lru_cache(maxsize=1024)
+def _ratio(time_base: str) -> tuple[int, int]:
+    return Fraction(time_base).as_integer_ratio()
+
+
+def judge(
+    clips: list[Row], measured: Measured, pipeline: Pipeline, pools: MutableMapping[str, overlay.Pooled] | None = None
+) -> list[str]:
+    """Fill in state, reasons, unknown and scores of every clip that has been scored (in place); returns warnings.
+
+    pools: as in filter.decide.
+    """
     scores = _by_key(measured.scores)
+    looked = {row["about"]: row for row in measured.looks if row["outcome"] == "done"}  # of several the newest
     candidates = []
     for clip in clips:
         if clip["state"] != "pending" or clip["n_frames"] is None:
             continue
         row = scores.get(keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"]))
         if row and row["outcome"] == "done":
-            names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s")
-            blobs = {name: row.get(name) for name in ("evidence", "signature")}
-            candidates.append({**{name: clip[name] for name in names}, **json.loads(row["scores"]), **blobs})
-    verdicts = {verdict.clip_id: verdict for verdict in filter.decide(candidates, pipeline.filter)}
+            candidate: Row = json.loads(row["scores"])
+            for name in ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s"):
+                candidate[name] = clip[name]
+            candidate["evidence"], candidate["signature"] = row.get("evidence"), row.get("signature")
+            candidate["scores_key"] = row["key"]
+            look = looked.get(looks.about(clip, pipeline.filter.looks)) if looked else None
+            candidate |= {**json.loads(look["scores"]), "embedding": look["embedding"]} if look else {}
+            candidates.append(candidate)
+    verdicts = {verdict.clip_id: verdict for verdict in filter.decide(candidates, pipeline.filter, pools)}
     for clip in clips:
         verdict = verdicts.get(clip["clip_id"])
         if verdict:
@@ -223,7 +265,7 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
     media_keys: dict[tuple[Any, ...], str] = {}  # the samples of a clip share few files
     for sample in samples:
         clip = kept[sample["clip_id"]]
-        sample |= dict.fromkeys(_JOINED)
+        sample |= dict.fromkeys(JOINED)
         sample["caption"] = clip["caption"]
         more = several.parsed(clip["more_captions"])
         words = " | ".join([clip["caption"] or "", *(row["text"] for row in more)])
@@ -237,68 +279,10 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
                 media_keys[file] = keys.media(clip, file[1:], sample["crop"], pipeline.model.fps, moved)
             sample["colour"] = None if moved is None else json.dumps(moved)
             sample["media_key"] = media_keys[file]
-            _join_media(sample, artefacts)
-            _join_cache(sample, artefacts, encoder, more)
+            join_media(sample, artefacts)
+            join_cache(sample, artefacts, encoder, more)
     return samples
 
-
-def clip_infos(clips: Iterable[Mapping[str, Any]], measured: Measured) -> list[ClipInfo]:
-    """What bucketing needs to know of the kept clips."""
-    signals, scores = _by_key(measured.signals), _by_key(measured.scores)
-    return [_clip_info(clip, signals, scores) for clip in clips if clip["state"] == "keep"]
-
-
-def _clip_info(clip: Mapping[str, Any], signals: Mapping[str, Any], scores: Mapping[str, Any]) -> ClipInfo:
-    source = signals[clip["signals_key"]]
-    measured = scores.get(keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"]))
-    return ClipInfo(
-        **{name: clip[name] for name in ("clip_id", "source_id", "group", "width", "height", "n_frames")},
-        is_image=clip["kind"] == "image",
-        content=(measured or {}).get("content") or b"",
-        frame=(clip["crop"][0], clip["crop"][1], source["width"], source["height"]),
-    )
-
-
-_JOINED = (
-    *("media_key", "media_path", "media_digest", "caption", "latent_key", "latent_path", "latent_digest"),
-    *("text_key", "text_path", "text_digest", "cache_state", "more_texts"),
-)
-
-
-def _join_media(sample: Row, artefacts: Mapping[str, Mapping[str, Any]]) -> None:
-    media = artefacts.get(sample["media_key"])
-    if media and media["outcome"] == "done":
-        sample["media_path"], sample["media_digest"] = media["path"], media["digest"]
-    elif media and media["outcome"] == "rejected":
-        sample |= {"state": "rejected", "reason": media["reason"], "detail": media["detail"]}
-
-
-def _join_cache(
-    sample: Row, artefacts: Mapping[str, Mapping[str, Any]], encoder: Encoder | None, more: Sequence[Row]
-) -> None:
-    sample["cache_state"] = "pending"
-    if encoder is None:
-        return
-    found = []
-    if sample["media_digest"]:
-        sample["latent_key"] = encoder.latent_key(
-            sample["media_digest"], sample["start"], sample["frames"], bool(sample["flip"])
-        )
-        found.append(("latent", artefacts.get(sample["latent_key"])))
-    if sample["caption"] is not None:
-        sample["text_key"] = encoder.text_key(sample["caption"])
-        found.append(("text", artefacts.get(sample["text_key"])))
-    for name, row in found:
-        if row and row["outcome"] == "done":
-            sample[f"{name}_path"], sample[f"{name}_digest"] = row["path"], row["digest"]
-        elif row and row["outcome"] == "failed":
-            sample["cache_state"] = "failed"
-    texts = several.joined(more, artefacts, encoder)
-    sample["more_texts"] = json.dumps(texts, ensure_ascii=False) if texts else None
-    if any(text["failed"] for text in texts):
-        sample["cache_state"] = "failed"
-    if sample["latent_path"] and sample["text_path"] and all(text["path"] for text in texts):
-        sample["cache_state"] = "cached"
 
 def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dict[str, list[float]]:
     """clip_id -> the colour transform of its pictures, where there is one."""

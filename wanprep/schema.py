@@ -21,8 +21,8 @@ def _columns(**names: str) -> Columns:
 
 
 STAMP = _columns(int="seq", float="at", text="host")
-# outcome: done | rejected | failed. reason: stable label of a rejection, class of the error of a failure.
-# detail: a sentence for people.
+# outcome: done | rejected | failed, or void, which takes back earlier rows of the key (wanprep.care). reason: stable
+# label of a rejection, class of the error of a failure. detail: a sentence for people.
 MEASURED = _columns(text="key outcome reason detail", float="seconds") | STAMP
 FILE = _columns(text="path digest", int="bytes")
 SPAN = _columns(int="start_pts end_pts")
@@ -42,7 +42,14 @@ TABLES: dict[str, Columns] = {
     # Measured: scores of one clip. scores: JSON; evidence: overlay map; signature: what repeats of it are
     # known by; content: profiles of where its content is.
     "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence signature content"),
-    # Measured: files made of clips and texts. kind: mp4 | png | latent | text. meta: JSON.
+    # Remembered: what the clips of one source or group say of an overlay together. value: JSON of overlay.Pooled.
+    "pools": _columns(text="key value") | STAMP,
+    # Measured: what an image-text model makes of one clip. about: see stages.looks.about; scores: JSON; embedding:
+    # float16, the mean of its pictures.
+    "looks": MEASURED | _columns(text="clip_id about scores", bytes="embedding"),
+    # Measured: a clip's captions against its pictures. about: see captioners.agreement; cosines: JSON.
+    "agreement": MEASURED | _columns(text="clip_id about cosines"),
+    # Measured: files made of clips and texts. kind: mp4 | png | latent | text | looks. meta: JSON.
     "artefacts": MEASURED | FILE | _columns(text="kind clip_id meta", int="width height frames", float="psnr"),
     # Measured: captions as a captioner said them (raw) and as the checks left them (text), and rewritings of texts
     # (captioner "rewrite", no clip). identity: JSON; prompt: digest; checked: what the verdict in flags depends on;
