@@ -20,6 +20,7 @@ from wanprep.stage import UsageError
 from wantrain import ranking
 from wantrain.checkpoint import read_rows
 from wantrain.sigma import histogram
+from wantrain.strips import complete, strips
 from wantrain.svg import Points, Series, bars, chart, smoothed
 
 Row = dict[str, Any]
@@ -44,7 +45,8 @@ border-radius:2px;margin-right:5px}table{border-collapse:collapse;width:100%;fon
 td,th{padding:3px 10px 3px 0;text-align:right;border-bottom:1px solid var(--line)}
 td:last-child,th:last-child{text-align:left}
 .best{font-weight:600}.warn{border-left:3px solid var(--c1);padding-left:10px;margin:6px 0}video,img{max-width:100%}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto}.strip{display:flex;gap:10px;overflow-x:auto}figure{margin:0;flex:0 0 260px}
+figcaption{font-size:12px;color:var(--dim)}details{margin:4px 0}
 """
 
 
@@ -61,7 +63,7 @@ def write_report(run: Path, out: Path) -> Path:
     for name in sorted(steps.keys() | held.keys()):
         verdict = ranking.judge(entries.get(name, {}).get("checkpoints", []), held.get(name, []))
         parts.append(_expert(name, plan, steps.get(name, []), held.get(name, []), verdict))
-    parts.append(_previews(run, out))
+    parts += [strips(run, out), _loose(run, out)]
     if "settings" in plan:
         text = html.escape(json.dumps(plan["settings"], indent=1, sort_keys=True))
         parts.append(f"<h2>Settings</h2><details><summary>as resolved</summary><pre>{text}</pre></details>")
@@ -155,7 +157,8 @@ def _table(verdict: ranking.Verdict) -> str:
         cells = [
             "→" if row == verdict.recommended else "", str(row.step),
             "–" if row.loss is None else f"{row.loss:.4f}", "–" if row.change is None else f"{row.change:+.1%}",
-            "–" if row.gap is None else f"{row.gap:+.1%}", html.escape(row.file),
+            ("–" if row.gap is None else f"{row.gap:+.1%}") + (" memorised" if row.memorised else ""),
+            html.escape(row.file),
         ]  # fmt: skip
         mark = ' class="best"' if row == verdict.recommended else ""
         rows.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
@@ -167,8 +170,12 @@ def _table(verdict: ranking.Verdict) -> str:
     return f"<p>{said}{html.escape(verdict.reason)}.</p>{table}<p></p>"
 
 
-def _previews(run: Path, out: Path) -> str:
-    files = sorted(p for p in (run / "previews").rglob("*") if p.suffix in KINDS) if (run / "previews").is_dir() else []
+def _loose(run: Path, out: Path) -> str:
+    """Pictures and videos that somebody else put under RUN/previews."""
+    ours = {folder for folder, _ in complete(run)}
+    every = sorted((run / "previews").rglob("*")) if (run / "previews").is_dir() else []
+    unfinished = {path.parent for path in every if path.name == "job.json"}
+    files = [path for path in every if path.suffix in KINDS and path.parent not in ours | unfinished]
     if not files:
         return ""
     cards = []
@@ -180,4 +187,4 @@ def _previews(run: Path, out: Path) -> str:
             address = quote(Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix())
         shown = f'<video controls loop muted src="{address}"></video>' if kind[0] == "v" else f'<img src="{address}">'
         cards.append(f'<div class="card"><h3>{html.escape(path.relative_to(run).as_posix())}</h3>{shown}</div>')
-    return f'<h2>Previews</h2><div class="grid">{"".join(cards)}</div>'
+    return f'<h2>More pictures</h2><div class="grid">{"".join(cards)}</div>'
