@@ -46,6 +46,7 @@ td,th{padding:3px 10px 3px 0;text-align:right;border-bottom:1px solid var(--line
 td:last-child,th:last-child{text-align:left}
 .best{font-weight:600}.warn{border-left:3px solid var(--c1);padding-left:10px;margin:6px 0}video,img{max-width:100%}
 .scroll{overflow-x:auto}.strip{display:flex;gap:10px;overflow-x:auto}figure{margin:0;flex:0 0 260px}
+.strip video{width:100%}.card:has(.strip){margin-bottom:12px}
 figcaption{font-size:12px;color:var(--dim)}details{margin:4px 0}
 """
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -229,3 +230,18 @@ def test_names():
     assert slug("猫") == "prompt"
     assert label({"single": 5}) == "step 5"
     assert label({"high": 0, "low": 0}) == "base model"
+
+
+def test_the_process_ends_with_the_one_that_started_it(toy, tmp_path):
+    os.mkfifo(tmp_path / "job.json")  # reading it never returns: the process is in the middle of its work
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wantrain.preview_worker", str(tmp_path)], stdin=subprocess.PIPE, env=toy.environment()
+    )
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        process.stdin.close()  # as the kernel does for a process that is killed
+        assert process.wait(30) == 4
+    finally:
+        process.kill()
+        process.wait()
