@@ -32,7 +32,7 @@ OpenModel = Callable[[str, str], "Hollow"]  # the same, its blocks still to be r
 
 @dataclass(frozen=True)
 class Open:
-    """A step whose line is not written yet. began: monotonic. waited: for files. first: noted of a turn's first step."""
+    """A step whose line is not written yet. began: monotonic. waited: for files. first: of a turn's first step."""
 
     step: Step
     began: float

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 ALIGN = 256  # bytes
+PAGE = 4096
 SPARES = 2
 # Of the blocks, those before this share change places only when the switch comes: by then the link has had backward's
 # time for the others, and the next forward wants the first blocks first.
@@ -58,13 +59,21 @@ def page_locked(size: int, *, pinned: bool) -> Tensor:
 
     Registered by hand: torch's own pinned memory rounds up to a power of two. RuntimeError when the system refuses.
     """
-    flat = torch.empty(size, dtype=torch.uint8)
-    if pinned:
-        runtime: Any = torch.cuda.cudart()
-        error = int(runtime.cudaHostRegister(flat.data_ptr(), size, 0))
-        if error:
-            raise RuntimeError(f"cudaHostRegister refused {size / 2**30:.1f} GiB of host memory (error {error})")
-    return flat
+    if not pinned:
+        return torch.empty(size, dtype=torch.uint8)
+    # Whole pages of its own: a page that is locked already, for a neighbour, is refused.
+    whole = -(-size // PAGE) * PAGE
+    flat = torch.empty(whole + PAGE, dtype=torch.uint8)
+    first = -flat.data_ptr() % PAGE
+    runtime: Any = torch.cuda.cudart()
+    error = int(runtime.cudaHostRegister(flat.data_ptr() + first, whole, 0))
+    if error:
+        raise RuntimeError(f"cudaHostRegister refused {size / 2**30:.1f} GiB of host memory (error {error})")
+    _LOCKED.append(flat)  # malloc must not hand these pages to anybody else
+    return flat[first : first + size]
+
+
+_LOCKED: list[Tensor] = []
 
 
 class Slabs:
