@@ -112,6 +112,7 @@ class Shots:
     name: str = "shots"
     table: str = "shots"
     parallel: bool = True
+    plain: bool = True
 
     def items(self, dataset: Dataset) -> list[Item]:
         items = []
@@ -139,6 +140,7 @@ class Plans:
     name: str = "fps"
     table: str = "plans"
     parallel: bool = True
+    plain: bool = True
 
     def items(self, dataset: Dataset) -> list[Item]:
         shots = {row["key"]: row for row in dataset.manifest.latest("shots").iter_rows(named=True)}
@@ -171,6 +173,7 @@ class Scores:
     name: str = "filter"
     table: str = "scores"
     parallel: bool = True
+    plain: bool = True
 
     def items(self, dataset: Dataset) -> list[Item]:
         files = {row["key"]: row for row in _signals(dataset)}
