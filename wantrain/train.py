@@ -156,8 +156,10 @@ def _step(session: Session, expert: Expert, first: Mapping[str, float], coming: 
     step = begin_step(expert, last=lambda: places.announce(expert, None if due else coming))
     _log(session)  # of the step before: a GPU has done it by now, and has this one to do meanwhile
     session.open = Open(step, began, session.waits.take(), first)
+    if step.here or config.run.deterministic:
+        _log(session)
     asked = session.team.lead and session.save_now() | checkpoint.asked_for(session.run)
-    if asked or due or coming is not None or step.here or config.run.deterministic:
+    if asked or due or coming is not None:
         _log(session)
     if asked:
         places.stay(expert)
