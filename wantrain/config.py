@@ -40,9 +40,9 @@ class TrainConfig:
     """A whole run.
 
     dataset: folder made by wanprep. weights: the base model, a folder or files as docs/weights.md says; searched for
-    when left out. goal: what the set is for; only the advice of `wantrain plan` depends on it. caption_dropout: share of draws that see the empty prompt.
-    first_frame: ti2v families only, share of draws that are given a clean first frame (1: image to video, 0: text to
-    video).
+    when left out. goal: what the set is for; only the advice of `wantrain plan` depends on it. caption_dropout: share
+    of draws that see the empty prompt. first_frame: ti2v families only, share of draws that are given a clean first
+    frame (1: image to video, 0: text to video).
     """
 
     dataset: str = "dataset"
