@@ -390,7 +390,7 @@ def test_gradients_on_the_gpu(kernels):
     wan = family("wan2.2-t2v-a14b")
     shape = fast_measure.shape_of(wan, 128, 128, 17)
     plan = fast.Plan(kernels=kernels, keep="attention")
-    found = fast_measure.parity(wan, shape, plan, layers=2, rank=32, device="cuda")
+    found = fast_measure.parity(wan, shape, {"fast": plan}, layers=2, rank=32, device="cuda")
     whole, lowest, loss = found["fast"]
     assert whole >= 0.999
     assert lowest >= 0.99
