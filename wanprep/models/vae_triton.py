@@ -55,14 +55,14 @@ def settle(
     rows = frames * height * width
     new = torch.empty(y.shape, dtype=y.dtype, device=y.device) if keep else None
     block = triton.next_power_of_2(channels)
-    rows_each = max(1, 4096 // block)
+    rows_each = max(1, 8192 // block)
     nothing: Any = y
     target = nothing if out is None else out
     _settle_kernel[(triton.cdiv(rows, rows_each),)](
         y, nothing if bias is None else bias, nothing if res is None else res, nothing if gamma is None else gamma,
         nothing if new is None else new, target, rows, height, width, *y.stride()[:3], *target.stride()[:3],
         channels**0.5, C=channels, HAS_BIAS=bias is not None, HAS_RES=res is not None, KEEP=keep,
-        NORM=gamma is not None, WRITE=out is not None, ACT=act, BLOCK_C=block, BLOCK_R=rows_each, num_warps=4,
+        NORM=gamma is not None, WRITE=out is not None, ACT=act, BLOCK_C=block, BLOCK_R=rows_each, num_warps=8,
     )  # fmt: skip
     return new
 
@@ -106,7 +106,7 @@ def config_for(channels: int, outputs: int) -> dict[str, int] | None:
     if channels <= 16:
         return {"M": 128, "N": 128, "K": 32 if 3 * channels <= 32 else 64, "warps": 4, "stages": 3}
     if outputs in (64, 96) or outputs % 128 == 0:
-        return {"M": 256, "N": 128, "K": 64, "warps": 8, "stages": 3}
+        return {"M": 256, "N": 128, "K": 32 if outputs < 128 else 64, "warps": 8, "stages": 4}
     return None
 
 
