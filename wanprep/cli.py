@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from wanprep import __version__, cli_inspect, cli_models, cli_read, cli_sheet
+from wanprep import __version__, cli_care, cli_inspect, cli_models, cli_read, cli_sheet
 from wanprep.cli_options import measuring
 from wanprep.stage import Missing, UsageError
 
@@ -152,7 +152,7 @@ def _run(
         raise SystemExit(1)
 
 
-for module in (cli_read, cli_inspect, cli_models, cli_sheet):
+for module in (cli_read, cli_inspect, cli_models, cli_care, cli_sheet):
     for item in module.COMMANDS:
         cli.add_command(item)
 
