@@ -1,0 +1,32 @@
+"""The encoder's Triton kernels in Triton's interpreter, on the CPU, against diffusers; run by test_vae_fast.py.
+
+A program of its own because TRITON_INTERPRET counts when triton is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["TRITON_INTERPRET"] = "1"
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+
+import torch  # noqa: E402
+from test_vae_fast import FIVE, WAN, make, pixels, theirs  # noqa: E402
+
+from wanprep.models import vae_triton  # noqa: E402
+from wanprep.models.vae_fast import FastEncoder  # noqa: E402
+
+torch.set_num_threads(2)
+vae_triton.config_for = lambda channels, outputs: {"M": 128, "N": 16, "K": 16, "warps": 4, "stages": 3}
+for name, size in (("2.1", WAN), ("5b", FIVE)):
+    vae = make(size)
+    frames = pixels(9, 32, 64)
+    wanted = theirs(vae, frames)
+    for own in (False, True):  # cuDNN's place is taken by torch here
+        vae_triton.available = lambda own=own: own
+        found = FastEncoder(vae, kernels="triton", frames=4, large=1)(frames)
+        error = (found - wanted).norm() / wanted.norm()
+        assert error < 1e-5, (name, own, error)
+print("agree")
