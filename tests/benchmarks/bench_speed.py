@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parents[2]
 ANALYSED = {"1080p": "bbb_1080p_60fps.mp4", "480p": "bbb_480p_24fps.mp4", "720p": "coffee_720p_2997.mp4"}
 FILM = ("bbb_480p_24fps.mp4", "bbb_trailer_360p_25fps.webm", "coffee_720p_2997.mp4", "cups_720p_2997.mp4")
 SIZE = (832, 480)
+ONE_VIEW = 'views=[{name="one",resolution=[832,480],frames=[17]}]'  # one size, as the script has it
 
 
 def cpu_s() -> float:
@@ -84,15 +85,17 @@ def bench_script(movie: Path, repeats: int) -> dict[str, Any]:
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
             ours = _steps(lambda told: _our_stages(movie, Path(folder) / "ours", told))
+            single = _steps(lambda told: _our_stages(movie, Path(folder) / "single", told, "--set", ONE_VIEW))
             theirs = _steps(lambda told: script.run(movie, Path(folder) / "theirs", SIZE, told))
             files = sorted((Path(folder) / "ours" / "clips").rglob("*.mp4"))
             if not files:
                 raise RuntimeError("our stages wrote no file: there is nothing to compare")
-            found.append({"ours": ours, "theirs": theirs, "files": len(files)})
+            found.append({"ours": ours, "single": single, "theirs": theirs, "files": len(files)})
     faster = {}
-    for clock in ("cpu", "wall"):
-        totals = [[sum(step[clock] for step in run[who].values()) for who in ("theirs", "ours")] for run in found]
-        faster[f"faster_{clock}"] = statistics.median(theirs / ours for theirs, ours in totals)
+    for clock, who in itertools.product(("cpu", "wall"), ("ours", "single")):
+        totals = [[sum(step[clock] for step in run[name].values()) for name in ("theirs", who)] for run in found]
+        name = f"faster_{clock}" + ("_one_size" if who == "single" else "")
+        faster[name] = statistics.median(theirs / ours for theirs, ours in totals)
     return found[-1] | faster
 
 
@@ -110,11 +113,11 @@ def _steps(run: Callable[[Callable[[str], None]], Any]) -> dict[str, dict[str, f
     return steps
 
 
-def _our_stages(movie: Path, out: Path, told: Callable[[str], None]) -> None:
-    """As a user runs them, start of the program included. Every view of the default pipeline is written."""
+def _our_stages(movie: Path, out: Path, told: Callable[[str], None], *settings: str) -> None:
+    """As a user runs them, start of the program included. Every view is written, by default those of the pipeline."""
     command = [sys.executable, "-m", "wanprep.cli"]
     environment = os.environ | {"PYTHONPATH": str(HERE)}
-    begin = [*command, "run", str(movie), "--out", str(out), "--quiet", "--limit", "0"]
+    begin = [*command, "run", str(movie), "--out", str(out), "--quiet", "--limit", "0", *settings]
     subprocess.run(begin, check=True, env=environment, stdout=subprocess.DEVNULL)
     for stage in ("split", "fps", "filter", "bucket"):
         subprocess.run([*command, stage, "--out", str(out), "--quiet"], check=True, env=environment)
@@ -193,6 +196,7 @@ def table(report: dict[str, Any]) -> Iterator[str]:
             )
         faster = f"CPU {row['faster_cpu']:.2f}  wall {row['faster_wall']:.2f}"
         yield f"usual script / ours  {faster}   (ours wrote {row['files']} files)"
+        yield f"the same with one size  CPU {row['faster_cpu_one_size']:.2f}  wall {row['faster_wall_one_size']:.2f}"
     if "decide" in report:
         for each, row in report["decide"].items():
             times = ", ".join(f"{step} {row[step + '_s']:.2f}" for step in ("read", "decide", "write"))
