@@ -64,7 +64,7 @@ class Captions:
 
     def items(self, dataset: Dataset) -> list[Item]:
         sources = {row["source_id"]: row for row in dataset.manifest.read("sources").to_dicts() if _good(row)}
-        media = self._media(dataset)
+        media = self.media(dataset)
         items = []
         for clip in dataset.manifest.read("clips").iter_rows(named=True):
             if clip["state"] == "keep":
@@ -102,7 +102,7 @@ class Captions:
                     self._had[(row["source_id"], row["start_pts"], row["end_pts"])] = row["key"]
         return self._had.get((clip["source_id"], clip["start_pts"], clip["end_pts"]))
 
-    def _media(self, dataset: Dataset) -> dict[str, dict[str, Any] | None]:
+    def media(self, dataset: Dataset) -> dict[str, dict[str, Any] | None]:
         """clip_id -> its largest file (see `base.Media`), None while none is written; clips with samples only."""
         frames = {row["clip_id"]: row["n_frames"] for row in dataset.manifest.read("clips").iter_rows(named=True)}
         found: dict[str, dict[str, Any] | None] = {}

@@ -89,12 +89,14 @@ _stage_command("cache", "Encode samples to latents and captions to embeddings.")
 @click.option("--model", metavar="MODEL", help="Folder or downloaded hub id; with openai the name on the server.")
 @click.option("--goal", help="What is asked: general, character, style-look, style-content, motion, domain.")
 @click.option("--trigger", help="Phrase put before every caption, exactly once.")
+@click.option("--check", is_flag=True, help="Judge all captions, edited ones too; compare them with their pictures.")
 @measuring
 def caption(
     vlm: str | None,
     model: str | None,
     goal: str | None,
     trigger: str | None,
+    check: bool,
     assignments: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -108,6 +110,7 @@ def caption(
     wanprep caption --vlm qwen2.5-vl --model models/my-vlm --goal motion
     wanprep caption --vlm openai --model NAME \\
         --set caption.endpoint.base_url=http://127.0.0.1:8000/v1
+    wanprep caption --check
     """
     from wanprep.config import dump_toml
 
@@ -119,7 +122,24 @@ def caption(
     place = "endpoint" if vlm == "openai" else "vlm"
     given = {"captioner": vlm, f"{place}.model": model, "goal": goal, "trigger": trigger}
     assignments += tuple(f"caption.{name}={quoted(value)}" for name, value in given.items() if value)
+    if check:
+        _check(assignments=assignments, **options)
+        return
     _run(("caption",), assignments=assignments, **options)
+
+
+def _check(*, out: Path, as_json: bool, dry_run: bool, assignments: tuple[str, ...], **rest: Any) -> None:
+    from wanprep import progress
+    from wanprep.dataset import Dataset
+    from wanprep.runner import Options
+    from wanprep.show_check import show_check
+
+    if dry_run:
+        raise click.UsageError("--check has no dry run; --set caption.check.windows=false looks at no picture")
+    progress.set_up_logging(rest["verbose"], rest["quiet"], rest["log_file"])
+    dataset = Dataset.open(out, file=rest["pipeline"], assignments=assignments)
+    with progress.listener(rest["quiet"]) as listen:
+        show_check(dataset, Options(limit=rest["limit"], only=rest["only"]), listen, as_json)
 
 
 def _run(
@@ -135,6 +155,10 @@ def _run(
     options = Options(workers=workers, limit=rest["limit"], only=rest["only"], dry_run=dry_run)
     make = Dataset.create if source is not None else Dataset.open
     dataset = make(out, file=rest["pipeline"], assignments=rest["assignments"])
+    if "filter" in stages:
+        from wanprep import looking
+
+        looking.check_ready(dataset)
     if "caption" in stages:
         from wanprep.captioning import check_ready
 

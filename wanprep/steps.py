@@ -19,6 +19,7 @@ from wanprep import keys
 from wanprep.caching import Latents, Texts
 from wanprep.captioning import caption_steps
 from wanprep.dataset import Dataset
+from wanprep.looking import look_steps
 from wanprep.scan import Hash
 from wanprep.stage import Item, Row, Stage
 from wanprep.stages.split import SplitConfig
@@ -33,7 +34,7 @@ def steps(dataset: Dataset) -> dict[str, list[Stage]]:
     return {
         "split": [Hash(), Analyse(root), Shots(root, pipeline.split)],
         "fps": [Plans(root, pipeline.split, pipeline.model.fps)],
-        "filter": [Scores(root)],
+        "filter": [Scores(root), *look_steps(root, pipeline)],
         "bucket": [Media(root, pipeline.model.fps)],
         "caption": caption_steps(root, pipeline),
         "cache": [Texts(root, pipeline.family, pipeline.cache), Latents(root, pipeline.family, pipeline.cache)],

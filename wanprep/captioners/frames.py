@@ -103,7 +103,7 @@ def look(request: CaptionRequest, settings: Frames, multiple: int = 1, *, middle
     """
     media = media_of(request)
     indices = sample_indices(media.frames, media.rate, settings.fps, 1 if middle else settings.max_frames)
-    frames = _decoded(media, indices)
+    frames = decoded(media, indices)
     width, height = fitted(frames.shape[2], frames.shape[1], settings.max_pixels, multiple)
     return Seen(frames=resized(frames, width, height), indices=indices, rate=media.rate, total=media.frames)
 
@@ -118,7 +118,8 @@ def media_of(request: CaptionRequest) -> Media:
     return request.media
 
 
-def _decoded(media: Media, indices: tuple[int, ...]) -> NDArray[np.uint8]:
+def decoded(media: Media, indices: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Frames of a file by number (rising), uint8 [F, H, W, 3]; Damaged when it does not hold them."""
     import numpy as np
 
     from wanprep.cached import Damaged

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.captioners import checks
+from wanprep.captioners.agreement import CheckConfig
 from wanprep.captioners.base import Captioner, Sampling
 from wanprep.captioners.frames import Frames
 from wanprep.captioners.openai import EndpointConfig
@@ -46,6 +47,7 @@ class CaptionConfig:
     sampling: Sampling = field(default_factory=Sampling)
     vlm: VlmConfig = field(default_factory=VlmConfig)
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    check: CheckConfig = field(default_factory=CheckConfig)
     rewrite: RewriteConfig = field(default_factory=RewriteConfig)
 
     def __post_init__(self) -> None:
