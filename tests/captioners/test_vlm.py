@@ -320,3 +320,19 @@ def test_on_cuda_a_batch_says_what_each_clip_alone_is_said(models, name):
         before = torch.cuda.memory_allocated()
         model.release()
         assert torch.cuda.memory_allocated() < before
+
+
+def test_a_quantised_model_without_bitsandbytes_says_what_to_install(monkeypatch):
+    import importlib.util
+
+    import torch
+
+    from wanprep.captioners.loading import Hardware, _placed
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Missing, match=r"8bit.* needs bitsandbytes\. Install it: pip install bitsandbytes"):
+        _placed(Hardware(quantize="8bit"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(Missing, match="there is no CUDA device"):
+        _placed(Hardware(quantize="8bit"))
