@@ -220,7 +220,12 @@ class Table:
             table = self._open()
             parts = self._parts(table)
             if len(parts) > COMPACT_ABOVE:  # nobody did it while we waited
-                self._commit(table, self._write_part(self._frame(parts, self.polars_schema).to_dicts()), removed=parts, change=False)
+                self._commit(
+                    table,
+                    self._write_part(self._frame(parts, self.polars_schema).to_dicts()),
+                    removed=parts,
+                    change=False,
+                )
                 DeltaTable(str(self.folder)).vacuum(dry_run=False)
 
 
