@@ -322,6 +322,21 @@ def test_on_cuda_a_batch_says_what_each_clip_alone_is_said(models, name):
         assert torch.cuda.memory_allocated() < before
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize(("quantize", "layer"), [("8bit", "Linear8bitLt"), ("4bit", "Linear4bit")])
+def test_a_quantised_model_captions_on_cuda(models, quantize, layer):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    pytest.importorskip("bitsandbytes")
+    model = captioner(NAMES[0], models[NAMES[0]], device="cuda", quantize=quantize)
+    assert model.caption(request("c1"), 0).text
+    loaded = load(model.folder, model.settings.hardware()).model
+    assert layer in {type(module).__name__ for module in loaded.modules()}
+    model.release()
+
+
 def test_a_quantised_model_without_bitsandbytes_says_what_to_install(monkeypatch):
     import importlib.util
 
