@@ -175,11 +175,13 @@ def _train(
 def _print_plan(settings: TrainConfig, cached: CachedDataset, *, as_json: bool) -> None:
     from wantrain.plan import plan, plan_lines
     from wantrain.preview_setup import check
-    from wantrain.ready import cards_here
+    from wantrain.ready import cards_here, check_caches
 
+    caches = check_caches(cached)
     prompts = check(settings)
-    planned = plan(settings, cached, cards_here()) | {"previews": [prompt.name or prompt.prompt for prompt in prompts]}
-    lines = plan_lines(planned)
+    planned = plan(settings, cached, cards_here()) | {"caches": caches}
+    planned["previews"] = [prompt.name or prompt.prompt for prompt in prompts]
+    lines = [*plan_lines(planned), caches]
     lines += [f"previews: {len(prompts)} prompts of {settings.previews.prompts}"] if prompts else []
     click.echo(json.dumps(planned) if as_json else "\n".join(lines))
 

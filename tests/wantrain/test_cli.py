@@ -76,6 +76,18 @@ def test_exit_codes(invoke, tmp_path, arguments, code, message):
     assert result.stdout == ""
 
 
+def test_plan_looks_for_the_cached_files_as_run_does(toy, invoke, tmp_path, monkeypatch):
+    whole = invoke("plan", *_sets())
+    assert whole.exit_code == 0
+    assert "cached files: all 24 are there, the digests of 24 are right" in whole.stdout
+    broken = toy.toy_dataset(tmp_path / "data")
+    (tmp_path / "data" / "latent-3.safetensors").unlink()
+    monkeypatch.setitem(sys.modules, "wanprep.dataset", toy.dataset_module(broken))
+    result = invoke("plan", *_sets())
+    assert result.exit_code == 1
+    assert "latent-3.safetensors is not there" in result.stderr
+
+
 def test_no_gpu_is_exit_code_3(invoke, tmp_path, monkeypatch):
     import torch
 
