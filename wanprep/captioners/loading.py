@@ -6,14 +6,13 @@ here every tensor of the file is used and every tensor of the model comes from t
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wanprep.models.load import DTYPES, pick_device, refuse_differences, torch_dtype
+from wanprep.models.load import DTYPES, let_go, pick_device, refuse_differences, torch_dtype
 from wanprep.stage import Missing, UsageError
 
 QUANTIZE = ("none", "8bit", "4bit")
@@ -65,15 +64,7 @@ def load(folder: Path, hardware: Hardware, *, looks: bool = True) -> Loaded:
 
 def release() -> None:
     """Let go of the model: the caches are encoded next, and a 24 GB card does not hold both."""
-    import sys
-
-    if not _held:
-        return
-    _held.clear()
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    let_go(_held)
 
 
 def _load(folder: Path, hardware: Hardware, looks: bool) -> Loaded:

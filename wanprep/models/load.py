@@ -148,3 +148,17 @@ def _quiet() -> Iterator[None]:
             log.set_verbosity(verbosity)
             if bar:
                 log.enable_progress_bar()
+
+
+def let_go(held: dict[Any, Any]) -> None:
+    """Forget every model that is kept in `held`, and give the GPU its memory back."""
+    import gc
+    import sys
+
+    if not held:
+        return
+    held.clear()
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

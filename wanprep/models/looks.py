@@ -9,7 +9,6 @@ Legend: N pictures or texts, H height, W width (RGB last), D numbers of an embed
 from __future__ import annotations
 
 import functools
-import gc
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -206,15 +205,9 @@ def load_clip(files: ClipFiles, precision: str = "fp32", device: str = "auto") -
 
 def release() -> None:
     """Let go of the model: other models want the memory next."""
-    import sys
+    from wanprep.models.load import let_go
 
-    if not _held:
-        return
-    _held.clear()
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    let_go(_held)
 
 
 def _built_in(model: str, weights: Path) -> ClipFiles:
