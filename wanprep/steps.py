@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wanprep import keys
 from wanprep.caching import Latents, Texts
 from wanprep.captioning import caption_steps
@@ -23,8 +21,6 @@ from wanprep.looking import look_steps
 from wanprep.scan import Hash
 from wanprep.stage import Item, Row, Stage
 from wanprep.stages.split import SplitConfig
-
-COLOUR_THUMBS = 24  # of a clip are enough to know its colours
 
 
 def steps(dataset: Dataset) -> dict[str, list[Stage]]:
@@ -192,14 +188,11 @@ class Scores:
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
         from wanprep.signals.content import clip_profiles
-        from wanprep.stages import colour
         from wanprep.stages.filter import measure_clip
 
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
         for key, (start, end) in parts.items():
             scores = dict(measure_clip(signals, start, end))
-            inside = np.flatnonzero((signals.sampled >= start) & (signals.sampled < end))
-            scores["colour"] = colour.measure(signals.thumbs[inside[:: max(1, len(inside) // COLOUR_THUMBS)]])
             blobs = {name: scores.pop(name) for name in ("evidence", "signature")}
             content = clip_profiles(signals, start, end)
             yield {"key": key, "scores": json.dumps(scores), **blobs, "content": content}

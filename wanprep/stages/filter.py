@@ -16,6 +16,7 @@ import numpy as np
 
 from wanprep.signals import cards, marks, overlay, phash, quality
 from wanprep.signals.store import Signals
+from wanprep.stages import colour
 from wanprep.stages.looks import LooksConfig, with_identity
 from wanprep.stages.overlays import overlays
 from wanprep.stages.repeats import repeats
@@ -165,7 +166,7 @@ OPTIONAL = tuple(name for name, entry in REGISTRY.items() if entry.optional)
 
 def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
-    `evidence`: bytes for pooling overlays, `signature`: bytes for finding repeats."""
+    `colour`: see `stages.colour`, `evidence`: bytes for pooling overlays, `signature`: bytes for finding repeats."""
     inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
     thumbs = signals.thumbs[inside]
     signature = b""
@@ -180,6 +181,7 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "mark_box": mark_box,
+        "colour": colour.measure(thumbs),
         "evidence": overlay.clip_evidence(thumbs),
         "signature": signature,
     }
