@@ -9,52 +9,36 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wantrain.observe import Course, Observer
-from wantrain.pace import ExpertPace, Pace, clock, held_out_line, memory
+from wantrain.observe import Course
+from wantrain.pace import ExpertPace, Pace, clock, memory
+from wantrain.progress import Progress
 
 REFRESH = 4  # times a second
 
 
-class Display(Observer):
-    """A rich display on stderr. console: another place, for tests."""
+class Display(Progress):
+    """What `Progress` says, above a panel that stays. console: another place than stderr, for tests."""
 
     def __init__(self, console: Any = None) -> None:
         from rich.console import Console
 
+        super().__init__()
         self._console = console or Console(stderr=True)
         self._live: Any = None
         self._course = Course(folder=_nowhere(), family="", device="cpu", steps={})
-        self._pace = Pace({}, now=time.monotonic())
-        self._warned: set[tuple[str, int]] = set()
-        self._ended = False
 
     def begin(self, course: Course) -> None:
         from rich.live import Live
 
+        super().begin(course)
         self._course = course
-        self._pace = Pace(course.steps, course.held_out, now=time.monotonic())
         self._live = Live(
             get_renderable=self._draw, console=self._console, refresh_per_second=REFRESH, transient=False
         )  # fmt: skip
         self._live.start()
 
-    def turn(self, expert: str, seconds: float) -> None:
-        self._pace.turn(expert, seconds)
-
     def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
         self._pace.step(row, seconds, waits)
-
-    def held_out(self, row: Mapping[str, Any]) -> None:
-        self._pace.held_out(row)
-        own = self._pace.experts[row["expert"]]
-        self.say(held_out_line(row, own.total))
-        overfit = own.overfit
-        if overfit is not None and (row["expert"], overfit.step) not in self._warned:
-            self._warned.add((row["expert"], overfit.step))
-            self.say(f"{row['expert']}: {overfit.sentence}")
-
-    def saved(self, made: Mapping[str, Any]) -> None:
-        self._pace.saved(made)
 
     def say(self, text: str, *, problem: bool = False) -> None:
         self._console.print(text, highlight=False, markup=False, style="bold red" if problem else None)

@@ -326,5 +326,5 @@ def _levels(encoder: Any) -> list[tuple[list[Any], Any, Any]]:
             found.append((blocks, part, None))
             blocks = []
         else:
-            raise NotImplementedError(f"the VAE has a {name}")
+            raise NotImplementedError(f'the VAE has a {name}, which is not known here; set cache.vae_path = "plain"')
     return [*found, (blocks, None, None)] if blocks else found
