@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,15 @@ Examples:
 """
 
 
+LORA_HELP = (
+    "A LoRA under any names that `convert` reads; may be repeated. EXPERT: high or low, where its name tells not."
+)
+
+
 @click.command(epilog=SAMPLE_EXAMPLES)
 @click.argument("prompt")
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Folder of a run: its family and LoRAs.")
-@click.option("--lora", "loras", multiple=True, metavar="FILE[:STRENGTH]", help="A LoRA file; may be repeated.")
+@click.option("--lora", "loras", multiple=True, metavar="[EXPERT=]FILE[:STRENGTH]", help=LORA_HELP)
 @click.option("--strength", default=1.0, show_default=True, help="For LoRAs that name none.")
 @click.option("--family", "family_name", help="Needed without --run.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Base model: diffusers folder or ComfyUI's files.")
@@ -60,7 +66,7 @@ def sample(
             raise UsageError("say which model to use: --run FOLDER or --family NAME")
         model = family(chosen)
         uses = [lora_use(path, model, strength) for path in files]
-        uses += [lora_use(*_parse_lora(text, model, strength)) for text in loras]
+        uses += [lora_use(family=model, **_parse_lora(text, strength)) for text in loras]
         try:
             request = Request(
                 prompt=prompt, negative=negative, width=width, height=height, frames=frames, steps=steps,
@@ -88,12 +94,17 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _parse_lora(text: str, model: Any, strength: float) -> tuple[Path, Any, float]:
+def _parse_lora(text: str, strength: float) -> dict[str, Any]:
+    """What `lora_use` is asked: path, strength, and the expert where it is named."""
+    from wantrain.lora import SUFFIXES
+
+    label, equals, rest = text.partition("=")
+    expert, text = (label, rest) if equals and label in SUFFIXES else (None, text)
     name, colon, number = text.rpartition(":")
-    try:
-        return (Path(name), model, float(number)) if colon else (Path(text), model, strength)
-    except ValueError:  # a colon in the file's name
-        return Path(text), model, strength
+    if colon and not Path(text).exists():  # a colon may be part of the file's name
+        with contextlib.suppress(ValueError):
+            text, strength = name, float(number)
+    return {"path": Path(text), "strength": strength, "expert": expert}
 
 
 def _run_files(folder: Path) -> tuple[str, list[Path]]:

@@ -12,58 +12,21 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.stage import UsageError
 from wanprep.tensors import write_tensors
+from wantrain.lora_file import METADATA_KEY, PREFIX, WAN_NAMES, read_lora
 
 if TYPE_CHECKING:
     import torch
 
-# diffusers' module inside a block -> Wan's own: every linear layer of a block. The image's keys and values are Wan 2.1
-# image-to-video's alone.
-WAN_NAMES = {
-    **{f"attn1.{d}": f"self_attn.{w}" for d, w in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))},
-    **{f"attn2.{d}": f"cross_attn.{w}" for d, w in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))},
-    "attn2.add_k_proj": "cross_attn.k_img",
-    "attn2.add_v_proj": "cross_attn.v_img",
-    "ffn.net.0.proj": "ffn.0",
-    "ffn.net.2": "ffn.2",
-}
-DIFFUSERS_NAMES = {wan: name for name, wan in WAN_NAMES.items()}
 TARGETS = r"blocks\.\d+\.(" + "|".join(re.escape(name) for name in WAN_NAMES) + ")"
-PREFIX = "diffusion_model."
-METADATA_KEY = "wantrain"
 SUFFIXES = {"high": "_high_noise", "low": "_low_noise", "single": ""}
 _PARTS = ("lora_A", "lora_B")
-_FILE_KEY = re.compile(rf"{re.escape(PREFIX)}(blocks\.\d+)\.(.+?)\.(lora_A\.weight|lora_B\.weight|alpha)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraFile:
-    """A LoRA file's content. tensors: `blocks.0.attn1.to_q.lora_A` -> [rank, in] or `.lora_B` -> [out, rank].
-
-    alphas: module -> alpha.
-    """
-
-    tensors: Mapping[str, torch.Tensor]
-    alphas: Mapping[str, float]
-    metadata: Mapping[str, Any]
-
-    @property
-    def ranks(self) -> dict[str, int]:
-        """module -> rank."""
-        return {module: self.tensors[f"{module}.lora_A"].shape[0] for module in self.alphas}
-
-    @property
-    def scales(self) -> dict[str, float]:
-        """module -> alpha/rank."""
-        ranks = self.ranks
-        return {module: alpha / ranks[module] for module, alpha in self.alphas.items()}
 
 
 def file_name(name: str, expert: str, step: int | None = None) -> str:
@@ -138,11 +101,9 @@ def add_lora(
 def init_from(params: Mapping[str, torch.nn.Parameter], path: Path, *, scale: float) -> None:
     """Fill an adapter with the LoRA of a file. `scale`: the adapter's alpha/rank; the file's own goes into B.
 
-    The file may have any names that `wantrain.convert` reads. UsageError unless layers and ranks are the same.
+    The file may have any names that `lora_file` reads. UsageError unless layers and ranks are the same.
     """
-    from wantrain.convert import read_any
-
-    content = read_any(path)
+    content = read_lora(path)
     wanted, found = ({name: tuple(t.shape) for name, t in side.items()} for side in (params, content.tensors))
     if wanted != found:
         odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
@@ -233,52 +194,3 @@ def save_lora(
             named[f"{to_file_key(module)}.alpha"] = torch.tensor(scale * tensor.shape[0], dtype=torch.float32)
     text = json.dumps(dict(metadata), sort_keys=True)
     return write_tensors(path, named, {METADATA_KEY: text})
-
-
-def name_problems(keys: Iterable[str]) -> list[str]:
-    """What is wrong with a LoRA file's keys, in sentences; an empty list when ComfyUI and diffusers read all of them.
-
-    A wrong name is only a warning in both programs: the LoRA loads and does less than it should.
-    """
-    parts: dict[str, set[str]] = {}
-    problems = []
-    for key in keys:
-        match = _FILE_KEY.fullmatch(key)
-        if match is None or match[2] not in DIFFUSERS_NAMES:
-            problems.append(f"{key!r} names no layer of a Wan transformer")
-        else:
-            parts.setdefault(f"{match[1]}.{match[2]}", set()).add(match[3])
-    for layer, present in parts.items():
-        absent = {"lora_A.weight", "lora_B.weight", "alpha"} - present
-        problems += [f"{PREFIX}{layer} has no {part}" for part in sorted(absent)]
-    return problems if parts or problems else ["the file has no LoRA layer"]
-
-
-def read_lora(path: Path) -> LoraFile:
-    """Read a file that `save_lora` (or anyone using the same names) wrote; UsageError that lists what is wrong."""
-    from safetensors import safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            raw = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator of its own)
-            header = file.metadata() or {}
-    except Exception as error:  # safetensors raises its own type for a torn header
-        raise UsageError(f"cannot read LoRA {path}: {error}") from error
-    problems = name_problems(raw)
-    if problems:
-        raise UsageError(f"{path} is not a LoRA in the names of ComfyUI: " + "; ".join(problems[:5]))
-    tensors, alphas = {}, {}
-    for key, tensor in raw.items():
-        match = _FILE_KEY.fullmatch(key)
-        assert match is not None
-        module = f"{match[1]}.{DIFFUSERS_NAMES[match[2]]}"
-        if match[3] == "alpha":
-            alphas[module] = float(tensor)
-        else:
-            tensors[f"{module}.{match[3].removesuffix('.weight')}"] = tensor
-    for module in alphas:
-        a, b = (tensors[f"{module}.{part}"] for part in _PARTS)
-        if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
-            raise UsageError(f"{path}: the two halves of {module} do not fit: {list(a.shape)} and {list(b.shape)}")
-    metadata = json.loads(header.get(METADATA_KEY, "{}"))
-    return LoraFile(tensors=dict(sorted(tensors.items())), alphas=dict(sorted(alphas.items())), metadata=metadata)

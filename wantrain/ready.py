@@ -14,8 +14,8 @@ from wanprep.costs import Bucket
 from wanprep.ids import key_of
 from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
-from wantrain.convert import digest_of
 from wantrain.forecast import SHOWN, card_named
+from wantrain.lora_file import digest_of
 from wantrain.tasks import refuse_unusable
 
 if TYPE_CHECKING:

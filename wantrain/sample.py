@@ -1,8 +1,8 @@
 """Videos from a base model with LoRAs on it, through diffusers' own WanPipeline and WanImageToVideoPipeline.
 
 Each LoRA goes to one expert with a strength of its own. diffusers only warns about keys that it could not place, and
-the video then shows less of the LoRA than it should; here the adapters that arrived are compared with the file, and
-any difference is an error.
+the video then shows less of the LoRA than it should; here every tensor must fit a layer, and what arrived is compared
+with the file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.families import Family
+from wanprep.models.claims import claims_of
 from wanprep.stage import Missing, UsageError
 from wantrain import lora
 from wantrain.base import assemble
 from wantrain.experts import COMPONENTS
+from wantrain.lora_file import LoraFile, adapter_config, read_lora
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,17 +110,29 @@ def read_first_frame(path: Path, width: int, height: int) -> np.ndarray:
     return np.array(fitted)
 
 
-def lora_use(path: Path, family: Family, strength: float = 1.0) -> LoraUse:
-    """Which expert a file belongs to: what its metadata says, else its name's ending. UsageError when neither does."""
-    content = lora.read_lora(path)
-    expert = content.metadata.get("expert")
-    if expert is None:
-        named = [name for name, suffix in lora.SUFFIXES.items() if suffix and path.stem.endswith(suffix)]
-        expert = named[0] if named else "single"
-    if expert not in family.experts:
-        known = " or ".join(f"{name!r}" for name in family.experts)
-        raise UsageError(f"{path} is a LoRA for expert {expert!r}, but {family.name} has {known}; check --family")
-    return LoraUse(path=path, expert=expert, strength=strength)
+def lora_use(path: Path, family: Family, strength: float = 1.0, expert: str | None = None) -> LoraUse:
+    """Which expert a LoRA belongs to: what was said, else its metadata, else its name. UsageError where nothing says.
+
+    path: a file, or peft's folder, under any of the names that `lora_file` reads.
+    """
+    known = " or ".join(repr(name) for name in family.experts)
+    said = expert or read_lora(path).metadata.get("expert") or _named_expert(path, family)
+    if said is None:
+        raise UsageError(
+            f"{path} may be for the expert {known} of {family.name}, and neither its metadata nor its name says which: "
+            f"write {family.experts[0]}={path}"
+        )
+    if said not in family.experts:
+        raise UsageError(f"{path} is a LoRA for expert {said!r}, but {family.name} has {known}; check --family")
+    return LoraUse(path=path, expert=said, strength=strength)
+
+
+def _named_expert(path: Path, family: Family) -> str | None:
+    """Ours end with a suffix; in names of others "high" may be the quality, so it only counts where experts are two."""
+    named = [name for name, suffix in lora.SUFFIXES.items() if suffix and path.stem.endswith(suffix)]
+    if named:
+        return named[0]
+    return claims_of(path.name).expert if len(family.experts) > 1 else "single"
 
 
 def load_pipeline(family: Family, folder: Path, *, dtype: str = "bf16", device: str = "cpu") -> Any:
@@ -149,19 +163,40 @@ def load_pipeline(family: Family, folder: Path, *, dtype: str = "bf16", device: 
 def add_loras(pipe: Any, uses: Sequence[LoraUse]) -> None:
     """Load every file into its expert and set the strengths. UsageError unless all its tensors arrived, and no other.
 
-    Files are given to diffusers by path: from a dict it would scale the caller's own tensors in place.
+    Names and scales are ours to read (`lora_file`), whatever program wrote the file; diffusers puts the layers in.
     """
     for number, use in enumerate(uses):
-        component, adapter = COMPONENTS[use.expert], f"lora_{number}"
-        wanted = set(lora.read_lora(use.path).tensors)
-        pipe.load_lora_weights(
-            str(use.path), adapter_name=adapter, load_into_transformer_2=component == "transformer_2"
-        )
-        arrived = set(lora.lora_parameters(getattr(pipe, component), adapter))
-        if wanted != arrived:
-            lost = ", ".join(sorted(wanted ^ arrived)[:5])
-            raise UsageError(f"{use.path}: diffusers did not place every tensor of the file ({lost})")
+        model, adapter = getattr(pipe, COMPONENTS[use.expert]), f"lora_{number}"
+        content = read_lora(use.path)
+        refuse_strangers(content, model, use.path)
+        model.load_lora_adapter(
+            {f"{name}.weight": tensor for name, tensor in content.tensors.items()}, prefix=None, adapter_name=adapter,
+            metadata=adapter_config(content.ranks, content.alphas), _pipeline=pipe,
+        )  # fmt: skip
+        lost = content.tensors.keys() ^ lora.lora_parameters(model, adapter).keys()
+        if lost:
+            raise UsageError(f"{use.path}: diffusers did not place every tensor of it ({', '.join(sorted(lost)[:5])})")
     set_strengths(pipe, uses)
+
+
+def refuse_strangers(content: LoraFile, model: Any, path: Path) -> None:
+    """UsageError, in the file's own names, for tensors of layers that the model lacks or has in another size."""
+    modules = {name.replace(".base_layer", ""): module for name, module in model.named_modules()}
+    absent, unlike = [], []
+    for name, tensor in content.tensors.items():
+        module, part = name.rsplit(".", 1)
+        weight = getattr(modules.get(module), "weight", None)
+        if weight is None:
+            absent.append(content.keys[name])
+        elif tensor.shape[part == "lora_A"] != weight.shape[part == "lora_A"]:
+            unlike.append(f"{content.keys[name]} is {list(tensor.shape)}, the layer {list(weight.shape)}")
+    for names, what in ((absent, "name layers that the model does not have"), (unlike, "have another size")):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise UsageError(
+                f"{path}: {len(names)} of its {len(content.tensors)} tensors {what} ({', '.join(names[:3])}{more}); "
+                "is it a LoRA of another model?"
+            )
 
 
 def set_strengths(pipe: Any, uses: Sequence[LoraUse]) -> None:

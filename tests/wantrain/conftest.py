@@ -32,3 +32,9 @@ def dataset(toy, tmp_path_factory):
 def finished(toy, dataset, tmp_path_factory):
     """A finished run of both experts, with one interruption-free history. Do not write into it."""
     return toy.train_toy(tmp_path_factory.mktemp("toy-runs"), dataset)
+
+
+@pytest.fixture(scope="session")
+def plain(toy, tmp_path_factory):
+    """A LoRA file as we write it, with two ranks (4, and 3 in ffn) and a scale that is not 1. Do not write into it."""
+    return toy.strong_lora(tmp_path_factory.mktemp("lora") / "x_high_noise.safetensors")

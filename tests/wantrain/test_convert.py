@@ -8,21 +8,10 @@ from safetensors.torch import load_file, save_file
 from wanprep.stage import UsageError
 from wantrain import lora
 from wantrain.cli import main
-from wantrain.convert import convert_file, read_layers
+from wantrain.convert import convert_file
+from wantrain.lora_file import read_layers
 
 OTHERS = ("musubi", "diffusers", "peft")
-
-
-@pytest.fixture(scope="module")
-def plain(toy, tmp_path_factory):
-    """A file as we write it, with two ranks and a scale that is not 1."""
-    path = tmp_path_factory.mktemp("lora") / "x_high_noise.safetensors"
-    draws = torch.Generator().manual_seed(0)
-    params = lora.add_lora(toy.load("high"), rank=4, alpha=10.0, generator=draws, ranks={"ffn": 3})
-    for parameter in params.values():
-        parameter.data.normal_(0, 0.1, generator=draws)
-    lora.save_lora(path, params, scale=2.5, metadata={"expert": "high"})
-    return path
 
 
 def _equal(a, b) -> bool:
@@ -64,8 +53,8 @@ def test_diffusers_loads_each_with_the_same_effect(toy, plain, tmp_path, names):
     pipe.load_lora_weights(str(tmp_path / "x.safetensors"), adapter_name="a")
     content = lora.read_lora(plain)
     modules = dict(pipe.transformer.named_modules())
-    for module, scale in content.scales.items():
-        wanted = scale * content.tensors[f"{module}.lora_B"].float() @ content.tensors[f"{module}.lora_A"].float()
+    for module in content.scales:
+        wanted = toy.delta(content, module)
         got = modules[module].get_delta_weight("a").float()
         assert torch.allclose(got, wanted, rtol=0.02, atol=2e-3), module
 
@@ -77,8 +66,8 @@ def test_peft_loads_its_folder(toy, plain, tmp_path):
     model = PeftModel.from_pretrained(toy.load("high"), tmp_path / "adapter")
     content = lora.read_lora(plain)
     modules = dict(model.base_model.model.named_modules())
-    for module, scale in content.scales.items():
-        wanted = scale * content.tensors[f"{module}.lora_B"].float() @ content.tensors[f"{module}.lora_A"].float()
+    for module in content.scales:
+        wanted = toy.delta(content, module)
         assert torch.allclose(modules[module].get_delta_weight("default").float(), wanted, atol=1e-5)
 
 
@@ -116,9 +105,26 @@ def test_scales_that_a_format_states_elsewhere_are_needed(plain, tmp_path):
     # Without its metadata a diffusers file means alpha = rank: another LoRA than ours, so the metadata matters.
     convert_file(plain, tmp_path / "d.safetensors", "diffusers")
     save_file(load_file(tmp_path / "d.safetensors"), str(tmp_path / "bare.safetensors"))
-    layers, was, _ = read_layers(tmp_path / "bare.safetensors")
-    assert was == "diffusers"
-    assert {layer["alpha"] / layer["lora_A"].shape[0] for layer in layers.values()} == {1.0}
+    found = read_layers(tmp_path / "bare.safetensors")
+    assert found.names == "diffusers"
+    assert {layer["alpha"] / layer["lora_A"].shape[0] for layer in found.layers.values()} == {1.0}
+
+
+def test_pefts_other_scale_is_read_as_peft_reads_it(toy, plain, tmp_path):
+    """use_rslora: alpha/sqrt(rank) instead of alpha/rank."""
+    import json
+
+    from peft import PeftModel
+
+    convert_file(plain, tmp_path / "adapter", "peft")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"use_rslora": True}))
+    model = PeftModel.from_pretrained(toy.load("high"), tmp_path / "adapter")
+    content = lora.read_lora(tmp_path / "adapter")
+    modules = dict(model.base_model.model.named_modules())
+    assert content.scales != lora.read_lora(plain).scales
+    for module, scale in content.scales.items():
+        assert modules[module].scaling["default"] == pytest.approx(scale), module
 
 
 def test_the_command(plain, tmp_path):

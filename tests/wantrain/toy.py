@@ -168,3 +168,23 @@ if __name__ == "__main__":
         kill_until_done(Path(sys.argv[2]), int(sys.argv[3]))
     else:
         cli(Path(sys.argv[2]), sys.argv[3:])
+
+
+def strong_lora(path: Path, *, seed: int = 0) -> Path:
+    """A LoRA file of the high expert: ranks 4 and (in ffn) 3, scale 2.5, values that show."""
+    import torch
+
+    from wantrain import lora
+
+    draws = torch.Generator().manual_seed(seed)
+    params = lora.add_lora(load("high"), rank=4, alpha=10.0, generator=draws, ranks={"ffn": 3})
+    for parameter in params.values():
+        parameter.data.normal_(0, 0.1, generator=draws)
+    lora.save_lora(path, params, scale=2.5, metadata={"expert": "high"})
+    return path
+
+
+def delta(content: Any, module: str) -> Any:
+    """What a LoRA adds to a layer's weight, float32: alpha/rank · B·A."""
+    a, b = (content.tensors[f"{module}.{part}"].float() for part in ("lora_A", "lora_B"))
+    return content.scales[module] * b @ a
