@@ -25,7 +25,8 @@ class Waiting:
     table: str = "none"
     parallel: bool = False
     begun: list[int] = field(default_factory=list)
-    gate: threading.Event | None = None
+    gate: threading.Event | threading.Barrier | None = None
+    held: int = 0
 
     def items(self, dataset: Any) -> list[Item]:
         return []
@@ -33,7 +34,9 @@ class Waiting:
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         self.begun.append(args["n"])
         if self.gate:
-            self.gate.wait(10)
+            self.held += 1
+            self.gate.wait(30)
+            self.held -= 1
         time.sleep(self.delay)
         match args["n"]:
             case 1:
@@ -48,9 +51,8 @@ class Waiting:
 
 
 def test_threads_wait_together_and_lose_no_item() -> None:
-    start = time.perf_counter()
-    outcomes = list(threads.run(Waiting(), items(12), 12))
-    assert time.perf_counter() - start < 12 * 0.05
+    together = threading.Barrier(12, timeout=30)  # whoever is alone waits in vain
+    outcomes = list(threads.run(Waiting(gate=together), items(12), 12))
     kinds = {outcome.item.args["n"]: outcome.kind for outcome in outcomes}
     assert kinds == dict.fromkeys(range(12), "done") | {1: "rejected", 2: "failed", 3: "missing", 4: "failed"}
     assert len(outcomes) == 12
@@ -67,17 +69,18 @@ def test_no_more_lanes_than_asked_for() -> None:
 
 
 def test_left_early_nothing_more_is_begun_and_nobody_is_waited_for() -> None:
-    stage = Waiting(delay=0.0)
+    stage = Waiting(delay=0.01)
     run = threads.run(stage, items(500), 2)
     assert next(run).kind in ("done", "rejected", "failed", "missing")
-    stage.delay = 0.3
-    start = time.perf_counter()
+    stage.gate = threading.Event()
+    while not stage.held:
+        time.sleep(0.01)
     run.close()  # what an interruption does
-    assert time.perf_counter() - start < 0.25
-    time.sleep(0.05)
+    assert stage.held  # and close did not wait for it
     begun = len(stage.begun)
-    time.sleep(0.5)
-    assert len(stage.begun) <= begun < 500
+    stage.gate.set()
+    time.sleep(0.2)
+    assert len(stage.begun) <= begun + 2 < 500  # each thread may have taken an item before it was told
 
 
 def test_batches_keep_order_and_single_faults_apart() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Any
 
@@ -151,7 +150,7 @@ def test_a_caption_that_tells_the_sides_apart_is_noticed(caption, word):
     assert names_a_side(caption) == word
 
 
-def test_ten_thousand_clips_with_content_take_about_a_second():
+def test_ten_thousand_clips_with_content():
     rng = np.random.default_rng(1)
     contents = rng.integers(0, 256, (10_000, 2 * BINS)).astype(np.uint8)
     clips = [
@@ -159,7 +158,5 @@ def test_ten_thousand_clips_with_content_take_about_a_second():
         for i in range(10_000)
     ]
     views = [view(aspect_buckets=True), view(name="w", resolution=(832, 480), frames=(41,), mode="uniform", samples=2)]
-    started = time.process_time()  # other work on the machine must not fail the test; measured 0.6 s
     rows = samples_of(clips, views, WAN)
-    assert time.process_time() - started < 2.0
     assert len(rows) == 30_000

@@ -1,7 +1,5 @@
 """Which of several clips of the same footage stays, on made-up signatures."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -69,11 +67,13 @@ def test_the_threshold_decides():
     assert repeats(pair, 0.05) == {}
 
 
-def test_ten_thousand_clips_quickly():
-    """About 0.5 s on one core; the bound leaves room for a busy machine."""
+def test_few_of_ten_thousand_clips_are_compared(monkeypatch):
+    """The number of comparisons is what a large set costs; all pairs would be 50 million."""
+    compared = []
+    match = phash.match
+    monkeypatch.setattr(phash, "match", lambda *args: compared.append(1) or match(*args))
     table = [signature(k) for k in range(9_500)] + [signature(k, flips=3) for k in range(500)]
-    started = time.process_time()
     got = repeats(table, 0.18)
-    assert time.process_time() - started < 2.0
+    assert 500 <= len(compared) < 10_000
     assert len(got) == pytest.approx(500, abs=5)
     assert all(repeat.of == clip - 9_500 for clip, repeat in got.items())
