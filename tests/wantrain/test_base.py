@@ -1,4 +1,4 @@
-"""The base model out of ComfyUI's files samples and trains what the diffusers folder does, bit for bit."""
+"""The base model out of ComfyUI's files samples, previews and trains what a diffusers folder does, bit for bit."""
 
 import json
 import os
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import singlefiles
+import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from wanprep.models.identity import model_id
 from wanprep.models.load import load_transformer
@@ -128,3 +130,156 @@ def test_the_command_lines(toy, dataset, comfy, tmp_path, monkeypatch):
     assert done.exit_code == 3
     assert "its name says low noise" in done.stderr
     assert not (tmp_path / "mixed").exists()
+
+
+# --- 8-bit files with scales, and a VAE as .pth: sampled and previewed as what they are worth ---
+
+
+@pytest.fixture(scope="module")
+def scaled(comfy, tmp_path_factory):
+    """(ComfyUI's folder with fp8_scaled transformers and text encoder, the same dequantised by hand in fp32)."""
+    roots = [tmp_path_factory.mktemp(name) for name in ("scaled", "plain")]
+    for part, name in singlefiles.COMFY_NAMES.items():
+        tensors = load_file(comfy / name)
+        if part == "vae":
+            for root in roots:
+                (root / "vae").mkdir(exist_ok=True)
+                torch.save(tensors, root / "vae" / "Wan2.1_VAE.pth")
+            continue
+        small = singlefiles.scaled_fp8(tensors)
+        worth = {n: t.float() if t.is_floating_point() else t for n, t in singlefiles.dequantised(small).items()}
+        worth = {n: t for n, t in worth.items() if n in tensors}
+        singlefiles.save(roots[0] / name, small)
+        singlefiles.save(roots[1] / name, worth)
+    return roots
+
+
+def test_scaled_files_make_the_video_of_what_they_are_worth(toy, comfy, scaled):
+    small, worth, exact = (
+        sample_video(load_pipeline(toy.TINY, whole_base(toy.TINY, root), dtype="fp32"), toy.TINY, REQUEST)
+        for root in (*scaled, comfy)
+    )
+    assert np.array_equal(small, worth)
+    assert not np.array_equal(small, exact)  # 3 bits of mantissa
+
+
+def test_previews_are_made_from_such_files_too(toy, dataset, scaled, tmp_path):
+    from wanprep.media.film import write_film
+    from wantrain import preview_setup
+    from wantrain.sample import add_loras, lora_use
+
+    (tmp_path / "p.txt").write_text("a cat --w 32 --h 32 --f 5 --s 2 --d 3\n")
+    changes = {"previews": {"prompts": str(tmp_path / "p.txt"), "at_start": False, "every": 2}, "save": {"every": 2}}
+    changes |= {name: {"steps": 2, "rank": 2} for name in ("high", "low")} | {"weights": str(scaled[0])}
+    observer = preview_setup.prepare(toy.toy_config(tmp_path / "runs", **changes), "cpu", "fp32")
+    result = toy.train_toy(tmp_path / "runs", dataset, changes=changes, observers=[observer])
+    (folder,) = [path.parent for path in (result.folder / "previews").glob("*/preview.json")]
+    pipe = load_pipeline(toy.TINY, whole_base(toy.TINY, scaled[1]), dtype="fp32")
+    add_loras(pipe, [lora_use(path, toy.TINY) for path in result.loras.values()])
+    (prompt,) = observer.setup.job.prompts
+    write_film(tmp_path / "here.mp4", sample_video(pipe, toy.TINY, prompt.request(toy.TINY)), rate=16)
+    assert (folder / "01-a-cat.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
+
+
+# --- the other tasks, with the real families' own structure in a small size ---
+
+
+@pytest.fixture
+def small_sizes(monkeypatch):
+    """The real families' classes and arguments with fewer and narrower layers."""
+    from wanprep.costs import Transformer
+    from wanprep.models import layout, single
+
+    text = layout._tiny("text")
+    vae = {"base_dim": 8, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
+    clip = {"num_hidden_layers": 2, "intermediate_size": 64, "patch_size": 56}
+    monkeypatch.setattr(layout, "_UMT5", text)
+    monkeypatch.setattr(layout, "_VAE", layout._VAE | vae)
+    monkeypatch.setattr(layout, "_VAE_5B", layout._VAE_5B | vae | {"decoder_base_dim": 8})
+    monkeypatch.setattr(layout, "_CLIP", layout._CLIP | clip)
+    monkeypatch.setattr(layout, "transformer_of", lambda family: Transformer(layers=2, dim=128, ffn=192))
+    yield
+    layout.shapes.cache_clear()
+    single._origins.cache_clear()
+
+
+def _part(family, part, root, name):
+    """A part of random numbers as a single file in Wan's names; what it holds."""
+    from wanprep.models.layout import arguments, shapes
+    from wanprep.models.names import STYLES
+
+    kind = "transformer" if part == "transformer_2" else part
+    draws = torch.Generator().manual_seed(len(part))
+    held = {n: 0.05 * torch.randn(shape, generator=draws) for n, shape in shapes(family, kind).items()}
+    held |= {n: 1 + t for n, t in held.items() if "norm" in n and n.endswith(("weight", "gamma"))}
+    style = {"text": "hf", "clip": "hf"}.get(kind, "wan residual" if kind == "vae" and family.z == 48 else "wan")
+    blocks = arguments(family, kind).get("num_res_blocks", 0)
+    file = {STYLES[kind][style](n, blocks).name: tensor for n, tensor in held.items()}
+    if part == "text":
+        file["spiece_model"] = singlefiles.spiece_tensor(tiny_folder() / "tokenizer" / "tokenizer.json")
+    singlefiles.save(root / name, file)
+    return held
+
+
+FILES = {
+    "wan2.2-i2v-a14b": {
+        "vae": "wan_2.1_vae.safetensors",
+        "text": "umt5_xxl_fp16.safetensors",
+        "transformer": "wan2.2_i2v_high_noise_14B_fp16.safetensors",
+        "transformer_2": "wan2.2_i2v_low_noise_14B_fp16.safetensors",
+    },
+    "wan2.1-i2v-14b": {
+        "vae": "wan_2.1_vae.safetensors",
+        "text": "umt5_xxl_fp16.safetensors",
+        "clip": "clip_vision_h.safetensors",
+        "transformer": "wan2.1_i2v_480p_14B_fp16.safetensors",
+    },
+    "wan2.2-ti2v-5b": {
+        "vae": "wan2.2_vae.safetensors",
+        "text": "umt5_xxl_fp16.safetensors",
+        "transformer": "wan2.2_ti2v_5B_fp16.safetensors",
+    },
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_task_is_sampled_from_single_files(name, small_sizes, tmp_path):
+    """The pipeline is the one that diffusers' classes make of the same tensors, put together by hand."""
+    from dataclasses import replace
+
+    from diffusers import UniPCMultistepScheduler, WanImageToVideoPipeline
+    from PIL import Image
+    from transformers import CLIPImageProcessor
+
+    from wanprep.families import FAMILIES
+    from wanprep.models.single import build
+    from wanprep.models.tokenizer import load_tokenizer
+
+    family = replace(FAMILIES[name], text_dim=32)
+    held = {part: _part(family, part, tmp_path, file) for part, file in FILES[name].items()}
+    base = whole_base(family, tmp_path)
+    assert {part: path.name for part, path in base_parts(base).items()} == FILES[name]
+
+    parts = {}
+    for part, tensors in held.items():
+        model = build(family, part)
+        model.load_state_dict({n: t.clone() for n, t in tensors.items()}, strict=False, assign=True)
+        parts[part] = model.eval()
+    parts["text"].tie_weights()
+    picture, size = tmp_path / "red.png", 2 * family.grid
+    Image.new("RGB", (size, size), (250, 30, 30)).save(picture)
+    request = replace(REQUEST, width=size, height=size, first_frame=picture, steps=2)
+    ours = sample_video(load_pipeline(family, base, dtype="fp32"), family, request)
+    whole = WanImageToVideoPipeline(
+        tokenizer=load_tokenizer(tiny_folder() / "tokenizer"), text_encoder=parts["text"], vae=parts["vae"],
+        transformer=parts["transformer"], transformer_2=parts.get("transformer_2"), image_encoder=parts.get("clip"),
+        image_processor=CLIPImageProcessor() if "clip" in parts else None, boundary_ratio=family.boundary,
+        expand_timesteps=name == "wan2.2-ti2v-5b",
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=5.0
+        ),
+    )  # fmt: skip
+    whole.set_progress_bar_config(disable=True)
+    assert ours.shape == (5, size, size, 3)
+    assert len(np.unique(ours)) > 20
+    assert np.array_equal(ours, sample_video(whole, family, request))
