@@ -128,14 +128,10 @@ def test_retry_after_is_read_as_seconds_or_as_a_date():
 
 def test_a_slow_server_is_left_after_the_time_out():
     with serving(slow(2.0, good(TEXT)), good(TEXT)) as server:
-        start = time.monotonic()
-        assert ask(server, timeout_s=0.3).text == TEXT
-        assert time.monotonic() - start < 1.5
-    with serving(dripping(3.0)) as server:
-        start = time.monotonic()
-        with pytest.raises(RuntimeError, match=r"not complete within 0\.3 s"):
-            ask(server, timeout_s=0.3, tries=1)
-        assert time.monotonic() - start < 1.5
+        assert ask(server, timeout_s=0.3).text == TEXT  # the second answer
+        assert len(server.bodies) == 2
+    with serving(dripping(3.0)) as server, pytest.raises(RuntimeError, match=r"not complete within 0\.3 s"):
+        ask(server, timeout_s=0.3, tries=1)
 
 
 def test_an_answer_without_end_is_not_read_to_it():

@@ -129,16 +129,11 @@ def test_sample_makes_a_video_of_a_run(invoke, tmp_path, monkeypatch):
     assert invoke("sample", "--run", str(tmp_path), "a cat").exit_code == 2
 
 
-def test_help_is_quick_and_loads_nothing_heavy():
+def test_help_loads_nothing_heavy():
     heavy = ("torch", "diffusers", "polars", "rich", "numpy")
     code = f"import sys, wantrain.cli; print([m for m in {heavy} if m in sys.modules])"
-    best = 9.0
-    for _ in range(3):
-        began = time.monotonic()
-        done = subprocess.run([sys.executable, "-m", "wantrain.cli", "run", "--help"], capture_output=True, cwd=ROOT)
-        best = min(best, time.monotonic() - began)
-        assert b"Examples:" in done.stdout
-    assert best < 0.5
+    done = subprocess.run([sys.executable, "-m", "wantrain.cli", "run", "--help"], capture_output=True, cwd=ROOT)
+    assert b"Examples:" in done.stdout
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, text=True).stdout == "[]\n"
 
 
