@@ -10,6 +10,7 @@ dataset of 30,000 sources take. Movies are joined from pieces without coding, so
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -33,6 +34,10 @@ HERE = Path(__file__).resolve().parents[2]
 MEDIA = HERE.parent / "shared/media/dev"
 PIECES = ("bbb_480p_24fps.mp4", "bbb_trailer_360p_25fps.webm", "coffee_720p_2997.mp4", "gopro_hero7_walk_480p_2997.mp4")
 SHORT_S = 3
+# Of all processes together. peak: their memory, pages that several of them use counted once; anon: what of it is no page
+# of a file, which the system could give to others at any time; rss: every page as often as it is used.
+KERNEL = {"Pss:": "peak", "Pss_Anon:": "anon", "Rss:": "rss"}
+MEMORY = tuple(KERNEL.values())
 SMALL_VIEW = 'views=[{name="small",resolution=[256,144],frames=[17]}]'  # nothing is enlarged
 
 
@@ -43,12 +48,14 @@ def run(*arguments: str, out: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "wanprep.cli", *arguments, "--out", str(out)]
     quiet = {"stdout": subprocess.DEVNULL, "env": os.environ | {"PYTHONPATH": str(HERE)}}
     process = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]
-    peak = [0.0]
+    peak = dict.fromkeys(MEMORY, 0.0)
 
     def watch() -> None:
         while process.poll() is None:
-            peak[0] = max(peak[0], sum(_megabytes(pid) for pid in _family(process.pid)))
-            time.sleep(0.2)
+            now = [_megabytes(pid) for pid in _family(process.pid)]
+            for name in MEMORY:
+                peak[name] = max(peak[name], sum(one[name] for one in now))
+            time.sleep(0.1)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -58,7 +65,7 @@ def run(*arguments: str, out: Path) -> dict[str, float]:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu": cpu, "wall": time.perf_counter() - began, "peak_mb": peak[0]}
+    return {"cpu": cpu, "wall": time.perf_counter() - began} | {f"{name}_mb": peak[name] for name in MEMORY}
 
 
 def _family(pid: int) -> list[int]:
@@ -75,15 +82,15 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _megabytes(pid: int) -> float:
-    """Its share of the memory it uses: pages of several processes are counted once over all of them."""
-    try:
+def _megabytes(pid: int) -> dict[str, float]:
+    """What a process uses, by the names of MEMORY; zero of one that has ended."""
+    found = dict.fromkeys(MEMORY, 0.0)
+    with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return 0.0
+            name, *values = line.split()
+            if name in KERNEL:
+                found[KERNEL[name]] = int(values[0]) / 1024
+    return found
 
 
 def movie(folder: Path, seconds: float, name: str) -> Path:
@@ -167,7 +174,8 @@ def lines(report: dict[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{name}: {row:.2f}" if isinstance(row, float) else f"{indent}{name}: {row}"
         elif "peak_mb" in row:
             times = f"CPU {row['cpu']:7.1f} s  wall {row['wall']:7.1f} s"
-            yield f"{indent}{name:20s} {times}  peak {row['peak_mb']:6.0f} MB"
+            memory = f"peak {row['peak_mb']:6.0f} MB (anonymous {row['anon_mb']:.0f}, RSS {row['rss_mb']:.0f})"
+            yield f"{indent}{name:20s} {times}  {memory}"
         else:
             yield f"{indent}{name}"
             yield from lines(row, indent + "  ")

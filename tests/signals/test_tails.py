@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 
 from wanprep.signals.gradual import Mix
+from wanprep.signals.pictures import Pictures
 from wanprep.signals.tails import complete
 
 P = 192
 
 
-def film(gains: np.ndarray, tone: float = 0.0, noise: float = 0.5) -> np.ndarray:
+def film(gains: np.ndarray, tone: float = 0.0, noise: float = 0.5) -> Pictures:
     rng = np.random.default_rng(5)
     picture = rng.uniform(30, 220, P)
-    return (tone + np.asarray(gains)[:, None] * (picture - tone) + rng.normal(0, noise, (len(gains), P))).astype(
-        np.float32
-    )
+    return Pictures(tone + np.asarray(gains)[:, None] * (picture - tone) + rng.normal(0, noise, (len(gains), P)))
 
 
 def mix(kind: str, first: int, last: int) -> Mix:

@@ -1,6 +1,6 @@
 """Light that comes and goes: camera flashes, lightning, explosions. The picture returns, so nothing was cut.
 
-Legend: T float32[N, P], P luma values (0..255) of each frame's tiny picture; mean, spread: their mean and deviation.
+Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame; mean, spread: their mean and deviation.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from wanprep.signals.mixing import likeness
+from wanprep.signals.pictures import Pictures
 
 SAME = 0.65  # likeness of pictures of one shot that the camera may have moved between
 BRIGHTER = 1.0  # levels by which every frame of the event outshines the frames around it
@@ -19,7 +20,7 @@ FLAT = 2.5  # deviation of a picture in which there is nothing to recognise; a s
 FAINT = 0.5  # likeness that is left of a picture washed out by light
 
 
-def is_flash(T: np.ndarray, before: int, after: int, longest: int) -> bool:
+def is_flash(T: Pictures, before: int, after: int, longest: int) -> bool:
     """Whether what happens between frames `before` and `after` (old state, new state) is light alone.
 
     It is when there are two frames, at most `longest` frames of event apart, one of them not after `before` and the

@@ -8,19 +8,18 @@ true ends from a ramp fitted to its projection on that line, and must then fit t
     T_t = T_s + alpha_t · (T_e − T_s),  alpha from 0 to 1 without turning back, small residual, contrast as predicted.
 
 The linear edit model is that of Hampapur, Jain and Weymouth (1995); the contrast dip is Alattar's (1993).
-Legend: T float32[N, P], one row of P luma values (0..255) a frame. Pure: arrays and numbers in, spans out.
+Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame. Pure: arrays and numbers in, spans out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from wanprep.signals.mixing import EPS, contrast_dip, cosine, evidence, fit, hopeless, likeness, log_odds, outside, rms
-
-CHUNK = 8192  # frames a vectorised pass works on at once: bounds memory for long films
+from wanprep.signals.pictures import Pictures, parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +77,7 @@ class Mix:
     fitness: float
 
 
-def find_mixes(
-    T: np.ndarray, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int] = ()
-) -> list[Mix]:
+def find_mixes(T: Pictures, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int] = ()) -> list[Mix]:
     """All transitions of a sequence, and doubtful ones beside them, in order, none overlapping.
 
     fps: frames a second, to bound their length. cuts: first frames after jumps that no transition spans.
@@ -122,23 +119,22 @@ def _apart(mixes: list[Mix], taken: np.ndarray) -> list[Mix]:
     return kept
 
 
-def _seeds(T: np.ndarray, longest: int, rules: GradualRules) -> list[tuple[int, int]]:
+def _seeds(T: Pictures, longest: int, rules: GradualRules) -> list[tuple[int, int]]:
     """(centre, reach) of spans that look like mixing at first sight, strongest first."""
     found: list[tuple[float, int, int]] = []
     reach = 1
     while 2 * reach < len(T) and reach <= longest:
         stride = max(1, reach // 2)
         centres = np.arange(reach, len(T) - reach, stride)
-        for part in np.array_split(centres, max(1, len(centres) // CHUNK)):
-            found += _strongest(_seeds_at(T, part, reach, rules), reach)
+        found += _strongest((seed for part in parts(centres) for seed in _seeds_at(T, part, reach, rules)), reach)
         reach *= 2
     return [(centre, reach) for _, centre, reach in sorted(found, reverse=True)]
 
 
-def _strongest(seeds: list[tuple[float, int, int]], reach: int) -> list[tuple[float, int, int]]:
-    """Of seeds that overlap by half or more only the best: they would grow into the same span."""
+def _strongest(seeds: Iterable[tuple[float, int, int]], reach: int) -> list[tuple[float, int, int]]:
+    """Of seeds (by their centres) that overlap by half or more only the best: they would grow into the same span."""
     kept: list[tuple[float, int, int]] = []
-    for seed in sorted(seeds, key=lambda it: it[1]):
+    for seed in seeds:
         if kept and seed[1] - kept[-1][1] <= reach:
             kept[-1] = max(kept[-1], seed)
         else:
@@ -146,7 +142,7 @@ def _strongest(seeds: list[tuple[float, int, int]], reach: int) -> list[tuple[fl
     return kept
 
 
-def _seeds_at(T: np.ndarray, centres: np.ndarray, reach: int, rules: GradualRules) -> list[tuple[float, int, int]]:
+def _seeds_at(T: Pictures, centres: np.ndarray, reach: int, rules: GradualRules) -> list[tuple[float, int, int]]:
     whole = rms(T[centres + reach] - T[centres - reach])
     centres = centres[whole >= 0.6 * min(rules.min_change, rules.min_fade)]
     left, middle, right = T[centres - reach], T[centres], T[centres + reach]
@@ -160,7 +156,7 @@ def _seeds_at(T: np.ndarray, centres: np.ndarray, reach: int, rules: GradualRule
     return [(float(score[i]), int(centres[i]), reach) for i in good]
 
 
-def _spans(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) -> list[tuple[int, int]]:
+def _spans(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> list[tuple[int, int]]:
     """Likely ends of the transition around a seed, in two ways: step by step, and by a fitted ramp."""
     spans = [_tidy(T, *_grow(T, s, e, room, longest))]
     for _ in range(2):
@@ -170,7 +166,7 @@ def _spans(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) -
     return list(dict.fromkeys(spans))
 
 
-def _grow(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) -> tuple[int, int]:
+def _grow(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> tuple[int, int]:
     """Move both ends outwards while the picture keeps going the same way at a fair part of the same speed."""
     D = T[e] - T[s]
     unit, speed = D / (rms(D) + EPS), rms(D) / (e - s)
@@ -187,7 +183,7 @@ def _grow(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) ->
     return s, e
 
 
-def _ramp(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) -> tuple[int, int]:
+def _ramp(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> tuple[int, int]:
     """Ends of the ramp (level, rise, level) that best fits the projection of the frames around on T_e − T_s.
 
     Motion in either picture is noise on the levels here, so the ends are found even where no step is straight.
@@ -215,7 +211,7 @@ def _ramp(T: np.ndarray, s: int, e: int, room: tuple[int, int], longest: int) ->
     return best
 
 
-def _tidy(T: np.ndarray, s: int, e: int, idle: float = 0.03) -> tuple[int, int]:
+def _tidy(T: Pictures, s: int, e: int, idle: float = 0.03) -> tuple[int, int]:
     """Drop frames at both ends that have not begun or have finished mixing."""
     alpha, _ = fit(T, s, e)
     inside = np.flatnonzero((alpha > idle) & (alpha < 1 - idle))
@@ -224,7 +220,7 @@ def _tidy(T: np.ndarray, s: int, e: int, idle: float = 0.03) -> tuple[int, int]:
     return s + max(0, int(inside[0]) - 1), min(e, s + int(inside[-1]) + 1)
 
 
-def _prove(T: np.ndarray, edges: np.ndarray, s: int, e: int, rules: GradualRules) -> Mix | None:
+def _prove(T: Pictures, edges: np.ndarray, s: int, e: int, rules: GradualRules) -> Mix | None:
     """The transition between the pure frames s and e, or None when the frames do not bear it out."""
     if e - s < 2:
         return None
@@ -255,7 +251,7 @@ def _prove(T: np.ndarray, edges: np.ndarray, s: int, e: int, rules: GradualRules
 
 
 def _fades(
-    T: np.ndarray, s: int, e: int, kind: str, alpha: np.ndarray, residual: np.ndarray, rules: GradualRules
+    T: Pictures, s: int, e: int, kind: str, alpha: np.ndarray, residual: np.ndarray, rules: GradualRules
 ) -> bool:
     strict = 0.5 if e - s <= 3 else 1.0
     if residual[1:-1].mean() > strict * rules.max_residual or residual[1:-1].max() > rules.max_residual_peak:

@@ -5,7 +5,7 @@ false alarms a minute). Together they do: a cut stands out from the steps around
 unlike even when brightness is ignored, hardly any part of the picture stays, and no quarter of the picture has details
 that are found again, where just before and after they are. The weights are a logistic regression on the tuning half of
 tests/benchmarks/bench_cuts.py; the held-back half shares no material with it.
-Legend: T float32[N, P], P luma values (0..255) of each frame's tiny picture.
+Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wanprep.signals.mixing import likeness, rms
+from wanprep.signals.pictures import Pictures, parts
 
 # Log-odds of a cut = BIAS + sum of weight times evidence.
 BIAS = 0.8
@@ -69,13 +70,13 @@ class Series:
         return cls(**values)
 
 
-def find_jumps(series: Series, T: np.ndarray, *, min_odds: float, min_step: float, max_likeness: float) -> Jump:
+def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float, max_likeness: float) -> Jump:
     """All steps whose log-odds of being a cut reach `min_odds`.
 
     min_step: least RMS luma step. max_likeness: pictures that correlate better, in luma or in its ranks, differ by
     light or noise only.
     """
-    step = np.concatenate([[0.0], rms(T[1:] - T[:-1])])
+    step = steps(T)
 
     def judged(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         size = rms(T[after] - T[before])
@@ -90,12 +91,15 @@ def find_jumps(series: Series, T: np.ndarray, *, min_odds: float, min_step: floa
         flat = np.minimum(T[before].std(-1), T[after].std(-1)) < FLAT
         return after[good], (odds >= min_odds + SURE)[good] & ~flat[good]
 
-    frames = np.arange(1, len(T))
-    # Only what sticks out a little can be a cut; the rest is not worth the sorting below.
-    frames = frames[(step[1:] >= min_step) & (step[1:] >= 0.5 * _near(step, frames, frames, NEAR).mean(1))]
-    cuts, sure = judged(frames - 1, frames)
-    mixed = blends(T, 0.3 * min_step)
-    after, sure_after = judged(mixed - 1, mixed + 1)
+    def likely(frames: np.ndarray) -> np.ndarray:
+        # Only what sticks out a little can be a cut; the rest is not worth the sorting in log_odds.
+        frames = frames[step[frames] >= min_step]
+        return frames[step[frames] >= 0.5 * _near(step, frames, frames, NEAR).mean(1)]
+
+    clear = [judged(at - 1, at) for at in map(likely, parts(np.arange(1, len(T))))]
+    cuts, sure = (np.concatenate(column) for column in zip(*clear))
+    hazy = [judged(at - 1, at + 1) for at in parts(blends(T, 0.3 * min_step))]
+    after, sure_after = (np.concatenate(column) for column in zip(*hazy))
     # A frame between two pictures of which either step is a cut by itself is a frame of one of them.
     alone = ~np.isin(after, cuts) & ~np.isin(after - 1, cuts)
     alone &= np.concatenate([[True], np.diff(after) > 1])[: len(after)]
@@ -105,21 +109,27 @@ def find_jumps(series: Series, T: np.ndarray, *, min_odds: float, min_step: floa
     return Jump(cuts=order, blended=tuple(after.tolist()), sure=tuple(cuts[sure].tolist()))
 
 
-def blends(T: np.ndarray, least: float) -> np.ndarray:
+def steps(T: Pictures) -> np.ndarray:
+    """float64[N]: RMS luma difference from the frame before; 0 of the first."""
+    return np.concatenate([[0.0], *(rms(T[at] - T[at - 1]) for at in parts(np.arange(1, len(T))))])
+
+
+def blends(T: Pictures, least: float) -> np.ndarray:
     """Frames that lie on the line between their two neighbours, at least `least` (RMS luma) apart from both."""
-    frames = np.arange(1, len(T) - 1)
-    step = np.concatenate([[0.0], rms(T[1:] - T[:-1])])
-    frames = frames[np.minimum(step[frames], step[frames + 1]) >= least]
-    D = T[frames + 1] - T[frames - 1]
-    size = rms(D) + 1e-6
-    X = T[frames] - T[frames - 1]
-    share = np.mean(X * D, axis=-1) / size**2
-    off = rms(X - share[:, None] * D) / size
-    return frames[(share > 0.15) & (share < 0.85) & (off < 0.15)]
+    frames, step = np.arange(1, len(T) - 1), steps(T)
+    found = []
+    for at in parts(frames[np.minimum(step[frames], step[frames + 1]) >= least]):
+        D = T[at + 1] - T[at - 1]
+        size = rms(D) + 1e-6
+        X = T[at] - T[at - 1]
+        share = np.mean(X * D, axis=-1) / size**2
+        off = rms(X - share[:, None] * D) / size
+        found.append(at[(share > 0.15) & (share < 0.85) & (off < 0.15)])
+    return np.concatenate(found)
 
 
 def log_odds(
-    T: np.ndarray, step: np.ndarray, series: Series, before: np.ndarray, after: np.ndarray
+    T: Pictures, step: np.ndarray, series: Series, before: np.ndarray, after: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds that a cut lies between frames `before` and `after` (int[n] each, one or two apart), and the larger
     likeness of theirs, of luma or of its ranks (asked of likely cuts only). step: luma step of all frames."""

@@ -1,12 +1,14 @@
 """What tells a dissolve from motion: how well frames fit a mix of two pictures, and their contrast its dip.
 
-Pure: arrays and numbers in, numbers out. Legend: T float32[N, P], one row of P luma values (0..255) a frame; edges
-float32[N], energy of each frame's edges.
+Pure: arrays and numbers in, numbers out. Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a
+frame; edges float32[N], energy of each frame's edges.
 """
 
 from __future__ import annotations
 
 import numpy as np
+
+from wanprep.signals.pictures import Pictures
 
 EPS = 1e-6
 
@@ -46,7 +48,7 @@ def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return cosine(a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True))
 
 
-def fit(T: np.ndarray, s: int, e: int) -> tuple[np.ndarray, np.ndarray]:
+def fit(T: Pictures, s: int, e: int) -> tuple[np.ndarray, np.ndarray]:
     """alpha[e−s+1] of the mixing model and each frame's residual as a share of the change."""
     D = T[e] - T[s]
     power = inner(D, D) + EPS
@@ -55,7 +57,7 @@ def fit(T: np.ndarray, s: int, e: int) -> tuple[np.ndarray, np.ndarray]:
     return alpha, rms(X - alpha[:, None] * D) / np.sqrt(power)
 
 
-def outside(T: np.ndarray, s: int, e: int, kind: str) -> float:
+def outside(T: Pictures, s: int, e: int, kind: str) -> float:
     """RMS change in as many frames as the transition has, half of them before it and half after.
 
     Beyond the flat end of a fade nothing is asked: the next fade may begin at once.
@@ -66,7 +68,7 @@ def outside(T: np.ndarray, s: int, e: int, kind: str) -> float:
     return before + after
 
 
-def evidence(T: np.ndarray, edges: np.ndarray, s: int, e: int) -> dict[str, float]:
+def evidence(T: Pictures, edges: np.ndarray, s: int, e: int) -> dict[str, float]:
     """What speaks for and against a dissolve between the pure frames s and e; names as in WEIGHTS."""
     D, like = T[e] - T[s], float(likeness(T[s], T[e]))
     change, spread = float(rms(D)), np.sort([T[s].std(), T[e].std()])
@@ -91,7 +93,7 @@ def evidence(T: np.ndarray, edges: np.ndarray, s: int, e: int) -> dict[str, floa
     }
 
 
-def hopeless(T: np.ndarray, s: int, e: int, min_odds: float) -> bool:
+def hopeless(T: Pictures, s: int, e: int, min_odds: float) -> bool:
     """Whether the two ends alone rule out that the log-odds reach `min_odds`: most spans end here, at a tenth of the
     cost of all evidence."""
     D = T[e] - T[s]

@@ -3,7 +3,7 @@
 `meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
 with fades to their ends (`tails.py`), wipes from `wipes.py`; what light alone did is taken out again by `flashes.py`.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
-Legend: T float32[N, P], P luma values (0..255) of each frame's tiny picture.
+Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from wanprep.signals.gradual import GradualRules, Mix, find_mixes
 from wanprep.signals.jumps import Series, blends, find_jumps
 from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
+from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.tails import complete
 from wanprep.signals.wipes import WipeRules, find_wipes
 
@@ -110,7 +111,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     N = len(signals.pts)
     if N < 2:
         return ShotList(n_frames=N, cuts=(), transitions=())
-    T = signals.extra["tiny"].reshape(N, -1).astype(np.float32)
+    T = Pictures(signals.extra["tiny"].reshape(N, -1))
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
     thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
@@ -148,13 +149,13 @@ def clear_of(transitions: list[Transition], n: int, room: int = 0) -> np.ndarray
     return free
 
 
-def split_blends(T: np.ndarray, cuts: list[int], transitions: list[Transition]) -> tuple[list[int], list[Transition]]:
+def split_blends(T: Pictures, cuts: list[int], transitions: list[Transition]) -> tuple[list[int], list[Transition]]:
     """Cuts of which one frame shows both shots become a transition of that frame; the others stay cuts."""
     free = clear_of(transitions, len(T))
     left, found = [], []
     for cut in cuts:
         near = [i for i in (cut - 1, cut) if 0 < i < len(T) - 1 and free[i - 1 : i + 2].all()]
-        beyond = blends(T[near[0] - 1 : near[-1] + 2], MIN_BLEND) + near[0] - 1 if near else np.zeros(0, int)
+        beyond = blends(Pictures(T[near[0] - 1 : near[-1] + 2]), MIN_BLEND) + near[0] - 1 if near else np.zeros(0, int)
         if mixed := [int(i) for i in beyond if i in near]:
             found.append(Transition(kind="dissolve", first=mixed[0], last=mixed[0]))
         else:
@@ -174,7 +175,7 @@ def beside(spans: list[tuple[int, int]], cuts: list[int], transitions: list[Tran
     return sorted(found, key=lambda t: t.first)
 
 
-def isolated_jumps(T: np.ndarray, frames: Sequence[int] | np.ndarray, times: float) -> list[int]:
+def isolated_jumps(T: Pictures, frames: Sequence[int] | np.ndarray, times: float) -> list[int]:
     """Those of `frames` whose step from the frame before exceeds the steps on both sides `times` times."""
     at = np.array([i for i in frames if i > 0], np.int64)
     if not len(at):
@@ -185,7 +186,7 @@ def isolated_jumps(T: np.ndarray, frames: Sequence[int] | np.ndarray, times: flo
     return [int(i) for i in at[step >= times * np.maximum(before, after)]]
 
 
-def outside_mixes(cuts: list[int], mixes: list[Mix], T: np.ndarray) -> list[int]:
+def outside_mixes(cuts: list[int], mixes: list[Mix], T: Pictures) -> list[int]:
     """Cuts that are not part of a transition: inside one, or a small step at its very edge."""
     kept = []
     for cut in cuts:
@@ -196,19 +197,19 @@ def outside_mixes(cuts: list[int], mixes: list[Mix], T: np.ndarray) -> list[int]
     return kept
 
 
-def drop_flashes(cuts: list[int], mixes: list[Mix], T: np.ndarray, longest: int) -> tuple[list[int], list[Mix]]:
+def drop_flashes(cuts: list[int], mixes: list[Mix], T: Pictures, longest: int) -> tuple[list[int], list[Mix]]:
     """Remove events during which the picture was only washed out by light, for at most `longest` frames."""
     kept = [c for c in cuts if not is_flash(T, c - 1, c, longest)]
     return kept, [m for m in mixes if not is_flash(T, m.first - 1, m.last + 1, longest)]
 
 
-def join_dips(mixes: list[Mix], T: np.ndarray, longest: int, flat: float) -> list[Transition]:
+def join_dips(mixes: list[Mix], T: Pictures, longest: int, flat: float) -> list[Transition]:
     """A fade out, at most `longest` flat frames and a fade in become one dip; the rest stay as they are.
 
     A short flat rest beside any other fade belongs to that fade: there is nothing in it to train on.
     """
     joined: list[Transition] = []
-    bare = T.std(-1) <= flat
+    bare = np.concatenate([T[at].std(-1) <= flat for at in parts(np.arange(len(T)))])
     for mix, following in zip(mixes, [*mixes[1:], None]):
         last = joined[-1] if joined else None
         first, end = mix.first, mix.last

@@ -2,7 +2,7 @@
 
 While a picture P fades from or to a tone c, every frame is c + g · (P − c): only the gain g changes, all one way.
 Beyond the proved part of a fade, frames still belong to it as long as that goes on.
-Legend: T float32[N, P], one row of P luma values (0..255) a frame. Pure: arrays and numbers in, spans out.
+Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame. Pure: arrays and numbers in, spans out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from wanprep.signals.gradual import Mix
 from wanprep.signals.mixing import EPS, cosine, rms
+from wanprep.signals.pictures import Pictures
 
 LAG = 3  # frames over which a gain is compared: flicker and held drawings hide it from one to the next
 GAIN = 0.97  # over so many frames a fade changes the picture at least by this factor
@@ -23,7 +24,7 @@ LEAST = 3  # frames of a fade that is found as the other half of a proved one
 CONTRAST = 6.0  # luma deviation that it ends with
 
 
-def complete(T: np.ndarray, mixes: list[Mix], walls: Sequence[int], longest: int) -> list[Mix]:
+def complete(T: Pictures, mixes: list[Mix], walls: Sequence[int], longest: int) -> list[Mix]:
     """The mixes with every fade as long as it lasts, and with the other half of a dip that was not found by itself.
 
     walls: first frames after cuts, which nothing is stretched over. longest: frames that a fade may have.
@@ -38,11 +39,11 @@ def complete(T: np.ndarray, mixes: list[Mix], walls: Sequence[int], longest: int
         if mix.kind == "fade_in":
             last = _end(T, mix.first, mix.last, min(high, mix.first + longest) - 1)
             flat = mix.first + int(np.argmin(T[mix.first : mix.first + _part(mix)].std(-1)))
-            other = n - 1 - _other(T[::-1], n - 1 - flat, n - 1 - low)
+            other = n - 1 - _other(T.backwards(), n - 1 - flat, n - 1 - low)
             out += [*_half(T, mix, other, mix.first - 1, "fade_out"), replace(mix, last=last)]
         elif mix.kind == "fade_out":
             stop = n - 1 - max(low, mix.last - longest)
-            first = n - 1 - _end(T[::-1], n - 1 - mix.last, n - 1 - mix.first, stop)
+            first = n - 1 - _end(T.backwards(), n - 1 - mix.last, n - 1 - mix.first, stop)
             flat = mix.last - int(np.argmin(T[mix.last - _part(mix) + 1 : mix.last + 1][::-1].std(-1)))
             other = _other(T, flat, high - 1)
             out += [replace(mix, first=first), *_half(T, mix, mix.last + 1, other, "fade_in")]
@@ -56,13 +57,13 @@ def _part(mix: Mix) -> int:
     return 1 + (mix.last - mix.first + 1) // 4
 
 
-def _half(T: np.ndarray, mix: Mix, first: int, last: int, kind: str) -> list[Mix]:
+def _half(T: Pictures, mix: Mix, first: int, last: int, kind: str) -> list[Mix]:
     full = last if kind == "fade_in" else first
     flat = last - first + 1 < LEAST or T[full].std() < CONTRAST
     return [] if flat else [replace(mix, kind=kind, first=first, last=last, change=float(rms(T[last] - T[first])))]
 
 
-def _other(T: np.ndarray, flat: int, stop: int) -> int:
+def _other(T: Pictures, flat: int, stop: int) -> int:
     """Last frame of the fade that comes out of the tone reached at frame `flat`, after at most HOLD frames of it;
     `flat` itself when there is none."""
     start = flat
@@ -72,7 +73,7 @@ def _other(T: np.ndarray, flat: int, stop: int) -> int:
     return last if last > start else flat
 
 
-def _end(T: np.ndarray, flat: int, start: int, stop: int) -> int:
+def _end(T: Pictures, flat: int, start: int, stop: int) -> int:
     """Last frame from `start` on, at most `stop`, at which the picture still comes out of the tone of frame `flat`."""
     tone, at = float(T[flat].mean()), start
     while at < stop:

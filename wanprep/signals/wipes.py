@@ -4,7 +4,8 @@ In the middle of a wipe each part of the picture is of one of the two shots, whe
 neither. That is first sight; the proof is that every part changes once, from what it was before to what it is after,
 and that neighbours do so one after the other. Straight, diagonal, round and clock wipes and barn doors of any speed are
 all the same to this.
-Legend: T float32[N, P], one row of P luma values (0..255) a frame, P = HEIGHT x WIDTH. Pure: arrays in, spans out.
+Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame, P = HEIGHT x WIDTH. Pure:
+arrays in, spans out.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wanprep.signals.mixing import EPS, likeness, rms
+from wanprep.signals.pictures import Pictures, parts
 
 WIDTH, HEIGHT = 16, 12
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
 HOPELESS = -4.0  # log-odds of spans around which a shift of one end makes no wipe
-CHUNK = 8192  # frames that are looked at at once
 
 
 # Log-odds of a wipe = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
@@ -70,7 +71,7 @@ class Sweep:
     odds: float
 
 
-def find_wipes(T: np.ndarray, rules: WipeRules, walls: Sequence[int], free: np.ndarray) -> list[Sweep]:
+def find_wipes(T: Pictures, rules: WipeRules, walls: Sequence[int], free: np.ndarray) -> list[Sweep]:
     """Wipes and doubtful ones in order, none overlapping. walls: first frames after cuts that none spans; free:
     bool[N], frames in which one may be (in place: those found are no longer)."""
     if not rules.enabled:
@@ -91,13 +92,13 @@ def find_wipes(T: np.ndarray, rules: WipeRules, walls: Sequence[int], free: np.n
     return sorted(kept, key=lambda it: it.first)
 
 
-def _seeds(T: np.ndarray, rules: WipeRules) -> list[tuple[int, int]]:
+def _seeds(T: Pictures, rules: WipeRules) -> list[tuple[int, int]]:
     """(centre, reach) of spans whose middle frame is made of parts of both ends."""
     found: list[tuple[int, int]] = []
     for reach in REACHES:
         every = np.arange(reach, len(T) - reach, max(1, reach // 3))
         best: tuple[float, int] | None = None
-        for part in np.array_split(every, max(1, len(every) // CHUNK)):
+        for part in parts(every):
             part = part[rms(T[part + reach] - T[part - reach]) >= rules.min_change]
             left, middle, right = T[part - reach], T[part], T[part + reach]
             gone, to_go = np.abs(middle - left), np.abs(right - middle)
@@ -117,7 +118,7 @@ def _seeds(T: np.ndarray, rules: WipeRules) -> list[tuple[int, int]]:
     return found
 
 
-def _sweeps(T: np.ndarray, centre: int, reach: int, low: int, high: int) -> list[Sweep]:
+def _sweeps(T: Pictures, centre: int, reach: int, low: int, high: int) -> list[Sweep]:
     """Spans around a seed, judged: some even ones, and where these are promising all."""
     sizes = sorted({max(2, round(reach * share)) for share in (0.6, 0.8, 1.0, 1.3, 1.7)})
 
@@ -131,7 +132,7 @@ def _sweeps(T: np.ndarray, centre: int, reach: int, low: int, high: int) -> list
     return even + judged((a, b) for a in sizes for b in sizes if a != b)
 
 
-def judge(T: np.ndarray, s: int, e: int) -> Sweep | None:
+def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     """The span between the pure frames s and e as a wipe; None when too little of the picture changes in it."""
     n, D = e - s, T[e] - T[s]
     change = float(rms(D))
