@@ -36,7 +36,7 @@ body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;max-width:1360px;padding:2
 background:var(--bg);color:var(--fg)}
 h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px;border-bottom:1px solid var(--line)}
 h3{font-size:14px;margin:0 0 6px;font-weight:600}p{margin:4px 0}.dim,.none{color:var(--dim)}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:16px}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:16px}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;min-width:0}
 svg{width:100%;height:auto;display:block}svg text{font-size:11px;fill:var(--dim)}svg .grid{stroke:var(--line)}
 svg .mark{stroke:var(--c5);stroke-dasharray:2 3}svg polyline{fill:none;stroke-width:1.8}
@@ -46,7 +46,7 @@ td,th{padding:3px 10px 3px 0;text-align:right;border-bottom:1px solid var(--line
 td:last-child,th:last-child{text-align:left}
 .best{font-weight:600}.warn{border-left:3px solid var(--c1);padding-left:10px;margin:6px 0}video,img{max-width:100%}
 .scroll{overflow-x:auto}.strip{display:flex;gap:10px;overflow-x:auto}figure{margin:0;flex:0 0 260px}
-.strip video{width:100%}.card:has(.strip){margin-bottom:12px}
+.strip img,.strip video{width:100%;display:block}.card:has(.strip){margin-bottom:12px}
 figcaption{font-size:12px;color:var(--dim)}details{margin:4px 0}
 """
 
@@ -105,17 +105,18 @@ def _expert(
 
     learning = [curve(of("loss"), 0, kind="dots"), curve(smoothed(of("loss")), 0, "smoothed")]
     asked = [
-        curve(of("loss", held), 1, "held out", kind="marks"),
-        curve(of("trained", held), 2, "trained on", kind="marks"),
         curve(of("zero", held), 4, "predicting zero", dashed=True),
+        curve(of("loss", held), 1, "held out", kind="marks"),
+        curve(of("trained", held), 2, "trained on", kind="marks", dashed=True),  # the other is seen beneath
     ]
-    gap = [curve(sorted(ranking.gaps(held).items()), 5, "grows when the set is memorised", kind="marks")]
+    gaps = [(step, 100 * gap) for step, gap in sorted(ranking.gaps(held).items())]
+    gap = [curve(gaps, 5, "grows when the set is memorised", kind="marks")]
     seconds = [(row["step"], row["volatile"].get("seconds", 0.0)) for row in steps]
     cards = {
         "Training loss, each step and smoothed": chart(learning, x="step", y="loss", marks=marks),
         "The same questions before, during and after": chart(asked, x="step", y="loss", marks=marks),
         "Held-out loss by sigma": chart(_bands(held), x="step", y="share of its start", marks=marks),
-        "Gap between held out and trained on": chart(gap, x="step", y="gap"),
+        "Gap between held out and trained on": chart(gap, x="step", y="gap, %"),
         "Sigma: planned and drawn so far": _sigmas(name, plan, steps),
         "Learning rate": chart([curve(of("lr"), 3)], x="step", y="lr", from_zero=True),
         "Gradient norm before clipping, smoothed": chart(
@@ -158,7 +159,7 @@ def _table(verdict: ranking.Verdict) -> str:
         cells = [
             "→" if row == verdict.recommended else "", str(row.step),
             "–" if row.loss is None else f"{row.loss:.4f}", "–" if row.change is None else f"{row.change:+.1%}",
-            ("–" if row.gap is None else f"{row.gap:+.1%}") + (" memorised" if row.memorised else ""),
+            ("–" if row.gap is None else f"{row.gap:+z.1%}") + (" memorised" if row.memorised else ""),
             html.escape(row.file),
         ]  # fmt: skip
         mark = ' class="best"' if row == verdict.recommended else ""

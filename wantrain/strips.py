@@ -1,6 +1,7 @@
 """Previews in the report: a strip a prompt over the checkpoints, and each checkpoint's contact sheet. No script.
 
-Stills are always in the page. Videos go into it from the newest on, as long as there is room; the others are linked.
+A strip shows stills, so that checkpoints can be compared with nothing lying over them; a click below one opens its
+video. Stills are always in the page, videos from the newest on as long as there is room; the others are linked.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def strips(run: Path, out: Path) -> str:
             for folder, record in previews for own in record["items"] if _identity(own) == identity
         ]  # fmt: skip
         asked = item["prompt"]
-        told = f"seed {asked['seed']}, {asked['width']}x{asked['height']}, {asked['steps']} steps"
+        told = f"seed {asked['seed']}, {asked['width']}x{asked['height']}, {asked['steps']} steps{_strengths(asked)}"
         head = f'<h3>{html.escape(item["name"])} <span class="dim">{html.escape(told)}</span></h3>'
         rows.append(f'<div class="card">{head}<div class="strip">{"".join(cells)}</div></div>')
     sheets = "".join(
@@ -65,15 +66,23 @@ def _identity(item: Mapping[str, Any]) -> str:
     return key_of(**item["prompt"])
 
 
+def _strengths(asked: Mapping[str, Any]) -> str:
+    """The LoRAs' strengths where they are not 1."""
+    names = {"strength": "LoRA", "strength_high": "high", "strength_low": "low"}
+    given = [(name, asked.get(key)) for key, name in names.items()]
+    return "".join(f", {name} x{value:g}" for name, value in given if value not in (None, 1))
+
+
 def _cell(folder: Path, record: Mapping[str, Any], item: Mapping[str, Any], addresses: Mapping[Path, str]) -> str:
-    under = f"<figcaption>{html.escape(label(record['steps']))}</figcaption>"
+    name = html.escape(label(record["steps"]))
     if "error" in item:
-        return f'<figure><p class="warn">{html.escape(item["error"])}</p>{under}</figure>'
+        return f'<figure><p class="warn">{html.escape(item["error"])}</p><figcaption>{name}</figcaption></figure>'
     still, video = folder / item["still"], folder / item["video"]
-    poster = f' poster="{_data(still, "image/jpeg")}"' if still.is_file() else ""
-    return (
-        f'<figure><video controls loop muted preload="none"{poster} src="{addresses[video]}"></video>{under}</figure>'
-    )
+    film = f'<video controls loop muted preload="metadata" src="{addresses[video]}"></video>'
+    if not still.is_file():
+        return f"<figure>{film}<figcaption>{name}</figcaption></figure>"
+    picture = f'<img alt="{name}" src="{_data(still, "image/jpeg")}">'
+    return f"<figure>{picture}<figcaption><details><summary>{name}</summary>{film}</details></figcaption></figure>"
 
 
 def _addresses(previews: list[tuple[Path, dict[str, Any]]], out: Path) -> dict[Path, str]:

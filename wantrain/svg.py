@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 460, 210
-LEFT, RIGHT, TOP, BOTTOM = 56, 10, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 64, 10, 10, 34
 
 Points = Sequence[tuple[float, float]]
 
@@ -112,8 +112,8 @@ def _axes(x_range: tuple[float, float], y_range: tuple[float, float], x: str, y:
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 3}" text-anchor="middle">{html.escape(x)}</text>'
     )
-    turned = f'transform="rotate(-90 11 {middle})"'
-    parts.append(f'<text x="11" y="{middle}" text-anchor="middle" {turned}>{html.escape(y)}</text>')
+    turned = f'transform="rotate(-90 9 {middle})"'
+    parts.append(f'<text x="9" y="{middle}" text-anchor="middle" {turned}>{html.escape(y)}</text>')
     return "".join(parts)
 
 
@@ -125,7 +125,7 @@ def _curve(series: Series, x_range: tuple[float, float], y_range: tuple[float, f
         dash = ' stroke-dasharray="5 4"' if series.dashed else ""
         parts.append(f'<polyline style="stroke:var(--c{series.colour})" points="{path}"{dash}/>')
     if series.kind != "line":
-        radius, faint = (1.3, "0.35") if series.kind == "dots" else (3, "1")
+        radius, faint = (1.5, "0.45") if series.kind == "dots" else (2.2 if series.dashed else 3.2, "1")
         style = f"fill:var(--c{series.colour});opacity:{faint}"
         parts += [f'<circle style="{style}" cx="{a:.1f}" cy="{b:.1f}" r="{radius}"/>' for a, b in places]
     return "".join(parts)

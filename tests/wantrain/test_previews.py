@@ -209,7 +209,8 @@ def test_the_real_process_makes_the_videos_that_sampling_makes(toy, dataset, tmp
     assert Image.open(folder / "sheet.jpg").width > 32
     page = write_report(result.folder, result.folder / "report.html").read_text()
     assert page.count("<figure>") == 1
-    assert "high 12 · low 12" in page
+    assert '<img alt="high 12 · low 12" src="data:image/jpeg' in page
+    assert "<summary>high 12 · low 12</summary><video" in page
     assert "data:video/mp4;base64," in page
 
 
