@@ -34,8 +34,8 @@ HERE = Path(__file__).resolve().parents[2]
 MEDIA = HERE.parent / "shared/media/dev"
 PIECES = ("bbb_480p_24fps.mp4", "bbb_trailer_360p_25fps.webm", "coffee_720p_2997.mp4", "gopro_hero7_walk_480p_2997.mp4")
 SHORT_S = 3
-# Of all processes together. peak: their memory, pages that several of them use counted once; anon: what of it is no page
-# of a file, which the system could give to others at any time; rss: every page as often as it is used.
+# Of all processes together. peak: their memory, pages that several of them use counted once; anon: what of it is no
+# page of a file, which the system could give to others at any time; rss: every page as often as it is used.
 KERNEL = {"Pss:": "peak", "Pss_Anon:": "anon", "Rss:": "rss"}
 MEMORY = tuple(KERNEL.values())
 SMALL_VIEW = 'views=[{name="small",resolution=[256,144],frames=[17]}]'  # nothing is enlarged

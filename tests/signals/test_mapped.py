@@ -30,7 +30,7 @@ def test_the_bytes_are_the_librarys():
 def test_pieces_are_one_tensor(tmp_path):
     pieces = [b"abc", b"", np.frombuffer(b"defg", np.uint8)]
     whole = {"jpeg": np.frombuffer(b"abcdefg", np.uint8), "pts": TENSORS["pts"]}
-    assert written({"jpeg": mapped.Pieces(pieces), "pts": TENSORS["pts"]}) == written(whole)
+    assert written({"jpeg": mapped.Pieces(pieces, 7), "pts": TENSORS["pts"]}) == written(whole)
 
 
 def test_reading_gives_views_of_the_file(tmp_path):

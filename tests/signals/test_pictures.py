@@ -106,12 +106,13 @@ def test_a_frame_left_out_of_its_part_would_be_seen(monkeypatch):
     whole = found(monkeypatch, signals, 10**9)
     edge = whole.cuts[0]
     with monkeypatch.context() as patch:
-        patch.setattr("wanprep.signals.jumps.parts", lambda at: (np.where(part == edge, edge - 1, part) for part in parts(at)))
+        wrong = lambda at: (np.where(part == edge, edge - 1, part) for part in parts(at))  # noqa: E731
+        patch.setattr("wanprep.signals.jumps.parts", wrong)
         assert find_shots(signals, ShotRules()) != whole
 
 
 def test_no_request_grows_with_the_film(monkeypatch):
-    largest = []
+    largest: list[int] = []
 
     class Counted(Pictures):
         def __getitem__(self, index):

@@ -22,13 +22,13 @@ KINDS = {"U8": np.uint8, "I32": np.int32, "F32": np.float32, "I64": np.int64}
 
 
 class Pieces:
-    """A tensor uint8[N] given as many pieces of bytes, which are never joined."""
+    """A tensor uint8[size] given as many pieces of bytes, which are never joined, nor all in memory at once."""
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, pieces: Iterable[Any]) -> None:
-        self.pieces = list(pieces)
-        self.shape = (sum(len(piece) for piece in self.pieces),)
+    def __init__(self, pieces: Iterable[Any], size: int) -> None:
+        self.pieces = pieces
+        self.shape = (size,)
 
 
 def chunks(tensors: Mapping[str, np.ndarray | Pieces], metadata: Mapping[str, str]) -> Iterator[Any]:

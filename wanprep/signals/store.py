@@ -123,7 +123,8 @@ class Signals:
     def _chunks(self) -> Iterator[Any]:
         tensors: dict[str, Any] = {name: getattr(self, name) for name in ("pts", "sampled", "row_p97", "col_p97")}
         if isinstance(self.thumbs, Thumbs):
-            tensors["jpeg"], tensors["jpeg_sizes"] = mapped.Pieces(self.thumbs.files), self.thumbs.sizes()
+            sizes = self.thumbs.sizes()
+            tensors["jpeg"], tensors["jpeg_sizes"] = mapped.Pieces(self.thumbs.files, int(sizes.sum())), sizes
         else:
             tensors["thumbs"] = self.thumbs
         tensors |= {f"frame/{name}": values for name, values in self.frame.items()}

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from wanprep.signals.spool import Spool
+
 QUALITY = 92
 
 
@@ -20,8 +22,8 @@ class Thumbs:
     dtype = np.dtype(np.uint8)
     ndim = 4
 
-    def __init__(self, files: Sequence[bytes | np.ndarray], height: int, width: int) -> None:
-        self.files = list(files)
+    def __init__(self, files: Sequence[bytes | np.ndarray] | Spool, height: int, width: int) -> None:
+        self.files = files
         self.shape = (len(self.files), height, width, 3)
 
     @classmethod
@@ -34,6 +36,8 @@ class Thumbs:
 
     def sizes(self) -> np.ndarray:
         """int64[M]: bytes of each file."""
+        if isinstance(self.files, Spool):
+            return self.files.sizes()
         return np.array([len(file) for file in self.files], np.int64)
 
     def __len__(self) -> int:

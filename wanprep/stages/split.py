@@ -80,10 +80,12 @@ class ClipSpan:
     reason: str = ""
 
 
-def measure_source(path: Path, *, threads: int = 1) -> tuple[Signals, Probe, dict[str, int]]:
+def measure_source(
+    path: Path, *, threads: int = 1, folder: Path | None = None
+) -> tuple[Signals, Probe, dict[str, int]]:
     """Decode `path` once: its signals, what the probe saw, and how many frames were dropped or got other times.
 
-    Raises as `analyse_source` does; writes nothing.
+    Raises as `analyse_source` does; leaves nothing behind. folder: see `analyse`.
     """
     from wanprep.media.probe import probe
     from wanprep.media.read import open_video
@@ -92,7 +94,7 @@ def measure_source(path: Path, *, threads: int = 1) -> tuple[Signals, Probe, dic
     facts = probe(path)
     with open_video(path, facts, threads=threads) as reader:
         size = {"width": facts.width, "height": facts.height}
-        signals = analyse(reader.frames(), time_base=facts.time_base, threads=threads, **size)
+        signals = analyse(reader.frames(), time_base=facts.time_base, threads=threads, folder=folder, **size)
         counted = reader.counts()
         signals = replace(signals, holes=tuple(int(i) for i in np.searchsorted(signals.pts, reader.holes)))
         return replace(signals, truncated="; ".join(filter(None, (_damage(signals), reader.truncated)))), facts, counted
@@ -114,7 +116,8 @@ def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]
     threads: decoder threads. Reject when the bytes are at fault; OSError and others when the machine is. A stream
     that breaks midway keeps its decoded part and says why in `truncated`.
     """
-    signals, facts, counted = measure_source(path, threads=threads)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    signals, facts, counted = measure_source(path, threads=threads, folder=out.parent)
     digest = signals.save(out)
     return {
         "digest": digest,
