@@ -17,7 +17,7 @@ import io
 import json
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -168,16 +168,16 @@ class Table:
         table = self._open()
         stamp = {"seq": table.version() + 1, "at": time.time(), "host": socket.gethostname()}
         full = [{**{k: v for k, v in stamp.items() if k in self.columns}, **row} for row in rows]
-        self._commit(table, self._write_part(full), removed=[])
+        self._commit(table, self._write_part(self._typed(full)), removed=[])
         self._compact()
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> bool:
         """Make `rows` the whole content, in one commit; False when they are so already."""
-        full = [dict(row) for row in rows]
+        frame = self._typed(list(rows))
         with self._rewriting():
             table = self._open()
             before = self._parts(table)
-            part = self._write_part(full) if full else None
+            part = self._write_part(frame) if len(frame) else None
             if before == ([part[0]] if part else []):
                 return False
             self._commit(table, part, removed=[name for name in before if not part or name != part[0]])
@@ -188,12 +188,14 @@ class Table:
         # succeed and double its rows (measured): whoever removes parts holds this lock. Appends need none.
         return exclusive(self.folder.with_name(f".{self.folder.name}.lock"), wait=True)
 
-    def _write_part(self, rows: list[dict[str, Any]]) -> tuple[str, int]:
+    def _typed(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         for row in rows:
             unknown = row.keys() - self.columns.keys()
             if unknown:
                 raise ValueError(f"table {self.folder.name} has no column {sorted(unknown)}")
-        frame = pl.DataFrame(rows, schema=self.polars_schema, orient="row")
+        return frame_of(rows, self.polars_schema)
+
+    def _write_part(self, frame: pl.DataFrame) -> tuple[str, int]:
         buffer = _parquet(frame)
         name = _part_name(digest_bytes(buffer))
         write_atomic(self.folder / name, buffer)  # even if it exists: what is there may be damaged
@@ -220,13 +222,24 @@ class Table:
             table = self._open()
             parts = self._parts(table)
             if len(parts) > COMPACT_ABOVE:  # nobody did it while we waited
-                self._commit(
-                    table,
-                    self._write_part(self._frame(parts, self.polars_schema).to_dicts()),
-                    removed=parts,
-                    change=False,
-                )
+                whole = self._write_part(self._frame(parts, self.polars_schema))
+                self._commit(table, whole, removed=parts, change=False)
                 DeltaTable(str(self.folder)).vacuum(dry_run=False)
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows as a frame of these columns, column after column: several times as fast as polars' own way through rows.
+    What a row leaves out is null. TypeError for a value of another type."""
+    return pl.DataFrame([_series(name, [row.get(name) for row in rows], kind) for name, kind in schema.items()])
+
+
+def _series(name: str, values: list[Any], kind: Any) -> pl.Series:
+    if not isinstance(kind, pl.List):
+        return pl.Series(name, values, dtype=kind)
+    places: dict[tuple[Any, ...] | None, int] = {}  # each list is made once: few differ, and polars takes its time
+    taken = [places.setdefault(None if value is None else tuple(value), len(places)) for value in values]
+    distinct = [None if value is None else list(value) for value in places]
+    return pl.Series(name, distinct, dtype=kind).gather(taken)
 
 
 def comparable(frame: pl.DataFrame) -> pl.DataFrame:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from wanprep.manifest import Manifest
-from wanprep.schema import TABLES
+from wanprep.manifest import Manifest, frame_of
 from wanprep.stage import Missing
 
 if TYPE_CHECKING:
@@ -41,9 +40,7 @@ def preview(dataset: Dataset) -> Dataset:
     decided = decide(dataset.measured(), dataset.pipeline, encoder)
     derived = {}
     for name in ("sources", "clips", "samples"):
-        schema = Manifest(dataset.manifest.root).table(name).polars_schema
-        rows = [{column: row.get(column) for column in TABLES[name]} for row in getattr(decided, name)]
-        derived[name] = pl.DataFrame(rows, schema=schema, orient="row")
+        derived[name] = frame_of(getattr(decided, name), dataset.manifest.table(name).polars_schema)
     seen = copy.copy(dataset)
     seen.manifest = _Decided(dataset.manifest, derived)
     return seen
