@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from wanprep.costs import CLIP_TOKENS
 from wanprep.stage import UsageError
 from wantrain import memory
 from wantrain.fast_away import Mover
@@ -41,6 +42,8 @@ LAYERS = (
     ("kv", ("attn2.to_k", "attn2.to_v")), ("co", ("attn2.to_out.0",)), ("ffn0", ("ffn.net.0.proj",)),
     ("ffn2", ("ffn.net.2",)),
 )  # fmt: skip
+IMAGE_LAYERS = (("ikv", ("attn2.add_k_proj", "attn2.add_v_proj")),)
+TEXT = 512  # tokens of a text behind an image's, as diffusers' WanAttnProcessor splits them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +129,9 @@ def problems(model: nn.Module) -> list[str]:
     why: list[str] = []
     blocks = cast(Any, model).blocks
     for number, block in enumerate(blocks):
-        if block.attn2.add_k_proj is not None:
-            why.append(f"block {number} attends to image embeddings")
         if getattr(block.norm2, "weight", None) is None:
             why.append(f"block {number} has no norm before cross-attention")
-        for _, names in LAYERS:
+        for _, names in _layers(block):
             for name in names:
                 why += refusals(block.get_submodule(name), f"blocks.{number}.{name}")
     if len({p.dtype for p in model.parameters() if not p.requires_grad} - {torch.float32}) > 1:
@@ -160,6 +161,7 @@ def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill:
         sizes = memory.Sizes(
             layers=len(specs), dim=specs[0].qkv.inputs, inner=specs[0].ffn2.inputs, heads=config.num_attention_heads,
             itemsize=specs[0].qkv.dtype.itemsize, fp8=plan.base.startswith("fp8"),
+            image=0 if specs[0].ikv is None else CLIP_TOKENS,
         )  # fmt: skip
         whole._fast = Fast(plan=plan, specs=specs, sizes=sizes, kernels=_kernels(plan, device), fill=fill)
         if pool is not None:
@@ -201,13 +203,26 @@ def _kernels(plan: Plan, device: torch.device) -> str:
     return "triton" if device.type == "cuda" and importlib.util.find_spec("triton") else "eager"
 
 
+def _layers(block: nn.Module) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return LAYERS if cast(Any, block).attn2.add_k_proj is None else LAYERS + IMAGE_LAYERS
+
+
+def _inputs(spec: Spec, context: Tensor, temb: Tensor, rotary: tuple[Tensor, Tensor]) -> Inputs:
+    """context: the text, behind the image where the block looks at one."""
+    if spec.ikv is None:
+        return Inputs(context, temb, *rotary)
+    if (count := context.shape[1] - TEXT) < 1:
+        raise ValueError(f"a context of {context.shape[1]} tokens has no image before its {TEXT} of text")
+    return Inputs(context[:, count:], temb, *rotary, image=context[:, :count])
+
+
 def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch.device) -> Spec:
     groups: dict[str, Any] = {
         name: Group([block.get_submodule(n) for n in names], fused=plan.fused, beside=plan.beside, kind=plan.base)
-        for name, names in LAYERS
+        for name, names in _layers(block)
     }
     found = ops(_kernels(plan, device))
-    layers = [block.get_submodule(name) for _, names in LAYERS for name in names]
+    layers = [block.get_submodule(name) for _, names in _layers(block) for name in names]
     heads, eps = config.num_attention_heads, config.eps
     return Spec(block=block, heads=heads, eps=eps, ops=found, backend=backend, layers=layers, **groups)
 
@@ -223,7 +238,7 @@ def _attach(block: nn.Module, fast: Fast, number: int) -> None:
         off = spec.disabled
         if number == 0:  # blocks run in order
             _refresh(fast, off=off)
-        given = Inputs(text, temb, *rotary)
+        given = _inputs(spec, text, temb, rotary)
         if off or not torch.is_grad_enabled():  # without its adapter nothing of a block is trained
             spec.need(1)
             with torch.no_grad():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from wantrain.fast_away import Mover, Stored
 from wantrain.fast_block import Inputs, Spec, Tape
+from wantrain.fast_linear import Group
 from wantrain.fast_ops import attention_back
 
 
@@ -55,16 +56,17 @@ def _cross_back(t: Tape, d2: Tensor) -> tuple[Tensor, Tensor, list[Tensor | None
     s, dim = t.spec, t.values["h0"].shape[-1]
     attn: Any = s.block.attn2
     dco = s.co.input_grad(d2)
-    co = t.take("co")
-    grads_o = s.co.weight_grads(d2, co, t.take("l_co"))
-    (k, v), raw = t.text_kv(), t.take("kv")[..., :dim]
-    dq, dk, dv = attention_back(dco, t.take("cqn"), k, v, co, t.take("co_rest"), s.heads, s.backend)
-    del dco, co, v
-    dkv = s.kv.room_back(raw)
-    s.ops.rms_back(raw, dk, attn.norm_k.weight, attn.norm_k.eps, dkv[..., :dim])
-    dkv[..., dim : 2 * dim].copy_(dv)
-    s.kv.fill(dkv)
-    grads_kv = s.kv.weight_grads(dkv, t.given.text, t.take("l_kv"))
+    grads_o = s.co.weight_grads(d2, t.crossed(), t.take("l_co"))
+    q, (k, v) = t.take("cqn"), t.text_kv()
+    dq, dk, dv = attention_back(dco, q, k, v, t.take("co"), t.take("co_rest"), s.heads, s.backend)
+    grads_kv = _context_back(t, s.kv, "kv", t.given.text, dk, dv, attn.norm_k)
+    if s.ikv is not None:
+        k, v = t.image_kv()
+        more, dk, dv = attention_back(dco, q, k, v, t.take("ci"), t.take("ci_rest"), s.heads, s.backend)
+        dq = s.ops.add_gated(dq, more, None)
+        grads_kv += _context_back(t, s.ikv, "ikv", t.given.image, dk, dv, attn.norm_added_k)
+        del more
+    del dco, q, k, v
     wide = s.cq.room_back(d2)
     s.ops.rms_back(t.take("cq"), dq, attn.norm_q.weight, attn.norm_q.eps, wide[..., :dim])
     dx = s.cq.input_grad(wide)
@@ -73,6 +75,20 @@ def _cross_back(t: Tape, d2: Tensor) -> tuple[Tensor, Tensor, list[Tensor | None
     rest = (norm.weight, norm.bias, t.modulation[2], norm.eps, d1, gated[..., :dim])
     x = _norm_back(t, "x2", t.take("h1"), dx, d2[..., :dim], *rest)
     return d1, gated, [*s.cq.weight_grads(wide, x, t.take("l_cq")), *grads_kv, *grads_o]
+
+
+def _context_back(
+    t: Tape, group: Group, name: str, context: Tensor | None, dk: Tensor, dv: Tensor, norm: Any
+) -> list[Tensor | None]:
+    """Gradients of the keys and values of text or image, which are small."""
+    assert context is not None
+    dim = dk.shape[-1]
+    raw = t.take(name)[..., :dim]
+    d = group.room_back(raw)
+    t.spec.ops.rms_back(raw, dk, norm.weight, norm.eps, d[..., :dim])
+    d[..., dim : 2 * dim].copy_(dv)
+    group.fill(d)
+    return group.weight_grads(d, context, t.take(f"l_{name}"))
 
 
 def _own_back(t: Tape, d1: Tensor, gated: Tensor, need_input: bool) -> tuple[Tensor | None, list[Tensor | None]]:

@@ -8,7 +8,8 @@ WanTransformerBlock (0.42), rounded to the model's type less often.
 
 Names: h0 the block's input, x1..x4 inputs of linear layers with their strip (see fast_linear.py), qkv and f outputs
 before norm and GELU, q and k after norm and rotation, attn/co the outputs of self- and cross-attention, h1 h2 h3 the
-hidden state after each of the three parts, l_* a LoRA's rank-wide product.
+hidden state after each of the three parts, l_* a LoRA's rank-wide product. Wan 2.1 image to video looks at the image by
+a second cross-attention with the same queries: ikv its keys and values, ci its output, which is added to co.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from wantrain.stream import Store
 
 # What is kept under one name comes and goes together.
 PARTS = {
-    "attn": ("attn", "attn_rest"), "co": ("co", "co_rest"), "qk": ("q", "k"), "qkv": ("qkv", "l_qkv"),
-    "h1": ("h1", "l_o"), "h2": ("h2", "l_co"), "cq": ("cq", "l_cq"), "kv": ("kv", "l_kv"), "f": ("f", "l_f"),
+    "attn": ("attn", "attn_rest"), "co": ("co", "co_rest", "ci", "ci_rest"), "qk": ("q", "k"), "qkv": ("qkv", "l_qkv"),
+    "h1": ("h1", "l_o"), "h2": ("h2", "l_co"), "cq": ("cq", "l_cq"), "f": ("f", "l_f"),
+    "kv": ("kv", "l_kv", "ikv", "l_ikv"),
     "x1": ("x1",), "x2": ("x2",), "x3": ("x3",), "x4": ("x4",), "cqn": ("cqn",),
 }  # fmt: skip
 ALWAYS = ("h0", "l_2")
@@ -48,6 +50,7 @@ class Spec:
     ffn0: Group
     ffn2: Group
     layers: list[nn.Module]
+    ikv: Group | None = None
     number: int = 0
     store: Store | None = None
 
@@ -66,7 +69,8 @@ class Spec:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        return (self.qkv, self.o, self.cq, self.kv, self.co, self.ffn0, self.ffn2)
+        image = () if self.ikv is None else (self.ikv,)
+        return (self.qkv, self.o, self.cq, self.kv, *image, self.co, self.ffn0, self.ffn2)
 
     def need(self, step: int) -> None:
         """The block is computed with next: forward (1) or backward (-1)."""
@@ -84,12 +88,16 @@ class Spec:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a block is given beside h0: text [B, L, D], temb [B, 6, D] or [B, S, 6, D], cos and sin [1, S, 1, D/H]."""
+    """What a block is given beside h0: text [B, L, D], temb [B, 6, D] or [B, S, 6, D], cos and sin [1, S, 1, D/H].
+
+    image: [B, I, D], where the block looks at one.
+    """
 
     text: Tensor
     temb: Tensor
     cos: Tensor
     sin: Tensor
+    image: Tensor | None = None
 
 
 @dataclass
@@ -209,13 +217,31 @@ class Tape:
         k, v = self.get("kv").chunk(2, dim=-1)
         return self.spec.ops.rms(k, norm.weight, norm.eps), v
 
+    def _make_ikv(self) -> None:
+        assert self.spec.ikv is not None
+        assert self.given.image is not None
+        self.values["ikv"], self.values["l_ikv"] = self.spec.ikv.forward_plain(self.given.image)
+
+    def image_kv(self) -> tuple[Tensor, Tensor]:
+        """The same of the image."""
+        norm: Any = self.spec.block.attn2.norm_added_k  # type: ignore[union-attr]
+        k, v = self.get("ikv").chunk(2, dim=-1)
+        return self.spec.ops.rms(k, norm.weight, norm.eps), v
+
     def _make_co(self) -> None:
-        out, rest = attention(self.get("cqn"), *self.text_kv(), self.spec.heads, self.spec.backend)
-        self.values["co"], self.values["co_rest"] = out, rest
+        heads, backend, q = self.spec.heads, self.spec.backend, self.get("cqn")
+        self.values["co"], self.values["co_rest"] = attention(q, *self.text_kv(), heads, backend)
+        if self.spec.ikv is not None:
+            self.values["ci"], self.values["ci_rest"] = attention(q, *self.image_kv(), heads, backend)
         self.done("cqn", "kv")
 
+    def crossed(self) -> Tensor:
+        """What cross-attention found in all: attention's backward wants its outputs one by one, so no sum is kept."""
+        co = self.get("co")
+        return co if self.spec.ikv is None else self.spec.ops.add_gated(co, self.values["ci"], None)
+
     def _make_h2(self) -> None:
-        y, h = self.spec.co.forward_plain(self.get("co"))
+        y, h = self.spec.co.forward_plain(self.crossed())
         self.values["l_co"] = h
         self.done("co")
         shift, mult = self.modulation[3:5]
@@ -263,6 +289,7 @@ class Tape:
 
 # The maker of a tensor that is not named after it.
 MAKERS = {
+    "ci": "co", "ci_rest": "co", "l_ikv": "ikv",
     "q": "qk", "k": "qk", "attn_rest": "attn", "co_rest": "co", "l_qkv": "qkv", "l_o": "h1", "l_cq": "cq", "l_kv": "kv",
     "l_co": "h2", "l_f": "f",
 }  # fmt: skip

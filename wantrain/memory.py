@@ -13,6 +13,7 @@ Names of what can be kept, as fast.py uses them (u = tokens · width · 2 bytes,
     cq    cross-attention's queries before norm                1 u    kv   keys and values of the text      tiny
     f     feed-forward's inner activation before GELU        2.7 u    co   cross-attention's output          1 u
     qk    queries and keys after norm and rotation             2 u    cqn  cq after norm                     1 u
+    (2 u for co, and kv for the image too, where a second cross-attention looks at one)
     x1, x2, x3, x4   inputs of qkv, cq, ffn.0 and ffn.2: cheap to make again
 """
 
@@ -36,13 +37,16 @@ NEAR = 3  # last blocks whose tensors stay: they are wanted again at once
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A transformer's sizes. text: tokens of its context. itemsize: bytes a number in activations. fp8: of weights."""
+    """A transformer's sizes. text, image: tokens of its context. itemsize: bytes a number in activations. fp8: of
+    weights.
+    """
 
     layers: int
     dim: int
     inner: int
     heads: int
     text: int = 512
+    image: int = 0
     itemsize: int = 2
     fp8: bool = False
 
@@ -101,11 +105,14 @@ def items(sizes: Sizes, tokens: int, batch: int = 1) -> list[Item]:
         return Item(name=name, bytes=rows * width * size, seconds=moved * rows * size / TRAFFIC_RATE)
 
     lse = 4 * rows * sizes.heads
+    context, crossings = sizes.text + sizes.image, 2 if sizes.image else 1
     found = [
         Item(name="attn", bytes=rows * dim * size + lse, seconds=4 * rows * tokens * dim / ATTENTION_RATE),
-        linear("kv", 2 * dim, count=batch * sizes.text),
+        linear("kv", 2 * dim, count=batch * context),
         linear("h1", dim), linear("qkv", 3 * dim), linear("f", inner), linear("cq", dim), linear("h2", dim),
-        Item(name="co", bytes=rows * dim * size + lse, seconds=4 * rows * sizes.text * dim / CROSS_RATE),
+        Item(
+            name="co", bytes=crossings * (rows * dim * size + lse), seconds=4 * rows * context * dim / CROSS_RATE
+        ),
         elementwise("qk", 2 * dim, 4 * dim), elementwise("cqn", dim, 2 * dim),
         elementwise("x4", inner + STRIP, inner), elementwise("x3", dim + STRIP, dim),
         elementwise("x2", dim + STRIP, dim), elementwise("x1", dim + STRIP, dim),
@@ -120,7 +127,7 @@ def input_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
 
 def working_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
     """The block at work in backward: the feed-forward's two inner tensors, and twelve of model width beside them."""
-    width = WORKING_WIDTH * sizes.dim + WORKING_INNER * (sizes.inner + STRIP)
+    width = (WORKING_WIDTH + (2 if sizes.image else 0)) * sizes.dim + WORKING_INNER * (sizes.inner + STRIP)
     # In fp8: the quantised operand, a result that goes through a copy, and the widest weight transposed.
     scratch = tokens * batch * sizes.inner * (1 + sizes.itemsize) + sizes.dim * sizes.inner if sizes.fp8 else 0
     return int(tokens * batch * width * sizes.itemsize) + scratch
