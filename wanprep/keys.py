@@ -16,13 +16,14 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 8
+ANALYSIS_VERSION = 9
 PLANS_VERSION = 2
 SHOTS_VERSION = 4
 SCORES_VERSION = 8
 MEDIA_VERSION = 4
 
 
+@functools.lru_cache(maxsize=1 << 17)  # asked for by every stage
 def signals(source_id: str) -> str:
     return ids.key_of(stage="signals", version=ANALYSIS_VERSION, source_id=source_id)
 
@@ -45,7 +46,7 @@ def clip(source_id: str, start_pts: int, end_pts: int) -> str:
     return ids.key_of(source_id=source_id, start_pts=start_pts, end_pts=end_pts)[:16]
 
 
-@functools.lru_cache(maxsize=1 << 15)  # asked for several times in each deciding of a whole table
+@functools.lru_cache(maxsize=1 << 17)  # asked for several times in each deciding of a whole table
 def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
     frames = [start_frame, end_frame]
     return ids.key_of(stage="scores", version=SCORES_VERSION, signals=signals_key, frames=frames)
@@ -68,6 +69,15 @@ def media(
     clip_row: Mapping[str, Any], size: tuple[int, int], crop: Sequence[int], rate: int, colour: Sequence[float] | None
 ) -> str:
     moved = {} if colour is None else {"colour": list(colour)}
-    span = {name: clip_row[name] for name in ("source_id", "start_pts", "end_pts")}
-    box = {"bars": list(clip_row["crop"]), "crop": list(crop), "size": list(size)}
-    return ids.key_of(stage="media", version=MEDIA_VERSION, rate=rate, **span, **box, **moved)
+    return ids.key_of(
+        stage="media",
+        version=MEDIA_VERSION,
+        rate=rate,
+        source_id=clip_row["source_id"],
+        start_pts=clip_row["start_pts"],
+        end_pts=clip_row["end_pts"],
+        bars=clip_row["crop"],
+        crop=crop,
+        size=size,
+        **moved,
+    )

@@ -60,8 +60,16 @@ def test_what_is_measured_where():
     # cost: every frame once small; full resolution only where sampled
     assert [sum(a[0] == "bgr" for a in f.asked) for f in fakes] == [1] * 50
     assert [i for i, f in enumerate(fakes) if ("gray", 640, 480) in f.asked] == [0, 13, 25, 38]
-    assert ("gray", 480, 360) in fakes[7].asked
-    assert fakes[8].asked == [("bgr", 256, 192)]
+    assert [i for i, f in enumerate(fakes) if ("gray", 480, 360) in f.asked] == [0, 13, 25, 38]
+    assert fakes[7].asked == fakes[8].asked == [("bgr", 256, 192)]
+    for name in ("sharpness", "smear"):
+        assert set(np.flatnonzero(~np.isnan(signals.frame[name]))) <= {0, 13, 25, 38}
+
+
+def test_a_picture_of_middle_size_is_made_once():
+    fakes = frames(range(0, 400, 40), (320, 240))
+    run(fakes, (320, 240))
+    assert fakes[0].asked.count(("gray", 320, 240)) == 1
 
 
 def test_numbers_are_those_of_the_meters():

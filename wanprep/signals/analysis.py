@@ -1,4 +1,4 @@
-"""The one decode of a source: every frame is looked at small, a few at middle size, two a second at full size.
+"""The one decode of a source: every frame is looked at small, two a second at middle and at full size.
 
 What is measured where is a matter of cost: at 1080p a full-resolution conversion costs as much as decoding the frame,
 a 256 px one a tenth of it. OpenCV gets one thread meanwhile: at 256 px handing the work out costs more than doing it
@@ -12,22 +12,20 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from wanprep.signals import compression, quality, shots
 from wanprep.signals.lanes import Lanes
-from wanprep.signals.spool import Spool
 from wanprep.signals.store import Signals
 from wanprep.signals.thumbs import Thumbs, encode
 from wanprep.stage import Reject
 
 SMALL_WIDTH = 256  # every frame
 MAX_SMALL_HEIGHT = 1024  # of pictures many times taller than wide
-MID_HEIGHT, MID_RATE = 360, 4  # luma for sharpness, this many a second
-SAMPLE_RATE = 2  # thumbnails and line percentiles a second
+MID_HEIGHT = 360  # of the luma that sharpness and smear are measured on
+SAMPLE_RATE = 2  # pictures of middle and full size a second
 LINE_SAMPLES = 480  # pixels of a line that a percentile is taken of, at least (all of them in shorter lines)
 
 
@@ -47,23 +45,14 @@ def small_size(width: int, height: int) -> tuple[int, int]:
     return SMALL_WIDTH, min(MAX_SMALL_HEIGHT, max(16, 2 * round(SMALL_WIDTH * height / width / 2)))
 
 
-def analyse(
-    frames: Iterable[Picture],
-    *,
-    time_base: Fraction,
-    width: int,
-    height: int,
-    threads: int = 1,
-    folder: Path | None = None,
-) -> Signals:
+def analyse(frames: Iterable[Picture], *, time_base: Fraction, width: int, height: int, threads: int = 1) -> Signals:
     """Measure frames in presentation order; width, height: display size in pixels, time_base: seconds per pts unit.
 
     threads: more than 1 lets the meters work beside each other; the numbers are the same.
-    folder: where what grows with the film is put aside (see `Spool`). Reject("no_frames") when there are none.
-    Memory: about 100 bytes a frame.
+    Reject("no_frames") when there are none. Memory: about 300 bytes a frame and 15 KB a sampled one.
     """
     with one_opencv_thread():
-        tracks = _Shots(folder), _Quality(width, height), _Sampled(folder)
+        tracks = _Shots(), _Quality(width, height), _Sampled()
         pts, last_duration = array("q"), 0
         with Lanes([track.add for track in tracks], threads=threads > 1) as lanes:
             for look in _looks(frames, time_base, width, height):
@@ -74,7 +63,7 @@ def analyse(
         raise Reject("no_frames", "not one frame could be decoded")
     of_shots, of_quality, sampled = tracks
     numbers = of_shots.numbers | of_quality.numbers
-    frame = {name: np.frombuffer(values, np.float32) for name, values in numbers.items()}
+    frame = {name: np.array(values, np.float32) for name, values in numbers.items()}
     for name, values in sampled.traces.items():
         frame[name][sampled.at] = values
     small = small_size(width, height)
@@ -82,20 +71,20 @@ def analyse(
         time_base=time_base,
         width=width,
         height=height,
-        pts=np.frombuffer(pts, np.int64),
+        pts=np.array(pts, np.int64),
         last_duration=last_duration,
         frame=frame,
         sampled=np.array(sampled.at, np.int32),
         thumbs=Thumbs(sampled.thumbs, small[1], small[0]),
-        row_p97=sampled.rows.whole().reshape(-1, height),
-        col_p97=sampled.cols.whole().reshape(-1, width),
-        extra={"tiny": of_shots.tiny.whole().reshape(-1, shots.TINY_HEIGHT, shots.TINY_WIDTH)},
+        row_p97=np.stack(sampled.rows),
+        col_p97=np.stack(sampled.cols),
+        extra={"tiny": np.frombuffer(of_shots.tiny, np.uint8).reshape(len(pts), shots.TINY_HEIGHT, shots.TINY_WIDTH)},
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """What is seen of one frame: small in colour and in luma; luma of middle and of full size where it is due."""
+    """What is seen of one frame: small in colour and in luma; of a sampled one also luma of middle and of full size."""
 
     index: int
     pts: int
@@ -114,12 +103,13 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
     mid = max(1, round(width * MID_HEIGHT / height)), MID_HEIGHT
     if height <= MID_HEIGHT:
         mid = width, height
-    mid_due, sample_due = Due(MID_RATE), Due(SAMPLE_RATE)
+    due = Due(SAMPLE_RATE)
     first: int | None = None
     for index, frame in enumerate(frames):
         first = frame.pts if first is None else first
         seconds = (frame.pts - first) * time_base
         bgr = frame.bgr(*small)
+        full = frame.gray(width, height) if due(seconds) else None
         yield _Look(
             index=index,
             pts=frame.pts,
@@ -127,24 +117,24 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
             seconds=float(seconds),
             bgr=bgr,
             luma=cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY),
-            mid=frame.gray(*mid) if mid_due(seconds) else None,
-            full=frame.gray(width, height) if sample_due(seconds) else None,
+            mid=full if full is None or mid == (width, height) else frame.gray(*mid),
+            full=full,
         )
 
 
 class _Shots:
     """Every frame, against the one before."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self) -> None:
         self._meter = shots.ShotMeter()
         self.numbers = {name: array("f") for name in shots.FIELDS}
-        self.tiny = Spool(folder)
+        self.tiny = bytearray()
 
     def add(self, look: _Look) -> None:
         numbers, picture = self._meter.feed(look.bgr, look.luma)
         for name, values in self.numbers.items():
             values.append(numbers[name])
-        self.tiny.add(picture.tobytes())
+        self.tiny += picture.tobytes()
 
 
 class _Quality:
@@ -163,20 +153,22 @@ class _Quality:
 class _Sampled:
     """Frames that are looked at in full size."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.at = array("i")
-        self.thumbs, self.rows, self.cols = Spool(folder), Spool(folder), Spool(folder)
-        self.traces: dict[str, array] = {}
+    def __init__(self) -> None:
+        self.at: list[int] = []
+        self.thumbs: list[bytes] = []
+        self.rows: list[np.ndarray] = []
+        self.cols: list[np.ndarray] = []
+        self.traces: dict[str, list[float]] = {}
 
     def add(self, look: _Look) -> None:
         if look.full is None:
             return
         self.at.append(look.index)
-        self.thumbs.add(encode(look.bgr))
-        self.rows.add(line_p97(look.full).tobytes())
-        self.cols.add(line_p97(look.full, axis=0).tobytes())
+        self.thumbs.append(encode(look.bgr))
+        self.rows.append(line_p97(look.full))
+        self.cols.append(line_p97(look.full, axis=0))
         for name, value in compression.traces(look.full).items():
-            self.traces.setdefault(name, array("d")).append(value)
+            self.traces.setdefault(name, []).append(value)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ def sharpness(gray_HW: np.ndarray) -> float:
     if gradient < MIN_TEXTURE:
         return float("nan")
     laplacian_HW = cv2.convertScaleAbs(cv2.Laplacian(gray_HW, cv2.CV_16S))
-    return _percentile(laplacian_HW, 0.998, 256) / (gradient + 4.0)
+    return _percentile(laplacian_HW, 0.998) / (gradient + 4.0)
 
 
 def _gradient_quantile(gray_HW: np.ndarray, share: float) -> float:
@@ -42,7 +42,7 @@ def _gradient_quantile(gray_HW: np.ndarray, share: float) -> float:
 
     dx, dy = cv2.spatialGradient(gray_HW)  # of uint8: within -1020..1020
     larger = cv2.max(cv2.convertScaleAbs(dx, alpha=0.25), cv2.convertScaleAbs(dy, alpha=0.25))
-    least = 4 * _percentile(larger, share, 256) - 2
+    least = 4 * _percentile(larger, share) - 2
     at = np.flatnonzero(larger >= math.floor((max(0.0, least) / math.sqrt(2) + 2) / 4))
     across, down = dx.ravel()[at].astype(np.float32), dy.ravel()[at].astype(np.float32)
     lengths = np.sqrt(across * across + down * down).astype(np.int32)
@@ -50,12 +50,15 @@ def _gradient_quantile(gray_HW: np.ndarray, share: float) -> float:
     return float(np.searchsorted(below, share * gray_HW.size))
 
 
-def _percentile(values_HW: np.ndarray, share: float, bins: int) -> float:
-    """Quantile `share` to one unit, by histogram: five times faster than a partial sort at this size."""
-    import cv2
-
-    counts = cv2.calcHist([values_HW], [0], None, [bins], [0, bins]).ravel()
-    return float(np.searchsorted(np.cumsum(counts), share * values_HW.size))
+def _percentile(values_HW: np.ndarray, share: float) -> float:
+    """Quantile `share` of uint8 to one unit, bit by bit: counting what lies above a value eight times takes a third of
+    the time of a histogram, which stumbles over pictures of mostly equal values."""
+    above = values_HW.size - share * values_HW.size
+    found = 0
+    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+        if np.count_nonzero(values_HW > found + bit - 1) > above:
+            found += bit
+    return float(found)
 
 
 def smear(gray_HW: np.ndarray) -> float:
@@ -134,7 +137,7 @@ def edge_contrast(gray_HW: np.ndarray) -> float:
             ahead, behind = gray_HW[dy:, dx:], gray_HW[: height - dy, : width - dx]
             if down < 0:
                 ahead, behind = gray_HW[: height - dy, dx:], gray_HW[dy:, : width - dx]
-            steps.append(_percentile(cv2.absdiff(ahead, behind), share, 256))
+            steps.append(_percentile(cv2.absdiff(ahead, behind), share))
         if steps[1] >= 12:
             worst = np.fmin(worst, (steps[0] + 0.5) / (steps[1] + 4.0))
     return float(worst)

@@ -35,6 +35,7 @@ FIELDS: tuple[str, ...] = (
 )
 CHANGE_LEVELS = 8.0
 CHANGE_SECONDS = 0.5
+CHANGE_RATE = 4  # how often a second `change` and `luma` are measured
 # Every second frame of 24, 25 and 30 fps, every third of 50 and 60: all frames of 24 rank shaken clips no better.
 MIN_STEP = 0.75 / RATE
 DUPLICATE_LEVELS = 2.0
@@ -49,14 +50,14 @@ class QualityMeter:
         self._shape = (height_small, width_small)
         self._last: np.ndarray | None = None  # 3x3 means of the frame before
         self._step: tuple[float, np.ndarray] | None = None  # last frame measured for motion
-        self._middles = 0
+        self._slot = -1  # of a quarter second, in which `change` was measured last
         self._past: list[tuple[float, np.ndarray]] = []  # 3x3 means at the sampled times of the last half second
 
     def feed(self, seconds: float, gray_small: np.ndarray, gray_mid: np.ndarray | None) -> dict[str, float]:
         """Numbers of this frame (keys = FIELDS, NaN where not measured on it).
 
         seconds: presentation time, increasing. gray_small: uint8[h, w] luma. gray_mid: uint8 luma about 360 px high on
-        about four frames a second, else None. ValueError when the size changes.
+        about two frames a second, else None. ValueError when the size changes.
         """
         import cv2
 
@@ -69,10 +70,10 @@ class QualityMeter:
         self._last = smooth
         self._feed_motion(row, seconds, gray_small)
         if gray_mid is not None:
-            row["sharpness"] = sharpness(gray_mid)
-            if self._middles % 2 == 0:  # the dearest measure: half as often
-                row["smear"] = smear(gray_mid)
-            self._middles += 1
+            row["sharpness"], row["smear"] = sharpness(gray_mid), smear(gray_mid)
+        slot = math.floor(seconds * CHANGE_RATE + 1e-6)
+        if slot > self._slot:
+            self._slot = slot
             row["luma"] = float(cv2.mean(gray_small)[0])
             self._feed_change(row, seconds, smooth)
         return row
