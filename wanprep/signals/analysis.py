@@ -12,12 +12,14 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from wanprep.signals import compression, quality, shots
 from wanprep.signals.lanes import Lanes
+from wanprep.signals.spool import Spool
 from wanprep.signals.store import Signals
 from wanprep.signals.thumbs import Thumbs, encode
 from wanprep.stage import Reject
@@ -45,14 +47,23 @@ def small_size(width: int, height: int) -> tuple[int, int]:
     return SMALL_WIDTH, min(MAX_SMALL_HEIGHT, max(16, 2 * round(SMALL_WIDTH * height / width / 2)))
 
 
-def analyse(frames: Iterable[Picture], *, time_base: Fraction, width: int, height: int, threads: int = 1) -> Signals:
+def analyse(
+    frames: Iterable[Picture],
+    *,
+    time_base: Fraction,
+    width: int,
+    height: int,
+    threads: int = 1,
+    folder: Path | None = None,
+) -> Signals:
     """Measure frames in presentation order; width, height: display size in pixels, time_base: seconds per pts unit.
 
     threads: more than 1 lets the meters work beside each other; the numbers are the same.
-    Reject("no_frames") when there are none. Memory: about 300 bytes a frame and 15 KB a sampled one.
+    folder: where what grows with the film is put aside (see `Spool`). Reject("no_frames") when there are none.
+    Memory: about 100 bytes a frame.
     """
     with one_opencv_thread():
-        tracks = _Shots(), _Quality(width, height), _Sampled()
+        tracks = _Shots(folder), _Quality(width, height), _Sampled(folder)
         pts, last_duration = array("q"), 0
         with Lanes([track.add for track in tracks], threads=threads > 1) as lanes:
             for look in _looks(frames, time_base, width, height):
@@ -63,7 +74,7 @@ def analyse(frames: Iterable[Picture], *, time_base: Fraction, width: int, heigh
         raise Reject("no_frames", "not one frame could be decoded")
     of_shots, of_quality, sampled = tracks
     numbers = of_shots.numbers | of_quality.numbers
-    frame = {name: np.array(values, np.float32) for name, values in numbers.items()}
+    frame = {name: np.frombuffer(values, np.float32) for name, values in numbers.items()}
     for name, values in sampled.traces.items():
         frame[name][sampled.at] = values
     small = small_size(width, height)
@@ -71,14 +82,14 @@ def analyse(frames: Iterable[Picture], *, time_base: Fraction, width: int, heigh
         time_base=time_base,
         width=width,
         height=height,
-        pts=np.array(pts, np.int64),
+        pts=np.frombuffer(pts, np.int64),
         last_duration=last_duration,
         frame=frame,
         sampled=np.array(sampled.at, np.int32),
         thumbs=Thumbs(sampled.thumbs, small[1], small[0]),
-        row_p97=np.stack(sampled.rows),
-        col_p97=np.stack(sampled.cols),
-        extra={"tiny": np.frombuffer(of_shots.tiny, np.uint8).reshape(len(pts), shots.TINY_HEIGHT, shots.TINY_WIDTH)},
+        row_p97=sampled.rows.whole().reshape(-1, height),
+        col_p97=sampled.cols.whole().reshape(-1, width),
+        extra={"tiny": of_shots.tiny.whole().reshape(-1, shots.TINY_HEIGHT, shots.TINY_WIDTH)},
     )
 
 
@@ -125,16 +136,16 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
 class _Shots:
     """Every frame, against the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._meter = shots.ShotMeter()
         self.numbers = {name: array("f") for name in shots.FIELDS}
-        self.tiny = bytearray()
+        self.tiny = Spool(folder)
 
     def add(self, look: _Look) -> None:
         numbers, picture = self._meter.feed(look.bgr, look.luma)
         for name, values in self.numbers.items():
             values.append(numbers[name])
-        self.tiny += picture.tobytes()
+        self.tiny.add(picture.tobytes())
 
 
 class _Quality:
@@ -153,22 +164,20 @@ class _Quality:
 class _Sampled:
     """Frames that are looked at in full size."""
 
-    def __init__(self) -> None:
-        self.at: list[int] = []
-        self.thumbs: list[bytes] = []
-        self.rows: list[np.ndarray] = []
-        self.cols: list[np.ndarray] = []
-        self.traces: dict[str, list[float]] = {}
+    def __init__(self, folder: Path | None) -> None:
+        self.at = array("i")
+        self.thumbs, self.rows, self.cols = Spool(folder), Spool(folder), Spool(folder)
+        self.traces: dict[str, array] = {}
 
     def add(self, look: _Look) -> None:
         if look.full is None:
             return
         self.at.append(look.index)
-        self.thumbs.append(encode(look.bgr))
-        self.rows.append(line_p97(look.full))
-        self.cols.append(line_p97(look.full, axis=0))
+        self.thumbs.add(encode(look.bgr))
+        self.rows.add(line_p97(look.full).tobytes())
+        self.cols.add(line_p97(look.full, axis=0).tobytes())
         for name, value in compression.traces(look.full).items():
-            self.traces.setdefault(name, []).append(value)
+            self.traces.setdefault(name, array("d")).append(value)
 
 
 @contextlib.contextmanager
