@@ -52,8 +52,8 @@ def make_tokenizer() -> Any:
     return tokenizer
 
 
-def build(name: str, folder: Path, seed: int = 0) -> Path:
-    """Write a complete model folder of that captioner's kind."""
+def build(name: str, folder: Path, seed: int = 0, width: int = 32) -> Path:
+    """Write a complete model folder of that captioner's kind. width: of its layers, a multiple of 16."""
     import torch
     import transformers as t
 
@@ -61,23 +61,24 @@ def build(name: str, folder: Path, seed: int = 0) -> Path:
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
     qwen3 = name == "qwen3-vl"
     text: dict[str, Any] = {
-        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
+        "vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": width * 3 // 2,
+        "num_hidden_layers": 2, "num_attention_heads": width // 8, "num_key_value_heads": width // 16,
+        "max_position_embeddings": 4096,
         "initializer_range": 0.3, "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"],
         "pad_token_id": ids["<|endoftext|>"],
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]},
     }  # fmt: skip
     vision: dict[str, Any] = {"depth": 2, "num_heads": 4, "initializer_range": 0.3}
     if name == "qwen2-vl":
-        vision |= {"embed_dim": 32, "hidden_size": 32, "mlp_ratio": 2}
+        vision |= {"embed_dim": width, "hidden_size": width, "mlp_ratio": 2}
     elif name == "qwen2.5-vl":
         vision |= {
-            "hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "window_size": 56,
+            "hidden_size": width, "out_hidden_size": width, "intermediate_size": width * 3 // 2, "window_size": 56,
             "fullatt_block_indexes": [1],
         }  # fmt: skip
     else:
         vision |= {
-            "hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "patch_size": 16,
+            "hidden_size": width, "out_hidden_size": width, "intermediate_size": width * 3 // 2, "patch_size": 16,
             "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1],
         }  # fmt: skip
         text |= {"head_dim": 8}

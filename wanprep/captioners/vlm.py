@@ -15,7 +15,7 @@ from typing import Any
 from wanprep.captioners import weights
 from wanprep.captioners.base import Captioner, CaptionRequest, Origin, RawCaption, Sampling
 from wanprep.captioners.frames import Frames, Seen, look
-from wanprep.captioners.loading import Hardware, Loaded, load, release
+from wanprep.captioners.loading import Hardware, Loaded, check_libraries, load, release
 from wanprep.captioners.prompts import Prompt
 from wanprep.config import to_table
 
@@ -57,6 +57,7 @@ class Vlm(Captioner):
     def __init__(self, *, name: str, settings: VlmConfig, frames: Frames, sampling: Sampling, prompt: Prompt) -> None:
         self.name, self.settings, self.frames, self.sampling, self.prompt = name, settings, frames, sampling, prompt
         self.together = settings.batch_size
+        check_libraries(settings.hardware())
         self.folder: Path = weights.require(weights.KINDS[name], settings.model, settings.memory_gb)
 
     def identity(self) -> dict[str, Any]:
