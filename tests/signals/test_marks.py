@@ -87,6 +87,41 @@ def test_any_shape_gives_a_number(size):
     assert math.isfinite(marks.mark(thumbs)[0])
 
 
+def blank(*lines: tuple[int, float]) -> np.ndarray:
+    """Places that say nothing, but for some rows."""
+    places = np.full((36, 64), -6.0, np.float32)
+    for row, odds in lines:
+        places[row, 20:40] = odds
+    return places
+
+
+def test_places_that_all_scenes_share_count_and_mistakes_of_each_do_not():
+    mistaken, _ = marks.common([blank((7 * k, 1.0 - 0.1 * k)) for k in range(5)], range(5))
+    assert max(mistaken) < -1.9
+    shown, box = marks.common([blank((7 * k, 3.0), (30, 1.0)) for k in range(5)], range(5))
+    assert min(shown) == pytest.approx(1.0)
+    assert box == pytest.approx((20 / 64, 30 / 36, 40 / 64, 31 / 36), abs=0.001)
+
+
+def test_of_one_source_the_clips_without_the_mark_are_told_apart():
+    looks, _ = marks.common([blank((30, 9.0)) if k != 2 else blank() for k in range(6)], range(6))
+    assert looks[2] < -2
+    assert min(looks[:2] + looks[3:]) > 2
+
+
+def test_one_title_among_blank_scenes_convicts_none():
+    looks, _ = marks.common([blank((30, 15.0)), blank(), blank()], range(3))
+    assert max(looks) < -1.8
+
+
+def test_common_places_of_clips_that_could_not_be_judged_or_differ_by_a_row():
+    looks, _ = marks.common([np.zeros((36, 64)), np.zeros((0, 0)), np.ones((37, 64))], [0, 1, 2])
+    assert looks[0] == pytest.approx(0.1)
+    assert math.isnan(looks[1])
+    assert looks[2] == pytest.approx(0.9)
+    assert all(math.isnan(look) for look in marks.common([np.zeros((36, 64)), np.zeros((0, 0))], [0, 1])[0])
+
+
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
 def test_convolution_is_that_of_opencv(stride, dilation):
     rng = np.random.default_rng(0)

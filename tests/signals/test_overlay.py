@@ -129,6 +129,7 @@ def test_evidence_is_small_and_the_same_for_the_same_clip():
     evidence = overlay.clip_evidence(clip)
     assert evidence == overlay.clip_evidence(clip.copy())
     assert len(evidence) < 12_000
+    assert len(overlay.clip_evidence(clip, np.zeros((36, 64), np.float32))) == len(evidence) + 36 * 64
     assert overlay.map_rows(evidence) == 72
 
 

@@ -31,8 +31,11 @@ def only(rows, config=None):
     return verdict
 
 
-def scene(seed: int, mark: bool = False, n: int = 4) -> bytes:
-    """Overlay evidence of one random shot, with or without a word in its lower corner."""
+def scene(seed: int, mark: bool = False, n: int = 4, looks: dict[int, float] | None = None) -> bytes:
+    """Overlay evidence of one random shot, with or without a word in its lower corner.
+
+    looks: what a network would say of the places in some rows of the picture, where it says something.
+    """
     rng = np.random.default_rng(seed)
     canvas = cv2.resize(rng.uniform(0, 255, (30, 60, 3)).astype(np.float32), (512, 288), interpolation=cv2.INTER_CUBIC)
     thumbs = []
@@ -41,7 +44,12 @@ def scene(seed: int, mark: bool = False, n: int = 4) -> bytes:
         if mark:
             cv2.putText(view, "studio.tv", (170, 130), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
         thumbs.append(view)
-    return overlay.clip_evidence(np.stack(thumbs))
+    places = None
+    if looks is not None:
+        places = np.full((36, 64), -6.0, np.float32)
+        for line, odds in looks.items():
+            places[line, 20:40] = odds
+    return overlay.clip_evidence(np.stack(thumbs), places)
 
 
 # --- configuration --------------------------------------------------------------------------------------------------
@@ -189,15 +197,30 @@ def test_a_single_clip_without_thumbnails_is_unknown():
 
 
 def test_looks_of_the_clips_of_a_source_count_together():
-    """What is doubtful in each clip is plain in all of them, and one clip's mistake is outvoted."""
-    rows = [row(k, "faint", evidence=scene(k), mark=1.5) for k in range(4)]
-    rows += [row(10 + k, "clean", evidence=scene(50 + k), mark=2.5 if k == 0 else -2.0) for k in range(4)]
+    """What is doubtful in each clip is plain at one place in all of them; mistakes are at other places in each."""
+    rows = [row(k, "faint", evidence=scene(k, looks={30: 0.0}), mark=0.0) for k in range(4)]
+    rows += [row(10 + k, "clean", evidence=scene(50 + k, looks={30 - 8 * k: 3.0}), mark=3.0) for k in range(4)]
     verdicts = decide(rows, FilterConfig())
     assert [v.scores["overlay"][2] for v in verdicts] == ["reject"] * 4 + ["keep"] * 4
+    assert verdicts[0].scores["overlay_box"][0] == pytest.approx((20 / 64, 30 / 36, 40 / 64, 31 / 36), abs=0.01)
+
+
+def test_a_clip_on_which_the_common_place_looks_bare_is_let_go():
+    rows = [row(k, evidence=scene(k, looks={30: -5.0 if k == 2 else 1.0})) for k in range(4)]
+    said = [v.scores["overlay"][2] for v in decide(rows, FilterConfig())]
+    assert said == ["reject", "reject", "keep", "reject"]
+
+
+def test_a_title_over_one_scene_of_many_is_found_by_its_own_look():
+    rows = [
+        row(k, evidence=scene(k, looks={30: 9.0} if k == 2 else {}), mark=9.0 if k == 2 else -3.0) for k in range(4)
+    ]
+    said = [v.scores["overlay"][2] for v in decide(rows, FilterConfig())]
+    assert said == ["keep", "keep", "reject", "keep"]
 
 
 def test_a_clip_without_the_mark_is_let_go():
-    rows = [row(k, "s", evidence=scene(k, mark=k > 1), mark=4.0 if k > 1 else -2.0) for k in range(10)]
+    rows = [row(k, evidence=scene(k, mark=k > 1, looks={32: 4.0} if k > 1 else {})) for k in range(10)]
     assert [v.scores["overlay"][2] for v in decide(rows, FilterConfig())] == ["keep"] * 2 + ["reject"] * 8
 
 

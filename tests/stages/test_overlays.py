@@ -13,8 +13,9 @@ THRESHOLD = REGISTRY["overlay"].threshold
 
 
 def row(thumbs: np.ndarray, source: str = "s") -> dict:
-    look, box = marks.mark(thumbs)
-    evidence = overlay.clip_evidence(thumbs)
+    places = marks.places(thumbs)
+    look, box = marks.judged(places)
+    evidence = overlay.clip_evidence(thumbs, places)
     return {"source_id": source, "group": source, "evidence": evidence, "mark": look, "mark_box": box}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ WEIGHTS = Path(__file__).with_name("marks.safetensors")
 WIDTH = 256  # of the thumbnails it was trained on
 BEST = 12  # places whose mean is the score
 MAX_THUMBS = 8  # more change nothing but the time
+PLAIN = 3.0  # log-odds of one clip above this say no more of its source: a title in one scene is none in all
+OWN, ALONE = 0.8, 2.0  # share of a clip's own look; how far it may exceed that of the other scenes
 
 Weights = dict[str, np.ndarray]
 Box = tuple[float, float, float, float]
@@ -32,43 +35,70 @@ def mark(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> tuple[float
     box, (left, top, right, bottom) in fractions of the frame, is None unless they are above 0. weights: others than
     the shipped ones, see `load`.
     """
-    import cv2
+    return judged(places(thumbs_MhwC, weights))
 
-    if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 32:
+
+def judged(places_HW: np.ndarray | None) -> tuple[float, Box | None]:
+    """What `mark` says, from what `places` found."""
+    if places_HW is None:
         return math.nan, None
-    if len(thumbs_MhwC) > MAX_THUMBS:
-        thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, MAX_THUMBS).astype(int)]
-    places_HW = _places(
-        np.stack([cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]), weights or _shipped()
-    )
-    bias = float((weights or _shipped())["bias"][0])
-    odds = float(np.partition(places_HW.ravel(), -BEST)[-BEST:].mean()) + bias
-    return odds, _box(places_HW + bias) if odds > 0 else None
+    odds = float(np.partition(places_HW.ravel(), -BEST)[-BEST:].mean())
+    return odds, box_of(places_HW) if odds > 0 else None
 
 
-def _box(places_HW: np.ndarray) -> Box:
-    """Bounding box of the places that speak for a mark at least half as strongly as the best."""
+def box_of(places_HW: np.ndarray) -> Box:
+    """Bounding box of the places at least half as high as the best, which is above 0."""
     rows, columns = np.nonzero(places_HW >= 0.5 * places_HW.max())
     height, width = places_HW.shape
     edges = columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height
     return (round(edges[0], 3), round(edges[1], 3), round(edges[2], 3), round(edges[3], 3))
 
 
-def _places(thumbs_Mhw: np.ndarray, w: Weights) -> np.ndarray:
-    """float32[h/4, w/4]: how much each place speaks for a mark."""
+def common(places_NIJ: Sequence[np.ndarray], scenes: Sequence[int]) -> tuple[tuple[float, ...], Box | None]:
+    """(log-odds of a mark on each clip, box of it) by the places that speak for one in all scenes.
+
+    places_NIJ: of each clip, [0, 0] where nothing could be judged, and NaN is said. scenes: indices of clips of
+    different scenes, by whose mean the places are chosen. A clip's own look counts OWN, as far as the other scenes
+    bear it out. All NaN, and no box, below two scenes.
+    """
+    scenes = [k for k in scenes if places_NIJ[k].size]
+    n = len(scenes)
+    if n < 2:
+        return (math.nan,) * len(places_NIJ), None
+    height, width = np.min([places_NIJ[k].shape for k in scenes], axis=0)  # thumbnails may differ by a row
+    mean_IJ = np.mean([np.minimum(places_NIJ[k][:height, :width], PLAIN) for k in scenes], axis=0)
+    best = np.argpartition(mean_IJ.ravel(), -BEST)[-BEST:]
+    joint = mean_IJ.ravel()[best].mean()
+    seen = (p[:height, :width].ravel()[best] if p.size else math.nan for p in places_NIJ)
+    own = np.array([np.minimum(p, PLAIN).mean() for p in seen])
+    others = np.full(len(own), joint)
+    others[scenes] = (n * joint - own[scenes]) / (n - 1)
+    looks = OWN * np.minimum(own, others + ALONE) + (1 - OWN) * joint
+    return tuple(looks.tolist()), box_of(mean_IJ - np.median(mean_IJ)) if mean_IJ.std() else None
+
+
+def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarray | None:
+    """float32[about h/4, 64]: log-odds by which each place speaks for a mark; None where `mark` says NaN."""
     import cv2
 
-    if thumbs_Mhw.shape[2] != WIDTH:
-        rows = round(thumbs_Mhw.shape[1] * WIDTH / thumbs_Mhw.shape[2])
-        thumbs_Mhw = np.stack([cv2.resize(t, (WIDTH, rows), interpolation=cv2.INTER_AREA) for t in thumbs_Mhw])
-    x = maps(thumbs_Mhw)
+    if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 32:
+        return None
+    if len(thumbs_MhwC) > MAX_THUMBS:
+        thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, MAX_THUMBS).astype(int)]
+    thumbs_Mhw = [cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]
+    height, width = thumbs_Mhw[0].shape
+    if width != WIDTH:
+        size = WIDTH, round(height * WIDTH / width)
+        thumbs_Mhw = [cv2.resize(t, size, interpolation=cv2.INTER_AREA) for t in thumbs_Mhw]
+    w = weights or _shipped()
+    x = maps(np.stack(thumbs_Mhw))
     whole = w["g.weight"] @ np.concatenate([x.mean(axis=(1, 2)), x.std(axis=(1, 2), ddof=1)]) + w["g.bias"]
     y = _conv(x, w, "a", stride=2)
     y = _conv(y, w, "b")
     y = _conv(y, w, "c", stride=2)
     y = np.maximum(_conv(y, w, "d", dilation=2, relu=False) + y, 0.0)
     y = np.maximum(_conv(y, w, "e", dilation=4, relu=False) + y + whole[:, None, None], 0.0)
-    return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0]
+    return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0] + w["bias"][0]
 
 
 def maps(thumbs_Mhw: np.ndarray) -> np.ndarray:

@@ -5,7 +5,11 @@ a small map of the edges that persisted in it, and the maps of different scenes 
 something was drawn over all of them. Clips of the same scene count once, so a fixed camera never looks like a mark;
 with fewer than MIN_SCENES scenes the answer is unknown, never clean.
 
-Shape legend: M thumbnails, h x w their size, N clips, H x W the map (WIDTH wide), C = 2 gradient components.
+The network's opinion of each place (signals/marks.py) is pooled beside the edges: its mistakes are at other places in
+every scene, a mark is not. At three scenes that says more than the edges, and both together most.
+
+Shape legend: M thumbnails, h x w their size, N clips, H x W the map (WIDTH wide), C = 2 gradient components, I x J
+places.
 """
 
 from __future__ import annotations
@@ -17,16 +21,20 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from wanprep.signals import marks
+
 WIDTH = 128
+HEAD = 7  # bytes: version, rows of the map, size of the places
 SCENE = (32, 18)  # columns, rows of the picture that tells scenes apart
 BLOCKS = 2  # of its 12 blocks that may agree because of a mark
 MIN_SCENES = 3
 MAX_CLIPS = 32  # of one pool that are looked at; more changes nothing but the time
-VERSION = 1
+VERSION = 2
 MARGIN = 3  # map pixels at the edges of the frame where codecs and scanners leave lines
 TOP = 60  # map pixels a mark must cover: 0.65 % of a 16:9 frame
 SOFT = 6.0  # gradient levels a pixel at which an edge counts half
 CHANCE = 0.8  # over the number of scenes: what the best places of unmarked sources reach (97th percentile, measured)
+PLACE_STEPS = 8.0  # quantisation of the log-odds of a place: eighths, -16 to 16 in a byte
 STEPS = 7.0  # quantisation of one component to -7..7, so that a pixel is one byte
 
 
@@ -35,14 +43,17 @@ class Pooled:
     """What the clips of one source or group say together.
 
     score: agreement of persistent edges between scenes beyond chance, 0 (none) to 1; NaN below MIN_SCENES scenes.
-    scenes: distinct scenes used. box: (left, top, right, bottom) of the mark in fractions of the frame, None if
-    score is NaN or 0. values: per clip, score weighed by how far the clip itself shows the mark; NaN like score.
+    scenes: distinct scenes used. values: per clip, score weighed by how far the clip itself shows the mark; NaN like
+    score. looks: per clip, log-odds of the places that speak for a mark in all scenes, half of them the clip's own;
+    NaN like score and where the network saw nothing. box: (left, top, right, bottom) in fractions of the frame, of the
+    mark or, where score is 0, of those places; None without either.
     """
 
     score: float
     scenes: int
     box: tuple[float, float, float, float] | None
     values: tuple[float, ...]
+    looks: tuple[float, ...]
 
 
 def to_json(pooled: Pooled) -> str:
@@ -56,8 +67,10 @@ def from_json(text: str) -> Pooled:
     return Pooled(**values | {"box": box, "values": tuple(values["values"])})
 
 
-def clip_evidence(thumbs_MhwC: np.ndarray) -> bytes:
-    """Map of the persistent edges of one clip, about 11 kB, from uint8[M, h, w, 3] BGR thumbnails; b"" for none.
+def clip_evidence(thumbs_MhwC: np.ndarray, places_IJ: np.ndarray | None = None) -> bytes:
+    """Map of the persistent edges of one clip, about 13 kB, from uint8[M, h, w, 3] BGR thumbnails; b"" for none.
+
+    places_IJ: what `marks.places` says of them, kept beside.
 
     Signed gradients, so that edges of two scenes cancel where a mark's add up; the temporal median leaves what stayed.
     The strongest pixel of each 2 x 2 block is kept instead of the mean: thin letters survive halving that way.
@@ -81,8 +94,11 @@ def clip_evidence(thumbs_MhwC: np.ndarray) -> bytes:
     brightest = np.max(np.stack(grays), axis=0)
     dark_HW = cv2.resize(brightest, (WIDTH, rows), interpolation=cv2.INTER_AREA) < 48
     scene = cv2.resize(np.median(np.stack(grays), axis=0).astype(np.uint8), SCENE, interpolation=cv2.INTER_AREA)
-    head = bytes([VERSION]) + rows.to_bytes(2, "little")
-    return head + packed_HW.tobytes() + np.packbits(dark_HW).tobytes() + scene.tobytes()
+    places = np.zeros((0, 0), np.int8)
+    if places_IJ is not None:
+        places = np.clip(np.rint(places_IJ * PLACE_STEPS), -128, 127).astype(np.int8)
+    head = bytes([VERSION]) + b"".join(size.to_bytes(2, "little") for size in (rows, *places.shape))
+    return head + b"".join(part.tobytes() for part in (packed_HW, np.packbits(dark_HW), places, scene))
 
 
 def _strongest(values_Chw: np.ndarray) -> np.ndarray:
@@ -97,24 +113,26 @@ def _strongest(values_Chw: np.ndarray) -> np.ndarray:
 class _Map:
     packed: np.ndarray  # uint8[rows, WIDTH]
     dark_bits: np.ndarray
+    places: np.ndarray  # int8[I, J], [0, 0] where the network saw nothing
     scene: np.ndarray
 
 
 def map_rows(evidence: bytes) -> int:
     """Height of the map; clips of different heights cannot be pooled. ValueError for bytes of another version."""
-    if len(evidence) < 3 or evidence[0] != VERSION:
+    if len(evidence) < HEAD or evidence[0] != VERSION:
         raise ValueError(f"overlay evidence starts with {evidence[:1]!r}, wanted version {VERSION}; run filter again")
     return int.from_bytes(evidence[1:3], "little")
 
 
 def _parse(evidence: bytes) -> _Map:
-    rows = map_rows(evidence)
-    data = np.frombuffer(evidence, np.uint8, offset=3)
-    pixels, bits = rows * WIDTH, rows * WIDTH // 8
+    rows, shape = map_rows(evidence), (int.from_bytes(evidence[3:5], "little"), int.from_bytes(evidence[5:7], "little"))
+    sizes = rows * WIDTH, rows * WIDTH // 8, shape[0] * shape[1]
+    packed, dark_bits, places, scene = np.split(np.frombuffer(evidence, np.uint8, offset=HEAD), np.cumsum(sizes))
     return _Map(
-        packed=data[:pixels].reshape(rows, WIDTH),
-        dark_bits=data[pixels : pixels + bits],
-        scene=data[pixels + bits :],
+        packed=packed.reshape(rows, WIDTH),
+        dark_bits=dark_bits,
+        places=places.view(np.int8).reshape(shape),
+        scene=scene,
     )
 
 
@@ -138,7 +156,9 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     dead_HW = _dead(maps) if maps else np.zeros((0, 0), bool)
     kept = distinct_scenes(np.stack([m.scene for m in maps]), dead_HW) if maps else []
     if len(kept) < MIN_SCENES:
-        return Pooled(score=math.nan, scenes=len(kept), box=None, values=(math.nan,) * len(evidences))
+        unknown = (math.nan,) * len(evidences)
+        return Pooled(score=math.nan, scenes=len(kept), box=None, values=unknown, looks=unknown)
+    looks, look_box = marks.common([_parse(e).places / PLACE_STEPS for e in evidences], [chosen[i] for i in kept])
     edges_CNHW = _unpack(np.stack([maps[i].packed for i in kept]))
     edges_CNHW[:, :, dead_HW] = 0
     smooth_HW, best = _top(_agreement(edges_CNHW))
@@ -146,7 +166,7 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     if score > 0.0:
         score = min(score, best - 1.2 * _misaligned(edges_CNHW))
     if score <= 0.0:
-        return Pooled(score=0.0, scenes=len(kept), box=None, values=(0.0,) * len(evidences))
+        return Pooled(score=0.0, scenes=len(kept), box=look_box, values=(0.0,) * len(evidences), looks=looks)
     mark_HW = smooth_HW >= 0.5 * best
     in_pool = {chosen[i]: n for n, i in enumerate(kept)}
     return Pooled(
@@ -154,6 +174,7 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
         scenes=len(kept),
         box=_box(mark_HW, smooth_HW),
         values=_values(evidences, edges_CNHW, mark_HW, score, in_pool),
+        looks=looks,
     )
 
 
@@ -268,7 +289,7 @@ def _values(
     rows, columns = np.nonzero(mark_HW)
     pooled_CNQ = edges_CNHW[:, :, rows, columns].astype(np.float32)
     n = pooled_CNQ.shape[1]
-    where = 3 + rows * WIDTH + columns
+    where = HEAD + rows * WIDTH + columns
     own_CKQ = _unpack(np.stack([np.frombuffer(e, np.uint8)[where] for e in evidences])).astype(np.float32)
     total_CQ = pooled_CNQ.sum(axis=1)
     own = np.array([k in in_pool for k in range(len(evidences))])

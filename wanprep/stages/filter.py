@@ -175,14 +175,15 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     if len(thumbs) > MAX_THUMBS:
         thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
     camera, speed = quality.clip_camera(signals, i0, i1)
-    mark, mark_box = marks.mark(thumbs)
+    places = marks.places(thumbs)
+    mark, mark_box = marks.judged(places)
     numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed, "card": cards.card(thumbs), "mark": mark}
     return {
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "mark_box": mark_box,
         "colour": colour.measure(thumbs),
-        "evidence": overlay.clip_evidence(thumbs),
+        "evidence": overlay.clip_evidence(thumbs, places),
         "signature": signature,
     }
 

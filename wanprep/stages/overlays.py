@@ -1,8 +1,9 @@
 """What is known of an overlay on each clip: the clip's own look, and what the scenes of its source have in common.
 
-Two kinds of evidence as log-odds, added: the agreement of the scenes of a source or group (signals/overlay.py) and the
-network's opinion of each clip (signals/marks.py). A source of three scenes or more is known; a single clip is judged
-by its own look alone, more strictly, and is `unknown`, never clean, where that is not decided. Pure.
+Two kinds of evidence as log-odds, added: the agreement of the scenes of a source or group (signals/overlay.py), and
+what the network makes of the places that look drawn in all of them (signals/marks.py). A source of three scenes or
+more is known; a clip that looks drawn on very much is convicted whatever the others look like. A single clip is judged
+by its own look alone, and is `unknown`, never clean, where that is not decided. Pure.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from wanprep.signals import overlay
 
 # Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py).
 AGREEMENT = 20.0  # of full agreement between scenes
-OWN = 0.45  # share of a clip's own look in its log-odds beside the mean of the clips it is pooled with
+EVEN, LOOK = -2.5, 1.5  # what the scenes' common look must exceed to speak for a mark, and what its log-odds count
+OWN = 0.45  # share of a clip's own look in its log-odds beside the mean of the clips of its source
 POOLED, SINGLE = 0.7, 2.0  # evidence that is worth even odds
-COMMON = 0.04  # agreement from which the scenes show one mark
+STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 DOUBT = 2.0  # below even odds by less than this, a single clip is unknown
 
 
@@ -60,13 +62,11 @@ def overlays(
             found = pooled(members)
             if math.isnan(found.score):
                 continue
-            looks = np.nan_to_num(marks[members])  # 0: a clip whose look says nothing
-            if may_acquit:
-                looks = looks + (1 - OWN) * _shared(found) * (looks.mean() - looks)
-            else:
+            looks = np.nan_to_num(LOOK * (np.array(found.looks) - EVEN))  # 0: where the network saw nothing
+            if not may_acquit:
                 looks = np.minimum(looks, looks.mean())  # of a group only what all its sources share counts
-            for i, value, look in zip(members, found.values, looks.tolist()):
-                odds = AGREEMENT * value + look - POOLED
+            every = np.fmax(AGREEMENT * np.array(found.values) + looks - POOLED, marks[members] - STRONG)
+            for i, odds in zip(members, every.tolist()):
                 if open_clips[i] and (odds > limit or may_acquit):
                     logits[i] = odds
                     boxes[i] = (found.box or rows[i].get("mark_box")) if odds > limit else None
@@ -91,13 +91,6 @@ def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:
     for mine in members.values():
         out[mine] = OWN * marks[mine] + (1 - OWN) * marks[mine].mean()
     return out
-
-
-def _shared(found: overlay.Pooled) -> np.ndarray:
-    """0..1 a clip: how far it shows what the others do. 1 where nothing in common was found that could be missing."""
-    if found.score <= COMMON:
-        return np.ones(len(found.values))
-    return np.array(found.values) / found.score
 
 
 def _logit(share: float) -> float:
