@@ -71,7 +71,7 @@ def panel(pace: Pace, *, title: str, memory: str, busy: Sequence[str], now: floa
     for name in ("loss", "held out", "change", "gap", "lr"):
         rows.add_column(name, justify="right", no_wrap=True)
     for name, own in pace.experts.items():
-        rows.add_row(*_cells(name, own, current=name == pace.current))
+        rows.add_row(*_cells(name, own, current=pace.working(name)))
     lines: list[Any] = [head, rows, Text(" · ".join(_machine(pace, memory)), style="dim")]
     saved = [
         f"{name} {own.saved[0]}" + ("" if own.saved[1] is None else f" ({own.saved[1]:.4f})")

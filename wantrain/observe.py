@@ -26,7 +26,8 @@ class Course:
     """What a run is about to do.
 
     steps: expert -> (done, total). loras: expert -> (step, newest LoRA file) of an earlier process. held_out: expert ->
-    what it measured then. stop: whether somebody asked to stop. parked: while it is open, no expert is on the GPU.
+    what it measured then. elsewhere: those of `steps` that other processes train at the same time. stop: whether
+    somebody asked to stop. parked: while it is open, no expert is on the GPU.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Course:
     steps: Mapping[str, tuple[int, int]]
     loras: Mapping[str, tuple[int, Path]] = field(default_factory=dict)
     held_out: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
     stop: Callable[[], bool] = lambda: False
     parked: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
@@ -58,6 +60,9 @@ class Observer:
 
     def saved(self, made: Row) -> None:
         """A LoRA file is on the disk: {expert, step, file (in the run's folder), loss, asked}."""
+
+    def look(self) -> None:
+        """Nothing happens here for a while, but other processes are still at work."""
 
     def say(self, text: str, *, problem: bool = False) -> None:
         """A sentence for people; a problem is said even to those who want no progress."""
@@ -108,6 +113,9 @@ class Observers(Observer):
 
     def saved(self, made: Row) -> None:
         self._each(lambda one: one.saved(made))
+
+    def look(self) -> None:
+        self._each(lambda one: one.look())
 
     def say(self, text: str, *, problem: bool = False) -> None:
         self._each(lambda one: one.say(text, problem=problem))

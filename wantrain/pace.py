@@ -64,13 +64,18 @@ class ExpertPace:
 
 
 class Pace:
-    """A run. steps: expert -> (done, total), as it begins; held_out: expert -> what was measured before."""
+    """A run. steps: expert -> (done, total), as it begins; held_out: expert -> what was measured before.
+
+    elsewhere: experts that other processes train beside this one's.
+    """
 
     def __init__(
-        self, steps: Mapping[str, tuple[int, int]], held_out: Mapping[str, Any] | None = None, *, now: float
-    ) -> None:
+        self, steps: Mapping[str, tuple[int, int]], held_out: Mapping[str, Any] | None = None, *, now: float,
+        elsewhere: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         earlier = held_out or {}
         self.experts = {n: ExpertPace(done, all_, held=list(earlier.get(n, ()))) for n, (done, all_) in steps.items()}
+        self.elsewhere = elsewhere
         self.current: str | None = None
         self._began, self._stepping = now, 0.0
         self._steps: deque[tuple[float, dict[str, float]]] = deque(maxlen=RECENT)
@@ -82,9 +87,12 @@ class Pace:
 
     def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
         own = self.experts[row["expert"]]
-        self.current, own.done, own.lr = row["expert"], row["step"], row["lr"]
+        own.done, own.lr = row["step"], row["lr"]
         own.loss.feed(row["loss"])
         own.seconds.append(seconds)
+        if row["expert"] in self.elsewhere:
+            return
+        self.current = row["expert"]
         self._stepping += seconds
         self._steps.append((seconds, dict(waits)))
 
@@ -96,7 +104,7 @@ class Pace:
 
     @property
     def step_seconds(self) -> float | None:
-        """Of the newest steps, whosever they were."""
+        """Of this process's newest steps, whosever they were."""
         return sum(seconds for seconds, _ in self._steps) / len(self._steps) if self._steps else None
 
     @property
@@ -115,15 +123,22 @@ class Pace:
         worst = max(kinds, key=lambda kind: kinds[kind], default="")
         return min(1.0, sum(kinds.values()) / whole), worst
 
+    def working(self, expert: str) -> bool:
+        """Whether the expert is being trained now: its turn is on, or it has a process of its own."""
+        own = self.experts[expert]
+        return expert == self.current or (expert in self.elsewhere and own.done < own.total)
+
     def left(self, now: float) -> float | None:
         """Seconds until all experts are done: their remaining steps at their own recent pace, and as much besides
-        steps (measuring, saving, moving) as there has been so far."""
+        steps (measuring, saving, moving) as there has been so far. Those trained elsewhere take their time beside."""
         known = [own.step_seconds for own in self.experts.values() if own.step_seconds is not None]
         if not known or not self._stepping:
             return None
         guess = sum(known) / len(known)  # for an expert that has not had its turn yet
-        steps = sum((own.total - own.done) * (own.step_seconds or guess) for own in self.experts.values())
-        return steps * max(1.0, (now - self._began) / self._stepping)
+        each = {n: (own.total - own.done) * (own.step_seconds or guess) for n, own in self.experts.items()}
+        beside = max((each.pop(name) for name in self.elsewhere), default=0.0)
+        here = sum(each.values())
+        return max(here, beside) * (max(1.0, (now - self._began) / self._stepping) if here else 1.0)
 
 
 def clock(seconds: float | None) -> str:

@@ -12,6 +12,7 @@ of processes writes the same checkpoints and goes on from them. One member of a 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ from wantrain.config import TrainConfig
 if TYPE_CHECKING:
     import torch
 
-PATIENCE = timedelta(hours=6)  # members wait while their lead measures or samples
+# Members wait while their lead measures or samples, and a finished expert's process for the other's. Nobody waits for
+# one that died: torchrun ends the others.
+PATIENCE = timedelta(days=7)
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +93,17 @@ class Team:
 
         return asked
 
-    def meet(self) -> None:
-        """Wait until every process is here."""
+    def meet(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait until every process is here. meanwhile: called now and then."""
         if self.world > 1:
             from torch import distributed
 
-            distributed.barrier()
+            here: Any = distributed.barrier(async_op=True)
+            while not here.is_completed():
+                meanwhile()
+                time.sleep(LOOK_SECONDS)
+            here.wait()  # raises where another process is gone
+            meanwhile()
 
 
 def divide(stages: Sequence[str], schedule: str, world: int) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:

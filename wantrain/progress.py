@@ -38,7 +38,7 @@ class Progress(Observer):
     def begin(self, course: Course) -> None:
         self._shown = time.monotonic()
         self._device = course.device
-        self._pace = Pace(course.steps, course.held_out, now=self._shown)
+        self._pace = Pace(course.steps, course.held_out, now=self._shown, elsewhere=course.elsewhere)
 
     def turn(self, expert: str, seconds: float) -> None:
         self._pace.turn(expert, seconds)
@@ -46,9 +46,13 @@ class Progress(Observer):
     def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
         self._pace.step(row, seconds, waits)
         now = time.monotonic()
-        if self.verbosity >= 2 or (self.verbosity == 1 and now - self._shown >= EVERY_SECONDS):
-            self._shown = now
+        if self.verbosity >= 2:
             self.say(step_line(self._pace, row["expert"], self._device, now))
+        elif self.verbosity == 1 and now - self._shown >= EVERY_SECONDS:
+            self._shown = now
+            for name in self._pace.experts:  # one, or those that are trained side by side
+                if name == row["expert"] or self._pace.working(name):
+                    self.say(step_line(self._pace, name, self._device, now))
 
     def held_out(self, row: Mapping[str, Any]) -> None:
         self._pace.held_out(row)

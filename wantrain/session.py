@@ -85,10 +85,13 @@ def workplace(
 def course_of(session: Session, pending: list[str]) -> Course:
     config, run = session.config, session.run
     made = {name: checkpoint.newest(run, name) for name in config.stages}
+    others = (name for name in config.stages if name not in session.team.stages)
+    elsewhere = frozenset(name for name in others if not finished(run, config, name))
     return Course(
         folder=run.folder, family=config.family, device=session.device, stop=session.stop,
         parked=lambda: session.work.places.parked(session.crew),
-        steps={name: (run.step(name), config.expert(name).steps) for name in pending},
+        steps={name: (run.step(name), config.expert(name).steps) for name in (*pending, *sorted(elsewhere))},
+        elsewhere=elsewhere,
         loras={name: found for name, found in made.items() if found is not None},
         held_out=checkpoint.read_rows(run.folder, "held_out"),
     )  # fmt: skip

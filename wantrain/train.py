@@ -20,6 +20,7 @@ from wantrain import checkpoint, parallel, ranking
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import hold_out
 from wantrain.experts import Expert, begin_step
+from wantrain.follow import Follower
 from wantrain.forecast import forecast_lines
 from wantrain.observe import Observer, Observers, Waits, timed
 from wantrain.parallel import Team
@@ -85,7 +86,7 @@ def train(
     `load_model` raises; whatever was saved before stays valid.
     """
     team = team or Team(stages=config.stages)
-    waits, watch = Waits(), Observers(observers if team.rank == 0 else ())
+    waits, watch = Waits(), Observers([*observers, Follower()] if team.rank == 0 else ())
     dataset, regular = timed(dataset, waits), None if regular is None else timed(regular, waits)
     split = hold_out(dataset.samples, config.validation.share)
     config = settled(config, visits_of(dataset, split[0]))
@@ -113,6 +114,7 @@ def train(
         pending = [name for name in team.stages if not finished(run, config, name)]
         with contextlib.closing(session.metrics), watch.during(course_of(session, pending)):
             _take_turns(session, pending)
+            team.meet(watch.look)
     return _result(session)
 
 

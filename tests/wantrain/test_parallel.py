@@ -20,7 +20,13 @@ import json, os, sys
 import torch
 sys.path.insert(0, {here!r})
 import toy
+from wantrain.observe import Observer
 from wantrain.parallel import joined, team_of
+class Ear(Observer):
+    heard = []
+    def step(self, row, seconds, waits): self.heard.append(["step", row["expert"], row["step"]])
+    def held_out(self, row): self.heard.append(["held_out", row["expert"], row["step"]])
+    def saved(self, made): self.heard.append(["saved", made["expert"], made["step"]])
 folder, changes, stop = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)
 from pathlib import Path
@@ -30,8 +36,9 @@ with joined("cpu") as (rank, world, device):
     metrics = Path(folder) / "toy" / "metrics.jsonl"
     wish = lambda: rank == 0 and metrics.exists() and metrics.read_text().count('"step", "expert"') >= stop
     from wantrain.train import train
-    result = train(config, dataset, toy.load, base=toy.BASE, team=team_of(config, rank, world), stop=wish)
-print(json.dumps(result.steps))
+    result = train(config, dataset, toy.load, base=toy.BASE, team=team_of(config, rank, world), stop=wish,
+                   observers=[Ear()])
+print(json.dumps([result.steps, Ear.heard]))
 """
 
 
@@ -73,16 +80,24 @@ def single(toy, tmp_path_factory):
 
 def test_batches_shared_by_two_processes_give_the_same_run(toy, single, tmp_path):
     """Bit for bit: with two members the sum of gradients is the same sum. The lines of the log are one process's."""
-    steps = launch(tmp_path, CHANGES, 2)
+    (steps, heard), _ = launch(tmp_path, CHANGES, 2)
     assert outcome(toy, tmp_path) == single
     assert all(len(rows) for rows in single[0].values())
-    assert steps[0] == {"high": 4, "low": 4}
+    assert steps == {"high": 4, "low": 4}
+    assert [what for what in heard if what[0] == "saved"] == [["saved", "high", 4], ["saved", "low", 4]]
 
 
 def test_two_experts_in_two_processes_give_the_same_run(toy, single, tmp_path):
     changes = CHANGES | {"experts": {"switch_every": 2, "schedule": "parallel"}}
-    launch(tmp_path, changes, 2)
+    (_, heard), (_, nothing) = launch(tmp_path, changes, 2)
     assert outcome(toy, tmp_path) == single
+    # The first process tells of both, each in order and once; it learns of the other from the run's files alone.
+    assert nothing == []
+    for name in ("high", "low"):
+        told = [step for kind, expert, step in heard if (kind, expert) == ("step", name)]
+        assert told == [1, 2, 3, 4], name
+        assert ["held_out", name, 0] in heard
+        assert heard.count(["saved", name, 4]) == 1
 
 
 def test_a_run_goes_on_with_another_number_of_processes(toy, single, tmp_path):
