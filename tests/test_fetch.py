@@ -231,7 +231,7 @@ def test_killed_and_called_again(hub, tmp_path: Path) -> None:
     hub.faults[name] = [then_silence]
     child = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     part = tmp_path / "to" / "Wan2.2-T2V-A14B-Diffusers" / f"{name}.wanprep-part"
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not (part.is_file() and part.stat().st_size) and time.monotonic() < end:
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
