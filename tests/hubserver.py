@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from servers import listening
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 Fault = Callable[[BaseHTTPRequestHandler, bytes, int], None]  # (handler, the file, where it should begin)
@@ -156,22 +157,5 @@ class Hub:
 @contextmanager
 def serving(repositories: dict[str, dict[str, bytes]]) -> Iterator[Hub]:
     hub = Hub(repositories)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            with suppress(OSError):  # the client has gone
-                hub.answer(self)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(hub.answer) as hub.url:
         yield hub
-    finally:
-        httpd.shutdown()
-        httpd.server_close()

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -104,31 +104,40 @@ class Server:
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             self.replies[min(number, len(self.replies) - 1)](handler, body, number)
-        except OSError:
-            pass  # the client has gone
         finally:
             with self.lock:
                 self.at_once -= 1
 
 
 @contextmanager
-def serving(*replies: Reply) -> Iterator[Server]:
-    server = Server(list(replies))
+def listening(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """The address of a server that answers every request so, each in a thread of its own."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            server.handle(self)
+            with suppress(OSError):  # the client has gone
+                answer(self)
+
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: Any) -> None:
             pass
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
-    server.url = f"http://127.0.0.1:{httpd.server_address[1]}/v1"
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield server
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
     finally:
         httpd.shutdown()
         httpd.server_close()
+
+
+@contextmanager
+def serving(*replies: Reply) -> Iterator[Server]:
+    server = Server(list(replies))
+    with listening(server.handle) as url:
+        server.url = f"{url}/v1"
+        yield server
