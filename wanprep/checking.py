@@ -197,7 +197,7 @@ def check(
         except Missing as error:
             missing = error
     decided = dataset.decide()
-    flat.write(dataset, decided)
+    flat.write(dataset)
     config = dataset.pipeline.caption.check
     measured = dataset.manifest.read("agreement").sort("seq", maintain_order=True).to_dicts()
     found = agreement.agreements(decided.clips, decided.samples, measured, dataset.pipeline)

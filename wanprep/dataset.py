@@ -22,6 +22,7 @@ from wanprep.ids import write_atomic
 from wanprep.manifest import Manifest
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.scan import MARKER, root_id
+from wanprep.schema import VOLATILE
 from wanprep.stage import UsageError
 
 if TYPE_CHECKING:
@@ -103,12 +104,13 @@ class Dataset:
             clips = self.manifest.read("clips").filter(pl.col("caption_key").is_not_null())
             wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))
         names = ("files", "signals", "shots", "plans", "scores", "artefacts")
-        tables = {name: self.manifest.latest(name).to_dicts() for name in names}
+        tables = {name: self.manifest.latest(name) for name in names}
         for name in ("captions", "events", "looks", "agreement"):  # here the order of recording matters
-            tables[name] = self.manifest.read(name).sort("seq", maintain_order=True).to_dicts()
-        for name in ("sources", "pools"):
-            tables[name] = self.manifest.read(name).to_dicts()
-        return Measured(wanted_captions=wanted_captions, **tables)
+            tables[name] = self.manifest.read(name).sort("seq", maintain_order=True)
+        for name in ("sources", "pools", "matches"):
+            tables[name] = self.manifest.read(name)
+        rows = {name: table.drop(VOLATILE, strict=False).to_dicts() for name, table in tables.items()}
+        return Measured(wanted_captions=wanted_captions, **rows)
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
         """Decide everything anew and store the decisions."""
@@ -117,6 +119,7 @@ class Dataset:
         with no_collection():
             decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
             self.manifest.append("pools", decided.pools)
+            self.manifest.append("matches", decided.matches)
             self.manifest.replace("sources", decided.sources)
             self.manifest.replace("clips", decided.clips)
             self.manifest.replace("samples", decided.samples)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -23,16 +23,17 @@ from wanprep.captioners import several
 from wanprep.captioners.agreement import flag_captions
 from wanprep.captioners.files import Chosen
 from wanprep.events import attach
-from wanprep.joins import JOINED, clip_infos, join_cache, join_media
+from wanprep.joins import decide_samples, scores_key
+from wanprep.memory import Memory
 from wanprep.pipeline import Pipeline
 from wanprep.signals import overlay
-from wanprep.stages import caption, colour, filter, looks
-from wanprep.stages.bucket import names_a_side, samples_of
+from wanprep.stages import caption, filter, looks, repeats
 from wanprep.stages.cache import Encoder
 
 Row = dict[str, Any]
 MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
 Rows = Sequence[Mapping[str, Any]]
+UNCAPTIONED = ("caption", "caption_origin", "provisional", "caption_key", "more_captions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Measured:
     plans: Rows = ()
     scores: Rows = ()
     pools: Rows = ()  # key, value
+    matches: Rows = ()  # key, value
     artefacts: Rows = ()
     captions: Rows = ()
     events: Rows = ()
@@ -63,6 +65,7 @@ class Decided:
     orphaned: list[Row]  # human decisions whose clip is no more
     warnings: list[str]  # filters that reject suspiciously much
     pools: list[Row]  # rows of pooled overlay evidence that were not known yet
+    matches: list[Row]  # rows of compared clips that were not known yet
 
 
 def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = None) -> Decided:
@@ -75,13 +78,12 @@ def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = Non
 def _decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> Decided:
     sources = decide_sources(measured)
     clips = decide_clips(sources, measured, pipeline)
-    pools = {row["key"]: overlay.from_json(row["value"]) for row in measured.pools}
-    known = set(pools)
-    warnings = judge(clips, measured, pipeline, pools)
+    pools = Memory(measured.pools, overlay.from_json, overlay.to_json)
+    matches = Memory(measured.matches, repeats.from_json, repeats.to_json)
+    warnings = judge(clips, measured, pipeline, pools, matches)
     chosen, orphaned = give_captions(clips, measured, pipeline)
     samples = decide_samples(clips, measured, pipeline, encoder)
     flag_captions(clips, samples, measured.agreement, pipeline)
-    fresh = [{"key": key, "value": overlay.to_json(pool)} for key, pool in pools.items() if key not in known]
     return Decided(
         sources=sources,
         clips=clips,
@@ -89,7 +91,8 @@ def _decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> 
         chosen=chosen,
         orphaned=orphaned,
         warnings=warnings,
-        pools=fresh,
+        pools=pools.fresh(),
+        matches=matches.fresh(),
     )
 
 
@@ -141,18 +144,21 @@ def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
 
 def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
     """Every shot of every good source as a clip, before quality is judged."""
-    clips = [_clip(*found) for found in _spans(sources, measured, pipeline)]
+    clips = [clip for found in _shots(sources, measured, pipeline) for clip in _clips(*found)]
     return sorted(clips, key=lambda clip: (clip["path"], clip["start_pts"], clip["clip_id"]))
 
 
 def planned_frames(measured: Measured, pipeline: Pipeline) -> dict[str, list[int]]:
     """clip_id -> the source frame (counted from 0) that each slot of its plan takes."""
-    found = _spans(decide_sources(measured), measured, pipeline)
-    return {_clip(*entry)["clip_id"]: entry[3]["frames"] for entry in found if entry[3]}
+    frames = {}
+    for source, _, spans, plans in _shots(decide_sources(measured), measured, pipeline):
+        for span, plan in zip(spans, plans or ()):
+            frames[keys.clip(source["source_id"], span["start_pts"], span["end_pts"])] = plan["frames"]
+    return frames
 
 
-def _spans(sources: Iterable[Row], measured: Measured, pipeline: Pipeline) -> Iterator[tuple[Row, Any, Any, Any]]:
-    """(source, its signals, span, plan of the span or None), for every shot of every good source."""
+def _shots(sources: Iterable[Row], measured: Measured, pipeline: Pipeline) -> Iterator[tuple[Row, Any, Any, Any]]:
+    """(source, its signals, spans of its shots, their plans or None) of every good source."""
     signals, shots, plans = (_by_key(rows) for rows in (measured.signals, measured.shots, measured.plans))
     for source in sources:
         if source["state"] != "ok":
@@ -160,43 +166,39 @@ def _spans(sources: Iterable[Row], measured: Measured, pipeline: Pipeline) -> It
         signal = signals[keys.signals(source["source_id"])]
         shots_key = keys.shots(signal["digest"], pipeline.split)
         shot, plan = shots.get(shots_key), plans.get(keys.plans(shots_key, pipeline.model.fps))
-        if not shot or shot["outcome"] != "done":
-            continue
-        planned = json.loads(plan["plans"]) if plan and plan["outcome"] == "done" else None
-        for index, span in enumerate(json.loads(shot["spans"])):
-            yield source, signal, span, planned[index] if planned else None
+        if shot and shot["outcome"] == "done":
+            planned = json.loads(plan["plans"]) if plan and plan["outcome"] == "done" else None
+            yield source, signal, json.loads(shot["spans"]), planned
 
 
-def _clip(source: Row, signal: Mapping[str, Any], span: Mapping[str, Any], plan: Mapping[str, Any] | None) -> Row:
+def _clips(source: Row, signal: Mapping[str, Any], spans: Sequence[Row], plans: Sequence[Row] | None) -> Iterator[Row]:
     numerator, denominator = _ratio(signal["time_base"])
-    _, _, width, height = span["crop"]
-    good = span["state"] == "ok"
-    if plan and source["kind"] == "image":  # a still has one frame, whatever duration its file format gives it
-        plan = {"n_frames": 1, "duplicated": 0}
-    return {
-        **{name: source[name] for name in ("source_id", "path", "group", "kind")},
-        "clip_id": keys.clip(source["source_id"], span["start_pts"], span["end_pts"]),
-        "signals_key": signal["key"],
-        "time_base": signal["time_base"],
-        "truncated": signal["truncated"],
-        **{name: span[name] for name in ("start_pts", "end_pts", "start_frame", "end_frame", "crop")},
-        "start_s": (span["start_pts"] - signal["first_pts"]) * numerator / denominator,
-        "end_s": (span["end_pts"] - signal["first_pts"]) * numerator / denominator,
-        "width": width,
-        "height": height,
-        "n_frames": plan["n_frames"] if plan else None,
-        "duplicated": plan["duplicated"] if plan else None,
-        "state": "pending" if good else "rejected",
-        "reasons": [] if good else [span["reason"]],
-        "unknown": [],
-        "scores": "{}",
-        "caption": None,
-        "caption_origin": None,
-        "provisional": None,
-        "caption_flags": [],
-        "caption_key": None,
-        "more_captions": None,
-    }
+    common = {name: source[name] for name in ("source_id", "path", "group", "kind")}
+    common |= {"signals_key": signal["key"], "time_base": signal["time_base"], "truncated": signal["truncated"]}
+    common |= {"scores": "{}"} | dict.fromkeys(UNCAPTIONED)
+    for span, plan in zip(spans, plans or [{"n_frames": None, "duplicated": None}] * len(spans)):
+        if plans and source["kind"] == "image":  # a still has one frame, whatever duration its file format gives it
+            plan = {"n_frames": 1, "duplicated": 0}
+        start, end, good = span["start_pts"], span["end_pts"], span["state"] == "ok"
+        yield {
+            **common,
+            "clip_id": keys.clip(source["source_id"], start, end),
+            "start_pts": start,
+            "end_pts": end,
+            "start_frame": span["start_frame"],
+            "end_frame": span["end_frame"],
+            "start_s": (start - signal["first_pts"]) * numerator / denominator,
+            "end_s": (end - signal["first_pts"]) * numerator / denominator,
+            "crop": span["crop"],
+            "width": span["crop"][2],
+            "height": span["crop"][3],
+            "n_frames": plan["n_frames"],
+            "duplicated": plan["duplicated"],
+            "state": "pending" if good else "rejected",
+            "reasons": [] if good else [span["reason"]],
+            "unknown": [],
+            "caption_flags": [],
+        }
 
 
 @functools.lru_cache(maxsize=1024)
@@ -205,37 +207,42 @@ def _ratio(time_base: str) -> tuple[int, int]:
 
 
 def judge(
-    clips: list[Row], measured: Measured, pipeline: Pipeline, pools: MutableMapping[str, overlay.Pooled] | None = None
+    clips: list[Row],
+    measured: Measured,
+    pipeline: Pipeline,
+    pools: filter.Pools | None = None,
+    matches: repeats.Matches | None = None,
 ) -> list[str]:
     """Fill in state, reasons, unknown and scores of every clip that has been scored (in place); returns warnings.
 
-    pools: as in filter.decide.
+    pools, matches: as in filter.judge.
     """
+    judged = filter.judge(_scored(clips, measured, pipeline), pipeline.filter, pools, matches)
+    by_id = {clip["clip_id"]: clip for clip in clips}
+    rejected = judged.names("reject")
+    for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):
+        clip = by_id[clip_id]
+        clip["state"], clip["reasons"] = "rejected" if reasons else "keep", reasons
+        clip["unknown"], clip["scores"] = sorted(unknown), text
+    return filter.share_warnings(rejected, pipeline.filter) if len(rejected) >= MIN_FOR_WARNING else []
+
+
+def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
+    """What `filter.judge` needs of the clips that have been scored."""
     scores = _by_key(measured.scores)
     looked = {row["about"]: row for row in measured.looks if row["outcome"] == "done"}  # of several the newest
-    candidates = []
-    for clip in clips:
-        if clip["state"] != "pending" or clip["n_frames"] is None:
-            continue
-        row = scores.get(keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"]))
-        if row and row["outcome"] == "done":
-            candidate: Row = json.loads(row["scores"])
-            for name in ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s"):
-                candidate[name] = clip[name]
-            candidate["evidence"], candidate["signature"] = row.get("evidence"), row.get("signature")
-            candidate["scores_key"] = row["key"]
-            look = looked.get(looks.about(clip, pipeline.filter.looks)) if looked else None
-            candidate |= {**json.loads(look["scores"]), "embedding": look["embedding"]} if look else {}
-            candidates.append(candidate)
-    verdicts = {verdict.clip_id: verdict for verdict in filter.decide(candidates, pipeline.filter, pools)}
-    for clip in clips:
-        verdict = verdicts.get(clip["clip_id"])
-        if verdict:
-            clip["state"] = "rejected" if verdict.state == "reject" else "keep"
-            clip["reasons"] = list(verdict.reasons)
-            clip["unknown"] = sorted(name for name, (_, _, said) in verdict.scores.items() if said == "unknown")
-            clip["scores"] = json.dumps(verdict.scores, sort_keys=True)
-    return filter.share_warnings(list(verdicts.values()), pipeline.filter) if len(verdicts) >= MIN_FOR_WARNING else []
+    waiting = (clip for clip in clips if clip["state"] == "pending" and clip["n_frames"] is not None)
+    paired = [(clip, scores.get(scores_key(clip))) for clip in waiting]
+    found = [(clip, row) for clip, row in paired if row and row["outcome"] == "done"]
+    parsed: list[Row] = json.loads(f"[{','.join(row['scores'] for _, row in found)}]")
+    for mine, (clip, row) in zip(parsed, found):
+        for name in ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s"):
+            mine[name] = clip[name]
+        mine["evidence"], mine["signature"], mine["scores_key"] = row.get("evidence"), row.get("signature"), row["key"]
+        look = looked.get(looks.about(clip, pipeline.filter.looks)) if looked else None
+        if look:
+            mine |= {**json.loads(look["scores"]), "embedding": look["embedding"]}
+    return parsed
 
 
 def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> tuple[dict[str, Chosen], list[Row]]:
@@ -254,40 +261,3 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
             clip["provisional"], clip["caption_flags"] = choice.provisional, list(choice.flags)
             clip["more_captions"] = several.listed(choice.more)
     return chosen, orphaned
-
-
-def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> list[Row]:
-    """Samples of the kept clips, joined with their files: mp4, caption, latent, embedding."""
-    kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
-    artefacts = _by_key(measured.artefacts)
-    samples = samples_of(clip_infos(clips, measured), pipeline.views, pipeline.model)
-    colours = _colours(list(kept.values()), measured, pipeline)
-    media_keys: dict[tuple[Any, ...], str] = {}  # the samples of a clip share few files
-    for sample in samples:
-        clip = kept[sample["clip_id"]]
-        sample |= dict.fromkeys(JOINED)
-        sample["caption"] = clip["caption"]
-        more = several.parsed(clip["more_captions"])
-        words = " | ".join([clip["caption"] or "", *(row["text"] for row in more)])
-        side = names_a_side(words) if sample["flip"] else None
-        if side and sample["state"] == "ok":
-            detail = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
-            sample |= {"state": "rejected", "reason": "caption_names_a_side", "detail": detail}
-        if sample["state"] == "ok":
-            file, moved = (sample["clip_id"], sample["width"], sample["height"]), colours.get(sample["clip_id"])
-            if file not in media_keys:
-                media_keys[file] = keys.media(clip, file[1:], sample["crop"], pipeline.model.fps, moved)
-            sample["colour"] = None if moved is None else json.dumps(moved)
-            sample["media_key"] = media_keys[file]
-            join_media(sample, artefacts)
-            join_cache(sample, artefacts, encoder, more)
-    return samples
-
-
-def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dict[str, list[float]]:
-    """clip_id -> the colour transform of its pictures, where there is one."""
-    if pipeline.colour.match == 0:
-        return {}
-    scores = _by_key(measured.scores)
-    rows = {c["clip_id"]: scores.get(keys.scores(c["signals_key"], c["start_frame"], c["end_frame"])) for c in kept}
-    return colour.transforms(colour.summaries(kept, {k: row for k, row in rows.items() if row}), pipeline.colour)

@@ -51,6 +51,20 @@ def _canonical_json() -> Callable[[Mapping[str, Any]], str]:
 _canonical = _canonical_json()
 
 
+def key_maker(name: str, **fixed: Any) -> Callable[[str], str]:
+    """`key_of` where one part, a text, differs from call to call: `key_maker("a", b=1)(x) == key_of(a=x, b=1)`.
+
+    What is fixed is written once, so a call takes half the time, and less where much is fixed.
+    """
+    place = "\0here\0"
+    before, after = _canonical({**fixed, name: place}).split(_canonical_text(place))
+    return lambda text: digest_bytes(f"{before}{_canonical_text(text)}{after}".encode("utf-8", "surrogateescape"))
+
+
+def _canonical_text(text: str) -> str:
+    return json.encoder.encode_basestring(text)
+
+
 def temporary_name(path: Path) -> Path:
     """A fresh hidden sibling of `path`, with its suffix kept because encoders choose formats by suffix."""
     return path.with_name(f".tmp-{uuid.uuid4().hex}{path.suffix}")

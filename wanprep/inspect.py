@@ -191,7 +191,8 @@ def judge(entries: Sequence[Entry], config: FilterConfig) -> list[str]:
             name: {"value": value, "threshold": threshold, "verdict": said}
             for name, (value, threshold, said) in sorted(scores.items())
         }
-    return share_warnings(list(verdicts.values()), config) if len(verdicts) >= 5 else []
+    reasons = [verdict.reasons for verdict in verdicts.values()]
+    return share_warnings(reasons, config) if len(reasons) >= 5 else []
 
 
 def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:

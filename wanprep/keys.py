@@ -8,7 +8,7 @@ their keys in `stages.cache`, captions in `stages.caption`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,12 @@ def signals(source_id: str) -> str:
 
 
 def shots(signals_digest: str, split: Any) -> str:
-    return ids.key_of(stage="shots", version=SHOTS_VERSION, signals=signals_digest, split=_settings(split))
+    return _shots_under(split, SHOTS_VERSION)(signals_digest)
 
 
 @functools.lru_cache(maxsize=8)  # asked for once a source
-def _settings(split: Any) -> dict[str, Any]:
-    return to_table(split)
+def _shots_under(split: Any, version: int) -> Callable[[str], str]:
+    return ids.key_maker("signals", stage="shots", version=version, split=to_table(split))
 
 
 def plans(shots_key: str, rate: int) -> str:
@@ -63,6 +63,18 @@ def _overlay_rule() -> str:
     from wanprep.signals import overlay
 
     return ids.digest_file(Path(overlay.__file__))
+
+
+def match(one: str, other: str, threshold: float) -> str:
+    """Of how alike two clips are, by their scores' keys. The rule is part of it, as in `pool`."""
+    return ids.key_of(stage="match", rule=_match_rule(), scores=[one, other], threshold=threshold)
+
+
+@functools.cache
+def _match_rule() -> str:
+    from wanprep.signals import phash
+
+    return ids.digest_file(Path(phash.__file__))
 
 
 def media(

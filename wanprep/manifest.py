@@ -189,10 +189,9 @@ class Table:
         return exclusive(self.folder.with_name(f".{self.folder.name}.lock"), wait=True)
 
     def _typed(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-        for row in rows:
-            unknown = row.keys() - self.columns.keys()
-            if unknown:
-                raise ValueError(f"table {self.folder.name} has no column {sorted(unknown)}")
+        unknown = set().union(*rows) - self.columns.keys()
+        if unknown:
+            raise ValueError(f"table {self.folder.name} has no column {sorted(unknown)}")
         return frame_of(rows, self.polars_schema)
 
     def _write_part(self, frame: pl.DataFrame) -> tuple[str, int]:

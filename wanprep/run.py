@@ -76,7 +76,7 @@ def run(
                 decided = dataset.decide(wanted)
         if stage == "caption":
             summary.published = publish_captions(dataset, decided)
-    flat.write(dataset, decided)
+    flat.write(dataset)
     summary.decided = decided
     summary.seconds = time.perf_counter() - start
     return summary

@@ -44,6 +44,8 @@ TABLES: dict[str, Columns] = {
     "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence signature content"),
     # Remembered: what the clips of one source or group say of an overlay together. value: JSON of overlay.Pooled.
     "pools": _columns(text="key value") | STAMP,
+    # Remembered: how alike two clips are that might show the same. value: see stages.repeats.to_json.
+    "matches": _columns(text="key value") | STAMP,
     # Measured: what an image-text model makes of one clip. about: see stages.looks.about; scores: JSON; embedding:
     # float16, the mean of its pictures.
     "looks": MEASURED | _columns(text="clip_id about scores", bytes="embedding"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def show_suggestion(
     dataset: Dataset, as_json: bool, vram: float, weights: Any, rank: int, batch_size: int, family: str | None
 ) -> None:
-    from wanprep.decide import clip_infos
+    from wanprep.joins import clip_infos
 
     model = families.family(family) if family else dataset.pipeline.model
     infos = clip_infos(dataset.manifest.read("clips").to_dicts(), dataset.measured())

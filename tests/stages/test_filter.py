@@ -285,9 +285,10 @@ def test_no_rows_give_no_verdicts():
 def test_a_filter_that_removes_much_is_announced():
     rows = [row(k, shake=0.5 if k < 5 else 0.0) for k in range(10)]
     verdicts = decide(rows, FilterConfig())
-    (line,) = share_warnings(verdicts, FilterConfig())
+    reasons = [verdict.reasons for verdict in verdicts]
+    (line,) = share_warnings(reasons, FilterConfig())
     assert "shake rejects 50% of 10 clips" in line
-    assert share_warnings(verdicts, from_table(FilterConfig, {"max_reject_share_warning": 0.5})) == []
+    assert share_warnings(reasons, from_table(FilterConfig, {"max_reject_share_warning": 0.5})) == []
     assert share_warnings([], FilterConfig()) == []
 
 

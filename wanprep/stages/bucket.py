@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wanprep.families import Family
-from wanprep.ids import key_of
+from wanprep.ids import key_maker
 from wanprep.stage import Reject
 from wanprep.stages.crop import MAX_ASPECT, Box, Size, buckets_of, choose, crop_box, follow
 from wanprep.stages.windows import View, Window, check_views, shortfalls, windows
@@ -80,16 +81,20 @@ class ClipInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """One row of a clip, less everything that names the clip. `first`: index of the row it coincides with."""
+    """One row of a clip: all columns, empty where they name the clip. `first`: index of the row it coincides with."""
 
     identity: dict[str, Any]
     columns: dict[str, Any]
     first: int | None = None
     follows: bool = False  # whether the crop moves to where the clip's content is
 
+    @cached_property
+    def sample_id(self) -> Callable[[str], str]:
+        """Of a clip_id."""
+        return key_maker("clip_id", **self.identity)
+
 
 def _columns(view: View, frames: int, **more: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(("start", "width", "height", "crop"))
     base = {
         "view": view.name,
         "frames": frames,
@@ -98,7 +103,7 @@ def _columns(view: View, frames: int, **more: Any) -> dict[str, Any]:
         "tokens": 0,
         "flip": False,
     }
-    return {**empty, **base, "tokens": 0, "state": "ok", "reason": "", "detail": "", **more}
+    return {**dict.fromkeys(SAMPLE_COLUMNS), **base, "state": "ok", "reason": "", "detail": "", **more}
 
 
 def _made(view: View, window: Window, place: Any, family: Family) -> dict[str, Any]:
@@ -211,13 +216,9 @@ def _moved_crops(clips: Sequence[ClipInfo], plans: Mapping[Any, list[_Plan]]) ->
 def _rows(clip: ClipInfo, plan: list[_Plan], moved: Mapping[Any, Box]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for item in plan:
-        names = {
-            "sample_id": key_of(clip_id=clip.clip_id, **item.identity),
-            "clip_id": clip.clip_id,
-            "source_id": clip.source_id,
-            "group": clip.group,
-        }
-        row = dict.fromkeys(SAMPLE_COLUMNS) | item.columns | names
+        row = item.columns.copy()
+        row["sample_id"] = item.sample_id(clip.clip_id)
+        row["clip_id"], row["source_id"], row["group"] = clip.clip_id, clip.source_id, clip.group
         if moved and item.follows and row["crop"]:
             row["crop"] = list(moved.get(tuple(row["crop"]), row["crop"]))
         if item.first is not None:

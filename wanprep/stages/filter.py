@@ -8,6 +8,7 @@ made-up number, and does not reject.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -19,11 +20,13 @@ from wanprep.signals.store import Signals
 from wanprep.stages import colour
 from wanprep.stages.looks import LooksConfig, with_identity
 from wanprep.stages.overlays import overlays
-from wanprep.stages.repeats import repeats
+from wanprep.stages.repeats import Known, Matches, repeats
+from wanprep.stages.verdicts import Column, Judged, Verdict, info
 
 MAX_THUMBS = 24  # of one clip that overlay evidence is made of
 ROUND = 6  # digits kept of a score
-Score = tuple[Any, float | None, str]  # value, threshold, verdict: see Verdict
+Pools = MutableMapping[str, overlay.Pooled]
+INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "likeness")  # shown beside what filters judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,79 +191,68 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Decision on one clip. state: keep or reject (a clip whose filters are all unknown is kept).
-
-    reasons: names of the filters that reject. scores: name -> (value, threshold, verdict), verdict one of keep,
-    reject, unknown, off, and info for what no filter judges; value None = unknown, threshold None = none.
-    """
-
-    clip_id: str
-    state: Literal["keep", "reject"]
-    reasons: tuple[str, ...]
-    scores: Mapping[str, Score]
+def decide(rows: Sequence[Mapping[str, Any]], config: FilterConfig, *memories: Any) -> list[Verdict]:
+    """The verdicts of `judge`, clip by clip."""
+    return judge(rows, config, *memories).verdicts()
 
 
-def decide(
-    rows: Sequence[Mapping[str, Any]], config: FilterConfig, pools: MutableMapping[str, overlay.Pooled] | None = None
-) -> list[Verdict]:
+def judge(
+    rows: Sequence[Mapping[str, Any]],
+    config: FilterConfig,
+    pools: Pools | None = None,
+    matches: Matches | None = None,
+) -> Judged:
     """Judge all clips together, in order of clip_id. Pure.
 
     rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show), and
-    path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, where `pools` is given.
+    path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, where memories are
+    given.
     embedding (bytes of float16) and what `stages.looks` scored: for the optional filters.
-    pools: what overlay evidence said before, by keys.pool; what is found out now is added to it.
+    pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
+    is found out now is added to them.
     """
     rows = with_identity(sorted(rows, key=lambda row: row["clip_id"]))
     pooled, boxes = overlays(rows, config.overlay.threshold, pools)
     still = np.array([row.get("kind") == "image" for row in rows], bool)
-    columns = {}
+    columns = []
     for name, entry in REGISTRY.items():
-        if name == "duplicate":
-            continue
-        values = pooled if name == "overlay" else _column(rows, entry.score)
-        columns[name] = (values.tolist(), _judge(values, still, entry, getattr(config, name)))
-    infos = ("duplicate_rate", "luma", "camera", "camera_speed", "likeness")
-    table: list[dict[str, Score]] = []
-    for i, row in enumerate(rows):
-        scores: dict[str, Score] = {}
-        for name, (values, said) in columns.items():
-            if said[i]:
-                value = None if math.isnan(values[i]) else values[i]
-                scores[name] = (value, getattr(config, name).threshold, said[i])
-        scores |= {name: (row[name], None, "info") for name in infos if row.get(name) is not None}
-        if boxes[i]:
-            scores["overlay_box"] = (boxes[i], None, "info")
-        table.append(scores)
-    _find_repeats(rows, table, config.duplicate)
-    return [_verdict(row["clip_id"], scores) for row, scores in zip(rows, table)]
+        if name != "duplicate":
+            values, rule = pooled if name == "overlay" else _column(rows, entry.score), getattr(config, name)
+            plain = [None if math.isnan(value) else value for value in values.tolist()]
+            said = _judge(values, still, entry, rule)
+            columns.append(Column(name=name, values=plain, said=said, threshold=rule.threshold))
+    names = [row["clip_id"] for row in rows]
+    rejected = Judged(clip_ids=names, columns=[column for column in columns if column.name not in OPTIONAL])
+    columns += [info(name, [row.get(name) for row in rows]) for name in INFOS]
+    columns.append(info("overlay_box", [box or None for box in boxes]))
+    columns += _repeated(rows, [bool(reasons) for reasons in rejected.names("reject")], config.duplicate, matches)
+    return Judged(clip_ids=names, columns=columns)
 
 
-def _verdict(clip_id: str, scores: Mapping[str, Score]) -> Verdict:
-    reasons = tuple(name for name, score in scores.items() if score[2] == "reject")
-    return Verdict(clip_id=clip_id, state="reject" if reasons else "keep", reasons=reasons, scores=scores)
+def _repeated(
+    rows: Sequence[Mapping[str, Any]], bad: Sequence[bool], rule: Rule, matches: Matches | None
+) -> list[Column]:
+    """The filter `duplicate`, and what a repeat repeats. bad: clips that a filter rejects.
 
-
-def _find_repeats(rows: Sequence[Mapping[str, Any]], table: Sequence[dict[str, Score]], rule: Rule) -> None:
-    """Add the verdict `duplicate` to the scores of each clip (in place), and what a repeat repeats.
-
-    Only clips that no other filter rejects stand for their repeats: a blurred copy never replaces a good one.
+    Only clips that are not bad stand for their repeats: a blurred copy never replaces a good one. A clip that only its
+    looks speak against still does: its repeats look the same.
     """
     order = sorted(range(len(rows)), key=lambda i: (rows[i].get("path", ""), rows[i].get("start_s") or 0.0, i))
     for kind in ("video", "image"):
-        mine = [i for i in order if rows[i].get("kind", "video") == kind]
-        # A clip that only its looks speak against still stands for its repeats: they look the same.
-        good = [i for i in mine if not any(s[2] == "reject" for name, s in table[i].items() if name not in OPTIONAL)]
-        good = [i for i in good if rows[i].get("signature") is not None]
+    order = [i for i in order if not bad[i] and rows[i].get("signature") is not None]
+    values: list[float | None] = [None] * len(rows)
+    said = [""] * len(rows)
+    like: list[str | None] = [None] * len(rows)
+        good = [i for i in order if rows[i].get("kind", "video") == kind]
         signatures = [rows[i]["signature"] for i in good]
-        found = repeats(signatures, rule.threshold) if rule.enabled else {}
-        for k, i in enumerate(good):
-            said = "off" if not rule.enabled else "keep" if signatures[k] else "unknown"
-            table[i]["duplicate"] = (None, rule.threshold, said)
-            if k in found:
-                table[i]["duplicate"] = (round(found[k].distance, ROUND), rule.threshold, "reject")
-                table[i]["duplicate_of"] = (_span(rows[good[found[k].of]], found[k].mirrored), None, "info")
+        for i, signature in zip(good, signatures):
+            said[i] = "off" if not rule.enabled else "keep" if signature else "unknown"
+        known = None if matches is None else Known(matches, [rows[i]["scores_key"] for i in good])
+        for k, found in repeats(signatures, rule.threshold, known).items() if rule.enabled else ():
+            values[good[k]], said[good[k]] = round(found.distance, ROUND), "reject"
+            like[good[k]] = _span(rows[good[found.of]], found.mirrored)
+    judged = Column(name="duplicate", values=values, said=said, threshold=rule.threshold)
+    return [judged, info("duplicate_of", like)]
 
 
 def _span(row: Mapping[str, Any], mirrored: bool) -> str:
@@ -271,8 +263,7 @@ def _span(row: Mapping[str, Any], mirrored: bool) -> str:
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    values = (row.get(name) for row in rows)
-    return np.array([math.nan if value is None else value for value in values], np.float64)
+    return np.array([row.get(name) for row in rows], np.float64)  # None becomes NaN
 
 
 def _judge(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> list[str]:
@@ -291,15 +282,19 @@ def _judge(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> 
     return said.tolist()
 
 
-def share_warnings(verdicts: Sequence[Verdict], config: FilterConfig) -> list[str]:
-    """One line for each filter that alone rejects more clips than `max_reject_share_warning`."""
+def share_warnings(reasons: Sequence[Sequence[str]], config: FilterConfig) -> list[str]:
+    """One line for each filter that alone rejects more clips than `max_reject_share_warning`.
+
+    reasons: of each clip the filters that reject it.
+    """
+    counts = Counter(name for names in reasons for name in names)
     lines = []
     for name, entry in REGISTRY.items():
-        share = sum(name in verdict.reasons for verdict in verdicts) / max(1, len(verdicts))
+        share = counts[name] / max(1, len(reasons))
         if share > config.max_reject_share_warning:
             threshold = getattr(config, name).threshold
             lines.append(
-                f"{name} rejects {share:.0%} of {len(verdicts)} clips ({entry.score} {entry.bad} {threshold:g}); "
+                f"{name} rejects {share:.0%} of {len(reasons)} clips ({entry.score} {entry.bad} {threshold:g}); "
                 f"look at some of them, then set filter.{name}.threshold or filter.{name}.enabled"
             )
     return lines

@@ -1,0 +1,89 @@
+"""Verdicts on all clips together, one column a score. Judging compares whole columns; what one clip got is put together
+only where somebody asks for it. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Score = tuple[Any, float | None, str]  # value, threshold, verdict: see Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Decision on one clip. state: keep or reject (a clip whose filters are all unknown is kept).
+
+    reasons: names of the filters that reject. scores: name -> (value, threshold, verdict), verdict one of keep,
+    reject, unknown, off, and info for what no filter judges; value None = unknown, threshold None = none.
+    """
+
+    clip_id: str
+    state: Literal["keep", "reject"]
+    reasons: tuple[str, ...]
+    scores: Mapping[str, Score]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One score of every clip, as in Verdict.scores. said: "" for a clip of which the score says nothing."""
+
+    name: str
+    values: Sequence[Any]
+    said: Sequence[str]
+    threshold: float | None = None
+
+
+def info(name: str, values: Sequence[Any]) -> Column:
+    """A score that no filter judges; None where there is none."""
+    return Column(name=name, values=values, said=["" if value is None else "info" for value in values])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The scores of all clips. columns: by them reasons are ordered."""
+
+    clip_ids: Sequence[str]
+    columns: Sequence[Column]
+
+    def names(self, said: str) -> list[list[str]]:
+        """Of each clip the scores whose verdict this is."""
+        found: list[list[str]] = [[] for _ in self.clip_ids]
+        for column in self.columns:
+            for names, verdict in zip(found, column.said):
+                if verdict == said:
+                    names.append(column.name)
+        return found
+
+    def texts(self) -> list[str]:
+        """Of each clip `Verdict.scores` as JSON, by name."""
+        columns = sorted(self.columns, key=lambda column: column.name)
+        return ["{" + ", ".join(filter(None, parts)) + "}" for parts in zip(*map(_entries, columns))]
+
+    def verdicts(self) -> list[Verdict]:
+        """In order of clip_ids."""
+        scores: list[dict[str, Score]] = [{} for _ in self.clip_ids]
+        for column in self.columns:
+            for mine, value, said in zip(scores, column.values, column.said):
+                if said:
+                    mine[column.name] = (value, column.threshold, said)
+        return [
+            Verdict(clip_id=clip_id, state="reject" if reasons else "keep", reasons=tuple(reasons), scores=mine)
+            for clip_id, reasons, mine in zip(self.clip_ids, self.names("reject"), scores)
+        ]
+
+
+def _entries(column: Column) -> list[str]:
+    """Of each clip `"name": [value, threshold, "verdict"]`, "" where nothing is said."""
+    begin, limit = f"{json.dumps(column.name)}: [", json.dumps(column.threshold)
+    ends = {said: f", {limit}, {json.dumps(said)}]" for said in set(column.said)}
+    values = _json_of_each(column.values)
+    return [begin + value + ends[said] if said else "" for value, said in zip(values, column.said)]
+
+
+def _json_of_each(values: Sequence[Any]) -> list[str]:
+    if all(value is None or type(value) is float for value in values):  # all of them in one call, which is far quicker
+        return json.dumps(values)[1:-1].split(", ")
+    return ["null" if value is None else json.dumps(value) for value in values]
