@@ -4,13 +4,12 @@
 over packed linear layers (fast_linear.py) with elementwise kernels compiled once for all blocks (fast_ops.py); what a
 block keeps for backward follows from the memory that is free (memory.py). Parameters, state, saving and the plain
 forward stay as they were: `switch(model, False)` is the reference, one flag away. With the adapter switched off
-(`disable_adapters`) the plain forward runs.
+(`disable_adapters`) no gradient is formed.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -22,8 +21,8 @@ from wanprep.costs import CLIP_TOKENS
 from wanprep.stage import UsageError
 from wantrain import memory
 from wantrain.fast_away import Mover
-from wantrain.fast_back import Away, BlockFunction
-from wantrain.fast_block import Inputs, Spec, Tape
+from wantrain.fast_block import Inputs, Spec
+from wantrain.fast_forward import attach
 from wantrain.fast_linear import Group, Kind, refusals
 from wantrain.fast_ops import ops
 from wantrain.stream import Layout, Pool, Store
@@ -31,19 +30,13 @@ from wantrain.stream import Layout, Pool, Store
 MakePool = Callable[[Layout, memory.Sizes], Pool]
 Fill = Callable[[int], None]
 KEEP = Literal["auto", "inputs", "attention", "linears", "all"]
-_KEPT: dict[str, frozenset[str]] = {
-    "inputs": frozenset(),
-    "attention": frozenset({"attn"}),
-    "linears": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co"}),
-    "all": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co", *memory.ELEMENTWISE}),
-}
+_KEPT = memory.KEPT
 LAYERS = (
     ("qkv", ("attn1.to_q", "attn1.to_k", "attn1.to_v")), ("o", ("attn1.to_out.0",)), ("cq", ("attn2.to_q",)),
     ("kv", ("attn2.to_k", "attn2.to_v")), ("co", ("attn2.to_out.0",)), ("ffn0", ("ffn.net.0.proj",)),
     ("ffn2", ("ffn.net.2",)),
 )  # fmt: skip
 IMAGE_LAYERS = (("ikv", ("attn2.add_k_proj", "attn2.add_v_proj")),)
-TEXT = 512  # tokens of a text behind an image's, as diffusers' WanAttnProcessor splits them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +75,11 @@ class Plan:
 
 @dataclass
 class Fast:
-    """What is installed on a model: the plan, the blocks made ready, and what each bucket keeps (tokens, batch)."""
+    """What is installed on a model: the plan, the blocks made ready, and what each bucket keeps (tokens, batch).
+
+    off, given, kept: of the forward that is under way, found out by its first block. pairs: what is cast into the
+    packed layers of all blocks.
+    """
 
     plan: Plan
     specs: list[Spec]
@@ -95,6 +92,10 @@ class Fast:
     fill: Fill | None = None
     free: float | None = None
     pending: bool = True
+    off: bool = False
+    given: Inputs | None = None
+    kept: memory.Keep | None = None
+    pairs: list[tuple[Tensor, Tensor, float]] | None = None
     buckets: dict[tuple[int, int], memory.Keep] = field(default_factory=dict)
 
     def load(self) -> None:
@@ -102,6 +103,7 @@ class Fast:
 
         Once at the start; again, with `fill`, when they were dropped meanwhile.
         """
+        self.pairs = None
         if self.store is not None and self.store.pool.owner is None:
             self.store.pool.owner = self.store
         for number, spec in enumerate(self.specs):
@@ -169,7 +171,7 @@ def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill:
             whole._fast.store = Store(pool(layout, sizes), layout)
         whole._fast.load()
         for number, block in enumerate(whole.blocks):
-            _attach(block, whole._fast, number)
+            attach(block, whole._fast, number)
         return whole._fast
     if plan.base != installed.plan.base:
         raise UsageError(f"the weights are packed as {installed.plan.base!r} and cannot become {plan.base!r}")
@@ -207,15 +209,6 @@ def _layers(block: nn.Module) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return LAYERS if cast(Any, block).attn2.add_k_proj is None else LAYERS + IMAGE_LAYERS
 
 
-def _inputs(spec: Spec, context: Tensor, temb: Tensor, rotary: tuple[Tensor, Tensor]) -> Inputs:
-    """context: the text, behind the image where the block looks at one."""
-    if spec.ikv is None:
-        return Inputs(context, temb, *rotary)
-    if (count := context.shape[1] - TEXT) < 1:
-        raise ValueError(f"a context of {context.shape[1]} tokens has no image before its {TEXT} of text")
-    return Inputs(context[:, count:], temb, *rotary, image=context[:, :count])
-
-
 def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch.device) -> Spec:
     groups: dict[str, Any] = {
         name: Group([block.get_submodule(n) for n in names], fused=plan.fused, beside=plan.beside, kind=plan.base)
@@ -225,87 +218,6 @@ def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch
     layers = [block.get_submodule(name) for _, names in _layers(block) for name in names]
     heads, eps = config.num_attention_heads, config.eps
     return Spec(block=block, heads=heads, eps=eps, ops=found, backend=backend, layers=layers, **groups)
-
-
-def _attach(block: nn.Module, fast: Fast, number: int) -> None:
-    """Give one block its forward, and keep its packed layers with it wherever it moves."""
-    target: Any = block
-    plain, move, spec = target.forward, target._apply, fast.specs[number]
-
-    def forward(self: Any, h: Tensor, text: Tensor, temb: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        if not fast.on:
-            return plain(h, text, temb, rotary)
-        off = spec.disabled
-        if number == 0:  # blocks run in order
-            _refresh(fast, off=off)
-        given = _inputs(spec, text, temb, rotary)
-        if off or not torch.is_grad_enabled():  # without its adapter nothing of a block is trained
-            spec.need(1)
-            with torch.no_grad():
-                out = Tape(spec, given, {"h0": h}).output()
-            spec.done(1)
-            return out
-        if fast.plan.first and not h.requires_grad:
-            h = h.detach().requires_grad_()
-        kept = keep_for(fast, h)
-        away = Away(fast.mover, number, kept.away[number]) if kept.away and kept.away[number] else None
-        return BlockFunction.apply(h, spec, given, kept.keep[number], away, *spec.parameters)
-
-    def apply(self: Any, function: Any, recurse: bool = True) -> Any:
-        if fast.store is not None:
-            raise RuntimeError("the blocks of this model lie in a pool and do not move with it; see place.py")
-        result = move(function, recurse)
-        for group in spec.groups:
-            group.apply(function)
-        spec.prepare()
-        return result
-
-    target.forward = types.MethodType(forward, block)
-    target._apply = types.MethodType(apply, block)
-
-
-def _refresh(fast: Fast, *, off: bool = False) -> None:
-    """The LoRA's parameters into the packed layers of all blocks: one launch with Triton, else one a matrix."""
-    groups = [group for spec in fast.specs for group in spec.groups]
-    pairs = [cast for group in groups for cast in group.casts]
-    simple = all(source.dtype == torch.float32 and source.is_contiguous() for source, _, _ in pairs)
-    if pairs and simple and fast.kernels == "triton" and not off:
-        from wantrain.fast_triton import Caster
-
-        fast.caster = fast.caster or Caster()
-        fast.caster([(source.detach(), target, scale) for source, target, scale in pairs])
-        return
-    for group in groups:
-        group.refresh(off=off)
-
-
-def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
-    """What the blocks keep for hidden states h [B, S, D]; planned once a bucket."""
-    key = h.shape[1], h.shape[0]
-    if key not in fast.buckets:
-        if fast.plan.keep == "auto":
-            fast.buckets[key] = memory.plan(fast.sizes, key[0], _free(fast, h), key[1], host=fast.plan.host)
-        else:
-            fast.buckets[key] = memory.same(fast.sizes, key[0], _KEPT[fast.plan.keep], key[1])
-    return fast.buckets[key]
-
-
-def _free(fast: Fast, h: Tensor) -> float:
-    """Bytes for activations: the budget, or what is free at the first step less what the optimizer takes."""
-    if fast.plan.budget is not None:
-        return fast.plan.budget
-    if not h.is_cuda:
-        return 1e18  # the host has what it has
-    if fast.free is None:
-        free: float = torch.cuda.mem_get_info(h.device)[0]
-        cached = torch.cuda.memory_reserved(h.device) - torch.cuda.memory_allocated(h.device)
-        # Two moments; gradients come into being while activations go.
-        pending = sum(p.numel() * 8 for spec in fast.specs for p in spec.parameters)
-        free += cached
-        if fast.plan.cap is not None:
-            free = min(free, fast.plan.cap - torch.cuda.memory_allocated(h.device))
-        fast.free = free - (pending if fast.pending else 0)
-    return fast.free - fast.plan.reserve
 
 
 def assert_attention(plan: Plan, device: torch.device) -> str:

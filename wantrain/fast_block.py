@@ -14,6 +14,7 @@ a second cross-attention with the same queries: ikv its keys and values, ci its 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -55,22 +56,17 @@ class Spec:
     store: Store | None = None
 
     def __post_init__(self) -> None:
+        image = () if self.ikv is None else (self.ikv,)
+        self.groups: tuple[Group, ...] = (
+            self.qkv, self.o, self.cq, self.kv, *image, self.co, self.ffn0, self.ffn2,
+        )  # fmt: skip
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
         self.prepare()
 
     def prepare(self) -> None:
         """What follows from frozen parameters; again after they moved. table [1, 6, D]: scales have their 1 added."""
         self.table = cast(Tensor, self.block.scale_shift_table).detach().float().clone()
         self.table[:, 1::3] += 1
-
-    @property
-    def disabled(self) -> bool:
-        """Whether peft's adapter is switched off."""
-        return any(getattr(layer, "disable_adapters", False) is True for layer in self.layers)
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        image = () if self.ikv is None else (self.ikv,)
-        return (self.qkv, self.o, self.cq, self.kv, *image, self.co, self.ffn0, self.ffn2)
 
     def need(self, step: int) -> None:
         """The block is computed with next: forward (1) or backward (-1)."""
@@ -80,10 +76,6 @@ class Spec:
     def done(self, step: int) -> None:
         if self.store is not None:
             self.store.done(self.number, step)
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        return [parameter for group in self.groups for parameter in group.parameters]
 
 
 @dataclass(frozen=True)
@@ -279,12 +271,18 @@ class Tape:
         self.strip("l_2", "always", "x4", h)
         out = self.spec.ops.add_gated(self.get("h2"), y, self.modulation[5])
         assert self.keep is not None
-        left = {*ALWAYS, *(part for name in self.keep for part in PARTS[name])}
+        left = _left(self.keep)
         self.values = {name: value for name, value in self.values.items() if name in left}
         self.keep = None
         if self.given.temb.ndim == 4:  # as large as the hidden state six times over, and cheap
             self._modulation = None
         return out
+
+
+@functools.cache
+def _left(keep: frozenset[str]) -> frozenset[str]:
+    """What of a tape outlives forward."""
+    return frozenset({*ALWAYS, *(part for name in keep for part in PARTS[name])})
 
 
 # The maker of a tensor that is not named after it.

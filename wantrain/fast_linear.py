@@ -200,9 +200,6 @@ class Group:
         self._products(rows, h, y.flatten(0, 1))
         return y, h.view(*x.shape[:2], self.strip)
 
-    def _parts(self) -> list[slice]:
-        return [slice(0, self.outputs)] if self.fused else [m.outs for m in self.members]
-
     def _products(self, x: Tensor, h: Tensor | None, y: Tensor) -> None:
         if self.fused or self.scale is not None:
             if self.scale is not None:
@@ -242,7 +239,7 @@ class Group:
         if self.scale is not None:
             fp8.input_grad(rows[:, : self.outputs], self.weight, self.scale, self.frozen.get("transposed"), into)
         else:
-            first, *others = self._parts()
+            first, *others = [slice(0, self.outputs)] if self.fused else [m.outs for m in self.members]
             torch.mm(rows[:, first], self.weight[first], out=into)
             for outs in others:
                 into.addmm_(rows[:, outs], self.weight[outs])

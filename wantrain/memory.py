@@ -27,6 +27,13 @@ CROSS_RATE = 400e12  # attention over 512 keys: short rows
 TRAFFIC_RATE = 2.6e12  # bytes a second: elementwise kernels
 STRIP = 64  # columns of a LoRA's rank-wide products, kept with the output they belong to
 ELEMENTWISE = ("qk", "cqn", "x1", "x2", "x3", "x4")
+# What blocks keep where it is not planned but said (`fast.Plan.keep`).
+KEPT: dict[str, frozenset[str]] = {
+    "inputs": frozenset(),
+    "attention": frozenset({"attn"}),
+    "linears": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co"}),
+    "all": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co", *ELEMENTWISE}),
+}
 # Working set of one block in backward, in u: see `working_bytes`.
 WORKING_WIDTH = 12.0
 WORKING_INNER = 2.0

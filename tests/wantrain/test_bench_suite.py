@@ -9,8 +9,16 @@ from click.testing import CliRunner
 from wantrain import bench, bench_profile, bench_runs, bench_suite, fast_model, fast_run
 from wantrain.fast_model import Cut
 
-torch.set_num_threads(1)
 TINY = ["--device", "cpu", "--layers", "2", "--width", "128", "--shape", "64x48x9"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny products on several threads wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -116,6 +124,24 @@ def test_image_to_video_trains_on_the_fast_path(here):
     assert curve["fast"]["largest"] < 5e-3
 
 
+def test_ratios_of_two_gpus_are_those_of_their_steps(monkeypatch):
+    seen = []
+
+    def apart(job, world=1):
+        seen.append((job.schedule, job.accumulate, job.stages, world))
+        median = {("alternate", 1): 2.0, ("alternate", 2): 1.25, ("parallel", 2): 1.0}[job.schedule, world]
+        return [{"median": median + 0.25 * rank, "losses": {"high": [1.0, 2.0 + world]}} for rank in range(world)]
+
+    monkeypatch.setattr(bench_runs, "apart", apart)
+    found = bench_runs.gpus_of(job(), 2)
+    assert seen == [("alternate", 2, ("high",), 1), ("alternate", 2, ("high",), 2), ("parallel", 1, (), 2)]
+    assert found["alone"] == 1.0  # of a batch
+    assert (found["shared"], found["efficiency"]) == (1.6, 0.8)
+    assert found["parallel"] == pytest.approx(1 / 1.0 + 1 / 1.25)
+    assert found["loss_off"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.torture
 def test_two_processes_share_batches_and_experts():
     """Started as `--gpus 2` starts them, with gloo."""
     small = job(steps=4, turn=4, cut=Cut(layers=1, width=128))
@@ -137,7 +163,11 @@ def test_a_run_that_fails_is_a_row():
 # --- check lists ---
 
 
-def test_the_gpu_check_runs_end_to_end(here, monkeypatch):
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.torture)])
+def test_the_gpu_check_runs_end_to_end(here, monkeypatch, whole):
+    """whole: with real previews, which are processes of their own."""
+    if not whole:
+        monkeypatch.setattr(bench_suite, "_preview", lambda device: ({"made": 2}, ""))
     monkeypatch.setattr(bench_suite, "_gpu_tests", lambda: ({"exit": 0, "said": "1 passed"}, "1 passed"))
     asked = [*TINY, "--suite", "gpu-check", "--steps", "6", "--turn", "3", "--curve", "5", "--minutes", "60", "--json"]
     found = CliRunner().invoke(bench.bench, asked)
