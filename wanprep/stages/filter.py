@@ -238,11 +238,11 @@ def _repeated(
     looks speak against still does: its repeats look the same.
     """
     order = sorted(range(len(rows)), key=lambda i: (rows[i].get("path", ""), rows[i].get("start_s") or 0.0, i))
-    for kind in ("video", "image"):
     order = [i for i in order if not bad[i] and rows[i].get("signature") is not None]
     values: list[float | None] = [None] * len(rows)
     said = [""] * len(rows)
     like: list[str | None] = [None] * len(rows)
+    for kind in ("video", "image"):
         good = [i for i in order if rows[i].get("kind", "video") == kind]
         signatures = [rows[i]["signature"] for i in good]
         for i, signature in zip(good, signatures):
