@@ -73,7 +73,9 @@ def run(
         if dry_run:
             _print_plan(settings, cached, as_json=as_json)
             return
-        again = ["wantrain", "run", *([str(config)] if config else [])]
+        world = os.environ.get("WORLD_SIZE", "1")
+        start = ["wantrain"] if world == "1" else ["torchrun", "--nproc-per-node", world, "-m", "wantrain.cli"]
+        again = [*start, "run", *([str(config)] if config else [])]
         again += [part for a in (*assignments, *extra) for part in ("--set", a)]
         verbosity = 0 if quiet else 2 if verbose else 1
         _train(settings, cached, mode or "auto", accept_changes, verbosity, as_json, shlex.join(again))
@@ -129,7 +131,7 @@ def _train(
     from wantrain.watch import observers_for
 
     family = settings.model_family
-    if family.caution and verbosity:
+    if family.caution and verbosity and os.environ.get("RANK", "0") == "0":
         click.echo(family.caution, err=True)
     override = Path(settings.weights) if settings.weights else None
     folders = {name: require_weights(family, COMPONENTS[name], override=override) for name in settings.stages}
@@ -168,7 +170,8 @@ def _train(
         for path in result.loras.values():
             click.echo(path)
     if result.interrupted:
-        click.echo(f"stopped and saved. Go on with: {again}", err=True)
+        if rank == 0:
+            click.echo(f"stopped and saved. Go on with: {again}", err=True)
         sys.exit(128 + (heard.stop[0] if heard.stop else signal.SIGINT))
 
 

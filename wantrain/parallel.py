@@ -184,3 +184,4 @@ def opened(
     checkpoint.reread(run)
     yield run
     team.meet()
+    checkpoint.reread(run)  # what the others made decides, too, whether the run is done

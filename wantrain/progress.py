@@ -50,8 +50,8 @@ class Progress(Observer):
             self.say(step_line(self._pace, row["expert"], self._device, now))
         elif self.verbosity == 1 and now - self._shown >= EVERY_SECONDS:
             self._shown = now
-            for name in self._pace.experts:  # one, or those that are trained side by side
-                if name == row["expert"] or self._pace.working(name):
+            for name, own in self._pace.experts.items():  # one, or those that are trained side by side
+                if name == row["expert"] or (self._pace.working(name) and own.seconds):
                     self.say(step_line(self._pace, name, self._device, now))
 
     def held_out(self, row: Mapping[str, Any]) -> None:
@@ -76,6 +76,8 @@ def step_line(pace: Pace, expert: str, device: str, now: float) -> str:
     own, waiting = pace.experts[expert], pace.waiting()
     parts = [f"{expert} {own.done}/{own.total}", f"loss {own.loss.value or 0.0:.4f}", f"lr {own.lr:.2e}"]
     parts.append(f"{own.step_seconds or 0.0:.2f} s/step")
+    if expert in pace.elsewhere:  # waiting, memory and time left are this process's
+        return "  ".join(parts)
     if waiting is not None and waiting[0] >= 0.01:
         parts.append(f"{waiting[0]:.0%} waiting for {waiting[1]}")
     parts += [memory(device), f"{clock(pace.left(now))} left"]

@@ -121,5 +121,8 @@ def test_both_are_shown(tmp_path, monkeypatch, capsys):
     lines = progress.Progress()
     steps = {"high": (0, 9), "low": (0, 9)}
     lines.begin(Course(folder=tmp_path, family="tiny", device="cpu", steps=steps, elsewhere=frozenset({"low"})))
-    lines.step(_row("high", 3), 1.0, {})
-    assert [line.split("  ")[0] for line in capsys.readouterr().err.splitlines()] == ["high 3/9", "low 0/9"]
+    for name in ("high", "low", "high"):
+        lines.step(_row(name, 3), 1.0, {})
+    found = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in found] == ["high 3/9", "high 3/9", "low 3/9", "high 3/9", "low 3/9"]
+    assert ["RAM" in line for line in found[-2:]] == [True, False]  # whose memory it is

@@ -89,7 +89,8 @@ def test_batches_shared_by_two_processes_give_the_same_run(toy, single, tmp_path
 
 def test_two_experts_in_two_processes_give_the_same_run(toy, single, tmp_path):
     changes = CHANGES | {"experts": {"switch_every": 2, "schedule": "parallel"}}
-    (_, heard), (_, nothing) = launch(tmp_path, changes, 2)
+    (steps, heard), (theirs, nothing) = launch(tmp_path, changes, 2)
+    assert steps == theirs == {"high": 4, "low": 4}
     assert outcome(toy, tmp_path) == single
     # The first process tells of both, each in order and once; it learns of the other from the run's files alone.
     assert nothing == []
