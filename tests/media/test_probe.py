@@ -146,3 +146,28 @@ def test_interlaced_and_alpha_are_seen(tmp_path, footage):
     assert probe(lines).interlaced
     clear = footage.make_with_ffmpeg(tmp_path / "a.mov", "color=red@0.5:s=64x48:d=0.2,format=rgba", "-c:v", "qtrle")
     assert probe(clear).alpha
+
+
+def test_a_file_is_opened_once_unless_its_first_stream_fails(tmp_path, footage, monkeypatch):
+    from wanprep.media import probe as module
+
+    opened = []
+    whole = module.open_container
+    monkeypatch.setattr(module, "open_container", lambda path: opened.append(path) or whole(path))
+    path = footage.make_video(tmp_path / "two.mp4", frames=6, size=(96, 64), second=(192, 108))
+    assert probe(path).stream_index == 1
+    assert opened == [path]
+
+    look, streams = module._probe_stream, []
+
+    def no_good_picture_in_the_larger(path, container, stream, count):
+        streams.append(stream.index)
+        seen = look(path, container, stream, count)  # leaves the container somewhere behind its start
+        if stream.index == 1:
+            raise Reject("no_frames", "made up")
+        return seen
+
+    opened.clear()
+    monkeypatch.setattr(module, "_probe_stream", no_good_picture_in_the_larger)
+    assert probe(path).stream_index == 0
+    assert (opened, streams) == ([path, path], [1, 0])

@@ -176,18 +176,20 @@ def _probe_video(path: Path, head: bytes) -> Probe:
         container = open_container(path)
     except Exception as error:
         raise _refusal(path, head, error) from error
-    with container:
+    refusals: list[Reject] = []
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(container)
         name = container.format.name
         if name in NO_TIMES:
             raise Reject("no_timestamps", f"a bare {name} stream: nobody can know its frame rate. {REWRAP}")
         indices, count = ranked_streams(container)
-    refusals: list[Reject] = []
-    for index in indices:  # a large stream without a single good picture must not hide a good one
-        try:
-            with open_container(path) as container:
+        for index in indices:  # a large stream without a single good picture must not hide a good one
+            if refusals:  # from its start again; the first look needs no second opening
+                container = opened.enter_context(open_container(path))
+            try:
                 return _probe_stream(path, container, container.streams[index], count)
-        except Reject as refusal:
-            refusals.append(refusal)
+            except Reject as refusal:
+                refusals.append(refusal)
     raise refusals[0]
 
 
