@@ -17,6 +17,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, a limit 
 @contextmanager
 def exit_codes() -> Iterator[None]:
     from wanprep.cached import Damaged
+    from wantrain.parallel import Gone
 
     try:
         yield
@@ -26,7 +27,7 @@ def exit_codes() -> Iterator[None]:
     except Missing as error:
         click.echo(f"missing: {error}", err=True)
         sys.exit(3)
-    except (Damaged, ArithmeticError) as error:
+    except (Damaged, ArithmeticError, Gone) as error:
         click.echo(f"failed: {error}", err=True)
         sys.exit(1)
     except OSError as error:

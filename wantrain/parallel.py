@@ -33,6 +33,23 @@ PATIENCE = timedelta(days=7)
 LOOK_SECONDS = 0.2
 
 
+class Gone(Exception):
+    """Another process of the run ended before its time."""
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """What torch.distributed raises where nobody answers, in words."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error).strip().splitlines()
+        raise Gone(
+            f"another process of this run is gone ({said[0] if said else type(error).__name__}); what was saved is "
+            "intact, and the same command goes on"
+        ) from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Team:
     """The processes that train the same experts. rank, world: of all processes. members: ranks; stages: their experts.
@@ -71,7 +88,8 @@ class Team:
 
         given = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         row = torch.cat([*(g.flatten() for g in given), numbers.flatten()])
-        distributed.all_reduce(row, group=self.group)
+        with _heard():
+            distributed.all_reduce(row, group=self.group)
         at = 0
         for parameter in parameters:
             parameter.grad = row[at : at + parameter.numel()].view_as(parameter)
@@ -88,8 +106,9 @@ class Team:
             from torch import distributed
 
             flag = torch.tensor([float(wish())], device=device)
-            distributed.all_reduce(flag, group=self.group)
-            return bool(flag.item())
+            with _heard():
+                distributed.all_reduce(flag, group=self.group)
+                return bool(flag.item())
 
         return asked
 
@@ -98,11 +117,13 @@ class Team:
         if self.world > 1:
             from torch import distributed
 
-            here: Any = distributed.barrier(async_op=True)
+            with _heard():
+                here: Any = distributed.barrier(async_op=True)
             while not here.is_completed():
                 meanwhile()
                 time.sleep(LOOK_SECONDS)
-            here.wait()  # raises where another process is gone
+            with _heard():
+                here.wait()
             meanwhile()
 
 

@@ -34,7 +34,11 @@ config = toy.toy_config(Path(folder), **changes)
 dataset = toy.toy_dataset(Path(folder) / f"data-{{os.environ.get('RANK', '0')}}")
 with joined("cpu") as (rank, world, device):
     metrics = Path(folder) / "toy" / "metrics.jsonl"
-    wish = lambda: rank == 0 and metrics.exists() and metrics.read_text().count('"step", "expert"') >= stop
+    def wish():
+        reached = metrics.exists() and metrics.read_text().count('"step", "expert"') >= stop
+        if reached and rank == 1 and "DIES" in os.environ:
+            os._exit(9)
+        return reached and rank == 0 and "DIES" not in os.environ
     from wantrain.train import train
     result = train(config, dataset, toy.load, base=toy.BASE, team=team_of(config, rank, world), stop=wish,
                    observers=[Ear()])
@@ -42,7 +46,8 @@ print(json.dumps([result.steps, Ear.heard]))
 """
 
 
-def launch(folder, changes, world, stop=10**9):
+def launch(folder, changes, world, stop=10**9, dies=False):
+    """What each process printed. stop: when this many steps are done; dies: the second process, instead of stopping."""
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "worker.py"
     script.write_text(WORKER.format(here=str(Path(__file__).parent)))
@@ -50,6 +55,7 @@ def launch(folder, changes, world, stop=10**9):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     base = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    base |= {"DIES": "yes"} if dies else {}
     if world > 1:
         base |= {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     command = [sys.executable, str(script), str(folder), json.dumps(changes), str(stop)]
@@ -60,7 +66,10 @@ def launch(folder, changes, world, stop=10**9):
         )
         for rank in range(world)
     ]  # fmt: skip
-    ends = [process.communicate(timeout=120) for process in processes]
+    ends = [process.communicate(timeout=600) for process in processes]
+    if dies:
+        assert [process.returncode for process in processes] == [1, 9]
+        return [err for _, err in ends]
     assert all(process.returncode == 0 for process in processes), "\n".join(err[-2000:] for _, err in ends)
     return [json.loads(out.splitlines()[-1]) for out, _ in ends]
 
@@ -108,6 +117,13 @@ def test_a_run_goes_on_with_another_number_of_processes(toy, single, tmp_path):
     assert sum(entry["step"] for entry in first.values()) == 3
     launch(tmp_path, CHANGES | {"experts": {"schedule": "parallel"}}, 2, stop=5)
     launch(tmp_path, CHANGES, 1)
+    assert outcome(toy, tmp_path) == single
+
+
+def test_a_process_that_dies_ends_the_other_in_words_and_the_run_goes_on(toy, single, tmp_path):
+    said, _ = launch(tmp_path, CHANGES, 2, stop=3, dies=True)
+    assert "another process of this run is gone" in said.splitlines()[-1]
+    launch(tmp_path, CHANGES | {"experts": {"switch_every": 2, "schedule": "parallel"}}, 2)
     assert outcome(toy, tmp_path) == single
 
 
