@@ -39,7 +39,7 @@ KNOWN = {
     "crystal": {"blur", "motion_blur", "shake"},  # drifts far out of focus; hand-held
     "frog": {"blur", "shake"},
     "fire": {"shake", "motion_blur", "light_jump"},
-    "watermark": {"overlay", "static"},
+    "watermark": {"overlay", "static", "frozen"},  # still pictures to the bit
     "cars": {"static"},  # an empty road between cars
     "bottle": {"static"},  # nothing moves until a bottle is taken
     "popeye_t03": {"blur", "motion_blur", "compression"},  # 45 kbit/s: nothing fine is left
@@ -47,7 +47,7 @@ KNOWN = {
     "bbb_480p_24fps.mp4/3": {"overlay"},  # opening titles
     "bbb_480p_24fps.mp4/4": {"overlay"},
     "bbb_480p_24fps.mp4/5": {"overlay"},
-    "traffic": {"static"},
+    "traffic": {"static", "frozen"},  # pieces without a car
 }
 MARKS = ("small_text", "bottom_line", "corner_logo", "centre")
 ALPHAS = (0.3, 0.5, 1.0)
@@ -57,8 +57,11 @@ HALVES = [Path(__file__).with_name(f"marks-without-{half}.safetensors") for half
 class Still:
     """One luma frame as `analyse` asks for it."""
 
-    def __init__(self, gray: np.ndarray, pts: int, duration: int) -> None:
-        self._gray, self.pts, self.duration = gray, pts, duration
+    def __init__(self, gray: np.ndarray, pts: int, duration: int, coded: tuple[float, bool] = (math.nan, True)) -> None:
+        self._gray, self.pts, self.duration, self._coded = gray, pts, duration, coded
+
+    def coded(self) -> tuple[float, bool]:
+        return self._coded
 
     def gray(self, width: int, height: int) -> np.ndarray:
         import cv2
@@ -71,9 +74,11 @@ class Still:
         return np.repeat(self.gray(width, height)[..., None], 3, axis=-1)
 
 
-def scores_of(frames: np.ndarray, seconds: np.ndarray) -> dict[str, Any]:
-    pts = np.round(seconds * 90000).astype(int)
-    pictures = [Still(f, int(p), 0) for f, p in zip(frames, pts)]
+def scores_of(frames: Any, seconds: np.ndarray) -> dict[str, Any]:
+    """frames: luma, or (luma, what the stream says of each)."""
+    frames, coded = frames if isinstance(frames, tuple) else (frames, [(math.nan, True)] * len(frames))
+    pts = np.round(seconds[: len(frames)] * 90000).astype(int)
+    pictures = [Still(f, int(p), 0, how) for f, p, how in zip(frames, pts, coded)]
     signals = analyse(pictures, time_base=Fraction(1, 90000), width=frames.shape[2], height=frames.shape[1])
     return measure_clip(signals, 0, len(frames))
 
@@ -110,7 +115,7 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
         for k, fault in enumerate(faults() if whole else ()):
             if fault.name not in done:
                 broken = fault.apply(frames, seconds, np.random.default_rng([number, k]))
-                done[fault.name] = scores_of(broken, seconds[: len(broken)])
+                done[fault.name] = scores_of(broken, seconds)
         row["faults"] = done
         thin = slice(None, None, max(1, round(len(frames) / SECONDS / 4)))  # thumbnails are all that overlays need
         row["marks"] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Fault:
 
     name: str
     filter: str
-    apply: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+    apply: Callable[[np.ndarray, np.ndarray, np.random.Generator], Any]  # frames, or what `encoded` makes of them
     innocent: bool = False
 
 
@@ -171,6 +172,29 @@ def recoded(frames: np.ndarray, *options: str, rate: int = 24, suffix: str = "mk
     return np.frombuffer(out, np.uint8).reshape(-1, height, width)[:n]
 
 
+def encoded(frames: np.ndarray, *options: str) -> tuple[np.ndarray, list[Any]]:
+    """As they come out of a file of that encoder, and what the file says of the coding of each."""
+    import subprocess
+    import tempfile
+    from pathlib import Path
+
+    import imageio_ffmpeg
+
+    from wanprep.media.probe import probe
+    from wanprep.media.read import open_video
+
+    n, height, width = (frames.shape[0], frames.shape[1] & ~1, frames.shape[2] & ~1)
+    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", "24", "-i", "-"]
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-threads", "1"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.mkv"
+        data = np.ascontiguousarray(frames[:, :height, :width]).tobytes()
+        subprocess.run([*program, *raw, "-pix_fmt", "yuv420p", *options, str(path)], input=data, check=True)
+        with open_video(path, probe(path)) as video:
+            read = [(frame.gray(width, height), frame.coded()) for frame in video.frames()]
+    return np.stack([gray for gray, _ in read[:n]]), [coded for _, coded in read[:n]]
+
+
 def copies(frames: np.ndarray) -> dict[str, np.ndarray]:
     """The same footage again, as it comes back from other people."""
     import cv2
@@ -227,7 +251,9 @@ def faults() -> list[Fault]:
     fault("exposure +30 %", "light_jump", lambda f, t, r: step(f, 0.30))
     fault("exposure -15 %", "light_jump", lambda f, t, r: step(f, -0.15))
     for name, options in CODECS.items():
-        fault(name, "compression", lambda f, t, r, o=options: recoded(f, *o))
+        fault(name, "compression", lambda f, t, r, o=options: encoded(f, *o))
+    twice = lambda f, t, r: encoded(recoded(f, *X264, "38"), *X264, "18")  # noqa: E731
+    fault("x264 crf 38, then crf 18", "compression", twice)
     for sigma in (3, 6, 10):
         fault(f"noise {sigma}", "noise", lambda f, t, r, s=sigma: noisy(f, r, s))
     fault("frozen throughout", "static", lambda f, t, r: np.repeat(f[:1], len(f), axis=0))
@@ -235,7 +261,8 @@ def faults() -> list[Fault]:
     for name in ("blur", "motion_blur"):
         fault("shallow focus", name, lambda f, t, r: shallow(f), innocent=True)
         fault("four times darker", name, lambda f, t, r: gained(f, np.full(len(f), 0.25)), innocent=True)
-    fault("x264 crf 23", "compression", lambda f, t, r: recoded(f, "-c:v", "libx264", "-crf", "23"), innocent=True)
+    fault("x264 crf 23", "compression", lambda f, t, r: encoded(f, "-c:v", "libx264", "-crf", "23"), innocent=True)
+    fault("mpeg4 q 4", "compression", lambda f, t, r: encoded(f, "-c:v", "mpeg4", "-q:v", "4"), innocent=True)
     fault("noise 6", "compression", lambda f, t, r: noisy(f, r, 6), innocent=True)
     fault("slow pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.03), innocent=True)
     fault("fast pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.10), innocent=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -30,6 +31,9 @@ class Fake:
     def bgr(self, width: int, height: int) -> np.ndarray:
         self.asked.append(("bgr", width, height))
         return np.repeat(self._picture(width, height)[..., None], 3, 2)
+
+    def coded(self) -> tuple[float, bool]:
+        return math.nan, True
 
     def gray(self, width: int, height: int) -> np.ndarray:
         self.asked.append(("gray", width, height))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals.compression import blockiness, noise_sigma, traces
+from wanprep.signals.compression import blockiness, noise_sigma, quantiser, traces
 
 
 def picture(seed: int = 0, height: int = 360, width: int = 640) -> np.ndarray:
@@ -37,7 +37,7 @@ def encoded(image: np.ndarray, *options: str) -> np.ndarray:
 
 
 def test_clean_pictures_have_no_grid():
-    assert max(blockiness(picture(seed)) for seed in range(6)) < 0.04
+    assert max(blockiness(picture(seed)) for seed in range(6)) < 0.03
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_clean_pictures_have_no_grid():
 )
 def test_low_bitrates_leave_one(options):
     for seed in range(3):
-        assert blockiness(encoded(picture(seed), *options)) > 0.12
+        assert blockiness(encoded(picture(seed), *options)) > 0.04
 
 
 def test_the_lower_the_quality_the_more():
     found = [blockiness(jpeg(picture(), quality)) for quality in (95, 50, 20, 8)]
     assert found == sorted(found)
-    assert found[-1] > 0.12
+    assert found[-1] > 0.04
 
 
 def test_where_the_grid_begins_does_not_matter():
@@ -65,13 +65,46 @@ def test_where_the_grid_begins_does_not_matter():
 def test_a_scaled_picture_has_lost_its_grid():
     """Written down because it is what this number cannot do."""
     coded = jpeg(picture(), 10)
-    assert blockiness(cv2.resize(coded, (500, 282), interpolation=cv2.INTER_AREA)) < 0.12
+    assert blockiness(cv2.resize(coded, (500, 282), interpolation=cv2.INTER_AREA)) < 0.035
 
 
 def test_flat_areas_with_some_writing_are_not_blocks():
     card = np.full((360, 640), 245, np.uint8)
     cv2.putText(card, "COMING SOON", (120, 190), cv2.FONT_HERSHEY_SIMPLEX, 2, 30, 3, cv2.LINE_AA)
-    assert not blockiness(card) > 0.12
+    assert not blockiness(card) > 0.035
+
+
+def test_a_grid_that_nobody_can_see_counts_for_little():
+    """Steps of one level at every eighth line of a white page, as codecs leave them."""
+    page = np.full((360, 640), 254, np.uint8)
+    page[4::8, ::6] -= 1
+    page[::6, 4::8] -= 1
+    assert blockiness(page) < 0.03
+    assert blockiness(np.where(page == 253, 246, page).astype(np.uint8)) > 0.06
+
+
+def test_a_picture_enlarged_by_three_halves_has_no_blocks():
+    """Its lines alternate between sharp and soft, which goes into 16 as well as blocks do."""
+    small = picture(5, 240, 432)
+    for how in (cv2.INTER_LINEAR, cv2.INTER_CUBIC):
+        assert blockiness(cv2.resize(small, (648, 360), interpolation=how)) < 0.03
+    for width, height in ((640, 360), (1280, 720)):
+        large = picture(6, height * 3 // 2, width * 3 // 2)
+        assert blockiness(cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)) < 0.035
+
+
+def test_blocks_are_not_looked_for_where_they_always_show():
+    assert math.isnan(traces(jpeg(picture(), 20), smoothed=False)["blockiness"])
+
+
+def test_the_worse_of_looks_and_stream_counts():
+    assert quantiser(0.0355, 20.0) == pytest.approx(37.0)  # encoded anew, finely, after it was damaged
+    assert quantiser(0.01, 44.0) == 44.0  # damage that left no grid
+    assert quantiser(0.01, math.nan) < quantiser(0.03, math.nan) < quantiser(0.12, math.nan)
+    assert quantiser(math.nan, 25.0) == 25.0
+    assert quantiser(0.0, math.nan) == 0.0
+    assert quantiser(9.0, math.nan) == 51.0
+    assert math.isnan(quantiser(math.nan, math.nan))
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0, 6.0, 10.0])

@@ -1,5 +1,6 @@
 """Every consumer gets every item in order, whichever thread it runs in; errors come back to who adds."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -96,6 +97,9 @@ def test_analysis_with_lanes_has_the_same_numbers():
 
         def bgr(self, width: int, height: int) -> np.ndarray:
             return self._rng.integers(0, 256, (height, width, 3), np.uint8)
+
+        def coded(self) -> tuple[float, bool]:
+            return math.nan, True
 
         def gray(self, width: int, height: int) -> np.ndarray:
             return self._rng.integers(0, 256, (height, width), np.uint8)

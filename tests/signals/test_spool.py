@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -66,6 +67,9 @@ class Picture:
 
     def bgr(self, width: int, height: int) -> np.ndarray:
         return np.random.default_rng(self.number // 10).integers(0, 256, (height, width, 3), np.uint8)
+
+    def coded(self) -> tuple[float, bool]:
+        return math.nan, True
 
     def gray(self, width: int, height: int) -> np.ndarray:
         return self.bgr(width, height)[..., 0]

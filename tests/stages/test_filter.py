@@ -17,7 +17,7 @@ from wanprep.stages.filter import OPTIONAL, REGISTRY, FilterConfig, Rule, decide
 
 GOOD = {
     "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen_s": 0.1,
-    "duplicate_rate": 0.0, "luma": 110.0, "card": 0.0, "blockiness": 0.02, "noise": 1.0, "camera": "pan left",
+    "duplicate_rate": 0.0, "luma": 110.0, "card": 0.0, "quantiser": 25.0, "noise": 1.0, "camera": "pan left",
     "camera_speed": 0.2,
 }  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_a_good_clip_is_kept_with_every_score_shown():
     ("score", "value", "reason"),
     [("sharpness", 0.05, "blur"), ("smear", 4.0, "motion_blur"), ("shake", 0.3, "shake"), ("motion", 0.0, "static"),
      ("light_jump", 0.2, "light_jump"), ("card", 0.9, "text_card"),
-     ("blockiness", 0.3, "compression")],
+     ("quantiser", 44.0, "compression")],
 )  # fmt: skip
 def test_each_fault_rejects_with_its_own_reason(score, value, reason):
     verdict = only([row(1, **{score: value})])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wanprep.media import quantiser
 from wanprep.stage import Reject
 
 MAX_BAD_STARTS = 500  # packets without a picture that a recording cut anywhere may begin with
@@ -22,7 +23,8 @@ def decoder(stream: Any, *, threads: int = 1, drains: bool = False) -> Any:
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and context.name in _WITH_ALPHA:
         context = _transparent(context)
-    context.options = {"err_detect": "explode"}
+    context.options = {"err_detect": "explode", **quantiser.OPTION}
+    context.copy_opaque = context.name in quantiser.BY_HEADER
     context.thread_count = threads
     context.thread_type = "AUTO" if drains and threads > 1 else "SLICE"
     return context

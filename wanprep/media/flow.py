@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wanprep.media import quantiser
 from wanprep.media.decoder import MAX_BAD_STARTS
 from wanprep.media.seek import TRUE_PTS
 from wanprep.media.wholeness import cut_short
@@ -67,6 +68,8 @@ class Flow:
                 if packet.pts is not None:
                     self._sent.add(packet.pts)
                     self._context.skip_frame = "NONREF" if self._is_needless(packet.pts) else "DEFAULT"
+                if packet.size and self._context.copy_opaque:
+                    quantiser.keep_header(packet)
                 pictures = self._context.decode(packet if packet.size else None)
             except av.FFmpegError as error:
                 if isinstance(error, av.EOFError):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wanprep.media import planes
+from wanprep.media import planes, quantiser
 from wanprep.media.probe import Probe
 from wanprep.media.tonemap import to_bt709
 
@@ -140,6 +140,10 @@ class Frame:
             return np.rint(rgb @ np.array(weights, dtype=np.float32)).astype(np.uint8)
         inner = self._inner_size(width, height)
         return self._upright(self._converter.scaled(self._frame, *inner, "gray", area=True))
+
+    def coded(self) -> quantiser.Coded:
+        """How coarsely the picture was quantised, as its stream says."""
+        return quantiser.of(self._frame)
 
     def _planes(self, crop: Crop | None) -> tuple[list[NDArray[Any]], int] | None:
         """What `planes` can make small pictures of; None: only the scaler can."""

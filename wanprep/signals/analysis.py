@@ -8,6 +8,7 @@ a 256 px one a tenth of it. OpenCV gets one thread meanwhile: at 256 px handing 
 from __future__ import annotations
 
 import contextlib
+import math
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Picture(Protocol):
     def bgr(self, width: int, height: int) -> np.ndarray: ...
 
     def gray(self, width: int, height: int) -> np.ndarray: ...
+
+    def coded(self) -> tuple[float, bool]: ...  # media.quantiser.Coded
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
@@ -105,6 +108,7 @@ class _Look:
     luma: np.ndarray
     mid: np.ndarray | None
     full: np.ndarray | None
+    coded: tuple[float, bool] | None
 
 
 def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: int) -> Iterator[_Look]:
@@ -130,6 +134,7 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
             luma=cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY),
             mid=full if full is None or mid == (width, height) else frame.gray(*mid),
             full=full,
+            coded=None if full is None else frame.coded(),
         )
 
 
@@ -176,7 +181,8 @@ class _Sampled:
         self.thumbs.add(encode(look.bgr))
         self.rows.add(line_p97(look.full).tobytes())
         self.cols.add(line_p97(look.full, axis=0).tobytes())
-        for name, value in compression.traces(look.full).items():
+        quantiser, smoothed = look.coded or (math.nan, True)
+        for name, value in (compression.traces(look.full, smoothed) | {"quantiser": quantiser}).items():
             self.traces.setdefault(name, array("d")).append(value)
 
 

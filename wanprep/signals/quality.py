@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from wanprep.signals.blur import sharpness, smear
+from wanprep.signals.compression import quantiser
 from wanprep.signals.light import light_jump
 from wanprep.signals.motion import RATE, camera_motion, camera_step, reversal_rate, velocities
 from wanprep.signals.store import Signals
@@ -32,6 +33,7 @@ FIELDS: tuple[str, ...] = (
     "luma",  # mean luma, 0..255
     "blockiness",  # compression.traces of the sampled frames, which are looked at in full size and not by this meter
     "noise",
+    "quantiser",  # what the stream says of the sampled frames
 )
 CHANGE_LEVELS = 8.0
 CHANGE_SECONDS = 0.5
@@ -108,7 +110,7 @@ class QualityMeter:
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
-    sharpness, smear, luma, blockiness, noise: medians.
+    sharpness, smear, luma, noise: medians. quantiser: compression.quantiser.
     shake: turns of the camera's path a step, 0..1. light_jump: largest |log| exposure ratio.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
@@ -126,7 +128,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
-        "blockiness": _quantile(frame["blockiness"], 0.5),
+        "quantiser": quantiser(_quantile(frame["blockiness"], 0.5), _quantile(frame["quantiser"], 0.5)),
         "noise": _quantile(frame["noise"], 0.5),
     }
 

@@ -112,9 +112,10 @@ class FilterConfig:
         "clip (signals/marks.py)",
     ))  # fmt: skip
     compression: Rule = field(default=Rule(), metadata=_about(
-        score="blockiness", bad="above", threshold=0.14, still=True, unit="spread / mean over the 16 x 16 grid",
-        meaning="blocks of a low bitrate show (about H.264 crf 44); not found once the picture has been scaled",
-        source="small differences by their place in the coding grid (signals/compression.py)",
+        score="quantiser", bad="above", threshold=37.0, still=True, unit="H.264's quantiser, 0..51",
+        meaning="coded so coarsely that fine detail is gone or blocks show (about x264 crf 38)",
+        source="mean quantiser of the stream (media/quantiser.py), or small differences by their place in the coding "
+        "grid (signals/compression.py) where those look worse",
     ))  # fmt: skip
     noise: Rule = field(default=Rule(enabled=False), metadata=_about(
         score="noise", bad="above", threshold=8.0, still=True, unit="standard deviation in levels of 255",

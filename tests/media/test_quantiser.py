@@ -1,0 +1,93 @@
+"""What streams say of their quantisers, on files of real encoders."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.media import quantiser
+from wanprep.media.pixels import still_frame
+from wanprep.media.probe import probe
+from wanprep.media.read import open_video
+
+LIBVPX = ("-b:v", "5M", "-cpu-used", "8", "-deadline", "realtime")
+
+
+def encoded(path: Path, *options: str) -> Path:
+    """Eight pictures that move, 320 x 192."""
+    import imageio_ffmpeg
+
+    rng = np.random.default_rng(3)
+    big = cv2.resize(rng.integers(0, 256, (16, 24), np.uint8), (320, 192), interpolation=cv2.INTER_CUBIC)
+    frames = np.stack([np.roll(big, 3 * k, axis=1) for k in range(8)])
+    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x192", "-r", "24", "-i", "-", "-pix_fmt", "yuv420p"]
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *raw, *options, str(path)]
+    subprocess.run(program, input=frames.tobytes(), check=True)
+    return path
+
+
+def said(path: Path) -> list[float]:
+    with open_video(path, probe(path)) as video:
+        return [frame.coded().quantiser for frame in video.frames()]
+
+
+@pytest.mark.parametrize("qp", [18, 30, 45])
+def test_h264_says_what_it_was_told(tmp_path, qp):
+    path = encoded(tmp_path / "x.mkv", "-c:v", "libx264", "-qp", str(qp), "-bf", "0", "-x264-params", "ipratio=1")
+    assert np.mean(said(path)) == pytest.approx(qp, abs=0.6)
+
+
+def test_ten_bits_are_on_the_same_scale(tmp_path):
+    path = encoded(  # x264 counts from -12 there, 6 a bit
+        tmp_path / "x.mkv", "-c:v", "libx264", "-qp", "42", "-bf", "0", "-x264-params", "ipratio=1",
+        "-pix_fmt", "yuv420p10le",
+    )  # fmt: skip
+    assert np.mean(said(path)) == pytest.approx(30, abs=0.6)
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "mpeg1video"])
+def test_mpeg_by_the_size_of_its_steps(tmp_path, codec):
+    made = [encoded(tmp_path / f"{q}.mkv", "-c:v", codec, "-q:v", str(q)) for q in (3, 6, 12)]
+    found = [np.median(said(path)[:-1]) for path in made]  # of the last picture FFmpeg keeps it to itself
+    assert np.diff(found) == pytest.approx([6, 6], abs=0.1)  # twice the step each time
+    assert found[2] == pytest.approx(37.6, abs=0.1)
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_vp8_and_vp9_the_coarser_the_more(tmp_path, codec):
+    levels = (2, 20, 40, 60)
+    made = [encoded(tmp_path / f"{q}.webm", "-c:v", codec, "-qmin", str(q), "-qmax", str(q), *LIBVPX) for q in levels]
+    found = [float(np.median(said(path))) for path in made]
+    assert found == sorted(found)
+    assert found[0] < 20
+    assert 22 < found[1] < 30
+    assert found[3] > 40
+
+
+def test_each_vp8_frame_says_its_own(tmp_path):
+    """A constant quantiser is one number in key and other frames alike: headers are read to the right bit."""
+    path = encoded(tmp_path / "x.webm", "-c:v", "libvpx", "-qmin", "40", "-qmax", "40", *LIBVPX)
+    assert said(path) == pytest.approx([34.6] * 8, abs=0.1)
+
+
+def test_unknown_is_nan_and_no_error(tmp_path):
+    hevc = encoded(tmp_path / "x.mkv", "-c:v", "libx265", "-x265-params", "log-level=error:pools=1")
+    assert all(math.isnan(value) for value in said(hevc))
+    assert math.isnan(still_frame(np.zeros((16, 16, 3), np.uint8)).coded().quantiser)
+
+
+def test_damaged_headers_are_read_to_their_end():
+    for header in (b"\x00", b"\x01\x00\x00", b"\xff" * 64, bytes(64)):
+        assert 0 <= quantiser.vp8_index(header) <= 127
+
+
+def test_only_old_mpeg_leaves_block_edges_as_they_are(tmp_path):
+    for codec, smoothed in (("mpeg4", False), ("mpeg2video", False), ("libx264", True), ("libvpx", True)):
+        path = encoded(tmp_path / f"{codec}.mkv", "-c:v", codec)
+        with open_video(path, probe(path)) as video:
+            assert next(video.frames()).coded().smoothed is smoothed
