@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
-from wantrain.place import Places
-from wantrain.stream import SPARES
+from wantrain.forecast import CONTEXT
+from wantrain.place import LARGE, Places
+from wantrain.ram import Load
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from wantrain.experts import Expert
     from wantrain.fast import Fast
     from wantrain.stream import Layout, Pool
-
-CONTEXT = 0.75 * 2**30  # bytes of the GPU that are not the allocator's to give
-PROCESS = 4.0 * 2**30  # bytes of host memory of Python, torch and CUDA's libraries, and of frozen layers outside blocks
 
 
 def obstacles(config: TrainConfig, model: torch.nn.Module, device: str) -> list[str]:
@@ -126,12 +124,20 @@ class Workplace:
             expert.model, plan, pool=(lambda layout, sizes: self._pool(expert, layout, sizes)) if pooled else None,
             fill=fill,
         )  # fmt: skip
-        if installed.store is not None and not shared:
-            self.pool = None  # the next expert's is its own
+        told = ""
+        if installed.store is not None:
+            streamed, layout = len(installed.store.pool.streamed), installed.store.layout
+            load = self._load(expert, layout.bytes, len(installed.specs))
+            kept = load.left(self._ram(), streamed, plan.host)
+            installed.plan = replace(plan, host=kept)
+            told = f", {load.ram(streamed, kept)}" if self.device.startswith("cuda") else ""
+            if not shared:
+                self.pool = None  # the next expert's is its own
         return "".join([
             f", base in {kind.partition('_')[0]}" if kind.startswith("fp8") else "",
             f", {len(installed.store.pool.streamed)} blocks streamed" if installed.store else "",
             f", the idle expert waits: {self.places.idle}" if len(self.config.stages) > 1 else "",
+            told,
         ])  # fmt: skip
 
     def _kind(self) -> Any:
@@ -167,11 +173,19 @@ class Workplace:
         elif device.type != "cuda":
             streamed = 0
         else:
+            load, limit = self._load(expert, layout.bytes, sizes.layers), self._ram()
+            wanted = self.config.compute.activations * 2**30
+            try:
+                most = load.most(limit)
+            except ValueError as error:
+                raise UsageError(
+                    f'compute.ram: {error}. Set it higher, or use compute.idle = "disk", compute.base = "fp8", or a '
+                    "lower rank"
+                ) from error
             try:
                 streamed = memory.arrange(
                     sizes, self.tokens, self.batch, total=self._total(), block=layout.bytes,
-                    fixed=self._fixed(expert), host=self.config.compute.activations * 2**30,
-                    most=self._most(expert, layout.bytes, sizes.layers),
+                    fixed=self._fixed(expert), most=most, host=lambda count: load.left(limit, count, wanted),
                 )  # fmt: skip
             except ValueError as error:
                 raise UsageError(
@@ -184,15 +198,18 @@ class Workplace:
         )  # fmt: skip
         return self.pool
 
-    def _most(self, expert: Expert, block: int, layers: int) -> int | None:
-        """Blocks that `ram` leaves room for, beside the idle expert's and what both train."""
+    def _ram(self) -> float | None:
         ram = self.config.compute.ram
-        if ram is None:
-            return None
-        pinned = self.places.idle == "pinned" and len(self.config.stages) > 1
-        others = (layers + SPARES) * block * pinned
-        trained = 16 * sum(p.numel() for p in expert.params.values()) * len(self.config.stages) * pinned
-        return max(0, int((ram * 2**30 - PROCESS - others - trained) // block))
+        return None if ram is None else ram * 2**30
+
+    def _load(self, expert: Expert, block: int, layers: int) -> Load:
+        """What host memory may have to hold (`ram.py`)."""
+        return Load(
+            layers=layers, block=block, trained=sum(p.numel() for p in expert.params.values()),
+            outside=sum(p.numel() * p.element_size() for p in _outside(expert) if p.numel() >= LARGE),
+            experts=1 if self.config.experts.schedule == "sequential" else len(self.config.stages),
+            idle=self.places.idle, averages=expert.averages is not None,
+        )  # fmt: skip
 
     def _total(self) -> float:
         import torch
@@ -204,14 +221,18 @@ class Workplace:
 
     def _fixed(self, expert: Expert) -> float:
         """Bytes on the card besides blocks and activations: what is trained, frozen layers outside, a reserve."""
-        from wantrain.fast import Plan
+        from wantrain import memory
 
+        outside = sum(p.numel() * p.element_size() for p in _outside(expert))
         trained = sum(p.numel() for p in expert.params.values())
-        inside = {id(p) for block in expert.model.blocks for p in block.parameters()}  # type: ignore[union-attr, operator]
-        outside = sum(p.numel() * p.element_size() for p in expert.model.parameters() if id(p) not in inside)
-        averages = 4 * trained if expert.averages is not None else 0
-        # Parameter, gradient (while activations go), two moments; and twice in 16 bits, padded.
-        return trained * (4 + 8 + 4) + averages + outside + Plan().reserve
+        return memory.fixed_bytes(trained, outside, averages=expert.averages is not None)
+
+
+def _outside(expert: Expert) -> list[Any]:
+    """Parameters outside the blocks."""
+    blocks: Any = expert.model.blocks
+    inside = {id(p) for block in blocks for p in block.parameters()}
+    return [p for p in expert.model.parameters() if id(p) not in inside]
 
 
 def replan(experts: Iterable[Expert]) -> None:

@@ -22,7 +22,7 @@ from wanprep.stage import UsageError
 from wantrain import memory
 from wantrain.fast_away import Mover
 from wantrain.fast_block import Inputs, Spec
-from wantrain.fast_forward import attach
+from wantrain.fast_forward import Card, attach
 from wantrain.fast_linear import Group, Kind, refusals
 from wantrain.fast_ops import ops
 from wantrain.stream import Layout, Pool, Store
@@ -60,7 +60,7 @@ class Plan:
     beside: bool = True
     first: bool = False
     attention: Literal["auto", "cudnn", "flash"] = "auto"
-    reserve: float = 1.25 * 2**30
+    reserve: float = memory.RESERVE
     base: Kind = "packed"
     cap: float | None = None
 
@@ -78,7 +78,9 @@ class Fast:
     """What is installed on a model: the plan, the blocks made ready, and what each bucket keeps (tokens, batch).
 
     off, given, kept: of the forward that is under way, found out by its first block. pairs: what is cast into the
-    packed layers of all blocks.
+    packed layers of all blocks. card: says what is free. bold: a bucket's second step may keep more than estimates
+    allow. trial: the bucket whose first step is under way, the bytes it was planned with, those of gradients that were
+    not there, and whose peak is looked for.
     """
 
     plan: Plan
@@ -91,11 +93,14 @@ class Fast:
     store: Store | None = None
     fill: Fill | None = None
     free: float | None = None
+    bold: bool = True
     pending: bool = True
     off: bool = False
     given: Inputs | None = None
     kept: memory.Keep | None = None
     pairs: list[tuple[Tensor, Tensor, float]] | None = None
+    card: Card | None = None
+    trial: tuple[tuple[int, int], float, float, int] | None = None
     buckets: dict[tuple[int, int], memory.Keep] = field(default_factory=dict)
 
     def load(self) -> None:
@@ -124,6 +129,7 @@ class Fast:
         """Measure the free memory again at the next step. pending: the optimizer has yet to take its moments."""
         self.free, self.pending = None, pending
         self.buckets.clear()
+        self.trial = None
 
 
 def problems(model: nn.Module) -> list[str]:
@@ -187,6 +193,16 @@ def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill:
 def fast_of(model: nn.Module) -> Fast | None:
     """What `install` put on the model."""
     return getattr(model, "_fast", None)
+
+
+def cautious(model: nn.Module) -> bool:
+    """After running out of memory: keep no more than estimates allow from now on. False when that is what was done."""
+    installed = fast_of(model)
+    if installed is None or installed.card is None or not installed.bold:
+        return False
+    installed.bold = False
+    installed.replan(pending=installed.pending)
+    return True
 
 
 def switch(model: nn.Module, on: bool) -> None:

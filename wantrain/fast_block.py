@@ -54,6 +54,7 @@ class Spec:
     ikv: Group | None = None
     number: int = 0
     store: Store | None = None
+    turned: bool = False
 
     def __post_init__(self) -> None:
         image = () if self.ikv is None else (self.ikv,)
@@ -74,6 +75,8 @@ class Spec:
             self.store.need(self.number, step)
 
     def done(self, step: int) -> None:
+        """turned: a backward has gone through it."""
+        self.turned = self.turned or step < 0
         if self.store is not None:
             self.store.done(self.number, step)
 

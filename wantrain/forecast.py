@@ -14,9 +14,12 @@ from typing import Any
 from wanprep import costs
 from wanprep.costs import GIB, Bucket, Weights
 from wanprep.families import Family
+from wantrain import memory
 from wantrain.config import TrainConfig
+from wantrain.ram import Load, Ram
 
 REACHED = {"fast": 0.52, "reference": 0.37}
+CONTEXT = 0.75 * GIB  # bytes of a card that are not the allocator's to give
 OVERHEAD = 1.0  # GiB beside the tensors: CUDA's context and what fragments
 
 
@@ -42,7 +45,8 @@ class Forecast:
     """hours: expert -> of its steps on the card. step_s: expert -> mean seconds a step. cost: hours times the price.
 
     vram: GiB on the card of one expert with full recomputation, the least that the largest bucket needs. host: GiB of
-    main memory for an expert that waits there.
+    main memory for an expert that waits there. ram: GiB of main memory in all; streamed: blocks that the card has no
+    room for; problem: why the largest bucket cannot be trained so.
     """
 
     card: str
@@ -51,6 +55,9 @@ class Forecast:
     cost: float | None
     vram: float
     host: float
+    ram: float = 0.0
+    streamed: int = 0
+    problem: str = ""
 
     @property
     def total_hours(self) -> float:
@@ -77,9 +84,10 @@ def forecast(config: TrainConfig, visits: Mapping[Bucket, int], card: str) -> Fo
         hours[name] = step_s[name] * own.steps / 3600
     price = config.run.price
     vram = max(_needed(config, name, visits) for name in config.stages) / GIB + OVERHEAD
+    found, streamed, problem = host_memory(config, visits, CARDS[card].gib)
     return Forecast(
         card=card, hours=hours, step_s=step_s, cost=None if price is None else price * sum(hours.values()), vram=vram,
-        host=_waiting(config, CARDS[card].gib - vram),
+        host=_waiting(config, CARDS[card].gib - vram), ram=found.total / GIB, streamed=streamed, problem=problem,
     )  # fmt: skip
 
 
@@ -111,6 +119,41 @@ def _waiting(config: TrainConfig, free: float) -> float:
     return 0.0 if config.compute.idle == "auto" and weights < free else weights
 
 
+def host_memory(config: TrainConfig, visits: Mapping[Bucket, int], gib: float) -> tuple[Ram, int, str]:
+    """(main memory on a card of `gib` GiB, blocks streamed, what stands against it), as the fast path will arrange it.
+
+    Where experts take turns the idle one is taken to wait as set ("auto": in page-locked memory).
+    """
+    family, own = config.model_family, config.compute
+    sizes = costs.transformer_of(family)
+    expert = max((config.expert(name) for name in config.stages), key=lambda one: one.rank)
+    trained, outside = costs.lora_params(family, expert.rank), 2.0 * costs.other_params(family)
+    block = costs.block_params(family) * (1 if own.base == "fp8" else 2) / sizes.layers
+    turns = config.experts.schedule != "sequential"
+    load = Load(
+        layers=sizes.layers, block=block, trained=trained, outside=outside,
+        experts=len(config.stages) if turns else 1, idle="pinned" if own.idle == "auto" else own.idle,
+        averages=bool(expert.ema),
+    )  # fmt: skip
+    shape = memory.Sizes(
+        layers=sizes.layers, dim=sizes.dim, inner=sizes.ffn, heads=sizes.dim // 128, fp8=own.base == "fp8",
+        image=costs.CLIP_TOKENS if family.clip_embeds else 0,
+    )  # fmt: skip
+    limit = None if own.ram is None else own.ram * GIB
+    wanted, total = own.activations * GIB, min(gib - CONTEXT / GIB, own.cap or gib) * GIB
+    try:
+        most = load.most(limit)
+        streamed = own.stream if isinstance(own.stream, int) else memory.arrange(
+            shape, max(family.tokens(*bucket) for bucket in visits), expert.batch_size, total=total, block=int(block),
+            fixed=memory.fixed_bytes(trained, outside, averages=bool(expert.ema)), most=most,
+            host=lambda count: load.left(limit, count, wanted),
+        )  # fmt: skip
+    except ValueError as error:
+        return load.ram(), 0, str(error)
+    streamed = min(streamed, sizes.layers)
+    return load.ram(streamed, load.left(limit, streamed, wanted) if wanted else 0.0), streamed, ""
+
+
 def forecast_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """For people, of forecasts as the plan holds them: time and cost on each card, then memory, the same on all."""
     told = []
@@ -118,8 +161,12 @@ def forecast_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
         steps = ", ".join(f"{name} {seconds:.2f} s/step" for name, seconds in one["step_s"].items())
         cost = "" if one["cost"] is None else f", costs {one['cost']:.2f}"
         larger = one["vram"] > CARDS[one["card"]].gib
-        slower = "; the largest bucket is larger than the card, so blocks are streamed, slower" if larger else ""
-        waiting = f", {one['host']:.0f} GiB of main memory for the idle expert" if one["host"] else ""
+        streams = larger and not one["problem"]
+        slower = "; the largest bucket is larger than the card, so blocks are streamed, slower" if streams else ""
+        waiting = f", {one['ram']:.1f} GiB of main memory"
+        waiting += f" ({one['host']:.0f} of them for the idle expert)" if one["host"] else ""
+        waiting += f", {one['streamed']} blocks streamed" if one["streamed"] else ""
+        waiting += f"; does not fit: {one['problem']}" if one["problem"] else ""
         told.append(f"forecast for one {one['card']}: {clock(one['total_hours'])} ({steps}){cost}{waiting}{slower}")
     if found:
         told.append(f"the largest bucket needs {found[0]['vram']:.1f} GiB of VRAM when nothing is streamed")

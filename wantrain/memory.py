@@ -19,6 +19,7 @@ Names of what can be kept, as fast.py uses them (u = tokens · width · 2 bytes,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LINEAR_RATE = 700e12  # operations a second: bf16 matrix products
@@ -39,6 +40,7 @@ WORKING_WIDTH = 12.0
 WORKING_INNER = 2.0
 LINK_RATE = 20e9  # bytes a second to host memory and back, at the same time: PCIe 4
 AWAY = ("h0", "attn")  # what may wait in host memory, h0 (the block's input) first
+MARGIN = 0.5 * 2**30  # bytes that stay free when the peak is known
 NEAR = 3  # last blocks whose tensors stay: they are wanted again at once
 
 
@@ -156,19 +158,34 @@ def plan(sizes: Sizes, tokens: int, free: float, batch: int = 1, *, host: float 
 
 
 SLOTS = 3  # blocks on the device that all streamed ones share
+RESERVE = 1.25 * 2**30  # bytes left free: what fragments, and gradients that are there while the next come into being
+
+
+def fixed_bytes(trained: int, outside: float, *, averages: bool = False) -> float:
+    """Bytes on the card besides blocks and activations. trained: weights of a LoRA; outside: bytes of frozen layers
+    outside the blocks. Parameter, gradient (while activations go), two moments; and twice in 16 bits, padded.
+    """
+    return trained * (4 + 8 + 4) + (4 * trained if averages else 0) + outside + RESERVE
+
+
+def spare_bytes(limit: float, peak: float, gradients: float) -> float:
+    """Bytes of `limit` that a whole forward and backward left unused, and that may be kept in next time.
+
+    peak: highest of it. gradients: bytes that were not there when it began, and may be in other steps. A margin stays.
+    """
+    return max(0.0, limit - peak - gradients - MARGIN)
 
 
 def arrange(
     sizes: Sizes, tokens: int, batch: int = 1, *, total: float, block: int, fixed: float, link: float = LINK_RATE,
-    most: int | None = None, host: float = 0.0,
+    most: int | None = None, host: Callable[[int], float] = lambda streamed: 0.0,
 ) -> int:  # fmt: skip
     """How many frozen blocks to stream from host memory, for the shortest step of the largest bucket.
 
     A streamed block costs two copies a step, hidden behind the products as long as all copies together take less time;
     its place on the card goes to what blocks keep. total: bytes of the card. block: bytes of a frozen block. fixed:
-    bytes of everything else that stays. most: blocks that host memory has room for. host: bytes there for activations.
-    ValueError, with the bytes that are
-    missing, when nothing fits.
+    bytes of everything else that stays. most: blocks that host memory has room for. host: blocks streamed -> bytes
+    there for activations. ValueError, with the bytes that are missing, when nothing fits.
     """
     products = sizes.layers * sum(item.seconds for item in items(sizes, tokens, batch))
     missing = 0.0
@@ -176,7 +193,7 @@ def arrange(
     for streamed in range(1 + (sizes.layers if most is None else min(most, sizes.layers))):
         slots = min(SLOTS, streamed)
         free = total - fixed - (sizes.layers - streamed + slots) * block
-        kept = plan(sizes, tokens, free, batch, host=host)
+        kept = plan(sizes, tokens, free, batch, host=host(streamed))
         missing = kept.bytes + working_bytes(sizes, tokens, batch) - free
         if missing > 0 or streamed == 1:
             continue

@@ -15,6 +15,8 @@ from wanprep.stage import UsageError
 from wantrain.learn import Batch, learn
 
 if TYPE_CHECKING:
+    import torch
+
     from wantrain.experts import Expert
 
 GIB = 1024**3
@@ -57,25 +59,19 @@ def rehearse(expert: Expert, indices: Sequence[int]) -> Rehearsal:
     """Forward and backward of the largest batch of `indices`. UsageError when memory does not suffice."""
     import torch
 
+    from wantrain.fast import cautious
+
     dataset = expert.cursor.dataset
     samples = tuple(dataset.samples[index] for index in largest(expert, indices))
     batch = Batch(number=0, dataset=dataset, samples=samples, regular=False)
     bucket = (samples[0].width, samples[0].height, samples[0].frames)
     device = next(iter(expert.params.values())).device
     on_gpu = device.type == "cuda"
-    before = expert.generator.get_state()
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
-    try:
-        for _ in range(2 if on_gpu else 1):  # the first one on a GPU compiles and chooses kernels
-            began = time.monotonic()
-            learn(expert, batch, 1 / len(samples))  # logs the loss, and so waits for the GPU
-            seconds = time.monotonic() - began
-    except torch.OutOfMemoryError as error:
-        raise UsageError(_too_large(expert, bucket, len(samples))) from error
-    finally:
-        expert.generator.set_state(before)
-        expert.optimizer.zero_grad(set_to_none=True)
+    seconds = _forward_backward(expert, batch, device)
+    if seconds is None and cautious(expert.model):
+        seconds = _forward_backward(expert, batch, device)
+    if seconds is None:
+        raise UsageError(_too_large(expert, bucket, len(samples)))
     peak = None
     if on_gpu:
         moments = 0 if expert.optimizer.state else 2 * sum(4 * p.numel() for p in expert.params.values())
@@ -83,6 +79,27 @@ def rehearse(expert: Expert, indices: Sequence[int]) -> Rehearsal:
         if peak > torch.cuda.mem_get_info(device)[1]:
             raise UsageError(_too_large(expert, bucket, len(samples)))
     return Rehearsal(expert=expert.name, bucket=bucket, batch=len(samples), seconds=seconds, peak=peak)
+
+
+def _forward_backward(expert: Expert, batch: Batch, device: torch.device) -> float | None:
+    """Seconds of it; None when memory does not suffice."""
+    import torch
+
+    on_gpu, before = device.type == "cuda", expert.generator.get_state()
+    if on_gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        for _ in range(2 if on_gpu else 1):  # the first one on a GPU compiles, chooses kernels and shows its peak
+            began = time.monotonic()
+            learn(expert, batch, 1 / len(batch.samples))  # logs the loss, and so waits for the GPU
+            seconds = time.monotonic() - began
+        return seconds
+    except torch.OutOfMemoryError:
+        return None
+    finally:
+        expert.generator.set_state(before)
+        expert.optimizer.zero_grad(set_to_none=True)
 
 
 def _too_large(expert: Expert, bucket: tuple[int, int, int], batch: int) -> str:
