@@ -4,11 +4,15 @@ import json
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wanprep import keys
 from wanprep.decide import Measured, decide
 from wanprep.pipeline import Pipeline, resolve
+from wanprep.signals import overlay, phash
 
 SETTINGS = ["family=tiny", 'views=[{name="look",resolution=[64,32],frames=[9]}]']
 
@@ -145,3 +149,65 @@ def test_media_row_gives_the_sample_its_file(pipeline: Pipeline) -> None:
     gone = measured_row(sample["media_key"], "rejected", reason="unreadable", detail="changed")
     (rejected,) = decide(replace(measured, artefacts=[gone]), pipeline).samples
     assert (rejected["state"], rejected["reason"]) == ("rejected", "unreadable")
+
+
+# --- what is remembered changes nothing -------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(3)
+FOOTAGE = [RNG.integers(0, 2**63, 10, dtype=np.uint64).tobytes() + RNG.bytes(21 * 48) for _ in range(12)]
+PICTURES = [overlay.clip_evidence(np.stack([RNG.integers(0, 255, (18, 32, 3), np.uint8)] * 2)) for _ in range(12)]
+
+
+def scored_sources(pipeline: Pipeline) -> Measured:
+    """20 sources of three clips, half of them with footage that others have too."""
+    parts = []
+    for number in range(20):
+        part = a_source(pipeline, f"{number:02}.mp4", f"id{number}", (0, 20, ""), (20, 60, ""), (60, 99, ""))
+        for k, row in enumerate(part["scores"]):
+            drawn = np.random.default_rng([number, k])
+            footage = FOOTAGE[int(drawn.integers(12))] if k else drawn.bytes(80 + 21 * 48)
+            row["signature"] = bytes([phash.VERSION]) + (10).to_bytes(2, "little") + footage
+            row["evidence"] = PICTURES[int(drawn.integers(12))]
+            numbers = {"sharpness": 0.3 * float(drawn.random()), "motion": float(drawn.random()), "mark": -9.0}
+            row["scores"] = json.dumps({**json.loads(row["scores"]), **numbers})
+        parts.append(part)
+    return together(*parts)
+
+
+SETTINGS_TRIED = st.fixed_dictionaries(
+    {
+        "blur.threshold": st.floats(0.0, 0.3).map(lambda value: round(value, 3)),
+        "static.worst": st.sampled_from([0.0, 0.3]),
+        "duplicate.threshold": st.sampled_from([0.05, 0.18]),
+        "duplicate.enabled": st.sampled_from(["true", "true", "false"]),
+        "overlay.threshold": st.sampled_from([0.3, 0.5, 0.99]),
+    }
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(SETTINGS_TRIED, min_size=2, max_size=4))
+def test_deciding_again_is_deciding_from_scratch(tried: list[dict]) -> None:
+    remembered = scored_sources(resolve(environment={}, assignments=SETTINGS))
+    blank = remembered
+    for changes in tried:
+        changed = [f"filter.{name}={value}" for name, value in changes.items()]
+        pipeline = resolve(environment={}, assignments=[*SETTINGS, *changed])
+        again, scratch = decide(remembered, pipeline), decide(blank, pipeline)
+        for table in ("sources", "clips", "samples", "warnings"):
+            assert getattr(again, table) == getattr(scratch, table)
+        pools, matches = [*remembered.pools, *again.pools], [*remembered.matches, *again.matches]
+        remembered = replace(remembered, pools=pools, matches=matches)
+        assert {row["key"] for row in scratch.matches} <= {row["key"] for row in matches}
+
+
+def test_a_second_deciding_finds_all_it_needs_remembered(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = scored_sources(pipeline)
+    first = decide(measured, pipeline)
+    assert first.pools
+    assert first.matches
+    assert any("duplicate" in clip["reasons"] for clip in first.clips)
+    monkeypatch.setattr(overlay, "pool", lambda _: pytest.fail("was known"))
+    monkeypatch.setattr(phash, "match", lambda *_: pytest.fail("was known"))
+    again = decide(replace(measured, pools=first.pools, matches=first.matches), pipeline)
+    assert (again.clips, again.pools, again.matches) == (first.clips, [], [])

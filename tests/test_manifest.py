@@ -4,10 +4,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wanprep import manifest as manifest_module
 from wanprep.cached import Damaged
-from wanprep.manifest import Manifest, comparable
+from wanprep.manifest import Manifest, comparable, frame_of
 
 
 def row(key: str, outcome: str = "done", **more: object) -> dict:
@@ -121,3 +123,36 @@ def test_concurrent_rewrites_leave_one_content(tmp_path: Path) -> None:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert len(Manifest(tmp_path).read("sources")) == 1
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "text": st.one_of(st.none(), st.text(max_size=4)),
+            "int": st.one_of(st.none(), st.integers(-(2**62), 2**62)),
+            "float": st.one_of(st.none(), st.floats(allow_nan=False), st.integers(0, 9)),
+            "bool": st.one_of(st.none(), st.booleans()),
+            "bytes": st.one_of(st.none(), st.binary(max_size=4)),
+            "texts": st.one_of(st.none(), st.lists(st.one_of(st.none(), st.text(max_size=2)), max_size=3)),
+            "ints": st.one_of(st.none(), st.lists(st.integers(0, 3), max_size=3)),
+        },
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ROWS)
+def test_frames_made_by_column_hold_what_the_rows_say(rows: list[dict]) -> None:
+    schema = {name: manifest_module._POLARS[name] for name in manifest_module._POLARS}
+    frame = frame_of(rows, schema)
+    assert frame.to_dicts() == [{name: row.get(name) for name in schema} for row in rows]
+    assert dict(frame.schema) == schema
+
+
+def test_a_value_of_another_type_is_an_error() -> None:
+    for name, value in (("int", 1.5), ("int", "1"), ("text", 3), ("ints", ["a"])):
+        with pytest.raises((TypeError, pl.exceptions.PolarsError)):
+            frame_of([{name: value}], {name: manifest_module._POLARS[name]})

@@ -18,7 +18,7 @@ REPEATED = 0.02  # share of clips that show one of 200 pieces of footage again
 def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, seed: int = 1) -> Measured:
     """`clips` scored clips in sources of `a_source` each, scores spread so that every filter has something to reject.
 
-    Overlay evidence and signatures are those of random pictures.
+    Overlay evidence and signatures are those of random pictures, and noise.
     """
     rng = np.random.default_rng(seed)
     tables: dict[str, list[dict[str, Any]]] = {
@@ -45,13 +45,14 @@ def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, seed: int =
         shots_key = keys.shots(digest, pipeline.split)
         tables["shots"].append(_done(shots_key, spans=json.dumps(spans)))
         slots = SLOTS * pipeline.model.fps // RATE
-        plan = {"n_frames": slots, "duplicated": 0, "frames": []}
+        plan = {"n_frames": slots, "duplicated": 0, "frames": list(range(slots))}
         plans_key = keys.plans(shots_key, pipeline.model.fps)
         tables["plans"].append(_done(plans_key, plans=json.dumps([plan] * len(spans))))
         for span in spans:
             blob = blobs[int(rng.integers(len(blobs)))]
             if rng.random() > REPEATED:
                 blob = blob | {"signature": _another(blob["signature"], rng)}
+            blob = blob | {"evidence": _own(blob["evidence"], rng)}
             scores = json.dumps(_scores(rng))
             span_key = keys.scores(key, span["start_frame"], span["end_frame"])
             tables["scores"].append(_done(span_key, scores=scores, **blob))
@@ -91,3 +92,8 @@ def _blobs(rng: np.random.Generator) -> dict[str, bytes]:
 def _another(signature: bytes, rng: np.random.Generator) -> bytes:
     """A signature of other footage, as long."""
     return signature[:3] + rng.bytes(len(signature) - 3)
+
+
+def _own(evidence: bytes, rng: np.random.Generator) -> bytes:
+    """Evidence that no other clip has, so that tables are as large as real ones, which compress to two thirds."""
+    return evidence[: len(evidence) // 3] + rng.bytes(len(evidence) - len(evidence) // 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wanprep.signals import phash
-from wanprep.stages.repeats import repeats
+from wanprep.stages.repeats import Known, from_json, repeats, to_json
 
 
 def signature(seed: int, start: int = 0, length: int = 10, flips: int = 0, mirrored: bool = False) -> bytes:
@@ -77,3 +77,31 @@ def test_few_of_ten_thousand_clips_are_compared(monkeypatch):
     assert 500 <= len(compared) < 10_000
     assert len(got) == pytest.approx(500, abs=5)
     assert all(repeat.of == clip - 9_500 for clip, repeat in got.items())
+
+
+def test_what_was_compared_is_remembered_and_changes_nothing(monkeypatch):
+    table = [signature(k) for k in range(30)] + [signature(k, flips=k % 7) for k in range(0, 30, 2)]
+    names = [f"scores {k}" for k in range(len(table))]
+    plain, matches = repeats(table, 0.18), {}
+    assert repeats(table, 0.18, Known(matches, names)) == plain
+    assert plain
+    stored = {key: from_json(to_json(match)) for key, match in matches.items()}
+    assert stored == matches
+    compared = []
+    match = phash.match
+    monkeypatch.setattr(phash, "match", lambda *args: compared.append(1) or match(*args))
+    assert repeats(table, 0.18, Known(stored, names)) == plain
+    assert not compared
+    assert repeats(table, 0.05, Known(stored, names)) != plain
+    assert compared  # what is too far apart depends on the threshold
+
+
+def test_the_memory_knows_signatures_by_their_scores():
+    matches = {}
+    pair = [signature(1), signature(1)]
+    assert repeats(pair, 0.18, Known(matches, ["a", "b"])).keys() == {1}
+    other = [signature(1), signature(2)]
+    assert repeats(other, 0.18, Known(matches, ["a", "c"])) == {}
+    keys_before = set(matches)
+    repeats(pair, 0.18, Known(matches, ["a", "d"]))
+    assert len(set(matches) - keys_before) == 1
