@@ -106,7 +106,9 @@ def noise_sigma(luma_HW: np.ndarray) -> float:
     third = int(0.33 * (len(all_edges) - 1))
     limit = float(np.partition(all_edges, third)[third])
     smoothest = cv2.compare(all_edges, limit, cv2.CMP_LE)  # type: ignore[call-overload]
-    return float(math.sqrt(math.pi / 2) / 6 * cv2.mean(all_noise, smoothest)[0])
+    # cv2.mean with a mask takes nine times as long.
+    mean = cv2.sumElems(cv2.copyTo(all_noise, smoothest))[0] / cv2.countNonZero(smoothest)
+    return float(math.sqrt(math.pi / 2) / 6 * mean)
 
 
 ALTERNATE = np.resize([1.0, -1.0], GRID)
