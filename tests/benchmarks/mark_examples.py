@@ -3,101 +3,210 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import cv2
 import numpy as np
 
 WIDTH, HEIGHT = 512, 288  # of the pictures that marks are drawn on; thumbnails are half of it
+REAL = 0.65  # share of examples over real footage, where there is any
+Clip = tuple[str, int, np.ndarray]  # source, number, uint8[M, h, WIDTH]
 
 
 class Examples:
-    """Random training examples: a clip, cropped, mirrored, darkened or blurred, most often with a mark over it."""
+    """Random training examples: a scene, filmed, darkened or blurred, most often with a mark over it.
 
-    def __init__(self, clips: Sequence[tuple[str, int, Any]], marks: Sequence[Any], seed: int) -> None:
-        self.clips, self.marks, self.rng = clips, marks, np.random.default_rng(seed)
+    Scenes are clips as they are, and stills of them under a camera that moves or not, with things of other clips
+    passing by: what stands still without being drawn, and marks over every kind of motion.
+    """
 
-    def draw(self, count: int) -> tuple[Any, Any]:
-        """([4, H, W] thumbnails, [H/4, W/4] where the mark is or 0)."""
-        import torch
-        import torch.nn.functional as fn
+    def __init__(self, clips: Sequence[Clip], marks: Sequence[np.ndarray], seed: int) -> None:
+        self.marks, self.rng = marks, np.random.default_rng(seed)
+        made = [clip[2] for clip in clips if clip[0].startswith(("painted", "generated", "traffic"))]
+        real = [clip[2] for clip in clips if not clip[0].startswith(("painted", "generated", "traffic"))]
+        self.pools = [real, made] if real and made else [real or made] * 2
 
+    def draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """(uint8[count, h, w] thumbnails, bool[h/4, w/4]: where the mark is)."""
         rng = self.rng
         x = self._scene(count)
-        target = torch.zeros(HEIGHT // 8, WIDTH // 8, device=x.device)
+        target = np.zeros((HEIGHT // 8, WIDTH // 8), bool)
         if rng.random() < 0.12:  # lettering that moves with the scene, or across it, is no overlay
             step, start = rng.uniform(4, 40, 2) * rng.choice([-1, 1], 2), rng.uniform(-60, 60, 2)
             mark, cover, level = self._mark(), float(rng.choice([0.5, 0.8, 1.0])), float(rng.choice([255, 0, 200]))
-            places = [(start + step * k).astype(int).tolist() for k in range(count)]
-            x = torch.stack([over(f, mark.roll(place, (0, 1)), cover, level) for f, place in zip(x, places)])
+            for k in range(count):
+                over(x[k : k + 1], np.roll(mark, (start + step * k).astype(int), (0, 1)), cover, level)
         if rng.random() < 0.55:
             mark = self._mark()
             if rng.random() < 0.3:
-                mark = mark.roll((int(rng.integers(-40, 40)), int(rng.integers(-60, 60))), (0, 1))
-            cover = float(rng.choice([0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.0]))
+                mark = np.roll(mark, (int(rng.integers(-40, 40)), int(rng.integers(-60, 60))), (0, 1))
+            cover = float(rng.choice([0.2, 0.25, 0.3, 0.3, 0.4, 0.5, 0.7, 1.0]))
             level = float(rng.choice([255, 255, 255, 235, 200, 120, 0, 0]))
             if rng.random() < 0.08:
                 self._panel(x, mark)
             if rng.random() < 0.25:  # a rim in the opposite tone
-                x = over(x, fn.max_pool2d(mark[None, None], 5, 1, 2)[0, 0], cover * 0.7, 255.0 - level)
-            x = over(x, mark, cover, level)
-            target = (fn.avg_pool2d(mark[None, None], 8)[0, 0] > 0.04).float()
+                over(x, cv2.dilate(mark, np.ones((5, 5), np.uint8)), cover * 0.7, 255.0 - level)
+            over(x, mark, cover, level)
+            target = cv2.resize(mark, (WIDTH // 8, HEIGHT // 8), interpolation=cv2.INTER_AREA) > 10
         self._bars(x, target)
-        x = fn.avg_pool2d(x[None], 2)[0]
-        return (x + torch.randn_like(x) * rng.uniform(0, 1.8)).clamp(0, 255), target
+        return self._small(x), target
 
-    def _scene(self, count: int) -> Any:
-        import torch
-        import torch.nn.functional as fn
-
+    def _small(self, x: np.ndarray) -> np.ndarray:
+        """Half the size, with noise, and now and then coded."""
         rng = self.rng
-        frames = self.clips[rng.integers(len(self.clips))][2]
+        sigma, grain = rng.uniform(0, 1.8), rng.normal(0, 1, (HEIGHT // 2 + 32, WIDTH // 2 + 32)).astype(np.float32)
+        quality = int(rng.integers(40, 93)) if rng.random() < 0.4 else 0
+        out = []
+        for picture in x:
+            top, left = rng.integers(0, 32, 2)
+            half = cv2.resize(picture, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+            half += sigma * grain[top : top + HEIGHT // 2, left : left + WIDTH // 2]
+            half = np.clip(half + 0.5, 0, 255).astype(np.uint8)
+            if quality:
+                half = cv2.imdecode(cv2.imencode(".jpg", half, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 0)
+            out.append(half)
+        return np.stack(out)
+
+    def _scene(self, count: int) -> np.ndarray:
+        """uint8[count, HEIGHT, WIDTH]."""
+        rng = self.rng
+        frames = self._clip()
+        if rng.random() < 0.55:
+            x, fixed = self._footage(frames, count)
+        else:
+            x, fixed = self._filmed(frames[rng.integers(len(frames))], count)
+        if rng.random() < (0.6 if fixed else 0.15):
+            self._passing(x)
+        if rng.random() < 0.5:
+            x = x[:, :, ::-1]
+        if rng.random() < 0.1:
+            x = x[:, ::-1]
+        gain, offset = (rng.uniform(0.5, 1.3), rng.uniform(-20, 30)) if rng.random() < 0.4 else (1.0, 0.0)
+        if rng.random() < 0.1:
+            gain, offset = -gain, 255 - offset
+        x = np.clip(np.arange(256) * gain + offset, 0, 255).astype(np.uint8)[x]
+        if rng.random() < 0.25:
+            reach = 2 * int(rng.integers(1, 3)) + 1
+            x = np.stack([cv2.blur(f, (reach, reach)) for f in x])
+        return np.ascontiguousarray(x)
+
+    def _clip(self) -> np.ndarray:
+        pool = self.pools[int(self.rng.random() > REAL)]
+        return pool[self.rng.integers(len(pool))]
+
+    def _footage(self, frames: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+        """A part of the clip as it is, or one of its pictures throughout."""
+        rng = self.rng
         n, height, width = frames.shape
         which = np.linspace(0, n - 1, count).round().astype(int)
         if rng.random() < 0.2:
             which = np.sort(rng.integers(0, n, count))
-        if rng.random() < 0.12:
-            which[:] = which[0]  # nothing moves
+        fixed = rng.random() < 0.12
+        if fixed:
+            which[:] = which[0]
         zoom = rng.uniform(0.55, 1.0) if rng.random() < 0.7 else 1.0
         h, w = int(height * zoom), int(width * zoom * rng.uniform(0.85, 1))
         top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
-        x = frames[torch.as_tensor(which, device=frames.device)].float()[:, top : top + h, left : left + w]
-        for axis, share in ((2, 0.5), (1, 0.1)):
-            x = x.flip(axis) if rng.random() < share else x
-        x = 255 - x if rng.random() < 0.1 else x
-        x = fn.interpolate(x[None], (HEIGHT, WIDTH), mode="bilinear", antialias=True)[0]
-        if rng.random() < 0.4:
-            x = (x * rng.uniform(0.5, 1.3) + rng.uniform(-20, 30)).clamp(0, 255)
-        if rng.random() < 0.25:
-            reach = int(rng.integers(1, 3))
-            x = fn.avg_pool2d(fn.pad(x[:, None], (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)[:, 0]
-        return x
+        part = frames[:, top : top + h, left : left + w]
+        seen = {k: cv2.resize(part[k], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for k in set(which.tolist())}
+        return np.stack([seen[k] for k in which.tolist()]), bool(fixed)
 
-    def _mark(self) -> Any:
-        import torch.nn.functional as fn
+    def _filmed(self, still: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+        """One picture under a camera that pans, zooms, turns and trembles, or stands still; mirrored at its edges."""
+        rng = self.rng
+        height, width = still.shape
+        if rng.random() < 0.3:
+            still = self._furnished(still)
+        fixed = rng.random() < 0.35
+        angle, speed = rng.uniform(0, 2 * np.pi), 0.0 if fixed else float(np.exp(rng.uniform(0, 4)))
+        step = speed * np.array([np.cos(angle), 0.5 * np.sin(angle)])
+        zoom, turn, hand = (
+            (0.0, 0.0, 0.0) if fixed else (rng.normal(0, 0.015), rng.normal(0, 0.6), rng.exponential(1.5))
+        )
+        scale, tilt = WIDTH / width * rng.uniform(1.0, 1.8), rng.normal(0, 3)
+        at = np.array([width, height]) * (0.5 + rng.uniform(-0.2, 0.2, 2))
+        out = []
+        for k in range(count):
+            m = cv2.getRotationMatrix2D((0.0, 0.0), tilt + turn * k, scale * np.exp(zoom * k))
+            x, y = at + step * k + rng.normal(0, hand + 1e-9, 2)
+            m[:, 2] = (WIDTH / 2 - m[0, 0] * x - m[0, 1] * y, HEIGHT / 2 - m[1, 0] * x - m[1, 1] * y)
+            out.append(
+                cv2.warpAffine(still, m, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            )
+        return np.stack(out), bool(fixed)
 
-        mark = self.marks[self.rng.integers(len(self.marks))]
-        return fn.interpolate(mark[None, None], (HEIGHT, WIDTH), mode="bilinear", antialias=True)[0, 0]
+    def _furnished(self, still: np.ndarray) -> np.ndarray:
+        """Rows of windows, lines, discs: things as sharp as what is drawn over a picture, but part of the scene."""
+        rng, out = self.rng, still.copy()
+        height, width = out.shape
+        for _ in range(int(rng.integers(1, 4))):
+            x, y = int(rng.integers(width)), int(rng.integers(height))
+            w, h = (int(v) for v in rng.integers(4, 60, 2))
+            tone, thick = float(rng.uniform(0, 255)), int(rng.choice([-1, -1, 1, 2, 3]))
+            kind, row, column = int(rng.integers(4)), int(rng.integers(1, 9)), int(rng.integers(1, 4))
+            for i in range(row):
+                for j in range(column):
+                    a, b = int(x + i * w * 1.5), int(y + j * h * 1.5)
+                    if kind == 0:
+                        cv2.rectangle(out, (a, b), (a + w, b + h), tone, thick)
+                    elif kind == 1:
+                        cv2.circle(out, (a, b), min(w, h) // 2 + 1, tone, thick, cv2.LINE_AA)
+                    elif kind == 2:
+                        cv2.line(out, (a, b), (a + w, b + (h if j % 2 else 0)), tone, max(1, thick), cv2.LINE_AA)
+                    else:
+                        cv2.line(out, (a, b), (a, b + h), tone, max(1, thick), cv2.LINE_AA)
+        return out
 
-    def _panel(self, x: Any, mark: Any) -> None:
-        import torch
+    def _passing(self, x: np.ndarray) -> None:
+        """Pieces of another clip, or plain ones, cross the picture (in place)."""
+        rng = self.rng
+        other = self._clip()
+        other = cv2.resize(other[rng.integers(len(other))], (WIDTH, HEIGHT))
+        for _ in range(int(rng.integers(1, 4))):
+            w, h = int(rng.integers(20, 260)), int(rng.integers(20, 200))
+            top, left = int(rng.integers(0, HEIGHT - h)), int(rng.integers(0, WIDTH - w))
+            piece, shape = other[top : top + h, left : left + w], np.zeros((h, w), np.uint8)
+            if rng.random() < 0.3:
+                piece = np.full_like(piece, int(rng.integers(256)))
+            if rng.random() < 0.5:
+                cv2.ellipse(shape, (w // 2, h // 2), (w // 2, h // 2), 0, 0, 360, 1, -1)
+            else:
+                shape[:] = 1
+            place, pace = rng.uniform(-0.3, 1, 2) * (HEIGHT, WIDTH), rng.normal(0, 1, 2) * (8, 60)
+            for k in range(len(x)):
+                a, b = (place + pace * k).astype(int)
+                a0, b0, a1, b1 = max(a, 0), max(b, 0), min(a + h, HEIGHT), min(b + w, WIDTH)
+                if a0 < a1 and b0 < b1:
+                    inside = slice(a0 - a, a1 - a), slice(b0 - b, b1 - b)
+                    view = x[k, a0:a1, b0:b1]
+                    np.copyto(view, piece[inside], where=shape[inside] > 0)
 
-        rows, columns = torch.nonzero(mark > 0.3, as_tuple=True)
+    def _mark(self) -> np.ndarray:
+        return cv2.resize(self.marks[self.rng.integers(len(self.marks))], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+
+    def _panel(self, x: np.ndarray, mark: np.ndarray) -> None:
+        rows, columns = np.nonzero(mark > 77)
         if len(rows):
             p = int(self.rng.integers(3, 12))
             up, left = max(0, int(rows.min()) - p), max(0, int(columns.min()) - p)
-            x[:, up : int(rows.max()) + p, left : int(columns.max()) + p] *= float(self.rng.uniform(0.2, 0.7))
+            part = x[:, up : int(rows.max()) + p, left : int(columns.max()) + p]
+            part[:] = (part * self.rng.uniform(0.2, 0.7)).astype(np.uint8)
 
-    def _bars(self, x: Any, target: Any) -> None:
+    def _bars(self, x: np.ndarray, target: np.ndarray) -> None:
         """Letterbox or pillarbox, now and then, also over the mark."""
-        draw, level = self.rng.random(), float(self.rng.integers(0, 14))
+        draw, level = self.rng.random(), int(self.rng.integers(0, 14))
         wide = int(self.rng.integers(8, 52))
         if draw < 0.1:
             x[:, :wide] = x[:, -wide:] = level
-            target[: wide // 8] = target[target.shape[0] - wide // 8 :] = 0
+            target[: wide // 8] = target[target.shape[0] - wide // 8 :] = False
         elif draw < 0.16:
             x[:, :, :wide] = x[:, :, -wide:] = level
-            target[:, : wide // 8] = target[:, target.shape[1] - wide // 8 :] = 0
+            target[:, : wide // 8] = target[:, target.shape[1] - wide // 8 :] = False
 
 
-def over(x: Any, mark: Any, cover: float, level: float) -> Any:
-    return x * (1 - cover * mark) + level * cover * mark
+def over(x: np.ndarray, mark: np.ndarray, cover: float, level: float) -> None:
+    """Draw the mark (uint8[h, w], its opacity) over pictures x (uint8[n, h, w], in place) with `cover` of `level`."""
+    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
+    if len(rows):
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        share = mark[box].astype(np.float32) * (cover / 255)
+        x[:, *box] = (x[:, *box] * (1 - share) + level * share + 0.5).astype(np.uint8)

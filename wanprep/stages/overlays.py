@@ -19,11 +19,11 @@ from wanprep.signals import overlay
 
 # Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py).
 AGREEMENT = 20.0  # of full agreement between scenes
-EVEN, LOOK = -2.5, 1.5  # what the scenes' common look must exceed to speak for a mark, and what its log-odds count
-OWN = 0.45  # share of a clip's own look in its log-odds beside the mean of the clips of its source
-POOLED, SINGLE = 0.7, 2.0  # evidence that is worth even odds
+EVEN, LOOK = -1.8, 1.5  # what the scenes' common look must exceed to speak for a mark, and what its log-odds count
+OWN = 0.45  # share of a clip's own look in its log-odds beside the least of the clips of its source
+POOLED, SINGLE = 0.7, 1.4  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
-DOUBT = 2.0  # below even odds by less than this, a single clip is unknown
+DOUBT = 1.5  # below even odds by less than this, a single clip is unknown
 
 
 def overlays(
@@ -89,7 +89,7 @@ def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:
         members.setdefault(sources[i], []).append(i)
     out = marks.copy()
     for mine in members.values():
-        out[mine] = OWN * marks[mine] + (1 - OWN) * marks[mine].mean()
+        out[mine] = OWN * marks[mine] + (1 - OWN) * marks[mine].min()
     return out
 
 
