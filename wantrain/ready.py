@@ -16,6 +16,7 @@ from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
 from wantrain.forecast import SHOWN, card_named
 from wantrain.lora_file import digest_of
+from wantrain.optim import make_optimizer
 from wantrain.tasks import refuse_unusable
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def visits_of(dataset: CachedDataset, training: list[int]) -> dict[Bucket, int]:
 
 
 def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], regular: CachedDataset | None) -> None:
-    """UsageError for what could only fail, or be without effect, later."""
+    """UsageError for what could only fail, or be without effect, later; Missing for an optimizer that is not here."""
     samples = [dataset.samples[index] for index in training]
     everything = [*dataset.samples, *(regular.samples if regular else ())]
     refuse_unusable(everything, config.model_family, config.first_frame)
@@ -47,6 +48,10 @@ def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], reg
         )
     if (config.regularisation.dataset is None) != (regular is None):
         raise UsageError("regularisation.dataset is set but was not opened, or the reverse")
+    import torch
+
+    for name in config.stages:  # before any model is loaded; a matrix, which all of them take
+        make_optimizer(config.expert(name), [torch.nn.Parameter(torch.zeros(2, 2))])
 
 
 def check_caches(*datasets: CachedDataset) -> str:

@@ -148,3 +148,21 @@ def test_arguments_and_weight_decay_arrive():
     )
     assert (made.defaults["betas"], made.defaults["weight_decay"]) == ((0.5, 0.6), 0.2)
     assert optim.make_optimizer(ExpertConfig(optimizer="torch.optim.Rprop"), _problem().values()).defaults["lr"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("own", "error"),
+    [
+        ({"optimizer": "no_such_package.Lion"}, Missing),
+        ({"optimizer": "torch.optim.Adam", "optimizer_args": {"momentun": 1}}, UsageError),
+    ],
+)
+def test_an_optimizer_that_cannot_be_is_refused_before_a_model_is_loaded(toy, dataset, tmp_path, own, error):
+    from wantrain.train import train
+
+    loaded = []
+    config = toy.toy_config(tmp_path, low={"steps": 2} | own)
+    with pytest.raises(error):
+        train(config, dataset, lambda name, device: loaded.append(name), base=toy.BASE)
+    assert loaded == []
+    assert not (tmp_path / "toy").exists()
