@@ -1,7 +1,7 @@
 """Check lists for `wantrain bench --suite`: everything that only a GPU can tell, one command, most important first.
 
 gpu-check   one card, 8 minutes: the GPU tests; idle share; both experts with the idle one in each place; a guest and a
-            real preview on the card that trains; Python's share of a step; a loss curve.
+            real preview on the card that trains; a loss curve; Python's share of a step.
 two-gpus    two cards, 4 minutes: batches shared, an expert on each, and whether losses agree.
 
 A part that cannot begin in time is left out and said to be. On a CPU (`--device cpu` with a tiny `--width`) the same
@@ -51,11 +51,11 @@ def parts_of(suite: str, job: Job, *, curve: int, curve_shape: Shape, guest: flo
     return [
         Part("GPU tests", 75, _gpu_tests),
         Part("idle share", 35, lambda: _run(quiet, pinned)),
-        *(Part(f"idle expert: {place}", 55, lambda p=place: _run(job, f"{places}{p}")) for place in PLACES),  # type: ignore[misc]
-        Part("guest", 60, lambda: _run(replace(job, guest=guest if gpu else 0.01), pinned)),
-        Part("preview", 60, lambda: _preview(job.device)),
-        Part("Python", 20, lambda: _python(job)),
+        *(Part(f"idle expert: {place}", 45, lambda p=place: _run(job, f"{places}{p}")) for place in PLACES),  # type: ignore[misc]
+        Part("guest", 50, lambda: _run(replace(job, guest=guest if gpu else 0.01), pinned)),
+        Part("preview", 45, lambda: _preview(job.device)),
         Part("curve", 100, lambda: _curve(shorter)),
+        Part("Python", 15, lambda: _python(job)),
     ]
 
 

@@ -95,7 +95,7 @@ def _refresh(fast: Fast, *, off: bool) -> None:
         fast.pairs = [cast for spec in fast.specs for group in spec.groups for cast in group.casts]
     simple = all(source.dtype == torch.float32 and source.is_contiguous() for source, _, _ in fast.pairs)
     if fast.pairs and simple and fast.kernels == "triton" and not off:
-        from wantrain.fast_triton import Caster
+        from wantrain.fast_cast import Caster
 
         fast.caster = fast.caster or Caster()
         fast.caster(fast.pairs)

@@ -120,7 +120,7 @@ class Baggage:
 
 
 def _host(size: int, pinned: bool) -> Tensor:
-    from wantrain.stream import page_locked
+    from wantrain.slabs import page_locked
 
     return page_locked(size, pinned=pinned)
 

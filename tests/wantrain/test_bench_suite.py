@@ -175,7 +175,7 @@ def test_the_gpu_check_runs_end_to_end(here, monkeypatch, whole):
     rows = {row["part"]: row for row in json.loads(found.stdout.splitlines()[-1])["rows"]}
     assert list(rows) == [
         "GPU tests", "idle share", "idle expert: gpu", "idle expert: pinned", "idle expert: disk", "guest", "preview",
-        "Python", "curve",
+        "curve", "Python",
     ]  # fmt: skip
     assert 0 < rows["idle share"]["idle"] < 1
     assert rows["guest"]["pause"] > 0

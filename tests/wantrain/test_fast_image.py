@@ -146,3 +146,15 @@ def test_the_familys_own_architecture():
     assert fast.fast_of(model).sizes.image == CLIP_TOKENS
     found = fast_measure.parity(I2V, shape, {"fast": fast.Plan()}, cut=cut, rank=4, device="cpu")
     assert found["fast"][0] > 0.9995
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_gradients_on_a_gpu():
+    """257 keys fill no tile of any kernel; fp8 as well."""
+    plans = {"fast": fast.Plan(), "inputs": fast.Plan(keep="inputs"), "fp8": fast.Plan(base="fp8")}
+    shape = shape_of(I2V, 128, 128, 17)
+    found = fast_measure.parity(I2V, shape, plans, cut=Cut(layers=2), rank=32, device="cuda")
+    assert found["fast"][0] > 0.999
+    assert found["inputs"][0] > 0.999
+    assert found["fp8"][0] > 0.99

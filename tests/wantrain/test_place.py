@@ -11,7 +11,7 @@ import torch
 from wanprep.models.find import require_weights
 from wanprep.models.lazy import open_transformer
 from wanprep.stage import UsageError
-from wantrain import fast, fp8, memory, place, stream
+from wantrain import fast, fp8, memory, place, ram, stream
 
 torch.set_num_threads(2)
 
@@ -217,7 +217,7 @@ def test_every_block_is_there_when_it_is_needed(streamed):
     for _ in range(3):  # host memory does not grow with the number of switches
         a.give_way(b)
         b.give_way(a)
-    assert pool.slabs.total // 256 == made <= 7 + streamed + stream.SPARES
+    assert pool.slabs.total // 256 == made <= 7 + streamed + ram.SPARES
     a.leave()
     b.come()
     assert seen(b, range(7), 1) == [100 + n for n in range(7)]

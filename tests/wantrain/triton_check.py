@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from wantrain import fast_ops, fast_triton
+from wantrain import fast_cast, fast_ops, fast_triton
 
 B, S, D, H = 2, 5, 96, 4
 draw = torch.Generator()
@@ -131,7 +131,7 @@ def gelus():
 def casting():
     sources = [randn(4, 7), randn(30, 4)]
     targets = [torch.zeros(4, 20, dtype=torch.bfloat16)[:, :7], torch.zeros(30, 9, dtype=torch.bfloat16)[:, 3:7]]
-    caster = fast_triton.Caster()
+    caster = fast_cast.Caster()
     for factor in (2.0, 3.0):
         sources[1].mul_(factor)  # the same address, other numbers
         caster([(sources[0], targets[0], 1.0), (sources[1], targets[1], 0.5)])
