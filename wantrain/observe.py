@@ -165,7 +165,14 @@ class Waits:
         return {kind: round(seconds, 5) for kind, seconds in sorted(taken.items())}
 
 
-KINDS = {"latent": "latents", "condition": "conditions", "text": "texts", "class_text": "texts", "empty": "texts"}
+KINDS = {
+    "latent": "latents",
+    "condition": "conditions",
+    "image": "conditions",
+    "text": "texts",
+    "class_text": "texts",
+    "empty": "texts",
+}
 
 
 class _Timed:

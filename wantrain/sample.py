@@ -7,6 +7,7 @@ with the file.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,10 +170,12 @@ def add_loras(pipe: Any, uses: Sequence[LoraUse]) -> None:
         model, adapter = getattr(pipe, COMPONENTS[use.expert]), f"lora_{number}"
         content = read_lora(use.path)
         refuse_strangers(content, model, use.path)
-        model.load_lora_adapter(
-            {f"{name}.weight": tensor for name, tensor in content.tensors.items()}, prefix=None, adapter_name=adapter,
-            metadata=adapter_config(content.ranks, content.alphas), _pipeline=pipe,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several LoRAs are meant
+            model.load_lora_adapter(
+                {f"{name}.weight": tensor for name, tensor in content.tensors.items()}, prefix=None,
+                adapter_name=adapter, metadata=adapter_config(content.ranks, content.alphas), _pipeline=pipe,
+            )  # fmt: skip
         lost = content.tensors.keys() ^ lora.lora_parameters(model, adapter).keys()
         if lost:
             raise UsageError(f"{use.path}: diffusers did not place every tensor of it ({', '.join(sorted(lost)[:5])})")

@@ -163,6 +163,16 @@ def test_one_experts_lora_changes_nothing_on_the_others_side(pipe, toy, trained,
     assert not torch.equal(latents(side[expert]), before[expert])
 
 
+def test_several_loras_on_one_expert_add_up_without_a_warning(pipe, trained, recwarn):
+    base = _output(pipe.transformer)
+    add_loras(pipe, _uses(trained[1], high=0.25) + _uses(trained[1], high=0.75))
+    twice = _output(pipe.transformer)
+    assert not [str(w.message) for w in recwarn if "peft_config" in str(w.message)]
+    pipe.transformer.set_adapters(["lora_0"], [1.0])
+    assert torch.allclose(twice, _output(pipe.transformer), atol=1e-5)
+    assert not torch.allclose(twice, base, atol=1e-2)
+
+
 def test_strengths_scale_each_expert(pipe, trained):
     base = _output(pipe.transformer)
     add_loras(pipe, _uses(trained[1], high=0.5, low=1.0))
