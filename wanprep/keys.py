@@ -18,7 +18,7 @@ from wanprep.config import to_table
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 10
 PLANS_VERSION = 2
-SHOTS_VERSION = 4
+SHOTS_VERSION = 5
 SCORES_VERSION = 10
 MEDIA_VERSION = 4
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from wanprep.signals.wipes import HEIGHT, WIDTH, WipeRules, find_wipes, judge
+from wanprep.signals.wipes import HEIGHT, WIDTH, WipeRules, find_wipes, judge, unmoved
 
 Y, X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
 Y, X = Y / (HEIGHT - 1), X / (WIDTH - 1)
@@ -48,10 +50,58 @@ def found(T: np.ndarray, walls=(), **rules) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("length", [10, 18, 30])
 def test_wipes_of_every_kind(name, length):
     spans = found(film(90, 30, length, ARRIVALS[name]))
+    room = 2 + math.ceil(0.15 * length)  # what `split` gives up on each side
     assert len(spans) == 1
     first, last = spans[0]
-    assert abs(first - 30) <= 4
-    assert abs(last - (29 + length)) <= 4
+    assert abs(first - 30) <= room
+    assert abs(last - (29 + length)) <= room
+
+
+def glide(seed: int, n: int, speed: float) -> np.ndarray:
+    """float32[n, HEIGHT, WIDTH]: a camera that pans by `speed` of its 16 parts a frame."""
+    import cv2
+
+    canvas = cv2.resize(np.random.default_rng(seed).normal(0, 1, (6, 30)).astype(np.float32), (WIDTH * 6, HEIGHT))
+    frames = []
+    for t in range(n):
+        shift = np.array([[1, 0, -speed * t - 2 * WIDTH], [0, 1, 0]], np.float32)
+        frames.append(cv2.warpAffine(canvas, shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT))
+    return np.clip(120 + 50 * np.stack(frames), 0, 255)
+
+
+@pytest.mark.parametrize("speed", [0.05, 0.1])
+@pytest.mark.parametrize("name", ["right", "down", "diagonal", "clock"])
+def test_wipes_between_moving_pictures(name, speed):
+    old, new = glide(11, 80, speed), glide(12, 80, -speed)
+    share = np.clip(((np.arange(80) - 29) / 19)[:, None, None], 0, 1) * (1 + 1 / WIDTH)
+    edge = np.clip((share - ARRIVALS[name]) * WIDTH, 0, 1)
+    spans = found((old + (new - old) * edge).reshape(80, -1).astype(np.float32))
+    assert len(spans) == 1
+    assert spans[0][0] <= 40 <= spans[0][1]
+    for alone in (old, new):
+        assert found(alone.reshape(80, -1).astype(np.float32)) == []
+
+
+def test_what_a_camera_does_is_explained_and_what_an_edge_does_is_not():
+    still = glide(13, 2, 0.0)[0]
+    y, x = (grid.astype(np.float32) for grid in np.mgrid[0:HEIGHT, 0:WIDTH])
+    import cv2
+
+    smooth = cv2.GaussianBlur(still, (0, 0), 2)
+    pan = np.stack([cv2.remap(smooth, x + 0.3 * t, y, cv2.INTER_LINEAR) for t in range(6)])[:, :, :-2]
+    pan = np.stack([cv2.resize(frame, (WIDTH, HEIGHT)) for frame in pan])
+    light = np.stack([smooth + 5 * t for t in range(6)])
+    assert unmoved(pan.reshape(6, -1)) < 0.15
+    assert unmoved(light.reshape(6, -1)) < 0.01
+    assert unmoved(film(90, 30, 18, X)[30:48]) > 0.5
+    assert unmoved(light[:1].repeat(6, axis=0).reshape(6, -1)) == 0  # nothing happens
+
+
+def test_a_fast_pan_that_starts_and_stops_is_no_wipe():
+    for seed in (52, 55, 57, 59):
+        whole = glide(seed, 200, 0.4).reshape(200, -1)
+        at = np.concatenate([np.zeros(30, int), np.arange(0, 40, 2), np.full(30, 39)])
+        assert found(whole[at].astype(np.float32)) == []
 
 
 def test_a_dissolve_and_a_cut_are_no_wipes():

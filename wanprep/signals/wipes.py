@@ -1,9 +1,9 @@
 """Wipes: the new shot takes the place of the old one part by part, behind an edge that moves over the picture.
 
 In the middle of a wipe each part of the picture is of one of the two shots, where a dissolve shows both and motion
-neither. That is first sight; the proof is that every part changes once, from what it was before to what it is after,
-and that neighbours do so one after the other. Straight, diagonal, round and clock wipes and barn doors of any speed are
-all the same to this.
+neither. That is first sight; the proof is that every part jumps once, from what it was before to what it is after, not
+all at once, and as no part does just before and just after, however much the pictures move. Straight, diagonal, round
+and clock wipes and barn doors of any speed are all the same to this.
 Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame, P = HEIGHT x WIDTH. Pure:
 arrays in, spans out.
 """
@@ -20,21 +20,27 @@ from wanprep.signals.pictures import Pictures, parts
 
 WIDTH, HEIGHT = 16, 12
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
-HOPELESS = -4.0  # log-odds of spans around which a shift of one end makes no wipe
+HOPELESS = -3.0  # log-odds of spans around which a shift of one end makes no wipe
 
 
 # Log-odds of a wipe = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
-# tests/benchmarks/bench_cuts.py.
-BIAS = -4.2
+# tests/benchmarks/bench_cuts.py and 500 more shots with traps of that half, of each wipe and each false alarm the
+# likeliest spans only. Pictures that move leave a large residual; what tells wipes through them from motion alone is
+# that no part jumps like that just before or after, and that no camera makes such steps.
+BIAS = -7.95
 WEIGHTS = {
-    "residual": -6.5,  # mean distance of all frames from parts that change once, as a share of the change
-    "coherence": 1.6,  # how much closer in time neighbours change than any two parts do
-    "spread": -13.8,  # deviation of these times as a share of the length
-    "parts": 5.9,  # share of the picture that differs enough to be judged
-    "crowd": -9.1,  # largest share of the parts that change within a fifth of the length
-    "still": -3.9,  # change beside the quieter end, as a share of that inside, at most 1.5: motion goes on, wipes stop
-    "stir": -2.6,  # and beside the other end, at most 2
-    "length": 1.6,  # ln of the frames: long ones agree by chance less easily
+    "residual": -16.0,  # mean distance of all frames from parts that change once, as a share of the change
+    "parts": 9.3,  # share of the picture that differs enough to be judged
+    "crowd": -13.5,  # largest share of the parts that jump within a fifth of the length
+    "jump": 3.15,  # mean of the parts' jumps as shares of their changes from end to end, each at most 2
+    "jump_least": 1.3,  # ln of the jumps beside over those inside, on the quieter side
+    "jump_most": -1.3,  # and on the other
+    "path_least": -1.5,  # the same of the mean change from frame to frame
+    "path_most": 2.15,
+    "still": -4.25,  # change beside the quieter end, as a share of that inside, at most 1.5: motion goes on, wipes stop
+    "stir": -3.4,  # and beside the other end, at most 2
+    "length": 1.05,  # ln of the frames: long ones agree by chance less easily
+    "unmoved": 4.95,  # share of the steps from frame to frame that no move of the camera explains
 }
 
 
@@ -48,8 +54,8 @@ class WipeRules:
     """
 
     enabled: bool = True
-    min_odds: float = -0.75
-    max_doubt: float = -1.5
+    min_odds: float = 0.3
+    max_doubt: float = -0.6
     min_change: float = 18.0
     max_likeness: float = 0.6
     max_between: float = 0.3
@@ -134,29 +140,30 @@ def _sweeps(T: Pictures, centre: int, reach: int, low: int, high: int) -> list[S
 
 def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     """The span between the pure frames s and e as a wipe; None when too little of the picture changes in it."""
-    n, D = e - s, T[e] - T[s]
+    n, X = e - s, T[s : e + 1]
+    D = X[-1] - X[0]
     change = float(rms(D))
     used = np.abs(D) >= max(10.0, 0.4 * change)
     if n < 4 or used.mean() < 0.2:
         return None
-    alpha = np.clip((T[s : e + 1, used] - T[s, used]) / D[used], -0.5, 1.5)
+    alpha = np.clip((X[:, used] - X[0, used]) / D[used], -0.5, 1.5)
     when = (1 - np.clip(alpha, 0, 1)).sum(axis=0) - 0.5  # frames after s at which each part is half changed
     wide = 1 + n / 12
     model = np.clip((np.arange(n + 1)[:, None] - when) / wide + 0.5, 0, 1)
     half = max(2, n // 2)
-    before, after = T[s] - T[max(0, s - half)], T[min(len(T) - 1, e + half)] - T[e]
+    before, after = X[0] - T[max(0, s - half)], T[min(len(T) - 1, e + half)] - X[-1]
     beside = sorted((float(rms(before)) / change, float(rms(after)) / change))
     evidence = {
         "residual": float((np.abs(alpha - model) @ np.abs(D[used])).mean() / np.abs(D[used]).sum()),
-        "coherence": _coherence(when, used),
-        "spread": float(when.std()) / n,
         "parts": float(used.mean()),
-        "crowd": np.bincount(np.clip((when / n * 5).astype(int), 0, 4)).max() / len(when),
         "still": min(beside[0], 1.5),
         "stir": min(beside[1], 2.0),
         "length": np.log(n),
     }
-    odds = BIAS + sum(weight * evidence[name] for name, weight in WEIGHTS.items())
+    evidence |= _jumps(X, T[max(0, s - n) : s + 1], T[e : e + n + 1], used, min(n - 1, int(np.ceil(wide)) + 1))
+    odds = BIAS + sum(WEIGHTS[name] * value for name, value in evidence.items())
+    if odds + WEIGHTS["unmoved"] >= HOPELESS:  # else not even the largest share would help
+        odds += WEIGHTS["unmoved"] * unmoved(X)
     first, last = np.quantile(when, [0.03, 0.97]) if odds >= HOPELESS else (0, n)
     return Sweep(
         first=max(s + 1, s + int(np.floor(first - wide / 2)) + 1),
@@ -165,13 +172,42 @@ def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     )
 
 
-def _coherence(when: np.ndarray, used: np.ndarray) -> float:
-    """1 less the mean distance of neighbours' times as a share of that of any two parts. when: of the parts used."""
-    times = np.full(HEIGHT * WIDTH, np.nan)
-    times[used] = when
-    plane = times.reshape(HEIGHT, WIDTH)
-    steps = np.abs(np.concatenate([np.diff(plane, axis=0).ravel(), np.diff(plane, axis=1).ravel()]))
-    steps = steps[np.isfinite(steps)]
-    order, n = np.sort(when), len(when)
-    apart = 2 * float(((2 * np.arange(n) - n + 1) * order).sum()) / n**2  # mean over all pairs
-    return 1 - float(steps.mean()) / (apart + EPS) if len(steps) >= 20 else 0.0
+def _jumps(X: np.ndarray, before: np.ndarray, after: np.ndarray, used: np.ndarray, wide: int) -> dict[str, float]:
+    """What tells parts that an edge passes from parts that move: each part's largest change within `wide` frames of the
+    span X float32[n + 1, P] and of the frames beside it (with its ends)."""
+    n, D = len(X) - 1, np.abs(X[-1] - X[0])
+    changes = np.abs(X[wide:] - X[:-wide])
+    jump = changes.max(axis=0)
+    big = jump >= max(10.0, 0.3 * float(rms(D)))
+    fifths = ((changes.argmax(axis=0)[big] + wide / 2) / n * 5).astype(int)
+    paths = sorted(float(np.abs(np.diff(side, axis=0)).mean()) if len(side) > 1 else 0.0 for side in (before, after))
+    jumps = sorted(
+        float(np.abs(side[wide:] - side[:-wide]).max(axis=0).mean()) if len(side) > wide + 1 else 0.0
+        for side in (before, after)
+    )
+    path = float(np.abs(np.diff(X, axis=0)).mean())
+    return {
+        "crowd": np.bincount(np.minimum(fifths, 4)).max() / len(fifths) if len(fifths) > 10 else 1.0,
+        "jump": float(np.minimum(jump[used] / D[used], 2).mean()),
+        "jump_least": np.log((jumps[0] + 1) / (jump.mean() + 1)),
+        "jump_most": np.log((jumps[1] + 1) / (jump.mean() + 1)),
+        "path_least": np.log((paths[0] + 0.5) / (path + 0.5)),
+        "path_most": np.log((paths[1] + 0.5) / (path + 0.5)),
+    }
+
+
+def unmoved(X: np.ndarray) -> float:
+    """Share 0..1 of the squared steps between frames X float32[n + 1, HEIGHT · WIDTH] that is left when each is
+    explained, as far as it goes, by a shift, a zoom and a change of light of the whole picture.
+
+    To first order (Horn and Schunck 1981): a step is the slopes of the picture times how far it moved.
+    """
+    Z = X.reshape(-1, HEIGHT, WIDTH).astype(np.float64)
+    across, down = np.gradient((Z[1:] + Z[:-1]) / 2, axis=(2, 1))
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH] - (np.array([HEIGHT, WIDTH])[:, None, None] - 1) / 2
+    moves = np.stack([across, down, x * across + y * down, np.ones_like(across)], axis=1).reshape(len(Z) - 1, 4, -1)
+    steps = np.diff(Z, axis=0).reshape(len(moves), -1)
+    along = np.einsum("nip,np->ni", moves, steps)
+    fit = np.linalg.solve(np.einsum("nip,njp->nij", moves, moves) + 1e-3 * np.eye(4), along[..., None])[..., 0]
+    energy = np.einsum("np,np->n", steps, steps)
+    return float(np.maximum(energy - (fit * along).sum(axis=1), 0).sum() / (energy.sum() + EPS))
