@@ -184,7 +184,7 @@ class Workplace:
                 ) from error
             try:
                 streamed = memory.arrange(
-                    sizes, self.tokens, self.batch, total=self._total(), block=layout.bytes,
+                    sizes, self.tokens, self.batch, total=self._total(expert), block=layout.bytes,
                     fixed=self._fixed(expert), most=most, host=lambda count: load.left(limit, count, wanted),
                 )  # fmt: skip
             except ValueError as error:
@@ -211,13 +211,17 @@ class Workplace:
             idle=self.places.idle, averages=expert.averages is not None,
         )  # fmt: skip
 
-    def _total(self) -> float:
+    def _total(self, expert: Expert) -> float:
+        """Bytes of the card for this expert: all that can be had, but for what others have there (idle = "gpu")."""
         import torch
 
         free, whole = torch.cuda.mem_get_info(self.device)
-        usable = free + torch.cuda.memory_reserved(self.device)
+        allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
         cap = self.config.compute.cap
-        return min(usable, cap * 2**30 if cap is not None else whole - CONTEXT)
+        # By storages: blocks that are still to be read take none.
+        storages = {s.data_ptr(): s.nbytes() for s in (p.untyped_storage() for p in expert.model.parameters())}
+        own = sum(storages.values())
+        return min(free + reserved, cap * 2**30 if cap is not None else whole - CONTEXT) - max(0, allocated - own)
 
     def _fixed(self, expert: Expert) -> float:
         """Bytes on the card besides blocks and activations: what is trained, frozen layers outside, a reserve."""

@@ -219,3 +219,24 @@ def test_a_plan_tells_main_memory_and_streamed_blocks_or_what_is_missing():
     found, text = told(card="H100", base="fp8")
     assert found.streamed == 0
     assert found.ram == pytest.approx(21.7, abs=0.3)
+
+
+def test_an_expert_gets_what_another_one_leaves_of_the_card(toy, dataset, tmp_path, monkeypatch):
+    from wantrain import compute, experts
+    from wantrain.data import Cursor
+
+    config = toy.toy_config(tmp_path, high={"steps": 2})
+    expert = experts.start("high", config, toy.load("high"), Cursor(dataset=dataset, allowed=frozenset(range(8))))
+    own = sum(p.numel() * 4 for p in expert.model.parameters())
+    place = compute.Workplace(config=config, device="cpu", tokens=1, batch=1, load_model=toy.load)
+    there = {"other": 0}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (30 * GIB, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 49 * GIB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: own + there["other"])
+    assert place._total(expert) == 79 * GIB
+    there["other"] = 14 * GIB
+    assert place._total(expert) == 65 * GIB
+    for parameter in expert.model.blocks.parameters():  # still to be read
+        parameter.data = torch.zeros(()).expand(parameter.shape)
+    there["other"] -= own
+    assert place._total(expert) > 65 * GIB
