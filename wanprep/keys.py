@@ -60,9 +60,9 @@ def pool(scores_keys: Sequence[str]) -> str:
 
 @functools.cache
 def _overlay_rule() -> str:
-    from wanprep.signals import overlay
+    from wanprep.signals import marks, overlay
 
-    return ids.digest_file(Path(overlay.__file__))
+    return " ".join(ids.digest_file(Path(str(module.__file__))) for module in (overlay, marks))
 
 
 def match(one: str, other: str, threshold: float) -> str:

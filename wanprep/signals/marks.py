@@ -65,12 +65,14 @@ def common(places_NIJ: Sequence[np.ndarray], scenes: Sequence[int]) -> tuple[tup
     n = len(scenes)
     if n < 2:
         return (math.nan,) * len(places_NIJ), None
-    height, width = np.min([places_NIJ[k].shape for k in scenes], axis=0)  # thumbnails may differ by a row
+    seen = [k for k, p in enumerate(places_NIJ) if p.size]
+    height, width = np.min([places_NIJ[k].shape for k in seen], axis=0)  # thumbnails may differ by a row
     mean_IJ = np.mean([np.minimum(places_NIJ[k][:height, :width], PLAIN) for k in scenes], axis=0)
     best = np.argpartition(mean_IJ.ravel(), -BEST)[-BEST:]
     joint = mean_IJ.ravel()[best].mean()
-    seen = (p[:height, :width].ravel()[best] if p.size else math.nan for p in places_NIJ)
-    own = np.array([np.minimum(p, PLAIN).mean() for p in seen])
+    rows, columns = np.divmod(best, width)
+    own = np.full(len(places_NIJ), math.nan)
+    own[seen] = np.minimum([places_NIJ[k][rows, columns] for k in seen], PLAIN).mean(axis=1)
     others = np.full(len(own), joint)
     others[scenes] = (n * joint - own[scenes]) / (n - 1)
     looks = OWN * np.minimum(own, others + ALONE) + (1 - OWN) * joint

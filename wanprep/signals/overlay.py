@@ -126,13 +126,15 @@ def map_rows(evidence: bytes) -> int:
 
 def _parse(evidence: bytes) -> _Map:
     rows, shape = map_rows(evidence), (int.from_bytes(evidence[3:5], "little"), int.from_bytes(evidence[5:7], "little"))
-    sizes = rows * WIDTH, rows * WIDTH // 8, shape[0] * shape[1]
-    packed, dark_bits, places, scene = np.split(np.frombuffer(evidence, np.uint8, offset=HEAD), np.cumsum(sizes))
+    data = np.frombuffer(evidence, np.uint8, offset=HEAD)
+    bits = rows * WIDTH
+    places = bits + rows * WIDTH // 8
+    scene = places + shape[0] * shape[1]
     return _Map(
-        packed=packed.reshape(rows, WIDTH),
-        dark_bits=dark_bits,
-        places=places.view(np.int8).reshape(shape),
-        scene=scene,
+        packed=data[:bits].reshape(rows, WIDTH),
+        dark_bits=data[bits:places],
+        places=data[places:scene].view(np.int8).reshape(shape),
+        scene=data[scene:],
     )
 
 
@@ -158,7 +160,9 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     if len(kept) < MIN_SCENES:
         unknown = (math.nan,) * len(evidences)
         return Pooled(score=math.nan, scenes=len(kept), box=None, values=unknown, looks=unknown)
-    looks, look_box = marks.common([_parse(e).places / PLACE_STEPS for e in evidences], [chosen[i] for i in kept])
+    looks, look_box = marks.common(
+        [_parse(e).places / np.float32(PLACE_STEPS) for e in evidences], [chosen[i] for i in kept]
+    )
     edges_CNHW = _unpack(np.stack([maps[i].packed for i in kept]))
     edges_CNHW[:, :, dead_HW] = 0
     smooth_HW, best = _top(_agreement(edges_CNHW))
