@@ -103,8 +103,8 @@ def _cells(name: str, own: ExpertPace, *, current: bool) -> list[Any]:
         Group(step),
         _number(own.loss.value, ".4f"),
         _number(own.held[-1]["loss"] if own.held else None, ".4f"),
-        _number(own.change, "+.1%"),
-        Text(_number(own.gap, "+.1%"), style=warn),
+        _number(own.change, "+z.1%"),
+        Text(_number(own.gap, "+z.1%"), style=warn),
         f"{own.lr:.1e}" if own.lr else "–",
     ]
 

@@ -5,8 +5,8 @@
     prompt = "a walk on the beach"                   a cat --l 4 --n blurry, text --i first.png
     seed = 42
 
-In TOML, values above the first [[prompt]] hold for all that do not set their own. Every mistake is found when the file
-is read, all of them at once, each with its place.
+In TOML, values above the first [[prompt]] hold for all that do not set their own. Mistakes are found when the file
+is read, the first of every prompt at once, each with its place.
 """
 
 from __future__ import annotations
