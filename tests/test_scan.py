@@ -1,6 +1,5 @@
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -94,5 +93,5 @@ def test_rescan_marks_what_is_gone_and_keeps_other_roots(tmp_path: Path) -> None
     take_sources(dataset, tmp_path / "one")
     states = {row["path"]: row["state"] for row in dataset.manifest.read("sources").to_dicts()}
     assert states == {"a.mp4": "pending", "b.mp4": "gone", "c.mp4": "pending"}
-    items = Hash().items(SimpleNamespace(manifest=dataset.manifest, source_path=dataset.source_path))  # type: ignore[arg-type]
+    items = Hash().items(dataset)
     assert sorted(item.label for item in items) == ["a.mp4", "c.mp4"]

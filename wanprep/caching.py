@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from wanprep.captioners.several import texts_of
 from wanprep.engines import overlap
 from wanprep.engines.local import Outcome
@@ -44,7 +46,7 @@ class Texts:
         samples = dataset.manifest.read("samples")
         if encoder is None or samples.is_empty():
             return []
-        captions = texts_of(samples.iter_rows(named=True))
+        captions = texts_of(samples.to_dicts())
         words = dataset.pipeline.caption
         classes = [class_text(caption, words.trigger, words.class_word) for caption in captions]
         texts = distinct_texts([*captions, *(text for text in classes if text)])
@@ -80,14 +82,13 @@ class Latents:
 
     def items(self, dataset: Dataset) -> list[Item]:
         items = []
-        for sample in dataset.manifest.read("samples").iter_rows(named=True):
-            if sample["latent_key"]:
-                names = ("media_path", "media_digest", "start", "frames", "width", "height", "flip")
-                args = {name: sample[name] for name in names}
-                mirrored = " mirrored" if sample["flip"] else ""
-                label = f"{sample['clip_id']} {sample['view']} [{sample['start']}, +{sample['frames']}){mirrored}"
-                row = {"kind": "latent", "clip_id": sample["clip_id"]}
-                items.append(Item(label=label, parts={sample["latent_key"]: None}, args=args, row=row))
+        for sample in dataset.manifest.read("samples").filter(pl.col("latent_key").is_not_null()).to_dicts():
+            names = ("media_path", "media_digest", "start", "frames", "width", "height", "flip")
+            args = {name: sample[name] for name in names}
+            mirrored = " mirrored" if sample["flip"] else ""
+            label = f"{sample['clip_id']} {sample['view']} [{sample['start']}, +{sample['frames']}){mirrored}"
+            row = {"kind": "latent", "clip_id": sample["clip_id"]}
+            items.append(Item(label=label, parts={sample["latent_key"]: None}, args=args, row=row))
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:

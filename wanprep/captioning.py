@@ -14,6 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from wanprep.engines import batches, threads
 from wanprep.engines.local import Outcome
 from wanprep.families import family
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     from wanprep.captioners.rewrite import Rewriter
     from wanprep.dataset import Dataset
     from wanprep.pipeline import Pipeline
+
+
+_OF_CLIPS = (
+    *("clip_id", "source_id", "path", "group", "scores", "width", "height", "crop"),
+    *("start_pts", "end_pts", "start_s", "end_s"),
+)
 
 
 def caption_steps(root: str, pipeline: Pipeline) -> list[Stage]:
@@ -66,10 +74,10 @@ class Captions:
         sources = {row["source_id"]: row for row in dataset.manifest.read("sources").to_dicts() if _good(row)}
         media = self.media(dataset)
         items = []
-        for clip in dataset.manifest.read("clips").iter_rows(named=True):
-            if clip["state"] == "keep":
-                path = dataset.source_path(sources[clip["source_id"]])
-                items += self._item(dataset, clip, path, media)
+        kept = dataset.manifest.read("clips").filter(pl.col("state") == "keep")
+        for clip in kept.select(_OF_CLIPS).to_dicts():
+            path = dataset.source_path(sources[clip["source_id"]])
+            items += self._item(dataset, clip, path, media)
         return items
 
     def _item(
@@ -104,10 +112,11 @@ class Captions:
 
     def media(self, dataset: Dataset) -> dict[str, dict[str, Any] | None]:
         """clip_id -> its largest file (see `base.Media`), None while none is written; clips with samples only."""
-        frames = {row["clip_id"]: row["n_frames"] for row in dataset.manifest.read("clips").iter_rows(named=True)}
+        frames = dict(dataset.manifest.read("clips").select("clip_id", "n_frames").iter_rows())
         found: dict[str, dict[str, Any] | None] = {}
         areas: dict[str, int] = {}
-        for sample in dataset.manifest.read("samples").iter_rows(named=True):
+        columns = ("clip_id", "state", "width", "height", "media_digest", "media_path")
+        for sample in dataset.manifest.read("samples").select(columns).to_dicts():
             clip_id, area = sample["clip_id"], sample["width"] * sample["height"] if sample["width"] else 0
             if sample["state"] == "ok":
                 found.setdefault(clip_id, None)

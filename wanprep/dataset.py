@@ -127,11 +127,15 @@ class Dataset:
 
     def source_path(self, row: Mapping[str, Any]) -> Path:
         """Where a source lies on this machine; row: one of the sources table."""
+        return Path(self.source_name(row))
+
+    def source_name(self, row: Mapping[str, Any]) -> str:
+        """`source_path` as text, for lists of all sources: it takes a tenth of the time."""
         if row["root"] not in self.roots:
             raise UsageError(
                 f"{self.root / MARKER} does not name the folder of {row['path']} in [roots]; run with SRC again"
             )
-        return Path(self.roots[row["root"]]) / row["path"]
+        return f"{self.roots[row['root']]}/{row['path']}"
 
 
 def open_cached(root: Path) -> CachedDataset:

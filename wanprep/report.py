@@ -185,8 +185,8 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
 
 
 def _step_status(dataset: Dataset, step: Stage) -> dict[str, Any]:
-    ended = dataset.manifest.outcomes(step.table).select("key", "outcome", "reason")
-    outcomes = {row["key"]: row for row in ended.iter_rows(named=True)}
+    ended = dataset.manifest.outcomes(step.table)
+    outcomes = dict(zip(ended["key"], zip(ended["outcome"], ended["reason"])))
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     try:
@@ -195,10 +195,10 @@ def _step_status(dataset: Dataset, step: Stage) -> dict[str, Any]:
         items, waiting = [], missing.what
         counts["pending"] = int((dataset.manifest.read("clips")["state"] == "keep").sum())
     for key in (key for item in items for key in item.parts):
-        row = outcomes.get(key)
-        counts[row["outcome"] if row else "pending"] += 1
-        if row and row["outcome"] == "rejected":
-            reasons[row["reason"]] += 1
+        outcome, reason = outcomes.get(key, ("pending", ""))
+        counts[outcome] += 1
+        if outcome == "rejected":
+            reasons[reason] += 1
     if step.name == "latents" and dataset.encoder() is None:  # without weights a latent has no key yet
         counts["pending"] = int((dataset.manifest.read("samples")["state"] == "ok").sum())
     numbers = {name: counts[name] for name in ("done", "failed", "pending")}
@@ -218,7 +218,7 @@ def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> Non
 def _stats(dataset: Dataset, batch_size: int) -> Stats:
     from wanprep.stats import report
 
-    facts = {row["source_id"]: row for row in dataset.manifest.latest("signals").iter_rows(named=True)}
+    facts = {row["source_id"]: row for row in dataset.manifest.latest("signals").to_dicts()}
     sources = [
         {**row, "duration_s": _duration(facts.get(row["source_id"]))}
         for row in dataset.manifest.read("sources").to_dicts()

@@ -106,8 +106,8 @@ class Hash:
 
     def items(self, dataset: Dataset) -> list[Item]:
         return [
-            Item(label=row["path"], parts={row["file_key"]: None}, args={"path": str(dataset.source_path(row))})
-            for row in dataset.manifest.read("sources").iter_rows(named=True)
+            Item(label=row["path"], parts={row["file_key"]: None}, args={"path": dataset.source_name(row)})
+            for row in dataset.manifest.read("sources").to_dicts()
             if row["state"] != "gone"
         ]
 

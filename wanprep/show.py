@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from wanprep.decide import planned_frames
 from wanprep.stage import UsageError
 from wanprep.stats_render import keep_end, plain
-from wanprep.tables import console, print_json, table
+from wanprep.tables import console, print_json, print_rows, table
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -34,23 +36,18 @@ def _span(row: Row) -> str:
 
 
 def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
-    rows = _select(dataset.manifest.read("clips").iter_rows(named=True), **filters)
+    rows = _select(dataset.manifest.read("clips").to_dicts(), **filters)
     if as_json:
         print_json([{**row, "scores": json.loads(row["scores"])} for row in rows])
         return
-    drawn = table("clip", "source", ">seconds", ">frames", "state", "why")
+    drawn = []
     for row in rows:
-        why = ", ".join(_with_value(reason, json.loads(row["scores"])) for reason in row["reasons"])
+        scores = json.loads(row["scores"]) if row["reasons"] else {}
+        why = ", ".join(_with_value(reason, scores) for reason in row["reasons"])
         why = why or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
-        drawn.add_row(
-            row["clip_id"][:8],
-            keep_end(row["path"], 17),
-            _span(row),
-            f"{row['start_frame']}-{row['end_frame'] - 1}",
-            row["state"],
-            why,
-        )
-    console().print(drawn)
+        frames = f"{row['start_frame']}-{row['end_frame'] - 1}"
+        drawn.append((row["clip_id"][:8], keep_end(row["path"], 17), _span(row), frames, row["state"], why))
+    print_rows(("clip", "source", ">seconds", ">frames", "state", "why"), drawn)
 
 
 def _with_value(reason: str, scores: Row) -> str:
@@ -62,11 +59,11 @@ def _with_value(reason: str, scores: Row) -> str:
 
 
 def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
-    clips = {row["clip_id"]: row for row in dataset.manifest.read("clips").iter_rows(named=True)}
+    clips = {row["clip_id"]: row for row in dataset.manifest.read("clips").to_dicts()}
     rate = dataset.pipeline.model.fps
     planned = planned_frames(dataset.measured(), dataset.pipeline)
     rows: list[Row] = []
-    for row in dataset.manifest.read("samples").iter_rows(named=True):
+    for row in dataset.manifest.read("samples").to_dicts():
         clip = clips[row["clip_id"]]
         start = clip["start_s"] + (row["start"] or 0) / rate
         times = {"start_s": start, "end_s": min(start + (row["frames"] or 0) / rate, clip["end_s"])}
@@ -77,25 +74,24 @@ def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
     if as_json:
         print_json(chosen)
         return
-    drawn = table("clip", "source", "view", "bucket", ">seconds", ">frames", "state", "why")
+    drawn = []
     for it in chosen:
         bucket = f"{it['width']}x{it['height']}x{it['frames']}" if it["width"] else f"-x{it['frames']}"
         state = it["cache_state"] if it["state"] == "ok" else it["state"]
         frames = f"{it['start_frame']}-{it['end_frame'] - 1}" if "start_frame" in it else ""
         where = (it["clip_id"][:6], keep_end(it["path"], 9), it["view"], bucket, _span(it), frames)
-        drawn.add_row(*where, state, it["reason"])
-    console().print(drawn)
+        drawn.append((*where, state, it["reason"]))
+    print_rows(("clip", "source", "view", "bucket", ">seconds", ">frames", "state", "why"), drawn)
 
 
 def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
     """One clip: where it comes from, every score against its threshold, its caption, its samples."""
-    clips = dataset.manifest.read("clips").to_dicts()
-    found = [row for row in clips if row["clip_id"].startswith(clip)]
+    found = dataset.manifest.read("clips").filter(pl.col("clip_id").str.starts_with(clip)).to_dicts()
     if len(found) != 1:
         many = "no clip" if not found else f"{len(found)} clips"
         raise UsageError(f"{many} with an id that starts with {clip!r}; wanprep clips lists them")
     row = found[0]
-    samples = [s for s in dataset.manifest.read("samples").to_dicts() if s["clip_id"] == row["clip_id"]]
+    samples = dataset.manifest.read("samples").filter(pl.col("clip_id") == row["clip_id"]).to_dicts()
     scores = json.loads(row["scores"])
     if as_json:
         print_json({**row, "scores": scores, "samples": samples})

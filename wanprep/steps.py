@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from wanprep import keys
 from wanprep.caching import Latents, Texts
 from wanprep.captioning import caption_steps
@@ -37,21 +39,30 @@ def steps(dataset: Dataset) -> dict[str, list[Stage]]:
     }
 
 
-def _sources(dataset: Dataset, *states: str) -> Iterable[dict[str, Any]]:
-    rows = dataset.manifest.read("sources").iter_rows(named=True)
-    return [row for row in rows if row["state"] in states and row["source_id"] and not row["duplicate_of"]]
+_OF_CLIPS = (  # less than all columns, because whole tables go through here
+    *("clip_id", "source_id", "path", "kind", "state", "scores", "signals_key", "n_frames", "crop"),
+    *("start_pts", "end_pts", "start_frame", "end_frame", "start_s", "end_s"),
+)
 
 
-def _signals(dataset: Dataset) -> Iterable[dict[str, Any]]:
-    """Rows of the good sources' signals, each with the path of its source (for messages)."""
-    wanted = {keys.signals(source["source_id"]): source for source in _sources(dataset, "ok")}
-    for row in dataset.manifest.latest("signals").iter_rows(named=True):
-        if row["key"] in wanted and row["outcome"] == "done":
-            yield {**row, "source": wanted[row["key"]]["path"]}
+def _sources(dataset: Dataset, *states: str) -> list[dict[str, Any]]:
+    """Sources in one of these states, one of several files with the same bytes."""
+    known = pl.col("source_id").is_not_null() & pl.col("duplicate_of").is_null()
+    rows = dataset.manifest.read("sources").filter(pl.col("state").is_in(states) & known)
+    return rows.select("root", "path", "source_id").to_dicts()
+
+
+def _signals(dataset: Dataset) -> list[dict[str, Any]]:
+    """key, path, digest and source_id of the good sources' signals; source: the path of the source (for messages)."""
+    wanted = {keys.signals(source["source_id"]): source["path"] for source in _sources(dataset, "ok")}
+    done = dataset.manifest.latest("signals").filter(pl.col("outcome") == "done")
+    rows = done.select("key", "path", "digest", "source_id").to_dicts()
+    return [{**row, "source": wanted[row["key"]]} for row in rows if row["key"] in wanted]
 
 
 def _clips(dataset: Dataset, *states: str) -> list[dict[str, Any]]:
-    return [row for row in dataset.manifest.read("clips").iter_rows(named=True) if row["state"] in states]
+    rows = dataset.manifest.read("clips").filter(pl.col("state").is_in(states))
+    return rows.select(_OF_CLIPS).to_dicts()
 
 
 def _label(clip: Mapping[str, Any]) -> str:
@@ -86,7 +97,7 @@ class Analyse:
         items = []
         for source in _sources(dataset, "pending", "failed", "ok", "rejected"):
             key, source_id = keys.signals(source["source_id"]), source["source_id"]
-            args = {"path": str(dataset.source_path(source)), "source_id": source_id}
+            args = {"path": dataset.source_name(source), "source_id": source_id}
             items.append(Item(label=source["path"], parts={key: None}, args=args, row={"source_id": source_id}))
         return items
 
@@ -140,13 +151,14 @@ class Plans:
     plain: bool = True
 
     def items(self, dataset: Dataset) -> list[Item]:
-        shots = {row["key"]: row for row in dataset.manifest.latest("shots").iter_rows(named=True)}
+        shots = dataset.manifest.latest("shots").filter(pl.col("outcome") == "done")
+        spans = dict(zip(shots["key"], shots["spans"]))
         items = []
         for row in _signals(dataset):
-            shot = shots.get(keys.shots(row["digest"], self.config))
-            if shot and shot["outcome"] == "done":
-                args = {"path": row["path"], "digest": row["digest"], "spans": shot["spans"]}
-                key = keys.plans(shot["key"], self.rate)
+            shots_key = keys.shots(row["digest"], self.config)
+            if shots_key in spans:
+                args = {"path": row["path"], "digest": row["digest"], "spans": spans[shots_key]}
+                key = keys.plans(shots_key, self.rate)
                 more = {"source_id": row["source_id"]}
                 items.append(Item(label=row["source"], parts={key: None}, args=args, row=more))
         return items
@@ -213,11 +225,11 @@ class Media:
         sources = {source["source_id"]: source for source in _sources(dataset, "ok")}
         files = {row["key"]: row for row in _signals(dataset)}
         wanted: dict[str, dict[str, Any]] = {}
-        for sample in dataset.manifest.read("samples").iter_rows(named=True):
-            if sample["media_key"]:
-                target = {"size": (sample["width"], sample["height"]), "crop": sample["crop"]}
-                target["colour"] = json.loads(sample["colour"]) if sample["colour"] else None
-                wanted.setdefault(sample["clip_id"], {})[sample["media_key"]] = target
+        samples = dataset.manifest.read("samples").filter(pl.col("media_key").is_not_null())
+        columns = ("clip_id", "media_key", "width", "height", "crop", "colour")
+        for clip_id, key, width, height, crop, colour in samples.select(columns).rows():
+            target = {"size": (width, height), "crop": crop, "colour": json.loads(colour) if colour else None}
+            wanted.setdefault(clip_id, {})[key] = target
         items = []
         for clip_id in sorted(wanted, key=lambda name: (clips[name]["path"], clips[name]["start_pts"])):
             clip = clips[clip_id]
@@ -225,7 +237,7 @@ class Media:
                 continue
             names = ("clip_id", "kind", "start_pts", "end_pts", "crop", "n_frames")
             args = {name: clip[name] for name in names}
-            args["path"] = str(dataset.source_path(sources[clip["source_id"]]))
+            args["path"] = dataset.source_name(sources[clip["source_id"]])
             args["signals"] = {name: files[clip["signals_key"]][name] for name in ("path", "digest")}
             items.append(Item(label=_label(clip), parts=wanted[clip_id], args=args, row={"clip_id": clip_id}))
         return items

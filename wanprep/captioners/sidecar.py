@@ -13,6 +13,7 @@ Other captions of the same source stand beside the one that was found, numbered 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,10 @@ MAX_BYTES = 64 * 1024  # a caption is at most a few hundred words; a transcript 
 def find_sidecar(source_path: Path) -> Path | None:
     """The text file that captions this source, or None."""
     names = (source_path.name + ".txt", source_path.stem + ".txt", FOLDER_DEFAULT)
-    for name in names:
-        candidate = source_path.with_name(name)
-        with contextlib.suppress(OSError):  # a name of 255 bytes has no room for another suffix
-            if candidate != source_path and candidate.is_file():
-                return candidate
+    folder = str(source_path.parent)
+    for name in names:  # a name too long for a file is not there
+        if name != source_path.name and os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113  # asked for every clip
+            return source_path.with_name(name)
     return None
 
 
