@@ -98,6 +98,21 @@ def test_states_of_sources(pipeline: Pipeline) -> None:
     }
 
 
+def test_the_same_bytes_under_the_same_name_in_two_folders_are_one_source(pipeline: Pipeline) -> None:
+    one = a_source(pipeline, "a.mp4", "aa", (0, 20, ""))
+    other = {
+        "sources": [listed("a.mp4", root="s")],
+        "files": [measured_row("s/a.mp4", source_id="aa")],
+    }
+    decided = decide(together(one, other), pipeline)
+    assert [(row["root"], row["state"], row["reason"]) for row in decided.sources] == [
+        ("r", "ok", ""),
+        ("s", "rejected", "duplicate_source"),
+    ]
+    assert "a.mp4 in another folder" in decided.sources[1]["detail"]
+    assert len(decided.clips) == 1
+
+
 def test_every_span_is_a_clip_in_one_state(pipeline: Pipeline) -> None:
     source = a_source(pipeline, "a.mp4", "aa", (0, 20, ""), (20, 24, "too_short"), (24, 60, ""))
     source["scores"] = source["scores"][:1]

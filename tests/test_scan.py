@@ -95,3 +95,25 @@ def test_rescan_marks_what_is_gone_and_keeps_other_roots(tmp_path: Path) -> None
     assert states == {"a.mp4": "pending", "b.mp4": "gone", "c.mp4": "pending"}
     items = Hash().items(dataset)
     assert sorted(item.label for item in items) == ["a.mp4", "c.mp4"]
+
+
+def test_a_folder_that_moves_takes_its_sources_along_and_brings_them_back(tmp_path: Path) -> None:
+    touch(tmp_path / "one" / "a.mp4")
+    touch(tmp_path / "other" / "c.mp4")
+    dataset = Dataset.create(tmp_path / "out", assignments=["family=tiny"])
+    take_sources(dataset, tmp_path / "other")
+    take_sources(dataset, tmp_path / "one")
+
+    def states() -> list[tuple[str, str, str]]:
+        rows = dataset.manifest.read("sources").to_dicts()
+        return sorted((Path(dataset.roots[row["root"]]).name, row["path"], row["state"]) for row in rows)
+
+    both = [("one", "a.mp4", "pending"), ("other", "c.mp4", "pending")]
+    assert states() == both
+    (tmp_path / "one").rename(tmp_path / "two")
+    take_sources(dataset, tmp_path / "two")
+    moved = [("one", "a.mp4", "gone"), ("other", "c.mp4", "pending"), ("two", "a.mp4", "pending")]
+    assert states() == moved
+    (tmp_path / "two").rename(tmp_path / "one")
+    take_sources(dataset, tmp_path / "other" / "c.mp4")  # any run sees what came back
+    assert states() == [*both, ("two", "a.mp4", "gone")]

@@ -103,7 +103,7 @@ def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
 def decide_sources(measured: Measured) -> list[Row]:
     """State of each listed file. The first of several files with the same bytes stands for all of them."""
     files, signals = _by_key(measured.files), _by_key(measured.signals)
-    first: dict[str, str] = {}
+    first: dict[str, Row] = {}
     decided = []
     for listed in sorted(measured.sources, key=lambda row: (row["state"] == "gone", row["root"], row["path"])):
         row = {**listed, "source_id": None, "kind": None, "reason": "", "detail": "", "duplicate_of": None}
@@ -125,12 +125,13 @@ def _measured_state(row: Mapping[str, Any] | None) -> Row | None:
     return {"state": row["outcome"], "reason": row["reason"], "detail": row["detail"]}
 
 
-def _identity_state(row: Row, first: dict[str, str]) -> Row | None:
-    primary = first.setdefault(row["source_id"], row["path"])
-    if primary == row["path"]:
+def _identity_state(row: Row, first: dict[str, Row]) -> Row | None:
+    primary = first.setdefault(row["source_id"], row)
+    if primary is row:  # a path says nothing: two folders may both hold an a.mp4
         return None
-    detail = f"has the same bytes as {primary}"
-    return {"state": "rejected", "reason": "duplicate_source", "detail": detail, "duplicate_of": primary}
+    elsewhere = "" if primary["root"] == row["root"] else " in another folder"
+    detail = f"has the same bytes as {primary['path']}{elsewhere}"
+    return {"state": "rejected", "reason": "duplicate_source", "detail": detail, "duplicate_of": primary["path"]}
 
 
 def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:

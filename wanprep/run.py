@@ -5,6 +5,7 @@ Everything here is safe to stop at any moment: the next run sees what is final a
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -92,19 +93,29 @@ def plan(dataset: Dataset, stages: Sequence[str], options: Options) -> dict[str,
 
 
 def take_sources(dataset: Dataset, source: Path) -> Counter[str]:
-    """Bring the table of sources up to what lies under `source` now; returns what was ignored, by extension."""
+    """Bring the table of sources up to what lies under `source` now, and to what of other folders is still there.
+
+    Returns what was ignored, by extension. Sources of other folders (a movie that was moved, a disk that is not there)
+    are gone as long as their files are, and come back with them.
+    """
     listing = list_sources(source)
     root = dataset.add_root(source)
     fresh = {(row["root"], row["path"]): row for row in listing.rows}
     rows = [{**row, "state": "pending"} for row in listing.rows]
     for old in dataset.manifest.read("sources").iter_rows(named=True):
         if (old["root"], old["path"]) not in fresh:
-            # One file of a folder says nothing of its neighbours; a whole folder says what is no longer in it.
-            rows.append({**old, "state": "gone"} if old["root"] == root and source.is_dir() else old)
+            here = _is_there(dataset, old) and not (old["root"] == root and source.is_dir())
+            rows.append({**old, "state": "gone" if not here else "pending" if old["state"] == "gone" else old["state"]})
     known = dataset.manifest.read("sources")
     if _listing(rows) != _listing(known.to_dicts()):
         dataset.manifest.replace("sources", rows)
     return listing.ignored
+
+
+def _is_there(dataset: Dataset, row: Mapping[str, Any]) -> bool:
+    # Of names that are not UTF-8 the table has a readable form only, which no file bears: scan rejected them by name.
+    unknown = row["reason"] == "name_not_utf8" or row["root"] not in dataset.roots
+    return unknown or os.path.lexists(dataset.source_name(row))
 
 
 def _listing(rows: Sequence[Mapping[str, Any]]) -> set[tuple[Any, ...]]:

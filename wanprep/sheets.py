@@ -109,7 +109,7 @@ def sheet(clips: Sequence[tuple[str, Sequence[np.ndarray]]]) -> np.ndarray:
 
 def _frames(dataset: Dataset, rows: Sequence[Row], say: Callable[[str], None]) -> dict[str, list[np.ndarray]]:
     """Three tiles a clip. Each source is opened once."""
-    sources = {row["source_id"]: row for row in dataset.manifest.read("sources").to_dicts() if row["source_id"]}
+    sources = {row["source_id"]: row for row in dataset.manifest.read("sources").to_dicts() if row["state"] == "ok"}
     by_source: dict[str, dict[str, Row]] = {}
     for row in rows:
         by_source.setdefault(row["source_id"], {})[row["clip_id"]] = row
