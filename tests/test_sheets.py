@@ -58,7 +58,7 @@ class Tables:
         self.root = root
         tables = {
             "clips": pl.DataFrame([{**r, "scores": json.dumps(r["scores"])} for r in rows]),
-            "sources": pl.DataFrame([{"source_id": "s", "path": "a.mp4"}]),
+            "sources": pl.DataFrame([{"source_id": "s", "path": "a.mp4", "state": "ok"}]),
         }
         self.manifest = SimpleNamespace(read=tables.__getitem__)
         self.source_path = lambda row: source

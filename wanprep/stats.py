@@ -70,7 +70,7 @@ def report(
             total=len(sources),
             outcomes=_counts(_outcome(row) for row in sources),
             kinds=_counts(row.get("kind") or "unknown" for row in sources),
-            seconds=sum(row.get("duration_s") or 0.0 for row in sources),
+            seconds=sum(row.get("duration_s") or 0.0 for row in sources if row.get("state") != "gone"),
         ),
         clips=ClipStats(
             total=len(clips),
@@ -196,8 +196,8 @@ def _by_source(sources: list[Row], clips: list[Row], ok: list[Row]) -> list[Sour
     samples = Counter(source_of.get(row["clip_id"]) for row in ok)
     lines = []
     for row in sources:
-        # Files with the same bytes share a source_id; the clips belong to the one that stands for them.
-        stands = not row.get("duplicate_of")
+        # Files with the same bytes share a source_id; the clips belong to the one that is there and stands for them.
+        stands = not row.get("duplicate_of") and row.get("state") != "gone"
         mine = of[row["source_id"]] if stands else []
         kept = [clip for clip in mine if clip["state"] in KEPT]
         lines.append(
