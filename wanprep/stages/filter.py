@@ -206,8 +206,7 @@ def judge(
     """Judge all clips together, in order of clip_id. Pure.
 
     rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show), and
-    path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, where memories are
-    given.
+    path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, beside a memory.
     embedding (bytes of float16) and what `stages.looks` scored: for the optional filters.
     pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
     is found out now is added to them.
