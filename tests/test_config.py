@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wanprep.config import dump_toml, from_environment, from_table, merge, parse_set, to_table
+from wanprep.config import dump_toml, from_table, merge, parse_set, paths, to_table
+from wanprep.layers import check_environment, of_environment
 from wanprep.stage import UsageError
 
 
@@ -47,6 +48,9 @@ def test_builds_nested_dataclasses_and_keeps_types() -> None:
     ("table", "message"),
     [
         ({"nmae": "a"}, "did you mean 'name'"),
+        ({"blur": {"treshold": 1.0}}, "did you mean 'blur.threshold'"),
+        ({"threshold": 1.0}, "did you mean 'blur.threshold'"),
+        ({"blur": {"resolution": 1.0}}, "known: enabled, threshold"),
         ({"blur": {"treshold": 1.0}}, "blur.treshold"),
         ({"mode": "haed"}, "did you mean 'head'"),
         ({"frames": [20]}, "4n+1"),
@@ -71,11 +75,54 @@ def test_set_values_are_toml_or_words() -> None:
 
 
 def test_environment_takes_only_known_sections() -> None:
-    got = from_environment(
-        {"WANPREP_FAMILY": "tiny", "WANPREP_HOME": "/x", "WANPREP_FILTER__BLUR": "0.1", "PATH": "p"},
-        ["family", "filter"],
-    )
-    assert got == {"family": "tiny", "filter": {"blur": 0.1}}
+    given = {"WANPREP_NAME": "tiny", "WANPREP_HOME": "/x", "WANPREP_BLUR__THRESHOLD": "0.1", "PATH": "p"}
+    found = of_environment(given, Outer)
+    assert merge(*(layer.table for layer in found)) == {"name": "tiny", "blur": {"threshold": 0.1}}
+    assert [layer.origin for layer in found] == ["the variable WANPREP_BLUR__THRESHOLD", "the variable WANPREP_NAME"]
+    check_environment(given, Outer)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("WANPREP_NMAE", "'WANPREP_NAME'"),
+        ("WANPREP_BLRU__THRESHOLD", "'WANPREP_BLUR__THRESHOLD'"),
+        ("WANPREP_BLUR_THRESHOLD", "'WANPREP_BLUR__THRESHOLD'"),
+        ("WANPREP_MODEL", "'WANPREP_MODELS'"),
+        ("WANPREP_QQQQ", "correct it, or unset it"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_refused_with_the_nearest_name(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"variable {name}") as told:
+        check_environment({name: "1"}, Outer)
+    assert near in str(told.value)
+    check_environment({name: "1"}, Outer, also=[name])
+    check_environment({name: "1"}, Outer, prefix="WANTRAIN_")
+
+
+def test_every_variable_that_the_code_reads_is_allowed() -> None:
+    import re
+
+    import wanprep
+    import wantrain
+    from wanprep.layers import MACHINE
+    from wanprep.pipeline import Pipeline
+    from wantrain.config import TrainConfig
+
+    read = re.compile(r"""["'](WANPREP|WANTRAIN)_([A-Z_]+)["']""")
+    packages = [Path(str(package.__file__)).parent for package in (wanprep, wantrain)]
+    texts = [file.read_text() for package in packages for file in package.rglob("*.py")]
+    named = {match[0] + "_" + match[1] for text in texts for match in read.findall(text)} - {"WANPREP_", "WANTRAIN_"}
+    assert named >= set(MACHINE)  # the pattern finds them
+    check_environment(dict.fromkeys(named, "x"), Pipeline)
+    check_environment(dict.fromkeys(named, "x"), TrainConfig, prefix="WANTRAIN_")
+
+
+def test_paths_are_sections_and_settings() -> None:
+    found = paths(Outer)
+    assert "blur" in found
+    assert "blur.threshold" in found
+    assert len(found) == 9
 
 
 def test_later_tables_win_and_lists_are_replaced() -> None:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from wanprep.captioners.registry import check_name
 from wanprep.config import read_toml
 from wanprep.dataset import Dataset
+from wanprep.families import family
+from wanprep.layers import Assignment
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.stage import UsageError
 
@@ -67,10 +70,87 @@ def test_stored_settings_hold_until_a_file_replaces_them(tmp_path: Path, monkeyp
 
 
 def test_a_typo_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UsageError, match="did you mean 'min_seconds'"):
+    with pytest.raises(UsageError, match=r"did you mean 'split\.min_seconds'"):
         resolve(environment={}, assignments=["split.min_second=2"])
     with pytest.raises(UsageError, match="did you mean 'tiny'"):
         resolve(environment={}, assignments=["family=tyni"])
+
+
+def refused(
+    tmp_path: Path, *assignments: str, stored: str = "", environment: dict[str, str] | None = None, family: str = "tiny"
+) -> str:
+    (tmp_path / "wanprep.toml").write_text(f"family = '{family}'\n{stored}")
+    options: dict = {"stored": read_toml(tmp_path / "wanprep.toml"), "stored_in": tmp_path / "wanprep.toml"}
+    with pytest.raises(UsageError) as told:
+        resolve(**options, environment=environment or {}, assignments=assignments)
+    return str(told.value)
+
+
+def test_a_wrong_value_is_told_with_the_place_it_came_from(tmp_path: Path) -> None:
+    """Stored, a variable, --set: each at fault in turn, with the others good."""
+    good = {"WANPREP_SPLIT__MARGIN": "4"}
+    said = refused(tmp_path, "split.margin=3", stored="[split]\nmin_second = 2.0\n", environment=good)
+    assert f"it comes from {tmp_path / 'wanprep.toml'}" in said
+    said = refused(tmp_path, "split.margin=3", "filter.shake.threshold=x", "family=tiny", environment=good)
+    assert said.endswith("it comes from --set filter.shake.threshold=x")
+    said = refused(tmp_path, "split.margin=3", environment={**good, "WANPREP_FILTER__SHAEK": "1"})
+    assert "did you mean 'filter.shake'" in said
+    assert said.endswith("it comes from the variable WANPREP_FILTER__SHAEK")
+    said = refused(tmp_path, "shake=0.1")
+    assert "did you mean 'filter.shake'" in said
+    assert said.endswith("it comes from --set shake=0.1")
+    assert refused(tmp_path, "filter.shake") == "--set 'filter.shake': expected section.key=value"
+
+
+def test_what_a_section_refuses_is_told_with_the_layer_that_brought_it_in(tmp_path: Path) -> None:
+    """`__post_init__` names no key; two layers set keys of the section."""
+    said = refused(tmp_path, "split.min_seconds=-3", stored="[split]\nmargin = 4\n")
+    assert said.endswith("it comes from --set split.min_seconds=-3")
+    said = refused(tmp_path, "split.margin=4", stored="[split]\nmin_seconds = -3\n")
+    assert "wanprep.toml" in said
+    long = "[[views]]\nname = 'a'\nresolution = 64\nframes = [101]\n"  # good for the 5B, too long for 2.1
+    said = refused(tmp_path, "family=wan2.1-t2v-14b", stored=long, family="wan2.2-ti2v-5b")
+    assert said.endswith("it comes from --set family=wan2.1-t2v-14b")
+
+
+def test_an_option_is_told_as_it_was_given(tmp_path: Path) -> None:
+    assert refused(tmp_path, Assignment('caption.goal="x"', "--goal x")).endswith("it comes from --goal x")
+
+
+def test_a_mistyped_variable_stops_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, near in (
+        ("WANPREP_FAMILLY", "WANPREP_FAMILY"),
+        ("WANPREP_FILTR__SHAKE__THRESHOLD", "WANPREP_FILTER__SHAKE__THRESHOLD"),
+    ):
+        with pytest.raises(UsageError, match=f"did you mean '{near}'"):
+            resolve(environment={name: "3"})
+    key = {"WANPREP_MY_KEY": "secret"}
+    with pytest.raises(UsageError) as told:
+        resolve(environment=key)
+    assert "secret" not in str(told.value)
+    resolve(environment=key, assignments=["caption.endpoint.api_key_env=WANPREP_MY_KEY"])
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("wan-2.2-t2v", "wan2.2-t2v-a14b"),
+        ("wan2.2", "wan2.2-t2v-a14b"),
+        ("WAN2.2-T2V-A14B", "wan2.2-t2v-a14b"),
+        ("i2v-a14b", "wan2.2-i2v-a14b"),
+        ("wan2.1-t2v-1.3", "wan2.1-t2v-1.3b"),
+        ("wan2.2-5b", "wan2.2-ti2v-5b"),
+        ("tyni", "tiny"),
+    ],
+)
+def test_the_family_that_is_meant_is_named_first(name: str, first: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean '{first}'"):
+        family(name)
+
+
+def test_all_captioners_of_a_kind_are_named() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'qwen2-vl', 'qwen2.5-vl' or 'qwen3-vl'\?"):
+        check_name("qwen")
 
 
 PRESETS = [(goal, gib) for goal in ("character", "style", "motion", "domain") for gib in (24, 48, 80)]

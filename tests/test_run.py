@@ -193,7 +193,7 @@ def test_an_edited_caption_wins_over_every_later_run(movies: Path, dataset: Path
     [
         (("run", "nowhere"), 2, "nowhere does not exist"),
         (("status", "--out", "nowhere"), 2, "is not a dataset"),
-        (("run", ".", "--set", "split.min_second=1"), 2, "did you mean 'min_seconds'"),
+        (("run", ".", "--set", "split.min_second=1"), 2, "did you mean 'split.min_seconds'"),
         (("stats", "--by", "colour"), 2, "colour"),
         (("frobnicate",), 2, "No such command"),
     ],

@@ -113,6 +113,7 @@ def caption(
     wanprep caption --check
     """
     from wanprep.config import dump_toml
+    from wanprep.layers import Assignment
 
     def quoted(value: str) -> str:
         return dump_toml({"v": value}).removeprefix("v = ").strip()
@@ -120,8 +121,13 @@ def caption(
     if model and not vlm:
         raise click.UsageError("--model needs --vlm NAME: which captioner runs it")
     place = "endpoint" if vlm == "openai" else "vlm"
-    given = {"captioner": vlm, f"{place}.model": model, "goal": goal, "trigger": trigger}
-    assignments += tuple(f"caption.{name}={quoted(value)}" for name, value in given.items() if value)
+    given = (
+        ("captioner", "--vlm", vlm), (f"{place}.model", "--model", model), ("goal", "--goal", goal),
+        ("trigger", "--trigger", trigger),
+    )  # fmt: skip
+    assignments += tuple(
+        Assignment(f"caption.{name}={quoted(value)}", f"{option} {value}") for name, option, value in given if value
+    )
     if check:
         _check(assignments=assignments, **options)
         return

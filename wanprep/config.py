@@ -1,14 +1,12 @@
 """From TOML tables to validated dataclasses, and back.
 
 Every stage owns its configuration as a frozen dataclass; this module only builds such dataclasses from plain tables,
-refuses what it does not know with the nearest name, and knows where a value came from: command line > environment
-(`WANPREP_SECTION__KEY`) > pipeline file > defaults.
+refuses what it does not know with the nearest name. Which tables lie over which: `layers`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import tomllib
 import types
@@ -17,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wanprep.near import did_you_mean, nearest, proposal
 from wanprep.stage import UsageError
 
 T = TypeVar("T")
@@ -29,13 +28,29 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
     Errors are UsageErrors that name the place (`where`), the value and the remedy: an unknown key (with the nearest
     known one), a wrong type, or whatever the dataclass's own `__post_init__` refuses with ValueError.
     """
+    try:
+        return _build(cls, table, where)
+    except _Unknown as error:
+        raise UsageError(f"unknown setting {error.place!r}{_proposed(error, cls, where)}") from error
+
+
+class _Unknown(UsageError):
+    """A key that its section does not have. place: the whole path; known: the section's own keys."""
+
+    def __init__(self, place: str, known: list[str]) -> None:
+        super().__init__(f"unknown setting {place!r}")
+        self.place = place
+        self.known = known
+
+
+def _build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     hints = typing.get_type_hints(cls)
-    known = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
+    known = fields_of(cls)
     values: Table = {}
     for key, value in table.items():
         place = f"{where}.{key}" if where else key
         if key not in known:
-            raise UsageError(f"unknown setting {place!r}{_did_you_mean(key, known)}")
+            raise _Unknown(place, known)
         values[key] = _convert(hints[key], value, place)
     try:
         return cls(**values)
@@ -45,10 +60,31 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
         raise UsageError(f"[{where or cls.__name__}] {error}") from error
 
 
-def _did_you_mean(key: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else f"; known: {', '.join(names)}"
+def _proposed(error: _Unknown, cls: type, where: str) -> str:
+    """The nearest names, as whole paths: the same key in another section, else a like one in this section."""
+    section, dot, key = error.place.rpartition(".")
+    everywhere = paths(cls, where + "." if where else "")
+    tails = [path for path in everywhere if path.endswith("." + key)]
+    near = tails if len(tails) == 1 else [f"{section}{dot}{name}" for name in nearest(key, error.known)]
+    return proposal(near) or f"; known: {', '.join(sorted(error.known))}"
+
+
+def paths(cls: type, prefix: str = "") -> list[str]:
+    """Every section and setting of a dataclass, as `filter`, `filter.shake`, `filter.shake.threshold`."""
+    hints = typing.get_type_hints(cls)
+    found: list[str] = []
+    for name in fields_of(cls):
+        found.append(prefix + name)
+        hint = hints[name]
+        options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+        for inner in options:
+            if dataclasses.is_dataclass(inner):
+                found += paths(typing.cast(type, inner), f"{prefix}{name}.")
+    return found
+
+
+def fields_of(cls: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls) if field.init]
 
 
 def _convert(hint: Any, value: Any, place: str) -> Any:
@@ -57,13 +93,14 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
         return _convert_union(arguments, value, place)
     if origin is typing.Literal:
         if value not in arguments:
-            near = _did_you_mean(str(value), [str(a) for a in arguments])
+            values = [str(argument) for argument in arguments]
+            near = did_you_mean(str(value), values) or f"; known: {', '.join(values)}"
             raise UsageError(f"{place} = {value!r} is not one of its values{near}")
         return value
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise UsageError(f"{place} must be a table, got {value!r}")
-        return from_table(typing.cast(type, hint), value, place)
+        return _build(typing.cast(type, hint), value, place)
     if origin in (tuple, list):
         if not isinstance(value, list | tuple):
             raise UsageError(f"{place} must be a list, got {value!r}")
@@ -207,22 +244,6 @@ def put(table: Table, path: list[str], value: Any) -> None:
             raise UsageError(f"{'.'.join(path)}: {part!r} is a value, not a section")
         table = inner
     table[path[-1]] = value
-
-
-def from_environment(environment: Mapping[str, str], sections: Iterable[str], prefix: str = "WANPREP_") -> Table:
-    """`WANPREP_FAMILY=tiny`, `WANPREP_FILTER__BLUR=false` -> nested table.
-
-    Only names whose first part is a section or top-level setting are taken, so that WANPREP_HOME and the like,
-    which configure the machine and not the pipeline, stay out of it.
-    """
-    table: Table = {}
-    known = set(sections)
-    for name, text in sorted(environment.items()):
-        if name.startswith(prefix):
-            path = name.removeprefix(prefix).lower().split("__")
-            if path[0] in known:
-                put(table, path, parse_value(text))
-    return table
 
 
 def merge(*tables: Mapping[str, Any]) -> Table:

@@ -60,13 +60,7 @@ class Dataset:
             raise UsageError(f"{root} is a file; give a folder for the dataset")
         stored = config.read_toml(root / MARKER) if (root / MARKER).is_file() else {}
         roots = stored.pop("roots", {})
-        try:
-            pipeline = resolve(stored=stored, file=file, assignments=assignments)
-        except UsageError as error:
-            if not stored or file:
-                raise
-            where = f"{root / MARKER} (delete a setting of another version there), --set or WANPREP_*"
-            raise UsageError(f"{error}; it comes from {where}") from error
+        pipeline = resolve(stored=stored, stored_in=root / MARKER, file=file, assignments=assignments)
         return cls(root, pipeline, roots)
 
     def save(self) -> None:

@@ -7,10 +7,10 @@ repositories.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
+from wanprep.near import did_you_mean
 from wanprep.stage import UsageError
 
 Task = Literal["t2v", "i2v", "ti2v"]
@@ -102,6 +102,4 @@ def family(name: str) -> Family:
     """The family called `name`; UsageError with the nearest name otherwise."""
     if name in FAMILIES:
         return FAMILIES[name]
-    near = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise UsageError(f"unknown family {name!r}{hint}; known: {', '.join(FAMILIES)}")
+    raise UsageError(f"unknown family {name!r}{did_you_mean(name, FAMILIES, 0.5)}; known: {', '.join(FAMILIES)}")

@@ -7,14 +7,13 @@ resolved is stored as the dataset's `wanprep.toml`, to be read and edited by peo
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wanprep import config
+from wanprep import config, layers
 from wanprep.families import Family, family
 from wanprep.stages.cache import CacheConfig
 from wanprep.stages.caption import CaptionConfig
@@ -54,15 +53,27 @@ class Pipeline:
 def resolve(
     *,
     stored: Mapping[str, Any] | None = None,
+    stored_in: Path | None = None,
     file: Path | None = None,
     environment: Mapping[str, str] | None = None,
     assignments: Iterable[str] = (),
 ) -> Pipeline:
-    """Build the pipeline from its layers; UsageError that names the setting and the remedy."""
-    base = config.read_toml(file) if file else (stored or {})
-    sections = [f.name for f in dataclasses.fields(Pipeline)]
-    from_environment = config.from_environment(os.environ if environment is None else environment, sections)
-    return config.from_table(Pipeline, config.merge(base, from_environment, config.parse_set(assignments)))
+    """Build the pipeline from its layers; UsageError that names the setting, where it came from, and the remedy.
+
+    stored: the dataset's own settings, stored in the file `stored_in`; not used when `file` is given.
+    """
+    environment = os.environ if environment is None else environment
+    base = layers.Layer(stored or {}, f"{stored_in} (edit it there, or delete a setting of another version)")
+    pipeline = layers.build(
+        Pipeline,
+        [
+            layers.of_file(file) if file else base,
+            *layers.of_environment(environment, Pipeline),
+            *layers.of_assignments(assignments),
+        ],
+    )
+    layers.check_environment(environment, Pipeline, also=[pipeline.caption.endpoint.api_key_env or ""])
+    return pipeline
 
 
 def as_toml(pipeline: Pipeline) -> str:

@@ -13,7 +13,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,11 +95,13 @@ def plan(config: Path | None, dataset: str | None, assignments: tuple[str, ...],
 
 def _settings(
     config: Path | None, assignments: tuple[str, ...], dataset: str | None, out: str | None
-) -> tuple[TrainConfig, list[str]]:
+) -> tuple[TrainConfig, Sequence[str]]:
     """The configuration, and what --dataset and --out are as assignments."""
+    from wanprep.layers import Assignment
     from wantrain.config import load_config
 
-    extra = [f"{key}={json.dumps(value)}" for key, value in (("dataset", dataset), ("run.out", out)) if value]
+    given = (("dataset", "--dataset", dataset), ("run.out", "--out", out))
+    extra = [Assignment(f"{key}={json.dumps(value)}", f"{name} {value}") for key, name, value in given if value]
     return load_config(config, [*assignments, *extra], os.environ), extra
 
 

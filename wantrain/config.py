@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wanprep import config as tables
+from wanprep import layers
 from wanprep.costs import Bucket, batches_of
 from wanprep.families import Family, family
 from wanprep.stage import UsageError
@@ -115,9 +116,14 @@ class TrainConfig:
 
 def load_config(path: Path | None, assignments: Iterable[str], environment: Mapping[str, str]) -> TrainConfig:
     """Command line (`assignments`) > environment (`WANTRAIN_HIGH__LR`) > file > defaults."""
-    environ = tables.from_environment(environment, TrainConfig.__dataclass_fields__, prefix="WANTRAIN_")
-    merged = tables.merge(tables.read_toml(path) if path else {}, environ, tables.parse_set(assignments))
-    config = tables.from_table(TrainConfig, merged)
+    own = [
+        *([layers.of_file(path)] if path else []),
+        *layers.of_environment(environment, TrainConfig, "WANTRAIN_"),
+        *layers.of_assignments(assignments),
+    ]
+    config = layers.build(TrainConfig, own)
+    layers.check_environment(environment, TrainConfig, "WANTRAIN_")
+    merged = tables.merge(*(layer.table for layer in own))
     for name in EXPERTS:
         if name in merged and name not in config.model_family.experts:
             has = ", ".join(config.model_family.experts)

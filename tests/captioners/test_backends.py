@@ -116,9 +116,9 @@ def test_registry_makes_what_needs_no_weights():
 
 
 def test_registry_names():
-    with pytest.raises(UsageError, match='did you mean "sidecar"'):
+    with pytest.raises(UsageError, match="did you mean 'sidecar'"):
         registry.make("side-car")
-    with pytest.raises(UsageError, match=r'did you mean "qwen2\.5-vl"'):
+    with pytest.raises(UsageError, match=r"did you mean 'qwen2\.5-vl'"):
         registry.make("qwen25-vl")
     with pytest.raises(UsageError, match="a rule"):
         registry.make("auto")

@@ -260,10 +260,10 @@ def test_an_interrupted_run_keeps_what_was_said_and_goes_on(dataset, capsys):
         ),
         (("--vlm", "openai"), 2, "caption.endpoint.base_url"),
         (("--vlm", "openai", "--set", "caption.endpoint.base_url=http://127.0.0.1:9/v1"), 2, "caption.endpoint.model"),
-        (("--vlm", "qwen3vl"), 2, 'did you mean "qwen3-vl"'),
+        (("--vlm", "qwen3vl"), 2, "did you mean 'qwen3-vl'"),
         (("--goal", "stile-look"), 2, 'did you mean "style-look"'),
         (("--model", "x"), 2, "--model needs --vlm"),
-        (("--set", "caption.vlm.batchsize=2"), 2, "did you mean 'batch_size'"),
+        (("--set", "caption.vlm.batchsize=2"), 2, "did you mean 'caption.vlm.batch_size'"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said_with_the_remedy(dataset, tmp_path, monkeypatch, arguments, code, message):

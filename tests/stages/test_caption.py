@@ -332,7 +332,7 @@ def test_a_vlm_plugs_in(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"captioner": "templat"}, 'did you mean "template"'),
+        ({"captioner": "templat"}, "did you mean 'template'"),
         ({"template": "a {clas}"}, 'did you mean "{class}"'),
         ({"trigger": " "}, "no letter or digit"),
         ({"trigger": "[trigger]"}, "stands for the trigger"),

@@ -74,8 +74,8 @@ def test_a_table_changes_what_it_names_and_nothing_else():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"blurr": {}}, "did you mean 'blur'"),
-        ({"blur": {"treshold": 1.0}}, "did you mean 'threshold'"),
+        ({"blurr": {}}, "did you mean 'filter.blur'"),
+        ({"blur": {"treshold": 1.0}}, "did you mean 'filter.blur.threshold'"),
         ({"blur": {"threshold": math.inf}}, "enabled = false"),
         ({"blur": {"worst": 1.0}}, "worst"),
         ({"max_reject_share_warning": 0.0}, "max_reject_share_warning"),

@@ -33,7 +33,7 @@ def test_the_tiny_preset_loads():
     ("assignments", "message"),
     [
         (["high.learning_rte=1"], "high.learning_rte"),
-        (["high.stepz=1"], "did you mean 'steps'"),
+        (["high.stepz=1"], "did you mean 'high.steps'"),
         (["high.steps=0"], "steps = 0"),
         (["high.lr=7"], "lr = 7"),
         (["caption_dropout=1.5"], "caption_dropout"),
@@ -66,6 +66,24 @@ def test_precedence(tmp_path):
     config = load_config(file, ["high.lr=3e-3"], {"WANTRAIN_HIGH__LR": "2e-3", "WANTRAIN_HIGH__RANK": "8"})
     assert (config.high.lr, config.high.rank, config.high.steps) == (3e-3, 8, 5)
     assert config.low == TrainConfig().low
+
+
+def test_a_wrong_value_is_told_with_the_place_it_came_from(tmp_path):
+    file = tmp_path / "t.toml"
+    file.write_text("[high]\nlr = 'fast'\n")
+    for assignments, environment, origin in (
+        ([], {}, str(file)),
+        (["high.lr=1e-4", "low.rank=x"], {}, "--set low.rank=x"),
+        (["high.lr=1e-4"], {"WANTRAIN_LOW__RANK": "x"}, "the variable WANTRAIN_LOW__RANK"),
+    ):
+        with pytest.raises(UsageError) as told:
+            load_config(file, assignments, environment)
+        assert str(told.value).endswith(f"it comes from {origin}")
+
+
+def test_a_mistyped_variable_is_refused():
+    with pytest.raises(UsageError, match="did you mean 'WANTRAIN_HIGH__LR'"):
+        load_config(None, [], {"WANTRAIN_HIHG__LR": "1e-4"})
 
 
 def test_stages_and_shift_come_from_the_family():

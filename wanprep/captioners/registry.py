@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from wanprep.captioners.base import Captioner
+from wanprep.near import did_you_mean
 from wanprep.stage import Missing, UsageError
 
 AUTO = "auto"
@@ -28,9 +28,8 @@ def check_name(name: str) -> None:
     """UsageError for a name that nobody knows."""
     if name in (AUTO, *CAPTIONERS):
         return
-    close = difflib.get_close_matches(name, (AUTO, *CAPTIONERS), n=1, cutoff=0.5)
-    hint = f'did you mean "{close[0]}"? ' if close else ""
-    raise UsageError(f'no captioner "{name}"; {hint}Captioners: {", ".join((AUTO, *CAPTIONERS))}')
+    names = (AUTO, *CAPTIONERS)
+    raise UsageError(f"no captioner is called {name!r}{did_you_mean(name, names, 0.5)}; there are: {', '.join(names)}")
 
 
 def make(name: str, **options: Any) -> Captioner:
