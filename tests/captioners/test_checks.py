@@ -154,6 +154,12 @@ def test_an_answer_that_hit_its_limit_is_trimmed_or_flagged():
     assert check(cut, finished=True).text == cut  # the model ended there by itself
     assert check("A dog runs along the beach and the wa", finished=False).flags == ("cut_off",)
     assert check("A dog runs along the beach with", finished=True).flags == ("cut_off",)
+
+
+@pytest.mark.parametrize("text", ["frung, young woman, a video clip, slow zoom in", "A house, the camera dollies in"])
+def test_a_camera_that_moves_in_is_no_cut_off_end(text):
+    assert check(text).flags == ()
+    assert check(text.rsplit(" ", 2)[0] + " sits in").flags == ("cut_off",)
     assert check("Yes. A dog runs along the wide beach at dawn with gulls before it and", finished=False).serious
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from wanprep.captioners.language import LANGUAGES, looks_foreign
 from wanprep.captioners.phrases import is_about_the_video, is_refusal, without_preamble
 
-VERSION = 1  # raise it whenever the same answer is judged otherwise: captions are then judged anew, never asked anew
+VERSION = 2  # raise it whenever the same answer is judged otherwise: captions are then judged anew, never asked anew
 MAX_TOKENS = 512  # of Wan's text encoder; the rest of a longer caption is never seen
 
 SERIOUS = (
@@ -206,6 +206,7 @@ _DANGLING = set(
         "this that these those is are was were be while who which whose where when than then through behind between",
     )
 )
+_CAMERA_IN = re.compile(r"\b(zoom|push|dolly|dollie)(s|es|ed|d|ing)? in$", re.IGNORECASE)  # a whole movement
 
 
 def _ended(text: str, finished: bool | None, style: str, flags: list[str]) -> str:
@@ -219,7 +220,8 @@ def _ended(text: str, finished: bool | None, style: str, flags: list[str]) -> st
     if not text or (ends and ends[-1] == len(text)):
         return text
     last = re.findall(r"[^\W_]+", text[-40:].lower())
-    dangling = text[-1] in ",;:-–—(" or bool(last and last[-1] in _DANGLING)
+    ends_open = bool(last and last[-1] in _DANGLING) and not _CAMERA_IN.search(text)
+    dangling = text[-1] in ",;:-–—(" or ends_open
     if finished is not False and not dangling:
         return text  # it ended by itself, without a full stop: short captions do
     kept = text[: ends[-1]] if ends else ""
