@@ -5,7 +5,8 @@ every change. So a changed threshold decodes nothing, and the tables always agre
 beside them.
 
 States. source: ok | rejected | failed | pending | gone. clip: keep | rejected | pending. sample: ok | rejected |
-duplicate; its cache_state: cached | pending | failed.
+duplicate; its cache_state: cached | pending | failed. A clip that is kept, and a sample that is ok, has a reason only
+when its caption was rejected: it waits for another one and is not trained on until then.
 """
 
 from __future__ import annotations
@@ -261,4 +262,15 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
             clip["caption"], clip["caption_origin"] = choice.text, choice.origin
             clip["provisional"], clip["caption_flags"] = choice.provisional, list(choice.flags)
             clip["more_captions"] = several.listed(choice.more)
+    _note_refused([clip for clip in kept if clip["caption"] is None], measured.captions)
     return chosen, orphaned
+
+
+def _note_refused(clips: Sequence[Row], captions: Rows) -> None:
+    """A kept clip whose caption was rejected stays kept, for a new caption mends it, but says why it is not used."""
+    if clips:
+        latest = _by_key(captions)
+        for clip in clips:
+            row = latest.get(clip["caption_key"])
+            if row and row["outcome"] == "rejected":
+                clip["reasons"] = [row["reason"]]

@@ -42,6 +42,8 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
             if sample["flip"]:
                 _reject_named_side(sample, more)
             if sample["state"] == "ok":
+                if clip["reasons"]:
+                    sample |= {"reason": clip["reasons"][0], "detail": "the caption of its clip was rejected"}
                 size = (sample["width"], sample["height"])
                 if size not in media_keys:
                     media_keys[size] = keys.media(clip, size, sample["crop"], pipeline.model.fps, moved)

@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wanprep.captioners.checks import SERIOUS
+from wanprep import outcome, standing
 from wanprep.runner import Report
-from wanprep.stage import Missing
+from wanprep.stats_render import plain
 from wanprep.tables import console, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from wanprep.dataset import Dataset
-    from wanprep.decide import Decided
     from wanprep.run import Summary
-    from wanprep.stage import Stage
     from wanprep.stats_model import Stats
 
 Row = Mapping[str, Any]
+SHOWN_FAILED = 5  # items of a step named one by one
 
 
 def _steps(reports: Mapping[str, Report]) -> RenderableType:
-    drawn = table("step", ">done", ">before", ">rejected", ">failed", ">pending", ">seconds")
+    drawn = table("step", "of", ">done", ">before", ">rejected", ">failed", ">pending", ">seconds")
     for name, report in reports.items():
         counts = (report.done, report.final, sum(report.rejected.values()), len(report.failed), report.pending)
-        drawn.add_row(name, *(str(count or "") for count in counts), f"{report.seconds:.1f}")
+        drawn.add_row(
+            name, standing.UNITS.get(name, "items"), *(str(count or "") for count in counts), f"{report.seconds:.1f}"
+        )
     return drawn
 
 
@@ -80,7 +81,7 @@ def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool)
     """The end panel: what was done, what is pending or provisional, what to do next."""
     decided = summary.decided
     assert decided
-    lines = _outcome_lines(dataset, summary)
+    lines = outcome.lines(dataset, summary)
     if as_json:
         steps = {name: _report_json(report) for name, report in summary.reports.items()}
         states = {
@@ -97,112 +98,45 @@ def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool)
         out.print(line)
 
 
-def _outcome_lines(dataset: Dataset, summary: Summary) -> list[str]:
-    decided = summary.decided
-    assert decided
-    lines = []
-    for name in ("sources", "clips", "samples"):
-        lines.append(f"{name:8} {_listed(_states(decided, name))}")
-    if summary.ignored:
-        lines.append(f"left alone (no movie or picture): {_listed(summary.ignored)}")
-    if summary.edited:
-        lines.append(f"{summary.edited} captions edited by hand were taken over")
-    if decided.orphaned:
-        lines.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
-    lines += _caption_lines(dataset, decided)
-    if dataset.pipeline.model.caution:
-        lines.append(dataset.pipeline.model.caution)
-    lines += decided.warnings + summary.notes
-    if summary.published:
-        lines.append(f"{summary.published} caption files written")
-    if summary.waiting:
-        lines.append(f"pending: {summary.waiting}")
-    lines.append(_last_line(dataset, summary))
-    return lines
-
-
-def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
-    """What is to be said of captions: placeholders, what the checks found, what the models used."""
-    clips = [clip for clip in decided.clips if clip["caption"] is not None]
-    lines = []
-    template = sum(clip["caption_origin"] == "template" for clip in clips)
-    if template:
-        lines.append(f"{template} captions are provisional (from the template): edit captions/*.txt, or caption --vlm")
-    flagged = [clip for clip in clips if clip["provisional"] and clip["caption_origin"] != "template"]
-    if flagged:
-        counts = Counter(flag for clip in flagged for flag in clip["caption_flags"] if flag in SERIOUS)
-        lines.append(f"{len(flagged)} captions need a look ({_listed(counts)}): wanprep clips, edit captions/*.txt")
-    alike = sum("near_identical" in clip["caption_flags"] for clip in clips)
-    if alike:
-        lines.append(f"{alike} captions say nearly the same as that of another clip")
-    rows = dataset.manifest.latest("captions")
-    if len(rows) and rows["tokens_in"].sum():
-        cost = rows["cost"].sum()
-        spent = f", cost {cost:.2f}" if cost else ""
-        lines.append(f"captions so far: {rows['tokens_in'].sum()} tokens in, {rows['tokens_out'].sum()} out{spent}")
-    return lines
-
-
-def _states(decided: Any, name: str) -> Counter[str]:
-    return Counter(row["state"] for row in getattr(decided, name))
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
-
-
-def _last_line(dataset: Dataset, summary: Summary) -> str:
-    if summary.failed:
-        return f"{len(summary.failed)} items failed; they are tried again by the next run. {summary.seconds:.1f} s"
-    left = sum(report.pending for report in summary.reports.values() if not report.waiting_for)
-    if left:
-        return f"{left} items are pending (--limit, --only). {summary.seconds:.1f} s"
-    if not summary.published and not any(report.done or report.rejected for report in summary.reports.values()):
-        what = "nothing else is pending" if summary.waiting else "nothing is pending"
-        return f"{what}: {dataset.root} is up to date. {summary.seconds:.1f} s"
-    what = "all that this machine can do is done" if summary.waiting else f"{dataset.root} is complete"
-    return f"{what}. {summary.seconds:.1f} s"
-
-
 def show_status(dataset: Dataset, as_json: bool) -> None:
     """Done, rejected by reason, failed, pending: for every step, counted in what is wanted today."""
     from wanprep.run import STAGES
     from wanprep.steps import steps
 
-    rows = [_step_status(dataset, step) for stage in STAGES for step in steps(dataset)[stage]]
+    rows = [standing.standing(dataset, step) for stage in STAGES for step in steps(dataset)[stage]]
     if as_json:
         print_json(rows)
         return
-    drawn = table("step", ">done", ">failed", ">pending", "rejected")
+    drawn = table("step", "of", ">done", ">failed", ">pending", "rejected")
     for row in rows:
         states = [str(row[name] or "") for name in ("done", "failed", "pending")]
-        drawn.add_row(row["step"], *states, _listed(row["rejected"]) if row["rejected"] else "")
+        drawn.add_row(row["step"], row["of"], *states, _rejected(row))
     out = console()
     out.print(drawn)
-    for row in rows:
-        if row["waiting_for"]:
-            out.print(f"{row['step']}: {row['waiting_for']}")
+    tables = {name: dataset.manifest.read(name).to_dicts() for name in ("sources", "clips", "samples")}
+    for name, kept in tables.items():
+        out.print(f"{name:8} {outcome.listed(Counter(row['state'] for row in kept))}")
+    for line in (
+        *outcome.source_lines(dataset, tables["sources"]),
+        *outcome.clip_lines(dataset, tables["clips"], tables["samples"]),
+        *(f"{row['step']}: {row['waiting_for']}" for row in rows if row["waiting_for"]),
+        *(f"failed in {row['step']}: {plain(item)}" for row in rows for item in row["failed_items"][:SHOWN_FAILED]),
+        *_next(dataset, rows),
+    ):
+        out.print(line)
 
 
-def _step_status(dataset: Dataset, step: Stage) -> dict[str, Any]:
-    ended = dataset.manifest.outcomes(step.table)
-    outcomes = dict(zip(ended["key"], zip(ended["outcome"], ended["reason"])))
-    counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    try:
-        items, waiting = step.items(dataset), ""
-    except Missing as missing:
-        items, waiting = [], missing.what
-        counts["pending"] = int((dataset.manifest.read("clips")["state"] == "keep").sum())
-    for key in (key for item in items for key in item.parts):
-        outcome, reason = outcomes.get(key, ("pending", ""))
-        counts[outcome] += 1
-        if outcome == "rejected":
-            reasons[reason] += 1
-    if step.name == "latents" and dataset.encoder() is None:  # without weights a latent has no key yet
-        counts["pending"] = int((dataset.manifest.read("samples")["state"] == "ok").sum())
-    numbers = {name: counts[name] for name in ("done", "failed", "pending")}
-    return {"step": step.name, **numbers, "rejected": dict(reasons), "waiting_for": waiting}
+def _rejected(row: Row) -> str:
+    """What the step's measurements rejected, and what its decision leaves out (of clips, of samples)."""
+    parts = [outcome.listed(row["rejected"])] if row["rejected"] else []
+    if row["left_out"]:
+        parts.append(f"{standing.DECIDES[row['step']]}: {outcome.listed(row['left_out'])}")
+    return "; ".join(parts)
+
+
+def _next(dataset: Dataset, rows: Sequence[Row]) -> list[str]:
+    left = {row["step"]: row["pending"] + row["failed"] for row in rows if row["pending"] + row["failed"]}
+    return [f"go on with: {standing.go_on(dataset, left)}"] if left else []
 
 
 def show_stats(dataset: Dataset, as_json: bool, by: Any, batch_size: int) -> None:

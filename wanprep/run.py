@@ -15,6 +15,7 @@ from typing import Any
 
 from wanprep import flat
 from wanprep.captioners import files as caption_files
+from wanprep.captioners import leads
 from wanprep.config import to_table
 from wanprep.dataset import Dataset
 from wanprep.decide import Decided
@@ -61,9 +62,10 @@ def run(
         _check_named_weights(dataset)
     if source is not None:
         summary.ignored = take_sources(dataset, source)
-    dataset.save()
+    stored = dataset.save()
     _note_run(dataset, command)
     summary.edited, summary.notes = find_edits(dataset)
+    summary.notes += [stored] if stored else []
     summary.notes += dataset.pipeline.caption.warnings()
     decided = dataset.decide()
     for stage in stages:
@@ -77,6 +79,7 @@ def run(
                 decided = dataset.decide(wanted)
         if stage == "caption":
             summary.published = publish_captions(dataset, decided)
+            summary.notes += leads.notes(decided.chosen, dataset.pipeline.caption)
     flat.write(dataset)
     summary.decided = decided
     summary.seconds = time.perf_counter() - start
@@ -123,12 +126,13 @@ def _listing(rows: Sequence[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
 
 
 def _note_run(dataset: Dataset, command: str) -> None:
-    """Remember the settings of this run, once for every change of them."""
+    """Remember the settings of this run, once for every change of them (back to earlier ones too: which were in force
+    when a caption file was written is told from this, see `captioners.leads`)."""
     from wanprep import __version__
 
     pipeline = to_table(dataset.pipeline)
     key = key_of(pipeline=pipeline, version=__version__)
-    if key not in set(dataset.manifest.read("runs")["key"]):
+    if key not in dataset.manifest.read("runs").sort("seq")["key"].tail(1):
         import json
 
         text = json.dumps(pipeline, sort_keys=True)
@@ -154,7 +158,7 @@ def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name:
     model = dataset.pipeline.model
     absent = [part for part in encoders_of(model) if find_weights(model, part) is None]
     what = f"the weights of {model.name} ({' and '.join(absent)}) are not on this machine"
-    remedy = download_hint(model, absent[0])
+    remedy = download_hint(model, *absent)
     if by_name:
         raise Missing(what, remedy)
     pending = sum(sample["state"] == "ok" for sample in decided.samples)

@@ -89,12 +89,19 @@ def measure_one(stage: Stage, item: Item) -> Outcome:
     except Missing as missing:
         return outcome("missing", reason=missing.what, detail=missing.remedy)
     except Exception as error:
-        where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip().replace("\n", " | ")
-        return outcome("failed", reason=type(error).__name__, detail=f"{error} [{where}]")
+        return outcome("failed", reason=type(error).__name__, detail=failure(error))
     lost = set(item.parts) - {row["key"] for row in rows}
     if lost:
         return outcome("failed", reason="lost_part", detail=f"{stage.name} gave no row for {len(lost)} of its parts")
     return outcome("done", rows=rows)
+
+
+def failure(error: Exception) -> str:
+    """What an error says, and where it was raised unless it names the file that is at fault: then that is all."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    places = traceback.extract_tb(error.__traceback__)[-1:]
+    return " ".join([str(error), *(f"[{place.filename}:{place.lineno} in {place.name}]" for place in places)]).strip()
 
 
 def run(stage: Stage, items: Iterable[Item], workers: int) -> Iterator[Outcome]:

@@ -68,13 +68,16 @@ def _seen(family: Family, part: str) -> str:
     return f" (looked at {'; '.join(looked[:3])})" if looked else ""
 
 
-def download_hint(family: Family, part: str) -> str:
-    """The commands that would fetch a part; the user runs one, not we."""
-    include = f'--include "model_index.json" --include "{PARTS[part]}/*"'
-    include += ' --include "tokenizer/*"' if part == "text" else ""
-    label = {"transformer_2": "low"}.get(part, family.experts[0] if part == "transformer" else part)
+def download_hint(family: Family, *parts: str) -> str:
+    """The commands that would fetch all of these parts; the user runs one, not we."""
+    folders = [f"{folder}/*" for part in parts for folder in (PARTS[part], *(["tokenizer"] if part == "text" else []))]
+    include = " ".join(f'--include "{name}"' for name in ("model_index.json", *folders))
+    labels = [
+        {"transformer_2": "low"}.get(part, family.experts[0] if part == "transformer" else part) for part in parts
+    ]
+    asked = " ".join(f"--part {label}" for label in labels)
     return (
-        f"Download with: wanprep fetch {family.name} --part {label} (or: hf download {family.hub_id} {include}); or "
+        f"Download with: wanprep fetch {family.name} {asked} (or: hf download {family.hub_id} {include}); or "
         "name a diffusers folder or a file of ComfyUI's in the configuration (weights), or put its folder into "
         "WANPREP_MODELS"
     )

@@ -1,0 +1,186 @@
+"""The end of a run in words: what there is now, what is left out and why, what is still to be done, by which command.
+
+Every line is true of the whole dataset, not only of this run: what an earlier run rejected is told again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wanprep import standing
+from wanprep.captioners.checks import SERIOUS
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+    from wanprep.decide import Decided
+    from wanprep.run import Summary
+
+Row = Mapping[str, Any]
+SHOWN_NAMES = 5  # sources named in one line
+SHOWN_REASONS = 6
+
+
+def lines(dataset: Dataset, summary: Summary) -> list[str]:
+    """What the end panel says below its table; the last line is the state of things."""
+    decided = summary.decided
+    assert decided
+    found = [state_line(name, getattr(decided, name)) for name in ("sources", "clips", "samples")]
+    found += source_lines(dataset, decided.sources) + clip_lines(dataset, decided.clips, decided.samples)
+    if summary.ignored:
+        found.append(f"left alone (no movie or picture): {listed(summary.ignored)}")
+    if summary.edited:
+        found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
+    if decided.orphaned:
+        found.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
+    found += _caption_lines(dataset, decided)
+    if dataset.pipeline.model.caution:
+        found.append(dataset.pipeline.model.caution)
+    found += decided.warnings + summary.notes
+    if summary.published:
+        found.append(f"{counted(summary.published, 'caption file')} written")
+    if summary.waiting:
+        found.append(f"pending: {summary.waiting}")
+    return [*found, _last_line(dataset, summary)]
+
+
+def state_line(name: str, rows: Sequence[Row]) -> str:
+    """`clips    7 keep, 2 rejected (1 too_short, 1 blur)`."""
+    states = Counter(row["state"] for row in rows)
+    parts = []
+    for state, count in sorted(states.items()):
+        why = standing.reasons_of(rows, state) if state in ("rejected", "duplicate") else Counter()
+        parts.append(f"{count} {state}" + (f" ({_most(why)})" if why else ""))
+    return f"{name:8} {', '.join(parts) or 'none'}"
+
+
+def source_lines(dataset: Dataset, sources: Sequence[Row]) -> list[str]:
+    """Sources that are not whole, by name: rejected, gone, or cut off."""
+    out, found = _out(dataset), []
+    for what, rows in (
+        ("rejected", [row for row in sources if row["state"] == "rejected"]),
+        ("gone", [row for row in sources if row["state"] == "gone"]),
+        ("damaged, its good part is used", standing.damaged(sources)),
+    ):
+        names = ", ".join(_plain(row["path"]) for row in rows[:SHOWN_NAMES])
+        more = f" and {len(rows) - SHOWN_NAMES} more" if len(rows) > SHOWN_NAMES else ""
+        if rows:
+            found.append(f"{what}: {names}{more}")
+    if found:
+        found.append(f"why: wanprep explain NAME{out}; all of them: wanprep stats --by source{out}")
+    return found
+
+
+def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -> list[str]:
+    """Kept clips that are not trained on: without a caption, or without a sample."""
+    out, found = _out(dataset), []
+    refused = standing.uncaptioned(clips)
+    if refused:
+        count, reason = sum(refused.values()), next(iter(refused))
+        found.append(
+            f"{counted(count, 'kept clip')} {are(count)} not trained on, because the caption was rejected "
+            f"({listed(refused)}): wanprep clips --reason {reason}{out}"
+        )
+    idle, why = standing.without_samples(clips, samples)
+    if idle:
+        reason = why.most_common(1)[0][0]
+        found.append(
+            f"{idle} of {sum(clip['state'] == 'keep' for clip in clips)} kept clips give no sample "
+            f"({listed(why)}): wanprep samples --reason {reason}{out}"
+        )
+    return found
+
+
+def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
+    """What is to be said of captions: placeholders, what the checks found, what the models used."""
+    clips = [clip for clip in decided.clips if clip["caption"] is not None]
+    found = []
+    template = sum(clip["caption_origin"] == "template" for clip in clips)
+    if template:
+        found.append(
+            f"{counted(template, 'caption')} {are(template)} provisional (from the template): edit captions/*.txt, "
+            "or caption --vlm"
+        )
+    flagged = [clip for clip in clips if clip["provisional"] and clip["caption_origin"] != "template"]
+    if flagged:
+        counts = Counter(flag for clip in flagged for flag in clip["caption_flags"] if flag in SERIOUS)
+        found.append(f"{len(flagged)} captions need a look ({listed(counts)}): wanprep clips, edit captions/*.txt")
+    alike = sum("near_identical" in clip["caption_flags"] for clip in clips)
+    if alike:
+        found.append(f"{alike} captions say nearly the same as that of another clip")
+    rows = dataset.manifest.latest("captions")
+    if len(rows) and rows["tokens_in"].sum():
+        cost = rows["cost"].sum()
+        spent = f", cost {cost:.2f}" if cost else ""
+        found.append(f"captions so far: {rows['tokens_in'].sum()} tokens in, {rows['tokens_out'].sum()} out{spent}")
+    return found
+
+
+def _last_line(dataset: Dataset, summary: Summary) -> str:
+    decided = summary.decided
+    assert decided
+    left = {name: report.pending for name, report in summary.reports.items() if report.pending}
+    left |= standing.pending(dataset, decided)
+    waiting = {}
+    if summary.waiting:
+        waiting = {step: left.pop(step) for step in [*left] if standing.STAGE_OF[step] == "cache"}
+    parts = []
+    if summary.failed:
+        parts.append(f"{counted(len(summary.failed), 'item')} failed, to be tried again by the next run")
+    if left:
+        parts.append(f"{_steps(left)} {are(sum(left.values()))} pending: {standing.go_on(dataset, left)}")
+    elif not summary.failed:
+        parts.append(_nothing_left(dataset, summary))
+    if waiting:
+        parts.append(f"{_steps(waiting)} {'wait' if sum(waiting.values()) > 1 else 'waits'} for the weights")
+    return f"{'; '.join(parts)}. {summary.seconds:.1f} s"
+
+
+def _steps(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{step} {count}" for step, count in counts.items())
+
+
+def _nothing_left(dataset: Dataset, summary: Summary) -> str:
+    assert summary.decided
+    refused = sum(standing.uncaptioned(summary.decided.clips).values())
+    but = f", but {counted(refused, 'kept clip')} {are(refused)} without a caption" if refused else ""
+    if not summary.published and not any(report.done or report.rejected for report in summary.reports.values()):
+        what = "nothing else is pending" if summary.waiting else "nothing is pending"
+        return f"{what}: {dataset.root} is up to date{but}"
+    what = "all that this machine can do is done" if summary.waiting else f"{dataset.root} is complete"
+    return f"{what}{but}"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def _most(counts: Counter[str]) -> str:
+    """As `listed`, the most frequent first and not endless."""
+    shown = [f"{count} {name}" for name, count in counts.most_common(SHOWN_REASONS)]
+    return ", ".join([*shown, *(["..."] if len(counts) > SHOWN_REASONS else [])])
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _out(dataset: Dataset) -> str:
+    import shlex
+
+    return "".join(f" {word}" for word in map(shlex.quote, standing.out_of(dataset)))
+
+
+def _plain(text: str) -> str:
+    from wanprep.stats_render import plain
+
+    return plain(text)

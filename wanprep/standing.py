@@ -1,0 +1,170 @@
+"""Where a dataset stands: how every step's items ended, what is left out and why, and what is still to be done.
+
+Counted in items, the unit of `wanprep run`'s table: a clip whose two files are wanted is one item of `bucket`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from wanprep.schema import FINAL
+from wanprep.stage import Missing
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+    from wanprep.decide import Decided
+    from wanprep.stage import Stage
+
+Row = Mapping[str, Any]
+UNITS = {
+    **dict.fromkeys(("scan", "split", "shots", "fps"), "sources"),
+    **dict.fromkeys(("filter", "looks", "appraise", "bucket", "caption"), "clips"),
+    **dict.fromkeys(("rewrite", "cache"), "texts"),
+    "latents": "samples",
+}
+DECIDES = {"shots": "clips", "filter": "clips", "bucket": "samples"}  # steps that leave out by a decision: what
+STAGE_OF = {
+    **{"scan": "split", "split": "split", "shots": "split", "fps": "fps", "filter": "filter", "looks": "filter"},
+    **{"appraise": "filter", "bucket": "bucket", "caption": "caption", "rewrite": "caption"},
+    **{"cache": "cache", "latents": "cache"},
+}
+_ORDER = ("pending", "failed", "rejected", "done")  # an item of several parts is what its least finished part is
+
+
+def reasons_of(rows: Iterable[Row], state: str = "rejected") -> Counter[str]:
+    """Rows in a state by reason; a clip that several filters reject counts for each of them."""
+    found: Counter[str] = Counter()
+    for row in rows:
+        if row["state"] == state:
+            several = row.get("reasons")
+            found.update(set(several) if several is not None else [row["reason"]])
+    return found
+
+
+def uncaptioned(clips: Iterable[Row]) -> Counter[str]:
+    """Kept clips whose caption was rejected, by reason."""
+    return reasons_of(clips, "keep")
+
+
+def without_samples(clips: Sequence[Row], samples: Sequence[Row]) -> tuple[int, Counter[str]]:
+    """How many kept clips give no sample, and the reasons of theirs, each counted once a clip."""
+    used = {row["clip_id"] for row in samples if row["state"] == "ok"}
+    idle = {clip["clip_id"] for clip in clips if clip["state"] == "keep" and clip["clip_id"] not in used}
+    why = {(row["clip_id"], row["reason"]) for row in samples if row["clip_id"] in idle and row["reason"]}
+    bucketed = {clip_id for clip_id, _ in why}
+    return len(bucketed), Counter(reason for _, reason in why)
+
+
+def damaged(sources: Iterable[Row]) -> list[Row]:
+    """Sources of which a good part is used: their stream breaks off."""
+    return [row for row in sources if row["state"] == "ok" and row["detail"]]
+
+
+def standing(dataset: Dataset, step: Stage) -> dict[str, Any]:
+    """One step: done, failed, pending, rejected by reason (its own measurements), left_out by reason (decisions)."""
+    ended = dataset.manifest.outcomes(step.table)
+    outcomes = dict(zip(ended["key"], zip(ended["outcome"], ended["reason"])))
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    failed: list[str] = []
+    try:
+        items, waiting = step.items(dataset), ""
+    except Missing as missing:
+        items, waiting = [], missing.what
+        counts["pending"] = int((dataset.manifest.read("clips")["state"] == "keep").sum())
+    for item in items:
+        parts = [outcomes.get(key, ("pending", "")) for key in item.parts]
+        outcome, reason = min(parts, key=lambda part: _ORDER.index(part[0]) if part[0] in _ORDER else 0)
+        counts[outcome if outcome in _ORDER else "pending"] += 1
+        if outcome == "rejected":
+            reasons[reason] += 1
+        elif outcome == "failed":
+            failed.append(item.label)
+    if step.name == "latents":  # a window without its file yet, or without weights here, has no key and is no item
+        good = int((dataset.manifest.read("samples")["state"] == "ok").sum())
+        counts["pending"] = max(0, good - counts["done"] - counts["failed"] - counts["rejected"])
+    numbers = {name: counts[name] for name in ("done", "failed", "pending")}
+    return {
+        "step": step.name,
+        "of": UNITS.get(step.name, "items"),
+        **numbers,
+        "rejected": dict(reasons),
+        "left_out": dict(_left_out(dataset, step.name)),
+        "failed_items": failed,
+        "waiting_for": waiting,
+    }
+
+
+def _left_out(dataset: Dataset, step: str) -> Counter[str]:
+    if step == "bucket":
+        return reasons_of(dataset.manifest.read("samples").select("state", "reason").to_dicts())
+    if step not in DECIDES:
+        return Counter()
+    clips = dataset.manifest.read("clips").select("state", "reasons", "scores").to_dicts()
+    return reasons_of(clip for clip in clips if (clip["scores"] == "{}") == (step == "shots"))
+
+
+def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
+    """Step -> items it has still to do, read off the decisions alone: quick, whatever the size of the dataset."""
+    sources = [row for row in decided.sources if row["state"] in ("pending", "failed")]
+    ok = [row for row in decided.samples if row["state"] == "ok"]
+    used = {row["clip_id"] for row in ok}
+    looks_at_none = dataset.pipeline.caption.captioner in ("template", "sidecar")
+    mute = [
+        clip
+        for clip in decided.clips
+        if clip["state"] == "keep" and clip["caption"] is None and not clip["reasons"]
+        if looks_at_none or clip["clip_id"] in used
+    ]
+    found = {
+        "split": len(sources),
+        "filter": sum(clip["state"] == "pending" for clip in decided.clips),
+        "bucket": len({row["clip_id"] for row in ok if not row["media_digest"]}),
+        "caption": len(mute),
+        "cache": _texts(dataset, ok),
+        "latents": sum(not row["latent_path"] for row in ok),
+    }
+    return {step: count for step, count in found.items() if count}
+
+
+def _texts(dataset: Dataset, ok: Sequence[Row]) -> int:
+    from wanprep.steps import steps
+
+    try:
+        items = steps(dataset)["cache"][0].items(dataset) if dataset.encoder() else []
+    except Missing:
+        items = []
+    if items:
+        ended = dataset.manifest.outcomes("artefacts")
+        final = set(ended.filter(pl.col("outcome").is_in(FINAL))["key"])
+        return sum(not item.parts.keys() <= final for item in items)
+    return len({row["caption"] for row in ok if row["caption"] is not None and not row["text_path"]})
+
+
+def go_on(dataset: Dataset, steps: Iterable[str]) -> str:
+    """The command that does these steps: one stage's own, or a run of everything."""
+    stages = {STAGE_OF.get(step, step) for step in steps}
+    command = ["wanprep", *(stages if len(stages) == 1 and not stages & {"split"} else ("run", _source(dataset)))]
+    return shlex.join(command + out_of(dataset))
+
+
+def out_of(dataset: Dataset) -> list[str]:
+    """`--out DIR`, or nothing where it is the default."""
+    return [] if dataset.root == Path("dataset") else ["--out", str(dataset.root)]
+
+
+def _source(dataset: Dataset) -> str:
+    """The folder (or the one file) that the dataset was made of, as it is reached from here; SRC of several."""
+    rows = dataset.manifest.read("sources").select("root", "path").to_dicts()
+    if len(dataset.roots) != 1 or not rows:
+        return "SRC"
+    path = dataset.source_name(rows[0]) if len(rows) == 1 else next(iter(dataset.roots.values()))
+    near = os.path.relpath(path)
+    return path if near.startswith("..") else near
