@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from wanprep.tables import print_rows
+from wanprep.tables import keep_ends, print_rows, short_names
 
 
 def drawn(capsys: pytest.CaptureFixture[str], columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
@@ -30,3 +30,48 @@ def test_a_long_reason_is_folded_and_whole(capsys: pytest.CaptureFixture[str]) -
 
 def test_no_rows_leave_the_head(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(drawn(capsys, ("clip", ">n", "why"), [])) == 2
+
+
+NAMES = ("bikes_640x272_25fps.mp4", "crystal_handheld_480p_30fps.mp4", "frog_handheld_480p_30fps.mp4")
+
+
+def test_rows_of_eighty_columns_lose_the_column_that_may_go_then_the_middle_of_paths(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    columns = ("clip", "~source", ">seconds", ">?frames", "state", "why")
+    rows = [("47eab880", name, "0.00-11.97", "0-358", "rejected", "shake 0.126 (limit 0.07)") for name in NAMES]
+    lines = drawn(capsys, columns, rows)
+    assert len(lines) == 2 + len(rows)  # a line a row
+    assert all(cell_len(line) <= 80 for line in lines)
+    assert "frames" not in lines[0]
+    sources = [line[11:32].strip() for line in lines[2:]]
+    assert [name[:5] for name in sources] == ["bikes", "cryst", "frog_"]
+    assert all("…" in name and name.endswith("fps.mp4") for name in sources)
+    short = drawn(capsys, columns, [(*row[:-1], "") for row in rows])
+    assert "frames" in short[0]
+    assert "0-358" in short[2]
+
+
+def test_a_reason_that_does_not_fit_stands_below_its_row_across_the_whole_width(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    why = "the clip has 30 of the 41 frames that view 'motion' asks for"
+    lines = drawn(capsys, ("view", "bucket", "why"), [("motion", "x" * 30, why), ("sharp", "y", "short")])
+    assert lines[2].split() == ["motion", "x" * 30]
+    assert lines[3] == f"    {why}"
+    assert lines[4].split() == ["sharp", "y", "short"]
+
+
+def test_names_that_begin_and_end_alike_stay_apart() -> None:
+    paths = [f"holiday in the far north, part {k} of many, as it was recorded.mp4" for k in (1, 2, 3)]
+    assert len({keep_ends(path, 20) for path in paths}) == 1  # both ends tell nothing
+    short = short_names([*paths, "a.mp4"], 20)
+    assert len(set(short.values())) == 4
+    assert all(cell_len(name) <= 20 for name in short.values())
+    assert short["a.mp4"] == "a.mp4"
+
+
+def test_both_ends_are_kept_by_what_a_terminal_shows() -> None:
+    assert keep_ends("bikes_640x272_25fps.mp4", 11) == "bikes_….mp4"
+    assert cell_len(keep_ends("映画" * 20, 11)) <= 11
+    assert keep_ends("a\x1b[31mb", 20) == "a?[31mb"
