@@ -88,8 +88,11 @@ _stage_command("cache", "Encode samples to latents and captions to embeddings.")
 @click.option("--vlm", metavar="NAME", help="Captioner: auto, sidecar, template, qwen2-vl, ...")
 @click.option("--model", metavar="MODEL", help="Folder or downloaded hub id; with openai the name on the server.")
 @click.option("--goal", help="What is asked: general, character, style-look, style-content, motion, domain.")
-@click.option("--trigger", help="Phrase put before every caption, exactly once.")
+@click.option("--trigger", help='Phrase put before every caption, exactly once; "" for none.')
 @click.option("--check", is_flag=True, help="Judge all captions, edited ones too; compare them with their pictures.")
+@click.option(
+    "--export", type=click.Path(path_type=Path), metavar="DIR", help="Copy all captions, as trained on, to DIR."
+)
 @measuring
 def caption(
     vlm: str | None,
@@ -97,6 +100,7 @@ def caption(
     goal: str | None,
     trigger: str | None,
     check: bool,
+    export: Path | None,
     assignments: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -111,6 +115,7 @@ def caption(
     wanprep caption --vlm openai --model NAME \\
         --set caption.endpoint.base_url=http://127.0.0.1:8000/v1
     wanprep caption --check
+    wanprep caption --export for-another-trainer
     """
     from wanprep.config import dump_toml
     from wanprep.layers import Assignment
@@ -126,12 +131,31 @@ def caption(
         ("trigger", "--trigger", trigger),
     )  # fmt: skip
     assignments += tuple(
-        Assignment(f"caption.{name}={quoted(value)}", f"{option} {value}") for name, option, value in given if value
+        Assignment(f"caption.{name}={quoted(value)}", f"{option} {value}")
+        for name, option, value in given
+        if value or (name == "trigger" and value is not None)
     )
+    if export:
+        _export(export, plain=not (assignments or check or options["pipeline"]), **options)
+        return
     if check:
         _check(assignments=assignments, **options)
         return
     _run(("caption",), assignments=assignments, **options)
+
+
+def _export(folder: Path, *, plain: bool, out: Path, as_json: bool, dry_run: bool, quiet: bool, **_: Any) -> None:
+    from wanprep.captioners.export import export
+    from wanprep.dataset import Dataset
+    from wanprep.tables import print_json
+
+    if dry_run or not plain:
+        raise click.UsageError("--export goes without other settings: run wanprep caption with them first")
+    count, notes = export(Dataset.open(out), folder)
+    if as_json:
+        print_json({"folder": str(folder), "captions": count, "notes": notes})
+    elif not quiet:
+        click.echo("\n".join([*notes, f"{count} caption files, as trained on, written to {folder}"]), err=True)
 
 
 def _check(*, out: Path, as_json: bool, dry_run: bool, assignments: tuple[str, ...], **rest: Any) -> None:

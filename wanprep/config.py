@@ -236,6 +236,31 @@ def parse_value(text: str) -> Any:
         return text
 
 
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """The settings of `after` that are others than in `before`, for people: `a.b = 2 (was 1), a.c is unset (was 3)`.
+    What is too long to be read in a line is only named."""
+    old, new = _flat(before), _flat(after)
+    told = []
+    for name in [*new, *(name for name in old if name not in new)]:
+        if old.get(name) != new.get(name):
+            is_, was = (f" = {_shown(new[name])}" if name in new else " is unset"), _shown(old.get(name))
+            told.append(f"{name}{is_} (was {was})" if len(is_ + was) <= 120 else f"{name} (changed)")
+    more = f" and {len(told) - 8} more" if len(told) > 8 else ""
+    return ", ".join(told[:8]) + more
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Table:
+    """Settings by their whole names; tables inside lists stay as they are."""
+    found: Table = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _shown(value: Any) -> str:
+    return "unset" if value is None else _toml_value(value)
+
+
 def put(table: Table, path: list[str], value: Any) -> None:
     """Set a value deep in a nested table, making the tables on the way."""
     for part in path[:-1]:

@@ -18,6 +18,7 @@ import polars as pl
 
 from wanprep import config
 from wanprep.bulk import no_collection
+from wanprep.captioners.leads import with_leads
 from wanprep.ids import write_atomic
 from wanprep.manifest import Manifest
 from wanprep.pipeline import Pipeline, as_toml, resolve
@@ -63,14 +64,22 @@ class Dataset:
         pipeline = resolve(stored=stored, stored_in=root / MARKER, file=file, assignments=assignments)
         return cls(root, pipeline, roots)
 
-    def save(self) -> None:
-        """Store the resolved pipeline and source folders, unless they are stored so already."""
+    def save(self) -> str:
+        """Store the resolved pipeline and source folders, unless they are stored so already. Returns a line on the
+        settings that are others than those stored before; "" when none is, or the dataset is new."""
         text = HEADER + as_toml(self.pipeline)
         if self.roots:
             text += "\n" + config.dump_toml({"roots": self.roots})
         path = self.root / MARKER
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists():
             write_atomic(path, text.encode())
+            return ""
+        if path.read_text(encoding="utf-8") == text:
+            return ""
+        stored = config.merge(config.to_table(Pipeline()), {**config.read_toml(path), "roots": {}})
+        changes = config.changes(stored, config.to_table(self.pipeline))
+        write_atomic(path, text.encode())
+        return f"stored in {path}: {changes}" if changes else ""
 
     def add_root(self, folder: Path) -> str:
         base = (folder if folder.is_dir() else folder.parent).resolve()
@@ -104,6 +113,10 @@ class Dataset:
         for name in ("sources", "pools", "matches"):
             tables[name] = self.manifest.read(name)
         rows = {name: table.drop(VOLATILE, strict=False).to_dicts() for name, table in tables.items()}
+        if rows["events"]:
+            published, runs = (self.manifest.read(name).to_dicts() for name in ("published", "runs"))
+            events = with_leads(tables["events"].to_dicts(), published, runs)
+            rows["events"] = [{k: v for k, v in event.items() if k not in VOLATILE} for event in events]
         return Measured(wanted_captions=wanted_captions, **rows)
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:

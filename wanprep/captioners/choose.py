@@ -16,6 +16,7 @@ from wanprep.captioners import checks, several
 from wanprep.captioners.alike import near_identical
 from wanprep.captioners.base import PROVISIONAL, Origin
 from wanprep.captioners.files import Chosen
+from wanprep.captioners.leads import typed_body
 from wanprep.captioners.registry import AUTO
 from wanprep.captioners.rewrite import FAILED, rewrite_key
 from wanprep.captioners.settings import CaptionConfig
@@ -39,7 +40,8 @@ def decide(
     clips: rows with clip_id, source_id, start_pts, end_pts. rows: the table `captions`, in order of recording (later
     wins); a row belongs to the clip with its span. human_events: events of kind "caption" (other captions: "caption_2",
     ...), already attached to the clips of today (clip_id), in order of recording: the last wins, a value of None takes
-    the human caption back (another caption: away), and an event recorded twice (same key) counts where it stood first.
+    the human caption back (another caption: away), and an event recorded twice (same key) counts where it stood first;
+    `leads`: the triggers that its file may begin with, see there.
     wanted: clip_id -> the key that `item_of` gives today. With it, texts of a sidecar or template that is no longer
     there do not count, and a wanted caption that was rejected is not papered over; without it (sources not at hand)
     the newest row counts. A VLM's caption stays valid for its span even where the weights are missing today.
@@ -51,9 +53,9 @@ def decide(
     chosen: dict[str, Chosen] = {}
     for clip_id in sorted(best):
         typed = human.get(clip_id, {})
-        text, row = typed.get(1), best[clip_id]
-        if text is not None:
-            choice = _by_hand(text, config)
+        event, row = typed.get(1), best[clip_id]
+        if event is not None:
+            choice = _by_hand(event, config)
         elif row is not None:
             choice = _chosen(row, config, rewritten)
         else:
@@ -97,33 +99,35 @@ def _span(row: Row) -> tuple[Any, ...]:
     return row["source_id"], row["start_pts"], row["end_pts"]
 
 
-def _last_human(events: Iterable[Row]) -> dict[str, dict[int, str | None]]:
-    """clip_id -> number of the caption -> what was typed last, None for taken back."""
-    last: dict[str, dict[int, str | None]] = {}
+def _last_human(events: Iterable[Row]) -> dict[str, dict[int, Row | None]]:
+    """clip_id -> number of the caption -> the event of what was typed last, None for taken back."""
+    last: dict[str, dict[int, Row | None]] = {}
     seen: set[str] = set()
     for event in events:
         number = several.number_of(event["kind"])
         if number is not None and event["key"] not in seen:
             seen.add(event["key"])
-            last.setdefault(event["clip_id"], {})[number] = event["value"]
+            last.setdefault(event["clip_id"], {})[number] = None if event["value"] is None else event
     return last
 
 
-def _others(typed: Mapping[int, str | None], row: Row | None, first: str, config: CaptionConfig) -> tuple[Chosen, ...]:
+def _others(typed: Mapping[int, Row | None], row: Row | None, first: str, config: CaptionConfig) -> tuple[Chosen, ...]:
     """The other captions of a clip, by number: typed ones over those that came with its row. What says nothing, or
     the same as an earlier one, is none."""
     came = dict(enumerate(json.loads((row or {}).get("more") or "[]"), start=2))
     found: list[Chosen] = []
     for number in sorted(came.keys() | (typed.keys() - {1})):
-        raw = typed[number] if number in typed else came[number]
+        event = typed.get(number)
+        raw = (event["value"] if event else None) if number in typed else came[number]
         try:
             weight, body = several.split_weight(raw or "")
         except Reject:  # told of by the scan of the folder
             continue
-        text = config.final(body) if body else ""
+        kept, lead = typed_body(body, event.get("leads"), config) if event else (body, "")
+        text = config.final(kept) if body else ""
         if weight > 0 and text and text not in (first, *(c.text for c in found)):
             origin: Origin = "human" if number in typed else row["origin"] if row else "sidecar"
-            found.append(Chosen(text=text, raw=raw or "", origin=origin, number=number, weight=weight))
+            found.append(Chosen(text=text, raw=raw or "", origin=origin, number=number, weight=weight, lead=lead))
     return tuple(found)
 
 
@@ -139,9 +143,10 @@ def _best(rows: Sequence[Row], captioner: str, wanted: str | None) -> Row | None
     return fit[-1] if fit else None
 
 
-def _by_hand(text: str, config: CaptionConfig) -> Chosen:
-    final = config.final(text)
-    return Chosen(text=final, raw=text, origin="human", flags=() if final else ("empty",))
+def _by_hand(event: Row, config: CaptionConfig) -> Chosen:
+    body, lead = typed_body(event["value"], event.get("leads"), config)
+    final = config.final(body)
+    return Chosen(text=final, raw=event["value"], origin="human", flags=() if final else ("empty",), lead=lead)
 
 
 def _chosen(row: Row, config: CaptionConfig, rewritten: Mapping[str, Row]) -> Chosen:

@@ -40,7 +40,8 @@ Row = dict[str, Any]
 class Chosen:
     """The caption a clip has now. text: as trained on (trigger first); raw: as said or typed, before cleaning.
 
-    more: its other captions; number (from 2) and weight are theirs, see `several`.
+    more: its other captions; number (from 2) and weight are theirs, see `several`. lead: what became of an earlier
+    trigger at the start of a caption by hand, see `leads`.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Chosen:
     flags: tuple[str, ...] = ()
     number: int = 1
     weight: float = 1.0
+    lead: str = ""
     more: tuple[Chosen, ...] = ()
 
 

@@ -27,11 +27,11 @@ class CaptionConfig:
     """`[caption]` of a pipeline file.
 
     captioner: "auto" (text file beside the source, else a VLM whose weights are on disk, else the template) or a name.
-    goal: what the LoRA is for, which picks the prompt (see `prompts.GOALS`); prompt: your own instead.
+    goal: what the LoRA is for, which picks the prompt (see `prompts.GOALS`); prompt: your own instead, "" for none.
     language: captions must be in it ("" for any). retries: how often a model is asked again after a bad answer.
-    trigger: phrase put before every caption, exactly once; None for none. separator: what stands between it and the
-        caption, part of the phrase if it has words: trigger "frung", separator ", young woman, ".
-    class_word: the plain word the trigger stands for. template: see `captioners.template.FIELDS`.
+    trigger: phrase put before every caption, exactly once; None or "" for none. separator: what stands between it and
+        the caption, part of the phrase if it has words: trigger "frung", separator ", young woman, ".
+    class_word: the plain word the trigger stands for, None or "" for none. template: see `captioners.template.FIELDS`.
     """
 
     captioner: str = AUTO
@@ -51,6 +51,9 @@ class CaptionConfig:
     rewrite: RewriteConfig = field(default_factory=RewriteConfig)
 
     def __post_init__(self) -> None:
+        for name in ("trigger", "class_word", "prompt"):
+            if getattr(self, name) == "":
+                object.__setattr__(self, name, None)  # so that a stored one can be taken away
         check_name(self.captioner)
         parse_template(self.template)
         check_goal(self.goal)
@@ -63,7 +66,7 @@ class CaptionConfig:
             if value is None:
                 continue
             if not re.search(r"[^\W_]", value):
-                raise UsageError(f'caption {name} "{value}" has no letter or digit; leave it out for none')
+                raise UsageError(f'caption {name} "{value}" has no letter or digit; "" is for none')
             if PLACEHOLDER in value.lower():
                 raise UsageError(f'caption {name} "{value}" contains {PLACEHOLDER}, which stands for the trigger')
         if self.trigger is not None:

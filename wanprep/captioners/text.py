@@ -58,6 +58,29 @@ def final_text(raw: str, trigger: str | None, separator: str = " ", *, class_wor
     return clean(lead + body)
 
 
+def begins_with(text: str, trigger: str, separator: str) -> int:
+    """How many characters at the start of a cleaned text repeat the (cleaned) trigger, however spelt; 0 for none."""
+    body = text.lstrip(_JOINTS)
+    match = _lead_pattern(trigger, separator).match(body)
+    return match.end() if match else 0
+
+
+def without_exactly(text: str, trigger: str, separator: str) -> str | None:
+    """A cleaned text without the trigger that it begins with, letter for letter, and without the separator's words
+    after it; None when it begins otherwise."""
+    body = _after(text, clean(trigger))
+    if body is None:
+        return None
+    tail = clean(separator).strip(_JOINTS)
+    rest = _after(body, tail) if tail else None
+    return body if rest is None else rest
+
+
+def _after(text: str, start: str) -> str | None:
+    glued = start[-1:].isalnum() and text[len(start) : len(start) + 1].isalnum()
+    return text[len(start) :].lstrip(_JOINTS) if text.startswith(start) and not glued else None
+
+
 def _fill_placeholder(text: str, replacement: str) -> str:
     """Replace every `[trigger]`; what an empty replacement leaves at the front (", a girl") goes too."""
     filled = text
