@@ -38,13 +38,13 @@ def said(path: Path) -> list[float]:
 
 @pytest.mark.parametrize("qp", [18, 30, 45])
 def test_h264_says_what_it_was_told(tmp_path, qp):
-    path = encoded(tmp_path / "x.mkv", "-c:v", "libx264", "-qp", str(qp), "-bf", "0", "-x264-params", "ipratio=1")
+    path = encoded(tmp_path / "x.mkv", "-c:v", "libx264", "-qp", str(qp), "-bf", "0")
     assert np.mean(said(path)) == pytest.approx(qp, abs=0.6)
 
 
 def test_ten_bits_are_on_the_same_scale(tmp_path):
     path = encoded(  # x264 counts from -12 there, 6 a bit
-        tmp_path / "x.mkv", "-c:v", "libx264", "-qp", "42", "-bf", "0", "-x264-params", "ipratio=1",
+        tmp_path / "x.mkv", "-c:v", "libx264", "-qp", "42", "-bf", "0",
         "-pix_fmt", "yuv420p10le",
     )  # fmt: skip
     assert np.mean(said(path)) == pytest.approx(30, abs=0.6)
@@ -91,3 +91,25 @@ def test_only_old_mpeg_leaves_block_edges_as_they_are(tmp_path):
         path = encoded(tmp_path / f"{codec}.mkv", "-c:v", codec)
         with open_video(path, probe(path)) as video:
             assert next(video.frames()).coded().smoothed is smoothed
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_threads_change_nothing(tmp_path, codec):
+    path = encoded(tmp_path / "x.mkv", "-c:v", codec, "-g", "3", "-bf", "2")
+    facts = probe(path)
+
+    def told(threads: int) -> list[tuple[float, bool]]:
+        with open_video(path, facts, threads=threads) as video:
+            return [frame.coded() for frame in video.frames()]
+
+    alone = told(1)
+    assert len(set(alone)) > 1  # each group of pictures has its own keyframe
+    assert all(told(4) == alone for _ in range(5))
+
+
+def test_a_keyframe_that_cannot_be_decoded_alone_is_unknown():
+    import av
+
+    stream = quantiser.Keyframes(av.CodecContext.create("h264", "r"))
+    packet = av.Packet(b"no picture")
+    assert math.isnan(quantiser.Keyframe(packet, stream).coded.quantiser)

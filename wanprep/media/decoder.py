@@ -23,7 +23,7 @@ def decoder(stream: Any, *, threads: int = 1, drains: bool = False) -> Any:
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and context.name in _WITH_ALPHA:
         context = _transparent(context)
-    context.options = {"err_detect": "explode", **quantiser.OPTION}
+    context.options = {"err_detect": "explode", **quantiser.options(context.name)}
     context.copy_opaque = context.name in quantiser.BY_HEADER
     context.thread_count = threads
     context.thread_type = "AUTO" if drains and threads > 1 else "SLICE"

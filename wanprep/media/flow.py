@@ -38,6 +38,7 @@ class Flow:
         self._mends, self._needless = mends, needless
         self._bad = self._bad_reads = self._delivered = 0
         self._first_pts: int | None = None
+        self._keyframes = quantiser.Keyframes(context)
         self._sent: set[int] = set()  # pts of packets whose picture has not come out yet
         self._broken = ""  # why pictures are left out now
         self._resumed: int | None = None  # pts of the keyframe after it
@@ -70,6 +71,7 @@ class Flow:
                     self._context.skip_frame = "NONREF" if self._is_needless(packet.pts) else "DEFAULT"
                 if packet.size and self._context.copy_opaque:
                     quantiser.keep_header(packet)
+                self._keyframes.send(packet)
                 pictures = self._context.decode(packet if packet.size else None)
             except av.FFmpegError as error:
                 if isinstance(error, av.EOFError):
@@ -133,6 +135,7 @@ class Flow:
                     continue
                 self._broken, self.hole = "", True
             self._delivered += 1
+            self._keyframes.follow(picture)
             self._sent = {pts for pts in self._sent if picture.pts is not None and pts > picture.pts}
             yield picture
 

@@ -1,20 +1,24 @@
 """How coarsely a picture was quantised, as its own stream says: the surest sign of a low bitrate, where it is known.
 
-FFmpeg's decoders of H.264, VP9 and MPEG-1, -2 and -4 tell (`OPTION` asks them to; 0.02 ms a frame at 1080p). That of
-VP8 does not, so its frame header is read here (RFC 6386, section 9). HEVC and AV1 stay unknown, and so does what a film
-went through before it was encoded for the last time: that is for `signals.compression` to see.
+FFmpeg's decoders of VP9 and MPEG-1 and -2 tell (`options` asks them to). Those of H.264 and MPEG-4 do, too, but with
+several threads of pictures that are not finished yet (measured: other numbers in one of 60 runs). So of these only
+keyframes tell, decoded once more by a decoder with one thread when they are asked (`Keyframe`). That of VP8 does not,
+so its frame header is read here (RFC 6386, section 9). HEVC and AV1 stay unknown, and so does what a film went through
+before it was encoded for the last time: that is for `signals.compression` to see.
 
 All are put on one scale, that of H.264 (0..51, where 6 more double the step): a step is 0.625 * 2 ** (qp / 6).
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-OPTION = {"export_side_data": "venc_params"}  # of a decoder
+_ASKS = {"export_side_data": "venc_params"}  # option of a decoder
+_BY_KEYFRAME = {"h264": 2.9, "mpeg4": 0.0}  # how much finer keyframes are coded than the rest (x264: 1.4 times)
 BY_HEADER = ("vp8",)  # decoders whose packets have to be kept for `of`: see `keep_header`
 HEADER = 64  # bytes of a packet that hold the quantiser for sure
 UNFILTERED = 6.0  # MPEG-1, -2 and -4 do not smooth block edges: they show as those of a step twice as large
@@ -22,6 +26,11 @@ _VP9, _H264, _MPEG = 0, 1, 2  # AVVideoEncParamsType
 # RFC 6386, section 14.1
 _VP8_STEPS = (*range(4, 59), *range(60, 117, 2), *range(119, 174, 3), *range(177, 230, 4), 234, 239, 245)
 _VP8_STEPS += tuple(range(249, 285, 5))
+
+
+def options(codec: str) -> dict[str, str]:
+    """What to tell a decoder so that its pictures speak."""
+    return {} if codec in _BY_KEYFRAME else _ASKS
 
 
 def keep_header(packet: Any) -> None:
@@ -40,12 +49,73 @@ class Coded(NamedTuple):
 UNKNOWN = Coded(math.nan, True)
 
 
+class Keyframes:
+    """The keyframes among the packets of one stream, and which of them each picture follows.
+
+    context: the decoder of the stream, of which only the name and what it knows of the stream are used.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._stream = context
+        self._sent: dict[int, Keyframe] = {}
+        self._last: Keyframe | None = None
+
+    def send(self, packet: Any) -> None:
+        """Note a packet that goes to the decoder."""
+        if self._stream.name in _BY_KEYFRAME and packet.is_keyframe and _time(packet) is not None:
+            self._sent[_time(packet)] = Keyframe(packet, self)
+
+    def follow(self, picture: Any) -> None:
+        """Let a picture that came out of the decoder know its keyframe."""
+        self._last = self._sent.pop(_time(picture), self._last)
+        if self._last is not None:
+            picture.opaque = self._last
+
+    @functools.cached_property
+    def alone(self) -> Any:
+        """A decoder of the same stream with one thread."""
+        import av
+
+        context = av.CodecContext.create(self._stream.name, "r")
+        context.extradata, context.options, context.thread_count = self._stream.extradata, _ASKS, 1
+        return context
+
+
+class Keyframe:
+    """A keyframe's packet, and what it says once it is asked."""
+
+    def __init__(self, packet: Any, stream: Keyframes) -> None:
+        self._packet, self._stream = packet, stream
+
+    @functools.cached_property
+    def coded(self) -> Coded:
+        import av
+
+        context = self._stream.alone
+        try:
+            # MPEG-4's decoder says nothing of the last picture that comes out of it; so a second one follows.
+            push = self._packet if context.name == "mpeg4" else None
+            pictures = context.decode(self._packet) or context.decode(push)
+        except av.FFmpegError:
+            pictures = []
+        context.flush_buffers()
+        self._packet = None
+        found = of(pictures[0]) if pictures else UNKNOWN
+        return found._replace(quantiser=found.quantiser + _BY_KEYFRAME[context.name])
+
+
+def _time(timed: Any) -> Any:
+    return timed.pts if timed.pts is not None else timed.dts
+
+
 def of(picture: Any) -> Coded:
-    """What decoder or header tell of an av.VideoFrame."""
+    """What decoder, keyframe or header tell of an av.VideoFrame."""
     for data in picture.side_data:
         if type(data).__name__ == "VideoEncParams":
             kind = int(data.codec_type)
             return Coded(_on_scale(kind, _mean(data), picture.format.components[0].bits), kind != _MPEG)
+    if isinstance(picture.opaque, Keyframe):
+        return picture.opaque.coded
     header = picture.opaque
     return Coded(_of_step(_VP8_STEPS[vp8_index(header)] / 2), True) if isinstance(header, bytes) and header else UNKNOWN
 

@@ -114,7 +114,7 @@ class FilterConfig:
     compression: Rule = field(default=Rule(), metadata=_about(
         score="quantiser", bad="above", threshold=37.0, still=True, unit="H.264's quantiser, 0..51",
         meaning="coded so coarsely that fine detail is gone or blocks show (about x264 crf 38)",
-        source="mean quantiser of the stream (media/quantiser.py), or small differences by their place in the coding "
+        source="quantiser of the stream (media/quantiser.py), or small differences by their place in the coding "
         "grid (signals/compression.py) where those look worse",
     ))  # fmt: skip
     noise: Rule = field(default=Rule(enabled=False), metadata=_about(
