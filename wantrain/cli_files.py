@@ -32,11 +32,13 @@ def report(run: Path, out: Path | None) -> None:
 @click.argument("lora", type=click.Path(path_type=Path))
 @click.option("--to", "names", required=True, type=click.Choice(["comfyui", "musubi", "diffusers", "peft"]))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File; a folder for peft.")
-def convert(lora: Path, names: str, out: Path) -> None:
+@click.option("--force", is_flag=True, help="Replace what is there.")
+def convert(lora: Path, names: str, out: Path, force: bool) -> None:
     """Rename a LoRA's tensors for another program, bit for bit. The names it has now are recognised."""
     with exit_codes():
-        from wantrain.convert import convert_file
+        from wantrain.convert import convert_file, refuse_to_replace
 
+        refuse_to_replace(out, names, force)
         was = convert_file(lora, out, names)
         click.echo(f"{lora} ({was}) -> {out} ({names})", err=True)
         click.echo(out)

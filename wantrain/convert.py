@@ -36,6 +36,16 @@ def convert_file(source: Path, out: Path, names: str) -> str:
     return found.names
 
 
+def refuse_to_replace(out: Path, names: str, force: bool) -> None:
+    """UsageError when something lies where `convert_file` would write, unless it may be replaced (`force`)."""
+    if names != "peft" and out.is_dir():
+        raise UsageError(f"{out} is a folder; name a file for {names}'s form")
+    files = [out / PEFT_WEIGHTS, out / PEFT_CONFIG] if names == "peft" else [out]
+    for path in files:
+        if path.exists() and not force:
+            raise UsageError(f"{path} is there already; name another --out, or replace it with --force")
+
+
 def _write_plain(name_of: Callable[[str], str], parts: Mapping[str, str]) -> Callable[[Path, Layers, Any], None]:
     def write(out: Path, layers: Layers, notes: Mapping[str, str]) -> None:
         import torch

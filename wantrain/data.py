@@ -20,6 +20,7 @@ from wanprep.stage import UsageError
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset, CachedSample
 
+TRIES = 50
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -51,6 +52,34 @@ def hold_out(samples: Sequence[CachedSample], share: float) -> tuple[list[int], 
         own = min(max(1, round(share * len(members[name]))), allowed - len(held))
         held += _stretch(samples, members[name], own)
     return sorted(set(everything) - set(held)), sorted(held)
+
+
+def fewer_held_out(samples: Sequence[CachedSample], share: float) -> str | None:
+    """A sentence on why clearly fewer samples than `share` asks for are held out, and what to set; None when not so."""
+    wanted, held = max(1, round(share * len(samples))), len(hold_out(samples, share)[1])
+    if share == 0 or held > 0.75 * wanted:
+        return None
+    clips = Counter(sample.clip_id for sample in samples)
+    said = f"{held or 'none'} of {len(samples)} samples held out where validation.share = {share:g} asks for {wanted}: "
+    said += "the samples of a clip (windows, views) stay together, "
+    said += f"and the smallest clip has {min(clips.values())}" if len(clips) > 1 else "and there is one clip"
+    for more in _shares(samples, wanted):
+        count = len(hold_out(samples, more)[1])
+        if count > held:
+            return f"{said}; validation.share = {more:g} holds out {count}" + ("" if held else ", or add clips")
+    return f"{said}; add clips"
+
+
+def _shares(samples: Sequence[CachedSample], wanted: int) -> list[float]:
+    """Shares, of two or more digits, at which a whole group, source or clip may begin to fit; ascending, below 1."""
+    total = len(samples)
+    places = [Counter(str(getattr(sample, unit)) for sample in samples) for unit in ("group", "source_id", "clip_id")]
+    fits = {count for counts in places for count in counts.values()}
+    own = {(sample.source_id, sample.clip_id) for sample in samples}
+    fits |= {math.ceil(places[2][clip] * total / places[1][source]) for source, clip in own}  # its source's own share
+    scale = 10 ** max(2, len(str(total)) - 1)
+    found = sorted({math.ceil(count / total * scale) / scale for count in fits if count > wanted})
+    return [share for share in found if share < 1][:TRIES]
 
 
 def _stretch(samples: Sequence[CachedSample], members: list[int], allowed: int) -> list[int]:

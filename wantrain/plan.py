@@ -17,7 +17,7 @@ from wanprep.models.find import find_weights
 from wanprep.stage import Missing
 from wantrain.advice import warnings_for
 from wantrain.config import TrainConfig, batches, settled
-from wantrain.data import hold_out
+from wantrain.data import fewer_held_out, hold_out
 from wantrain.experts import COMPONENTS, seed_for
 from wantrain.forecast import SHOWN, forecast, forecast_lines
 from wantrain.ready import visits_of
@@ -64,19 +64,21 @@ def plan(config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHO
         "run": str(config.folder), "family": config.family, "method": config.sampling.method,
         "shift": config.sigmas(config.stages[0]).shift, "samples": len(dataset.samples), "training": len(training),
         "held_out": len(held), "pending": dataset.pending, "epoch": epoch, "buckets": dict(sorted(buckets.items())),
-        "natural_share_high": config.natural_share(), "experts": experts, "notes": _notes(dataset) + refused,
+        "natural_share_high": config.natural_share(), "experts": experts, "notes": _notes(dataset, config) + refused,
         "forecast": [asdict(found) | {"total_hours": found.total_hours} for found in forecasts],
         "warnings": warnings_for(config, clips=clips, epoch=epoch), "settings": to_table(config),
     }  # fmt: skip
 
 
-def _notes(dataset: CachedDataset) -> list[str]:
-    if not dataset.pending:
-        return []
-    return [
-        f"{dataset.pending} good samples are not cached and will not be trained on; `wanprep cache` encodes them, "
-        "`wanprep status` says why if it could not"
-    ]
+def _notes(dataset: CachedDataset, config: TrainConfig) -> list[str]:
+    fewer = fewer_held_out(dataset.samples, config.validation.share)
+    notes = [fewer] if fewer else []
+    if dataset.pending:
+        notes.append(
+            f"{dataset.pending} good samples are not cached and will not be trained on; `wanprep cache` encodes them, "
+            "`wanprep status` says why if it could not"
+        )
+    return notes
 
 
 def plan_lines(planned: dict[str, Any]) -> list[str]:
