@@ -82,10 +82,16 @@ def samples(dataset: Dataset, **filters: Any) -> None:
 
 
 @click.command()
-@click.argument("clip")
+@click.argument("clip", metavar="CLIP|SOURCE")
 @reading
 def explain(dataset: Dataset, clip: str, as_json: bool) -> None:
-    """Everything known of one CLIP (its id or the start of it) and why it was decided so."""
+    """Everything known of one CLIP (its id or the start of it) or SOURCE (its path or a part of it) and why it was
+    decided so.
+
+    \b
+    wanprep explain 270ea2
+    wanprep explain holiday.mp4
+    """
     from wanprep import show
 
     show.show_explain(dataset, clip, as_json)

@@ -77,14 +77,14 @@ def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -
     out, found = _out(dataset), []
     refused = standing.uncaptioned(clips)
     if refused:
-        count, reason = sum(refused.values()), next(iter(refused))
+        count, reason = sum(refused.values()), _first(refused)
         found.append(
             f"{counted(count, 'kept clip')} {are(count)} not trained on, because the caption was rejected "
             f"({listed(refused)}): wanprep clips --reason {reason}{out}"
         )
     idle, why = standing.without_samples(clips, samples)
     if idle:
-        reason = why.most_common(1)[0][0]
+        reason = _first(why)
         found.append(
             f"{idle} of {sum(clip['state'] == 'keep' for clip in clips)} kept clips give no sample "
             f"({listed(why)}): wanprep samples --reason {reason}{out}"
@@ -154,6 +154,11 @@ def _nothing_left(dataset: Dataset, summary: Summary) -> str:
 
 def listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def _first(counts: Mapping[str, int]) -> str:
+    """The most frequent."""
+    return min(counts, key=lambda name: (-counts[name], name))
 
 
 def _most(counts: Counter[str]) -> str:

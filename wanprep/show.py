@@ -3,32 +3,66 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
 import polars as pl
 
 from wanprep.decide import planned_frames
+from wanprep.near import did_you_mean, nearest
+from wanprep.show_source import caption_line, show_named
 from wanprep.stage import UsageError
-from wanprep.stats_render import keep_end, plain
-from wanprep.tables import console, print_json, print_rows, table
+from wanprep.stats_render import plain
+from wanprep.tables import console, print_json, print_rows
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
 
 Row = Mapping[str, Any]
+SHOWN = 10  # clips named that a CLIP could mean
 
 
-def _select(rows: Iterable[Row], state: str | None, reason: str | None, source: str | None) -> list[Row]:
-    def fits(row: Row) -> bool:
-        reasons = row.get("reasons") or [row.get("reason")]
-        return (
-            (not state or row["state"] == state)
-            and (not reason or reason in reasons)
-            and (not source or source in row["path"])
-        )
+def _select(rows: Sequence[Row], what: str, state: str | None, reason: str | None, source: str | None) -> list[Row]:
+    """The rows asked for. what: "clips" or "samples", for errors.
 
-    return [row for row in rows if fits(row)]
+    UsageError for a state or a reason that no row has and that is spelled almost like one that some have; one that is
+    like none of them is told on stderr, because a set without it is no mistake.
+    """
+    states = Counter(state for row in rows for state in _states(row))
+    reasons = Counter(reason for row in rows for reason in _reasons(row))
+    for option, asked, there in (("--state", state, states), ("--reason", reason, reasons)):
+        if asked and asked not in there:
+            listed = ", ".join(f"{name} ({count})" for name, count in sorted(there.items())) or "none"
+            said = f"{option} {asked}: no {what} of it{did_you_mean(asked, there)}; there are: {listed}"
+            if nearest(asked, there):
+                raise UsageError(said)
+            click.echo(f"wanprep: {said}", err=True)
+    return [
+        row
+        for row in rows
+        if (not state or state in _states(row))
+        and (not reason or reason in _reasons(row))
+        and (not source or source in row["path"])
+    ]
+
+
+def _reasons(row: Row) -> list[str]:
+    return row["reasons"] if "reasons" in row else [row["reason"]] if row["reason"] else []
+
+
+def _states(row: Row) -> tuple[str, ...]:
+    """What --state finds a row by. A good sample is `ok`, and `cached`, `pending`, ... as it is listed."""
+    return (row["state"], row["cache_state"]) if _is_good_sample(row) else (row["state"],)
+
+
+def _is_good_sample(row: Row) -> bool:
+    return bool(row["state"] == "ok" and row.get("cache_state"))
+
+
+def _listed_state(sample: Row) -> str:
+    return sample["cache_state"] if _is_good_sample(sample) else sample["state"]
 
 
 def _span(row: Row) -> str:
@@ -36,7 +70,7 @@ def _span(row: Row) -> str:
 
 
 def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
-    rows = _select(dataset.manifest.read("clips").to_dicts(), **filters)
+    rows = _select(dataset.manifest.read("clips").to_dicts(), "clips", **filters)
     if as_json:
         print_json([{**row, "scores": json.loads(row["scores"])} for row in rows])
         return
@@ -46,8 +80,8 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
         why = ", ".join(_with_value(reason, scores) for reason in row["reasons"])
         why = why or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
         frames = f"{row['start_frame']}-{row['end_frame'] - 1}"
-        drawn.append((row["clip_id"][:8], keep_end(row["path"], 17), _span(row), frames, row["state"], why))
-    print_rows(("clip", "source", ">seconds", ">frames", "state", "why"), drawn)
+        drawn.append((row["clip_id"][:8], plain(row["path"]), _span(row), frames, row["state"], why))
+    print_rows(("clip", "~source", ">seconds", ">?frames", "state", "why"), drawn)
 
 
 def _with_value(reason: str, scores: Row) -> str:
@@ -65,31 +99,40 @@ def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
     rows: list[Row] = []
     for row in dataset.manifest.read("samples").to_dicts():
         clip = clips[row["clip_id"]]
-        start = clip["start_s"] + (row["start"] or 0) / rate
-        times = {"start_s": start, "end_s": min(start + (row["frames"] or 0) / rate, clip["end_s"])}
+        times = _times(row, clip, rate)
         window = planned.get(row["clip_id"], [])[row["start"] or 0 :][: row["frames"]]
         span = {"start_frame": window[0], "end_frame": window[-1] + 1} if window and row["start"] is not None else {}
         rows.append({**row, **times, **span, "path": clip["path"], "scores": json.loads(clip["scores"])})
-    chosen = _select(rows, **filters)
+    chosen = _select(rows, "samples", **filters)
     if as_json:
         print_json(chosen)
         return
     drawn = []
     for it in chosen:
-        bucket = f"{it['width']}x{it['height']}x{it['frames']}" if it["width"] else f"-x{it['frames']}"
-        state = it["cache_state"] if it["state"] == "ok" else it["state"]
+        state = ": ".join(filter(None, (_listed_state(it), it["reason"])))
         frames = f"{it['start_frame']}-{it['end_frame'] - 1}" if "start_frame" in it else ""
-        where = (it["clip_id"][:6], keep_end(it["path"], 9), it["view"], bucket, _span(it), frames)
-        drawn.append((*where, state, it["reason"]))
-    print_rows(("clip", "source", "view", "bucket", ">seconds", ">frames", "state", "why"), drawn)
+        drawn.append((it["clip_id"][:6], plain(it["path"]), it["view"], _bucket(it), _span(it), frames, state))
+    print_rows(("clip", "~source", "view", "bucket", ">seconds", ">?frames", "state"), drawn)
+
+
+def _bucket(sample: Row) -> str:
+    """A rejected sample has no size."""
+    if sample["width"]:
+        return f"{sample['width']}x{sample['height']}x{sample['frames']}"
+    return f"{sample['frames']} frames"
 
 
 def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
-    """One clip: where it comes from, every score against its threshold, its caption, its samples."""
+    """One clip: where it comes from, every score against its threshold, its caption, its samples. Or one source, named
+    by its path or a part of it."""
     found = dataset.manifest.read("clips").filter(pl.col("clip_id").str.starts_with(clip)).to_dicts()
-    if len(found) != 1:
-        many = "no clip" if not found else f"{len(found)} clips"
-        raise UsageError(f"{many} with an id that starts with {clip!r}; wanprep clips lists them")
+    if not found:
+        show_named(dataset, clip, as_json)
+        return
+    if len(found) > 1:
+        first = [f"  {it['clip_id'][:8]}  {plain(it['path'])} {_span(it)} s" for it in found[:SHOWN]]
+        rest = [f"  and {len(found) - SHOWN} more; wanprep clips lists them"] if len(found) > SHOWN else []
+        raise UsageError("\n".join([f"{len(found)} clips have an id that starts with {clip!r}:", *first, *rest]))
     row = found[0]
     samples = dataset.manifest.read("samples").filter(pl.col("clip_id") == row["clip_id"]).to_dicts()
     scores = json.loads(row["scores"])
@@ -105,22 +148,37 @@ def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
     out.print(f"  {row['n_frames']} frames at {dataset.pipeline.model.fps} fps, {row['duplicated']} of them repeats")
     if row["truncated"]:
         out.print(f"  the source is truncated: {row['truncated']}")
-    if row["caption"] is not None:
-        out.print(f"  caption ({row['caption_origin']}): {plain(row['caption'])}")
+    caption = caption_line(dataset, row)
+    if caption:
+        out.print(f"  {caption}")
     repeated = scores.pop("duplicate_of", None)
     if repeated:
         out.print(f"  shows the same as clip {plain(repeated[0])}")
-    drawn = table("score", ">value", ">threshold", "verdict", "meaning")
-    for name, (value, threshold, verdict) in sorted(scores.items()):
-        drawn.add_row(name, _number(value), _number(threshold), verdict, _meaning(name))
-    out.print(drawn)
-    listing = table("view", "bucket", ">start", "state", "why")
-    for sample in samples:
-        bucket = f"{sample['width']}x{sample['height']}x{sample['frames']}"
-        listing.add_row(
-            sample["view"], bucket, str(sample["start"]), sample["state"], sample["detail"] or sample["reason"]
-        )
-    out.print(listing)
+    drawn = [
+        (name, _number(value), _number(threshold), verdict, _meaning(name))
+        for name, (value, threshold, verdict) in sorted(scores.items())
+    ]
+    if drawn:
+        click.echo()
+        print_rows(("score", ">value", ">threshold", "verdict", "meaning"), drawn)
+    if samples:
+        _draw_samples(samples, row, dataset.pipeline.model.fps)
+
+
+def _draw_samples(samples: Sequence[Row], clip: Row, rate: int) -> None:
+    """The samples of one clip. seconds: in the source, as everywhere."""
+    drawn = []
+    for it in samples:
+        why = it["detail"] or it["reason"]
+        drawn.append((it["view"], _bucket(it), _span(_times(it, clip, rate)), _listed_state(it), why))
+    click.echo()
+    print_rows(("view", "bucket", ">seconds", "state", "why"), drawn)
+
+
+def _times(sample: Row, clip: Row, rate: int) -> dict[str, float]:
+    """Where a sample's window lies in the source; its `start` and `frames` are in frames at the model's rate."""
+    start = clip["start_s"] + (sample["start"] or 0) / rate
+    return {"start_s": start, "end_s": min(start + (sample["frames"] or 0) / rate, clip["end_s"])}
 
 
 def _number(value: Any) -> str:

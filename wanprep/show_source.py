@@ -1,0 +1,123 @@
+"""Explaining a source: whether it is used, what of it is missing, and what became of its clips."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from wanprep.stage import UsageError
+from wanprep.standing import reasons_of
+from wanprep.stats_render import plain
+from wanprep.tables import console, print_json, print_rows
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+
+Row = Mapping[str, Any]
+SHOWN = 8  # sources that one name means, listed
+
+
+def named(dataset: Dataset, name: str) -> list[dict[str, Any]]:
+    """Sources that a name means: the path in whole, else the file's name, else a part of the path (of any case)."""
+    rows = dataset.manifest.read("sources").to_dicts()
+    name = name.removeprefix("./")
+
+    def parts(row: Row) -> tuple[bool, ...]:
+        path = row["path"]
+        full = dataset.source_name(row) if row["root"] in dataset.roots else path
+        is_end = f"/{full}".endswith(f"/{name}")
+        return (name in (path, full), is_end, name.lower() in path.lower())
+
+    found = [(parts(row), row) for row in rows]
+    for rank in range(3):
+        hits = [row for fits, row in found if fits[rank]]
+        if hits:
+            return hits
+    return []
+
+
+def facts(dataset: Dataset, source: Row) -> dict[str, Any]:
+    """The source's row, what of it is missing (`damage`), where it lies, and its clips with the samples of each."""
+    clips = dataset.manifest.read("clips").to_dicts()
+    stands = source["state"] == "ok" and not source["duplicate_of"]  # files with the same bytes share an id
+    mine = [clip for clip in clips if stands and clip["source_id"] == source["source_id"]]
+    samples = dataset.manifest.read("samples").select("clip_id", "state", "reason", "cache_state").to_dicts()
+    of: dict[str, list[Row]] = {}
+    for sample in samples:
+        of.setdefault(sample["clip_id"], []).append(sample)
+    return {
+        **source,
+        "file": dataset.source_name(source) if source["root"] in dataset.roots else None,
+        "damage": source["detail"] if source["state"] == "ok" else "",
+        "clips": [_clip(clip, of.get(clip["clip_id"], [])) for clip in mine],
+    }
+
+
+def _clip(clip: Row, samples: list[Row]) -> dict[str, Any]:
+    states = Counter(row["cache_state"] if row["state"] == "ok" else row["state"] for row in samples)
+    names = ("clip_id", "start_s", "end_s", "start_frame", "end_frame", "state", "reasons", "caption")
+    why = reasons_of(samples)
+    return {name: clip[name] for name in names} | {"samples": dict(sorted(states.items())), "left_out": dict(why)}
+
+
+def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
+    """One source, on stdout."""
+    found = facts(dataset, source)
+    if as_json:
+        print_json(found)
+        return
+    out = console()
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    out.print(f"source {plain(found['path'])}: {found['state']}{reason}")
+    if found["detail"] and not found["damage"]:
+        out.print(f"  {plain(found['detail'])}")
+    if found["damage"]:
+        out.print(f"  damaged: {plain(found['damage'])}; the part before that is used{_until(found['clips'])}")
+    size = "size unknown" if found["bytes"] < 0 else f"{found['bytes'] / 1e6:.1f} MB"
+    out.print(f"  {plain(found['file'] or 'its folder is not known any more')}, {size}, group {plain(found['group'])}")
+    if not found["clips"]:
+        out.print("  it has no clips")
+        return
+    states = Counter(clip["state"] for clip in found["clips"])
+    out.print(f"  {len(found['clips'])} clips: {', '.join(f'{n} {state}' for state, n in sorted(states.items()))}")
+    rows = []
+    for clip in found["clips"]:
+        samples = ", ".join(f"{count} {state}" for state, count in clip["samples"].items()) or "none"
+        why = ", ".join([*clip["reasons"], *(reason for reason in clip["left_out"] if reason not in clip["reasons"])])
+        rows.append((clip["clip_id"][:8], f"{clip['start_s']:.2f}-{clip['end_s']:.2f}", clip["state"], samples, why))
+    print_rows(("clip", ">seconds", "state", "samples", "why"), rows)
+
+
+def _until(clips: list[dict[str, Any]]) -> str:
+    return f", up to {max(clip['end_s'] for clip in clips):.2f} s" if clips else ""
+
+
+def show_named(dataset: Dataset, name: str, as_json: bool) -> None:
+    """The one source that a name means. UsageError, with what there is, when it is none or several."""
+    found = named(dataset, name)
+    if not found:
+        raise UsageError(
+            f"no clip with an id that starts with {name!r}, and no source with it in its path; "
+            "`wanprep clips` and `wanprep stats --by source` list them"
+        )
+    if len(found) > 1:
+        first = [f"  {plain(row['path'])}: {row['state']} {row['reason']}".rstrip() for row in found[:SHOWN]]
+        rest = [f"  and {len(found) - SHOWN} more; wanprep stats --by source lists them"] if len(found) > SHOWN else []
+        raise UsageError("\n".join([f"{len(found)} sources have {name!r} in their path:", *first, *rest]))
+    show_source(dataset, found[0], as_json)
+
+
+def caption_line(dataset: Dataset, clip: Row) -> str:
+    """What is to be said of a clip's caption: the text, or why there is none; "" of a clip that is not kept."""
+    if clip["caption"] is not None:
+        return f"caption ({clip['caption_origin']}): {plain(clip['caption'])}"
+    if clip["state"] != "keep":
+        return ""
+    rows = dataset.manifest.latest("captions").filter(pl.col("key") == clip["caption_key"]).to_dicts()
+    if not rows or rows[0]["outcome"] == "done":
+        return "caption: none yet"
+    said = ": ".join(filter(None, (rows[0]["reason"], rows[0]["detail"])))
+    return f"caption: none, {rows[0]['outcome']} ({plain(said)}); it is not trained on until it has one"
