@@ -125,5 +125,14 @@ def test_what_cannot_be_answered_is_said():
         suggest([], A14B, 24)
     with pytest.raises(UsageError, match="no cost model"):
         suggest([clip("a")], family("tiny"), 24)
+    with pytest.raises(UsageError, match=r"9\.5 GiB in nf4 .* what fits: --family wan2\.1-t2v-1\.3b") as told:
+        suggest([clip("a")], A14B, 8)
+    assert "--weights" not in str(told.value)  # nf4 is what was counted
+    with pytest.raises(UsageError, match=r"in bf16 .* what fits: --weights nf4"):
+        suggest([clip("a")], A14B, 12, weights="bf16")
+    with pytest.raises(UsageError, match="what fits: --rank 4"):
+        suggest([clip("a")], A14B, 10, rank=64)
+    with pytest.raises(UsageError, match="no family fits"):
+        suggest([clip("a")], A14B, 1.2)
     with pytest.raises(UsageError, match="do not hold one expert"):
         suggest([clip("a")], A14B, 24, weights="bf16")

@@ -43,7 +43,7 @@ def run(source: Path, **options: Any) -> None:
 
     \b
     wanprep run movies/
-    wanprep run movies/ --out ghibli --pipeline pipelines/style-24gb-three-views.toml
+    wanprep run movies/ --out ghibli --pipeline pipelines/style-24gb.toml
     wanprep run movies/ --set family=wan2.1-t2v-14b --dry-run
     """
     _run(("split", "fps", "filter", "bucket", "caption", "cache"), source=source, **options)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from wanprep import config, costs
-from wanprep.families import Family
+from wanprep.families import FAMILIES, Family
 from wanprep.stage import UsageError
 from wanprep.stages.bucket import ClipInfo, buckets_of, samples_of
 from wanprep.stages.windows import View, snap_down
@@ -95,12 +95,7 @@ def suggest(
         raise UsageError(f"family {family.name!r} has no cost model; give one with --family")
     chosen, most = _room(family, (vram_gib - RESERVE_GIB) * costs.GIB, weights, rank, batch)
     if most < 1:
-        need = min(costs.training_memory(family, 1, weights=w, rank=rank).total for w in _precisions(weights))
-        least = need / costs.GIB + RESERVE_GIB
-        raise UsageError(
-            f"{vram_gib:g} GiB do not hold one expert of {family.name}: that takes {least:.1f} GiB in "
-            f"{_precisions(weights)[-1]} before the first frame; take a smaller family or rank, or --weights nf4"
-        )
+        raise UsageError(_too_large(family, vram_gib, _precisions(weights)[-1], rank))
     found: list[Proposal] = []
     reasons: list[str] = []
     videos = [clip for clip in clips if not clip.is_image]
@@ -115,6 +110,24 @@ def suggest(
     made_of: dict[str, Any] = {"weights": chosen, "rank": rank, "batch": batch, "max_tokens": most}
     views = tuple(_without_twins(found, reasons))
     return Suggestion(family=family.name, vram_gib=vram_gib, views=views, reasons=tuple(reasons), **made_of)
+
+
+def _too_large(family: Family, vram_gib: float, weights: costs.Weights, rank: int) -> str:
+    """Why nothing fits, and what would: only what the numbers say does."""
+
+    def least(name: str, precision: costs.Weights, lora: int) -> float:
+        return costs.training_memory(FAMILIES[name], 1, weights=precision, rank=lora).total / costs.GIB + RESERVE_GIB
+
+    smallest = get_args(costs.Weights)[-1]
+    others = [name for name in costs.TRANSFORMERS if name != family.name and least(name, smallest, rank) < vram_gib]
+    ways = [f"--weights {smallest}"] if weights != smallest and least(family.name, smallest, rank) < vram_gib else []
+    ways += ["--rank 4"] if rank > 4 and least(family.name, weights, 4) < vram_gib else []
+    ways += [f"--family {name} (from {least(name, smallest, rank):.1f} GiB in {smallest})" for name in others[:2]]
+    return (
+        f"{vram_gib:g} GiB do not hold one expert of {family.name} and a rank {rank} LoRA: that takes "
+        f"{least(family.name, weights, rank):.1f} GiB in {weights} before the first frame; "
+        + (f"what fits: {', or '.join(ways)}" if ways else "no family fits, in any precision")
+    )
 
 
 def _precisions(weights: costs.Weights | None) -> tuple[costs.Weights, ...]:

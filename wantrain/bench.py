@@ -30,16 +30,17 @@ CURVE_SHAPE, CURVE_STEPS = "256x144x33", 500
 EXAMPLES = """
 \b
 Examples:
-  wantrain bench                                    the three usual shapes
-  wantrain bench --against reference                the same with plain diffusers + peft beside it
+  wantrain bench                           the three usual shapes
+  wantrain bench --against reference       the same, beside diffusers + peft
   wantrain bench --shape 384x208x45 --case fast --case eager --case apart
-  wantrain bench --parity --layers 3                gradients against float32
-  wantrain bench --places fp8                       both experts, the idle one on the card, in RAM, on the disk
-  wantrain bench --run fp8-pinned --idle            share of the time that the GPU waits in a real run
-  wantrain bench --run fp8-pinned --guest 20        training pauses while somebody else needs 20 GiB of the card
-  wantrain bench --curve 500                        losses of the fast path and fp8 on top of the reference's
-  wantrain bench --gpus 2                           throughput of two GPUs over that of one
-  wantrain bench --suite gpu-check                  all of it in 8 minutes on one card; two-gpus: in 4 on two
+  wantrain bench --parity --layers 3       gradients against float32
+  wantrain bench --places fp8              the idle expert on card, in RAM, on disk
+  wantrain bench --run fp8-pinned --idle   share of time that the GPU waits
+  wantrain bench --run fp8-pinned --guest 20  pauses while others need 20 GiB
+  wantrain bench --curve 500               losses over the reference's
+  wantrain bench --gpus 2                  throughput of two GPUs over one
+  wantrain bench --suite gpu-check         all of it in 8 minutes on one card
+  wantrain bench --suite two-gpus          ... in 4 minutes on two
 
 Cases: """ + ", ".join(CASES) + """
 

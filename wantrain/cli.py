@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 RUN_EXAMPLES = """
 \b
 Examples:
-  wantrain run pipelines/train-default.toml --dataset my-set --set run.name=my-style
+  wantrain run pipelines/train-default.toml --dataset my-set \\
+      --set run.name=my-style
   wantrain run train.toml --set high.lr=2e-4 --set high.rank=32
-  wantrain run train.toml --dry-run          what would be trained, without loading a model
-  wantrain run train.toml                    the same command again goes on where it was stopped
+  wantrain run train.toml --dry-run    what would be trained; loads no model
+  wantrain run train.toml              again: goes on where it was stopped
 
 Settings: command line (--set) > environment (WANTRAIN_HIGH__LR=2e-4) > CONFIG > defaults.
 """
@@ -65,7 +66,8 @@ def run(
     """Train, or go on training. CONFIG is a TOML file; without one the defaults are used.
 
     \b
-    While it runs: Ctrl-C saves and stops; kill -USR1 PID, or touch RUN/save-now, makes a checkpoint at once.
+    While it runs: Ctrl-C saves and stops; kill -USR1 PID, or touch RUN/save-now,
+    makes a checkpoint at once.
     """
     with exit_codes():
         settings, extra = _settings(config, assignments, dataset, out)

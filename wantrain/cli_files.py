@@ -11,7 +11,8 @@ from wantrain.exits import exit_codes
 CONVERT_EXAMPLES = """
 \b
 Examples:
-  wantrain convert my_high_noise.safetensors --to musubi --out my_high.musubi.safetensors
+  wantrain convert my_high_noise.safetensors --to musubi \\
+      --out my_high.musubi.safetensors
   wantrain convert from_musubi.safetensors --to comfyui --out mine.safetensors
   wantrain convert my_high_noise.safetensors --to peft --out my-adapter
 """

@@ -16,8 +16,10 @@ SAMPLE_EXAMPLES = """
 \b
 Examples:
   wantrain sample --run runs/my-style "a cat on a roof" --out cat.mp4
-  wantrain sample --run runs/my-style --strength 0 "a cat on a roof" --out base.mp4
-  wantrain sample --family wan2.2-t2v-a14b --lora my_high_noise.safetensors --lora my_low_noise.safetensors "a cat"
+  wantrain sample --run runs/my-style --strength 0 "a cat on a roof" \\
+      --out base.mp4
+  wantrain sample --family wan2.2-t2v-a14b --lora my_high_noise.safetensors \\
+      --lora my_low_noise.safetensors "a cat"
 """
 
 
