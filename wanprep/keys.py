@@ -18,7 +18,7 @@ from wanprep.config import to_table
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 11
 PLANS_VERSION = 2
-SHOTS_VERSION = 5
+SHOTS_VERSION = 6
 SCORES_VERSION = 10
 MEDIA_VERSION = 4
 

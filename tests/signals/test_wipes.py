@@ -147,3 +147,17 @@ def test_spans_that_hardly_change_are_not_judged():
     assert judge(T, 5, 25) is None
     with pytest.raises(ValueError, match="max_between"):
         WipeRules(max_between=0.9)
+
+
+def test_where_a_film_begins_or_ends_there_is_no_quiet():
+    """The side that is missing is taken to be like the other."""
+    from wanprep.signals.wipes import _both
+
+    assert _both(0.2, 0.1) == (0.1, 0.2)
+    assert _both(None, 0.3) == _both(0.3, None) == (0.3, 0.3)
+    T = film(40, 4, 12, ARRIVALS["right"])
+    T[16:] += np.random.default_rng(1).normal(0, 30, T[16:].shape).astype(np.float32)  # it goes on as stirred
+    whole, begun = judge(np.concatenate([np.repeat(T[:1], 20, axis=0), T]), 23, 36), judge(T, 3, 16)
+    assert whole is not None
+    assert begun is not None
+    assert begun.odds < whole.odds - 1

@@ -151,8 +151,9 @@ def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     wide = 1 + n / 12
     model = np.clip((np.arange(n + 1)[:, None] - when) / wide + 0.5, 0, 1)
     half = max(2, n // 2)
-    before, after = X[0] - T[max(0, s - half)], T[min(len(T) - 1, e + half)] - X[-1]
-    beside = sorted((float(rms(before)) / change, float(rms(after)) / change))
+    left = float(rms(X[0] - T[s - half])) / change if s >= half else None
+    right = float(rms(T[e + half] - X[-1])) / change if e + half < len(T) else None
+    beside = _both(left, right)
     evidence = {
         "residual": float((np.abs(alpha - model) @ np.abs(D[used])).mean() / np.abs(D[used]).sum()),
         "parts": float(used.mean()),
@@ -180,10 +181,10 @@ def _jumps(X: np.ndarray, before: np.ndarray, after: np.ndarray, used: np.ndarra
     jump = changes.max(axis=0)
     big = jump >= max(10.0, 0.3 * float(rms(D)))
     fifths = ((changes.argmax(axis=0)[big] + wide / 2) / n * 5).astype(int)
-    paths = sorted(float(np.abs(np.diff(side, axis=0)).mean()) if len(side) > 1 else 0.0 for side in (before, after))
-    jumps = sorted(
-        float(np.abs(side[wide:] - side[:-wide]).max(axis=0).mean()) if len(side) > wide + 1 else 0.0
-        for side in (before, after)
+    sides = [side if len(side) > wide + 1 else None for side in (before, after)]
+    paths = _both(*(None if side is None else float(np.abs(np.diff(side, axis=0)).mean()) for side in sides))
+    jumps = _both(
+        *(None if side is None else float(np.abs(side[wide:] - side[:-wide]).max(axis=0).mean()) for side in sides)
     )
     path = float(np.abs(np.diff(X, axis=0)).mean())
     return {
@@ -194,6 +195,13 @@ def _jumps(X: np.ndarray, before: np.ndarray, after: np.ndarray, used: np.ndarra
         "path_least": np.log((paths[0] + 0.5) / (path + 0.5)),
         "path_most": np.log((paths[1] + 0.5) / (path + 0.5)),
     }
+
+
+def _both(before: float | None, after: float | None) -> tuple[float, float]:
+    """What was measured beside a span, the smaller first. A side that a film has too little of is taken to be like the
+    other: nothing is not quiet."""
+    known = sorted(side for side in (before, after) if side is not None) or [0.0]
+    return known[0], known[-1]
 
 
 def unmoved(X: np.ndarray) -> float:
