@@ -167,11 +167,18 @@ def test_gone_sources_are_named(movies: Path, dataset: Path, tmp_path: Path) -> 
     try:
         told = wanprep("run", str(movies), "--out", str(dataset)).stderr
         explained = wanprep("explain", "good.mp4", "--out", str(dataset)).stdout
+        first = wanprep("gc", "--out", str(dataset)).stdout
+        found = as_json(wanprep("gc", "--out", str(dataset), "--unused", "--delete", "--json"))
     finally:
         shutil.move(tmp_path / "good.mp4", movies / "good.mp4")
     assert "gone: good.mp4" in told
     assert "source good.mp4: gone (file_missing)" in explained
     assert "it has no clips" in explained
+    assert "--unused" in first
+    assert isinstance(found, dict)  # weights are not needed to tell which clips nobody wants
+    assert {row["path"].partition("/")[0] for row in found["unused"]} == {"clips", "signals"}
+    left = {path.stem for path in (dataset / "clips").rglob("*.mp4")}
+    assert left == {row["clip_id"] for row in listing("clips", dataset)}
 
 
 def test_kept_clips_that_give_no_sample_are_told(movies: Path, dataset: Path) -> None:

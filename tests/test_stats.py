@@ -86,6 +86,19 @@ def example(**changes):
     return report(CLIPS, samples_for(CLIPS), SOURCES, [], ARTEFACTS, WAN, **changes)
 
 
+def test_what_is_gone_has_no_kind_and_what_is_damaged_says_so():
+    gone = {**source("gone"), "kind": None, "state": "gone", "reason": "file_missing"}
+    cut = {**source("cut", path="cut.mkv"), "state": "ok", "outcome": None, "detail": "a packet is cut short"}
+    stats = report([], [], [source("a"), gone, cut], [], [], WAN)
+    assert stats.sources.kinds == {"video": 2}
+    assert stats.sources.damaged == 1
+    lines = {line.path: line for line in stats.by_source}
+    assert (lines["cut.mkv"].damage, lines["films/a.mkv"].damage) == ("a packet is cut short", "")
+    assert "ok, damaged" in drawn(stats, "source")
+    assert "(1 damaged, see --by source)" in drawn(stats)
+    assert "damaged" not in drawn(example())
+
+
 def drawn(stats, by=None, width: int = 80, **console) -> str:
     file = io.StringIO()
     Console(file=file, width=width, **console).print(render(stats, by))

@@ -20,7 +20,6 @@ from wanprep import shards
 from wanprep.cached import Damaged
 from wanprep.ids import digest_bytes, digest_file
 from wanprep.lease import exclusive
-from wanprep.stage import Missing
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -72,13 +71,14 @@ class Leftovers:
     """Files of ours that may go. orphans: no row speaks of them. unused: today's settings do not want them.
 
     Pairs (path relative to the dataset, bytes). foreign: other files in our folders, which stay. void: artefacts whose
-    rows are taken back before `unused` goes.
+    rows are taken back before `unused` goes. unknown: these stay, since only the weights tell whether they are wanted.
     """
 
     orphans: tuple[tuple[str, int], ...] = ()
     unused: tuple[tuple[str, int], ...] = ()
     foreign: int = 0
     void: tuple[Artefact, ...] = ()
+    unknown: int = 0
 
 
 def artefacts(dataset: Dataset) -> Iterator[Artefact]:
@@ -155,7 +155,7 @@ def _fault(root: Path, artefact: Artefact) -> Fault | None:
 def leftovers(dataset: Dataset, *, unused: bool = False) -> Leftovers:
     """What may go. unused: also look for what no sample, clip or source of today's settings wants.
 
-    Missing when that is asked and the weights are not on this machine: they are part of what latents are known by.
+    Latents and embeddings are known by the weights that make them: where these are not on this machine, all stay.
     """
     live = list(artefacts(dataset))
     named = {shards.place(artefact.path).file for artefact in live}
@@ -171,7 +171,8 @@ def leftovers(dataset: Dataset, *, unused: bool = False) -> Leftovers:
             going.append((path, size))
     leaving = {path for path, _ in going}
     void = tuple(sorted((a for a in spare if shards.place(a.path).file in leaving), key=lambda a: a.path))
-    return Leftovers(orphans=tuple(orphans), unused=tuple(going), foreign=foreign, void=void)
+    unknown = sum(_of_weights(artefact) for artefact in live) if unused and dataset.encoder() is None else 0
+    return Leftovers(orphans=tuple(orphans), unused=tuple(going), foreign=foreign, void=void, unknown=unknown)
 
 
 def collect(dataset: Dataset, *, unused: bool = False, delete: bool = False) -> Leftovers:
@@ -191,14 +192,14 @@ def collect(dataset: Dataset, *, unused: bool = False, delete: bool = False) -> 
 def _unwanted(dataset: Dataset, live: list[Artefact]) -> set[Artefact]:
     from wanprep.steps import steps
 
-    if dataset.encoder() is None:
-        raise Missing(
-            f"which latents are wanted depends on the weights of {dataset.pipeline.family}, which are not here",
-            "Run gc without --unused, or where the weights are",
-        )
     stored = [step for stage in steps(dataset).values() for step in stage if step.table in STORED]
     wanted = {key for step in stored for item in step.items(dataset) for key in item.parts}
-    return {artefact for artefact in live if artefact.key not in wanted}
+    blind = dataset.encoder() is None
+    return {a for a in live if a.key not in wanted and not (blind and _of_weights(a))}
+
+
+def _of_weights(artefact: Artefact) -> bool:
+    return artefact.path.startswith("cache/")
 
 
 def _files(root: Path) -> Iterator[tuple[str, int]]:

@@ -73,7 +73,7 @@ def gc(dataset: Dataset, as_json: bool, delete: bool, unused: bool) -> None:
     if as_json:
         kinds = {"orphans": found.orphans, "unused": found.unused}
         listed = {name: [{"path": path, "bytes": size} for path, size in files] for name, files in kinds.items()}
-        tables.print_json({**listed, "foreign": found.foreign, "deleted": delete})
+        tables.print_json({**listed, "foreign": found.foreign, "unknown": found.unknown, "deleted": delete})
         return
     for name, files in (("without a row", found.orphans), ("not wanted by today's settings", found.unused)):
         for folder, (count, size) in sorted(_by_folder(files).items()):
@@ -81,8 +81,10 @@ def gc(dataset: Dataset, as_json: bool, delete: bool, unused: bool) -> None:
     total = f"{len(going)} files, {_size(sum(size for _, size in going))}"
     if found.foreign:
         click.echo(f"{found.foreign} other files lie there that are not ours; they stay")
+    if found.unknown:
+        click.echo(f"{found.unknown} latents and embeddings stay: without the weights it is not known which are wanted")
     if not going:
-        click.echo("nothing to remove")
+        click.echo("nothing to remove" + ("" if unused else " (--unused: also what today's settings do not want)"))
     elif delete:
         click.echo(f"removed {total}")
     else:

@@ -69,7 +69,8 @@ def report(
         sources=SourceStats(
             total=len(sources),
             outcomes=_counts(_outcome(row) for row in sources),
-            kinds=_counts(row.get("kind") or "unknown" for row in sources),
+            kinds=_counts(row["kind"] for row in sources if row.get("kind")),  # of a gone or unread one nobody knows
+            damaged=sum(bool(_damage(row)) for row in sources),
             seconds=sum(row.get("duration_s") or 0.0 for row in sources if row.get("state") != "gone"),
         ),
         clips=ClipStats(
@@ -106,6 +107,11 @@ def _counts(labels: Iterable[str]) -> dict[str, int]:
 
 def _outcome(row: Row) -> str:
     return row.get("outcome") or row.get("state") or "pending"
+
+
+def _damage(row: Row) -> str:
+    """What is wrong with a source whose good part is used."""
+    return (row.get("detail") or "") if row.get("state") == "ok" else ""
 
 
 def _kind(row: Row) -> str:
@@ -207,6 +213,7 @@ def _by_source(sources: list[Row], clips: list[Row], ok: list[Row]) -> list[Sour
                 group=row.get("group") or "",
                 outcome=_outcome(row),
                 reason=row.get("reason") or "",
+                damage=_damage(row),
                 clips=len(mine),
                 kept=len(kept),
                 samples=samples[row["source_id"]] if stands else 0,

@@ -10,9 +10,12 @@ from wanprep import costs
 
 @dataclass(frozen=True, kw_only=True)
 class SourceStats:
+    """kinds: of those that could be read. damaged: their good part is used."""
+
     total: int
     outcomes: dict[str, int]
     kinds: dict[str, int]
+    damaged: int
     seconds: float
 
 
@@ -71,6 +74,7 @@ class SourceLine:
     group: str
     outcome: str
     reason: str
+    damage: str
     clips: int
     kept: int
     samples: int

@@ -133,8 +133,9 @@ def _totals(stats: Stats) -> RenderableType:
     visits = f"{epoch.samples} samples" + (f" visited {epoch.visits} times" if epoch.visits != epoch.samples else "")
     pace = f" (one every {stats.accumulate} batches)" if stats.accumulate > 1 else ""
     kinds = f"; {_states(sources.kinds)}" if sources.kinds else ""
+    damaged = f" ({sources.damaged} damaged, see --by source)" if sources.damaged else ""
     rows = [
-        ("sources", f"{sources.total}: {_states(sources.outcomes)}{kinds}{length}"),
+        ("sources", f"{sources.total}: {_states(sources.outcomes)}{damaged}{kinds}{length}"),
         (
             "clips",
             f"{clips.total}: {_states(clips.states)}; kept {minutes(clips.kept_seconds)} of "
@@ -162,7 +163,7 @@ def _lengths(stats: Stats) -> RenderableType:
     for entry in stats.lengths:
         low, high = entry.low, entry.high
         frames = f"{low} and more" if high is None else f"{low}-{high}"
-        until = "" if high is None else f"-{(high + 1) / stats.fps:.2f}"
+        until = " and more" if high is None else f"-{(high + 1) / stats.fps:.2f}"
         share = entry.clips / most if most else 0.0
         table.add_row(Text(frames), Text(f"{low / stats.fps:.2f}{until}"), Text(str(entry.clips)), Bar(share))
     return table
@@ -219,7 +220,7 @@ def _sources(stats: Stats) -> RenderableType:
     )
     table.add_column("state", no_wrap=True, header_style="bold")
     for s in stats.by_source:
-        state = keep_start(s.reason or s.outcome, 18)
+        state = keep_start(s.reason or f"{s.outcome}{', damaged' * bool(s.damage)}", 18)
         _row(table, keep_end(s.path, PATH_CELLS), s.clips, s.kept, s.samples, f"{s.kept_seconds / 60:.2f}", state)
     return _with_rest(table, len(stats.by_source), None, "source")
 
