@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wanprep.config import dump_toml, from_table, merge, parse_set, paths, to_table
+from wanprep.config import changes, dump_toml, from_table, merge, parse_set, paths, to_table
 from wanprep.layers import check_environment, of_environment
 from wanprep.stage import UsageError
 
@@ -149,3 +149,14 @@ tables = st.recursive(
 @given(tables)
 def test_dumped_toml_parses_to_the_same_table(table: dict) -> None:
     assert tomllib.loads(dump_toml(table)) == table
+
+
+def test_changes_between_two_tables_for_people():
+    before = {"family": "a", "caption": {"trigger": "x", "retries": 2}, "views": [{"name": "n" * 100}]}
+    after = {"family": "a", "caption": {"retries": 3, "goal": "style"}, "views": [{"name": "m" * 100}]}
+    assert changes(before, before) == ""
+    assert changes(before, after) == (
+        'caption.retries = 3 (was 2), caption.goal = "style" (was unset), views (changed), '
+        'caption.trigger is unset (was "x")'
+    )
+    assert changes({}, {f"k{i}": i for i in range(11)}).endswith("k7 = 7 (was unset) and 3 more")

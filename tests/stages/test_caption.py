@@ -354,3 +354,27 @@ def test_configuration_errors(values, message):
 def test_warnings_name_what_comfyui_reads_as_commands():
     assert FRUNG.warnings() == ()
     assert '"("' in CaptionConfig(trigger="(frung:1.2)").warnings()[0]
+
+
+def test_an_empty_setting_is_none_and_blanks_are_an_error():
+    config = CaptionConfig(trigger="", class_word="", prompt="")
+    assert (config.trigger, config.class_word, config.prompt) == (None, None, None)
+    assert config == CaptionConfig()
+    assert config.final("a man") == "a man"
+    for name in ("trigger", "class_word"):
+        with pytest.raises(UsageError, match='no letter or digit; "" is for none'):
+            CaptionConfig(**{name: "  "})
+
+
+def test_a_typed_caption_with_the_trigger_we_wrote_is_trained_on_with_todays():
+    from wanprep.captioners.leads import EXCHANGED, Leads
+
+    held = Leads(held=(("frung,", " "),), earlier=(("frung,", " "),))
+    events = [
+        event("frung, by hand") | {"leads": held},
+        event("weight: 0.5\nfrung, again by hand") | {"kind": "caption_2", "leads": held},
+    ]
+    choice = decide([clip()], ALL, events, CaptionConfig(trigger="zorp"))["c1"]
+    assert (choice.text, choice.raw, choice.lead) == ("zorp by hand", "frung, by hand", EXCHANGED)
+    (other,) = choice.more
+    assert (other.text, other.weight, other.lead) == ("zorp again by hand", 0.5, EXCHANGED)

@@ -54,3 +54,15 @@ def test_plan_shows_them(toy, dataset, tmp_path):
 
     planned = plan(toy.toy_config(tmp_path, goal="domain"), dataset)
     assert any("16 clips are few for a domain" in line for line in plan_lines(planned))
+
+
+def test_plan_says_why_nothing_is_held_out(toy, dataset, tmp_path):
+    import copy
+
+    from wantrain.plan import plan, plan_lines
+
+    one = copy.copy(dataset)
+    one.samples = [sample for sample in dataset.samples if sample.clip_id == dataset.samples[0].clip_id]
+    config = toy.toy_config(tmp_path, validation={"share": 0.2})
+    assert any("there is one clip; add clips" in line for line in plan_lines(plan(config, one)))
+    assert not any("held out where" in line for line in plan_lines(plan(config, dataset)))

@@ -135,3 +135,24 @@ def test_the_command(plain, tmp_path):
     (tmp_path / "no.safetensors").write_text("x")
     done = CliRunner().invoke(main, ["convert", str(tmp_path / "no.safetensors"), "--to", "peft", "--out", "y"])
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize(("names", "held"), [("musubi", ""), ("peft", "adapter_model.safetensors")])
+def test_nothing_is_replaced_unasked(plain, tmp_path, names, held):
+    out = tmp_path / "out"
+    there = out / held if held else out
+    there.parent.mkdir(exist_ok=True)
+    there.write_bytes(b"somebody's work")
+    command = ["convert", str(plain), "--to", names, "--out", str(out)]
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 2
+    assert f"{there} is there already; name another --out, or replace it with --force" in refused.output
+    assert there.read_bytes() == b"somebody's work"
+    assert CliRunner().invoke(main, [*command, "--force"]).exit_code == 0
+    assert read_layers(out).names == names
+
+
+def test_a_folder_is_never_replaced_by_a_file(plain, tmp_path):
+    result = CliRunner().invoke(main, ["convert", str(plain), "--to", "musubi", "--out", str(tmp_path), "--force"])
+    assert result.exit_code == 2
+    assert "is a folder" in result.output

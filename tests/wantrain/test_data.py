@@ -1,4 +1,5 @@
 import random
+import re
 from collections import Counter
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from wanprep.costs import batches_of
 from wanprep.stage import UsageError
-from wantrain.data import Cursor, batched, hold_out
+from wantrain.data import Cursor, batched, fewer_held_out, hold_out
 
 
 def _samples(clips: list[tuple[str, str, str]]) -> list[SimpleNamespace]:
@@ -103,3 +104,38 @@ def test_batches_hold_one_bucket_each_and_lose_nothing(pairs, size):
     assert len(batches) == sum(batches_of(count, size) for count in counts.values())
     firsts = [order.index(batch[0]) for batch in batches]
     assert firsts == sorted(firsts)
+
+
+def test_why_fewer_are_held_out_than_asked_for_and_what_to_set():
+    few = _samples([("g", "s", f"c{i // 5}") for i in range(15)])  # three clips of five samples
+    said = fewer_held_out(few, 0.1)
+    assert said.startswith("none of 15 samples held out where validation.share = 0.1 asks for 2: ")
+    assert "the smallest clip has 5; validation.share = 0.34 holds out 5, or add clips" in said
+    assert len(hold_out(few, 0.34)[1]) == 5
+
+    part = _samples([("g", "s", clip) for clip in "aaaabbbbcc"])
+    assert len(hold_out(part, 0.3)[1]) == 2
+    assert fewer_held_out(part, 0.3).startswith("2 of 10 samples held out where validation.share = 0.3 asks for 3: ")
+
+    assert fewer_held_out(_samples([("g", "s", f"c{c}") for c in range(20)]), 0.1) is None
+    assert fewer_held_out(few, 0) is None
+    alone = fewer_held_out(_samples([("g", "s", "c")] * 9), 0.3)
+    assert alone.endswith("there is one clip; add clips")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    clips=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("12"), st.integers(0, 5)), min_size=1, max_size=60),
+    share=st.floats(0.01, 0.5),
+)
+def test_the_share_that_is_named_holds_out_as_many_as_it_says(clips, share):
+    samples = _samples([(g, g + s, f"{g}{s}{c}") for g, s, c in clips])
+    held = len(hold_out(samples, share)[1])
+    said = fewer_held_out(samples, share)
+    if held >= max(1, round(share * len(samples))):
+        assert said is None
+    if said and "holds out" in said:
+        named, count = re.search(r"share = ([\d.]+) holds out (\d+)", said).groups()
+        assert len(hold_out(samples, float(named))[1]) == int(count) > held
+    elif said:
+        assert said.endswith("; add clips")
