@@ -41,10 +41,45 @@ def test_undecided_clips_are_on_no_sheet():
 
 def test_a_sheet_is_a_grid():
     tile = np.full((sheets.TILE[1], sheets.TILE[0], 3), 200, np.uint8)
-    page = sheets.sheet([("one", [tile] * 3)] * 4)
-    assert page.shape[0] == 2 * sheets.sheet([("one", [tile] * 3)]).shape[0]
+    page = sheets.sheet([(("one", "two"), [tile] * 3)] * 4)
+    assert page.shape[0] == 2 * sheets.sheet([(("one", "two"), [tile] * 3)]).shape[0]
     assert page.shape[1] >= sheets.COLUMNS * 3 * sheets.TILE[0]
     assert (page[: sheets.TILE[1], : 3 * sheets.TILE[0]] == 200).all()
+
+
+def test_a_duplicate_stands_beside_the_clip_that_it_repeats(tmp_path):
+    first = clip(1, path="film.mp4", end_pts=12288)
+    scores = {
+        "duplicate": (0.1, 0.18, "reject"),
+        "duplicate_of": [first["clip_id"] + " (film.mp4 0.00-1.00 s)", None, ""],
+    }
+    again = clip(2, "rejected", ["duplicate"], scores=scores, start_pts=12288, end_pts=24576)
+    lost = clip(3, "rejected", ["duplicate"], scores={**scores, "duplicate_of": ("gone", None, "")})
+    ((_, members),) = [group for group in sheets.grouped([first, again, lost]).items() if group[0] == "duplicate"]
+    pairs = sheets.with_originals(members, [first, again, lost])
+    assert [row["clip_id"][-1] for _, row in pairs] == ["1", "2", "3", "3"]
+    assert [text for text, _ in pairs[:2]] == ["00000000 is shown again by", "00000000 duplicate 0.1 (0.18)"]
+    source = make_video(tmp_path / "a.mp4", frames=48, rate=24, picture=grey)
+    (made,) = sheets.write_sheets(Tables(tmp_path, [first, again], source), clips=5, reason="duplicate")
+    page = cv2.imread(made["path"])
+    left, right = (page[50, side + 80].mean() for side in (0, page.shape[1] // 2))
+    assert left < right - 20  # the first second of the source, then the second one
+    assert made["clips"] == 1
+
+
+def test_a_clip_is_labelled_with_its_file_and_time(tmp_path, monkeypatch):
+    drawn: list[str] = []
+    put = cv2.putText
+    monkeypatch.setattr(cv2, "putText", lambda page, text, *more: drawn.append(text) or put(page, text, *more))
+    long = "holiday/" + "x" * 90 + "/the end of it.mp4"
+    rows = [clip(1, start_s=1.5, end_s=2.25), clip(2, path=long), clip(3, path="映画.mp4")]
+    sheets.write_sheets(Tables(tmp_path, rows, tmp_path / "gone.mp4"), clips=3)
+    assert drawn[0].startswith("00000000 blur")
+    assert drawn[1] == "a.mp4 1.50-2.25 s"
+    assert drawn[3].startswith("holiday/x")
+    assert drawn[3].endswith("the end of it.mp4")
+    assert all(len(text) <= 70 for text in drawn)
+    assert drawn[5] == "??.mp4"
 
 
 def grey(number: int, width: int, height: int) -> np.ndarray:

@@ -250,32 +250,35 @@ def calibrate(dataset: Any, file: Path) -> dict[str, Any]:
 def show_calibration(dataset: Any, file: Path, as_json: bool) -> None:
     """Fit, and say what to paste; on stdout."""
     from wanprep.config import dump_toml
-    from wanprep.stats_render import keep_end
-    from wanprep.tables import console, print_json, table
+    from wanprep.stats_render import plain
+    from wanprep.tables import console, counted, print_json, print_rows
 
     found = calibrate(dataset, file)
     if as_json:
         print_json(found)
         return
     out = console()
-    out.print(f"{found['used']} of {found['labels']} labels used; {len(found['before'])} contradicted before, "
-              f"{len(found['after'])} after the fit.")  # fmt: skip
+    out.print(
+        f"{found['used']} of {counted(found['labels'], 'label')} used; {len(found['before'])} contradicted before, "
+        f"{len(found['after'])} after the fit."
+    )
     if found["lost"]:
         out.print(f"lines that name no clip, or several: {', '.join(map(str, found['lost']))}")
     for reason, count in found["foreign"].items():
-        out.print(f"no filter is called {reason}: {count} labels left out (filters: {', '.join(REGISTRY)})")
-    drawn = table(">line", "label", "clip", "where", "rejected for")
+        out.print(f"no filter is called {reason}: {counted(count, 'label')} left out (filters: {', '.join(REGISTRY)})")
+    drawn = []
     for wrong in found["after"]:
-        where = f"{keep_end(wrong['path'], 24)} {wrong['start_s']:.2f}-{wrong['end_s']:.2f} s"
-        drawn.add_row(str(wrong["line"]), wrong["label"], wrong["clip_id"][:8], where, ", ".join(wrong["reasons"]))
-    if found["after"]:
+        seconds = f"{wrong['start_s']:.2f}-{wrong['end_s']:.2f}"
+        where = (wrong["clip_id"][:8], plain(wrong["path"]), seconds)
+        drawn.append((str(wrong["line"]), wrong["label"], *where, ", ".join(wrong["reasons"])))
+    if drawn:
         out.print("still contradicted:")
-        out.print(drawn)
+        print_rows((">line", "label", "clip", "~source", ">seconds", "rejected for"), drawn)
     if not found["settings"]:
         out.print("The thresholds are the best for these labels already.")
         return
     for name, count in found["few"].items():
-        out.print(f"{name}: only {count} labels name it; look at more clips before you trust its threshold")
+        out.print(f"{name}: only {counted(count, 'label')} named it; look at more clips before you trust its threshold")
     flags = [f"--set filter.{n}.{k}={str(v).lower()}" for n, keys in found["settings"].items() for k, v in keys.items()]
     out.print("Look first: wanprep filter --preview", " ".join(flags), soft_wrap=True)
     out.print("\nFor the pipeline file:\n")

@@ -1,7 +1,8 @@
 """`wanprep sheet`: pictures of what was kept and of what each reason rejected, to look decisions over.
 
 One JPEG a group under reports/: three frames a clip, taken by seeking in the sources, over a line with the clip's id,
-its score and the threshold. The clips nearest to their threshold come first, because those are the ones to doubt.
+its score and the threshold, and one with its file and time. The clips nearest to their threshold come first, because
+those are the ones to doubt. On the sheet of duplicates each stands to the right of the clip that it repeats.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ Row = Mapping[str, Any]
 FOLDER = "reports"
 PLACES = (1 / 6, 1 / 2, 5 / 6)  # of a clip's duration
 TILE = (160, 100)  # width, height that a frame is fitted into
-LINE = 15  # pixels of a line of text
+LINE = 15  # pixels of a line of text, of which a clip has two
+LINES = 2
+LETTERS = 66  # that a line holds
+ID_LETTERS = 16  # of a clip, with which the score `duplicate_of` begins
 COLUMNS = 3  # clips side by side
+PAIRS = 2  # with the clip that each repeats: two columns
 
 
 def write_sheets(
@@ -44,10 +49,15 @@ def write_sheets(
             raise UsageError(f"no clip is {reason!r} in {dataset.root}; there are: {known}")
         groups = {reason: groups[reason]}
     chosen = {name: members[:clips] for name, members in groups.items()}
-    frames = _frames(dataset, [row for members in chosen.values() for _, row in members], say)
+    shown = {
+        name: with_originals(members, rows) if name == "duplicate" else members for name, members in chosen.items()
+    }
+    wanted = {row["clip_id"]: row for members in shown.values() for _, row in members}
+    frames = _frames(dataset, list(wanted.values()), say)
     made = []
     for name, members in chosen.items():
-        picture = sheet([(text, frames[row["clip_id"]]) for text, row in members])
+        columns = PAIRS if name == "duplicate" else COLUMNS
+        picture = sheet([((text, _where(row)), frames[row["clip_id"]]) for text, row in shown[name]], columns)
         path = dataset.root / FOLDER / (f"{name}.jpg" if name == "kept" else f"rejected-{name}.jpg")
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, _jpeg(picture))
@@ -77,6 +87,28 @@ def grouped(rows: Sequence[Row]) -> dict[str, list[tuple[str, Row]]]:
     return {name: [(text, row) for _, _, text, row in sorted(found[name], key=lambda f: f[:2])] for name in ordered}
 
 
+def with_originals(members: Sequence[tuple[str, Row]], rows: Sequence[Row]) -> list[tuple[str, Row]]:
+    """Each duplicate behind the clip that it shows again, in pairs. Pure. A clip of which that is not known is twice
+    there itself, so that pairs stay pairs."""
+    by_id = {row["clip_id"]: row for row in rows}
+    pairs: list[tuple[str, Row]] = []
+    for text, row in members:
+        named = str(row["scores"].get("duplicate_of", [""])[0])
+        first = by_id.get(named[:ID_LETTERS])
+        pairs += [(f"{named[:8]} is shown again by", first) if first else (f"{row['clip_id'][:8]} repeats", row)]
+        pairs.append((text, row))
+    return pairs
+
+
+def _where(row: Row) -> str:
+    """The file and the time, in LETTERS; letters that the font lacks as ?."""
+    from wanprep.tables import keep_ends
+
+    span = f" {row['start_s']:.2f}-{row['end_s']:.2f} s" if row.get("end_s") is not None else ""
+    name = keep_ends(row["path"].encode("ascii", "replace").decode(), LETTERS - len(span)).replace("\u2026", "...")
+    return name + span
+
+
 def _margin(score: Sequence[Any]) -> float:
     """How far a score is from its threshold, as a share of the larger of the two."""
     value, threshold, _ = score
@@ -91,19 +123,20 @@ def _words(name: str, score: Sequence[Any] | None) -> str:
     return f"{name} {score[0]:.3g} ({score[1]:.3g})"
 
 
-def sheet(clips: Sequence[tuple[str, Sequence[np.ndarray]]]) -> np.ndarray:
-    """uint8[h, w, 3] BGR: a grid of (caption line, frames uint8[TILE height, TILE width, 3]). Pure."""
+def sheet(clips: Sequence[tuple[Sequence[str], Sequence[np.ndarray]]], columns: int = COLUMNS) -> np.ndarray:
+    """uint8[h, w, 3] BGR: a grid of (LINES of text, frames uint8[TILE height, TILE width, 3]). Pure."""
     import cv2
 
     width, height = TILE
-    wide, tall = width * len(PLACES) + 6, height + LINE + 6
-    page = np.full((tall * math.ceil(len(clips) / COLUMNS), wide * COLUMNS, 3), 24, np.uint8)
-    for k, (text, frames) in enumerate(clips):
-        top, left = k // COLUMNS * tall, k % COLUMNS * wide
+    wide, tall = width * len(PLACES) + 6, height + LINE * LINES + 6
+    page = np.full((tall * math.ceil(len(clips) / columns), wide * columns, 3), 24, np.uint8)
+    for k, (texts, frames) in enumerate(clips):
+        top, left = k // columns * tall, k % columns * wide
         for n, frame in enumerate(frames):
             page[top : top + height, left + n * width : left + (n + 1) * width] = frame
-        at = (left + 3, top + height + LINE - 4)
-        cv2.putText(page, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (230, 230, 230), 1, cv2.LINE_AA)
+        for n, text in enumerate(texts):
+            at = (left + 3, top + height + LINE * (n + 1) - 4)
+            cv2.putText(page, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (230, 230, 230), 1, cv2.LINE_AA)
     return page
 
 

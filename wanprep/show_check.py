@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wanprep.tables import console, print_json, table
+from wanprep.tables import console, counted, print_json, table
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -55,8 +55,9 @@ def _draw(findings: Mapping[str, Any], clips: Mapping[str, Mapping[str, Any]], r
     for note in findings["notes"]:
         out.print(note)
     out.print(
-        f"{findings['captions']} captions: {len(texts)} to look at; {findings['clips_compared']} clips compared with "
-        f"their pictures: {len(windows)} windows depart, {len(little)} clips agree little"
+        f"{counted(findings['captions'], 'caption')}: {len(texts)} to look at; "
+        f"{counted(findings['clips_compared'], 'clip')} compared with pictures: {counted(len(windows), 'window')} "
+        f"not like the caption, {counted(len(little), 'clip')} little like it"
     )
 
 

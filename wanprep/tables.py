@@ -36,7 +36,7 @@ def table(*columns: str, title: str | None = None) -> Any:
     for column in columns:
         name = column.removeprefix(">")
         folds = column == columns[-1]  # the last one says why, and may be long
-        made.add_column(name, justify="right" if column[0] == ">" else "left", overflow="fold", no_wrap=not folds)
+        made.add_column(name, justify="right" if column.startswith(">") else "left", overflow="fold", no_wrap=not folds)
     return made
 
 
@@ -92,6 +92,11 @@ def _echo(columns: Sequence[tuple[Sequence[str], int, bool]], screen: int) -> No
     head, *rest = zip(*(cells for cells, _, _ in columns))
     rule = " " + "─" * (taken - 1 + columns[-1][1])
     click.echo("\n".join([*lines(head), rule, *(line for row in rest for line in lines(row))]))
+
+
+def counted(count: int, what: str) -> str:
+    """`1 caption`, `2 captions`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def short_names(paths: Iterable[str], cells: int) -> dict[str, str]:

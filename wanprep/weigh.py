@@ -72,7 +72,7 @@ def _example(clip: Row, value: float | None) -> dict[str, Any]:
 def show_preview(dataset: Dataset, as_json: bool) -> None:
     """Weigh the dataset's clips with the settings it was opened with; on stdout."""
     from wanprep.preview import preview
-    from wanprep.tables import console, print_json, table
+    from wanprep.tables import console, keep_ends, print_json, print_rows, table
 
     stored = {row["clip_id"]: row["state"] for row in dataset.manifest.read("clips").iter_rows(named=True)}
     found = weigh(preview(dataset).manifest.read("clips").to_dicts(), stored, dataset.pipeline.filter)
@@ -88,26 +88,27 @@ def show_preview(dataset: Dataset, as_json: bool) -> None:
         drawn.add_row(name, rule, str(it["drops"] or ""), f"{it['share']:.0%}" if it["drops"] else "", *counts)
     out.print(drawn)
     out.print("alone: no other filter rejects it. (in brackets): off, and what it would do if it were on.")
-    examples = table("filter", "example", ">value", "clip", "where")
+    examples = []
     for it in found["filters"]:
         for kind in ("worst", "just_dropped", "just_kept"):
             for clip in it[kind] if it["enabled"] else ():
-                examples.add_row(it["filter"], kind.replace("_", " "), _number(clip["value"]), *_where(clip))
-    out.print(examples)
+                examples.append((it["filter"], kind.replace("_", " "), _number(clip["value"]), *_where(clip)))
+    print_rows(("filter", "example", ">value", "clip", "~source", ">seconds"), examples)
+    out.print()
     changes = [("dropped", clip) for clip in found["newly_dropped"]] + [("kept", c) for c in found["newly_kept"]]
     for what, clip in changes[:20]:
-        out.print(f"newly {what}: {' '.join(_where(clip))} {', '.join(clip['reasons'])}")
+        name, source, seconds = _where(clip)
+        out.print(f"newly {what}: {name} {keep_ends(source, 24)} {seconds} s {', '.join(clip['reasons'])}")
     out.print(
         f"{found['kept']} of {found['clips']} scored clips would be kept; against what is stored "
         f"{len(found['newly_dropped'])} newly dropped, {len(found['newly_kept'])} newly kept. Nothing was written."
     )
 
 
-def _where(clip: Row) -> tuple[str, str]:
-    from wanprep.stats_render import keep_end
+def _where(clip: Row) -> tuple[str, str, str]:
+    from wanprep.stats_render import plain
 
-    where = f"{keep_end(clip['path'], 24)} {clip['start_s']:.2f}-{clip['end_s']:.2f} s"
-    return clip["clip_id"][:8], where
+    return clip["clip_id"][:8], plain(clip["path"]), f"{clip['start_s']:.2f}-{clip['end_s']:.2f}"
 
 
 def _number(value: float | None) -> str:

@@ -34,7 +34,7 @@ Examples:
   wantrain bench --against reference       the same, beside diffusers + peft
   wantrain bench --shape 384x208x45 --case fast --case eager --case apart
   wantrain bench --parity --layers 3       gradients against float32
-  wantrain bench --places fp8              the idle expert on card, in RAM, on disk
+  wantrain bench --places fp8              the idle expert in each place
   wantrain bench --run fp8-pinned --idle   share of time that the GPU waits
   wantrain bench --run fp8-pinned --guest 20  pauses while others need 20 GiB
   wantrain bench --curve 500               losses over the reference's

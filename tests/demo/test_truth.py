@@ -90,6 +90,27 @@ def test_table_names_what_is_wrong():
     assert text.count("WRONG") == 1
 
 
+def test_table_of_the_demo_is_a_line_a_shot_in_eighty_columns():
+    from wanprep.demo.movie import script_truth
+
+    truth = script_truth()
+    clips = [
+        clip(shot.start_frame, shot.end_frame, *(() if shot.expect == "keep" else ("rejected", [shot.expect])),
+             crop=shot.crop or (0, 0, 640, 360), path=file.path)
+        for file in truth.files for shot in file.shots
+    ]  # fmt: skip
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(render(check(truth, clips)))
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert all(len(line) <= 80 for line in lines)
+    assert " broadcast.mp4" in lines
+    assert " town           66-132   keep                          ok  keep 66-132" in lines
+    shots = [shot for file in truth.files for shot in file.shots]
+    assert sum(" ok " in line for line in lines) == len(shots)
+    titles, cropped = 4 + len(truth.files) * 2 - 1, sum(shot.crop is not None for shot in shots)
+    assert len([line for line in lines if line]) <= titles + len(shots) + cropped
+
+
 def test_empty_range_is_refused():
     with pytest.raises(ValueError, match="empty range"):
         ShotTruth(label="x", start_frame=5, end_frame=5)

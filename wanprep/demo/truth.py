@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _shot_of(file: FileTruth, clip: Mapping[str, Any]) -> ShotTruth | None:
 def _compare(file: FileTruth, shot: ShotTruth, clips: Sequence[Mapping[str, Any]]) -> Compared:
     whole = (0, 0, file.width, file.height)
     problems = _problems_of_kept(shot, clips, whole) if shot.expect == KEEP else _problems_of_rejected(shot, clips)
-    expected = shot.expect if shot.expect == KEEP else f"reject: {shot.expect}"
+    expected = shot.expect
     if shot.crop:
         expected += f", crop {list(shot.crop)}"
     got = "; ".join([_describe(clip, whole) for clip in clips] or ["no clip"])
@@ -156,22 +157,25 @@ def _problems_of_rejected(shot: ShotTruth, clips: Sequence[Mapping[str, Any]]) -
 
 def _describe(clip: Mapping[str, Any], whole: tuple[int, ...]) -> str:
     crop = tuple(clip.get("crop") or whole)
-    reasons = f": {', '.join(clip['reasons'])}" if clip["reasons"] else ""
     cropped = f", crop {list(crop)}" if crop != whole else ""
-    return f"{clip['state']}{reasons} [{clip['start_frame']}, {clip['end_frame']}){cropped}"
+    said = ", ".join(clip["reasons"]) or clip["state"]  # only what is rejected has reasons
+    return f"{said} {clip['start_frame']}-{clip['end_frame']}{cropped}"
 
 
 def render(lines: Sequence[Compared]) -> Table:
-    """The comparison as a table for the terminal; disagreements stand out."""
-    from rich.table import Table
+    """The comparison as a table for the terminal, a part for each movie; disagreements stand out."""
     from rich.text import Text
 
+    from wanprep.tables import table
+
     right = sum(line.ok for line in lines)
-    table = Table(title=f"demo: {right} of {len(lines)} as expected")
-    for name in ("movie", "shot", "frames", "expected", "got", ""):
-        table.add_column(name, overflow="fold")
+    drawn = table("shot", "frames", "expected", "", "got", title=f"demo: {right} of {len(lines)} as expected")
+    movie = None
     for line in lines:
-        style = "" if line.ok else "bold red"
-        cells = (line.path, line.shot, f"{line.frames[0]}-{line.frames[1]}", line.expected, line.got)
-        table.add_row(*(Text(cell) for cell in cells), Text("ok" if line.ok else "WRONG"), style=style)
-    return table
+        if line.path != movie:
+            movie = line.path
+            drawn.add_section()
+            drawn.add_row(Text(PurePosixPath(movie).name, style="bold"))
+        cells = (line.shot, f"{line.frames[0]}-{line.frames[1]}", line.expected, "ok" if line.ok else "WRONG", line.got)
+        drawn.add_row(*map(Text, cells), style="" if line.ok else "bold red")
+    return drawn

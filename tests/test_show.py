@@ -1,0 +1,116 @@
+"""Listings for people: what a filter finds, what a mistyped one says, and that a row is a line of 80 columns."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+from rich.cells import cell_len
+
+from wanprep import show
+from wanprep.stage import UsageError
+
+ANY: dict[str, Any] = {"state": None, "reason": None, "source": None}
+SOURCES = ("bikes_640x272_25fps.mp4", "frog_handheld_480p_30fps.mp4", "friday_bw_film_480p_30fps.mp4")
+
+
+def clip(number: int, state: str = "keep", *reasons: str, **more: Any) -> dict[str, Any]:
+    scores = {"shake": (0.0894, 0.07, "reject" if reasons else "keep")}
+    row: dict[str, Any] = {"clip_id": f"b{number}{'0' * 14}", "path": SOURCES[number % 3], "state": state}
+    row |= {"reasons": list(reasons), "unknown": [], "scores": json.dumps(scores), "truncated": "", "duplicated": 0}
+    row |= {"start_s": 9.68, "end_s": 39.85, "start_frame": 242, "end_frame": 1195, "n_frames": 400}
+    return row | {"crop": [0, 0, 640, 272], "caption": None, "caption_origin": None} | more
+
+
+def sample(number: int, state: str, cache_state: str = "", reason: str = "", **more: Any) -> dict[str, Any]:
+    size = {"width": 480, "height": 272} if state == "ok" else {"width": None, "height": None}
+    row = {"clip_id": f"b{number}{'0' * 14}", "view": "motion", "frames": 41, "start": 58, "state": state, **size}
+    return row | {"cache_state": cache_state, "reason": reason, "detail": ""} | more
+
+
+@pytest.fixture
+def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(show, "planned_frames", lambda measured, pipeline: {})
+    monkeypatch.setattr(show, "caption_line", lambda dataset, row: "")
+    tables = {
+        "clips": pl.DataFrame([clip(0), clip(1, "rejected", "shake"), clip(2, "rejected", "shake", "blur")]),
+        "samples": pl.DataFrame(
+            [sample(0, "ok", "cached"), sample(0, "ok", "pending"), sample(1, "rejected", "", "too_short_for_41")],
+            infer_schema_length=None,
+        ),
+    }
+    pipeline = SimpleNamespace(model=SimpleNamespace(fps=16))
+    manifest = SimpleNamespace(read=tables.__getitem__)
+    return SimpleNamespace(manifest=manifest, pipeline=pipeline, measured=lambda: None)
+
+
+def listed(capsys: pytest.CaptureFixture[str], how: Any, dataset: Any, **filters: Any) -> list[str]:
+    how(dataset, False, **{**ANY, **filters})
+    lines = capsys.readouterr().out.splitlines()
+    assert all(cell_len(line) <= 80 for line in lines)
+    return lines[2:]
+
+
+def test_clips_are_a_line_each_and_their_sources_differ(dataset: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = listed(capsys, show.show_clips, dataset)
+    assert len(lines) == 4  # only the clip with two reasons takes a second line
+    assert [line.split()[1][:4] for line in lines[:3]] == ["bike", "frog", "frid"]
+    assert lines[1].endswith("rejected  shake 0.0894 (limit 0.07)")
+    assert lines[3] == "    shake 0.0894 (limit 0.07), blur"
+
+
+def test_a_good_sample_is_found_by_the_state_it_is_listed_with(
+    dataset: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def count(state: str) -> int:
+        return len(listed(capsys, show.show_samples, dataset, state=state))
+
+    assert [count(state) for state in ("cached", "pending", "ok", "rejected")] == [1, 1, 2, 1]
+    (line,) = listed(capsys, show.show_samples, dataset, reason="too_short_for_41")
+    assert line.endswith("41 frames  13.30-15.87  rejected: too_short_for_41")
+
+
+@pytest.mark.parametrize(
+    ("how", "asked", "said"),
+    [
+        (show.show_clips, {"state": "keept"}, r"did you mean 'keep'.*keep \(1\), rejected \(2\)"),
+        (show.show_clips, {"reason": "blurr"}, r"did you mean 'blur'.*blur \(1\), shake \(2\)"),
+        (show.show_samples, {"state": "pendin"}, "did you mean 'pending'"),
+    ],
+)
+def test_a_mistyped_filter_is_refused(dataset: Any, how: Any, asked: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        how(dataset, False, **{**ANY, **asked})
+
+
+def test_a_filter_that_finds_nothing_says_what_there_is(dataset: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    show.show_samples(dataset, False, **{**ANY, "state": "keep"})
+    told = capsys.readouterr().err
+    assert "--state keep: no samples of it" in told
+    assert "cached (1), ok (2), pending (1), rejected (1)" in told
+    show.show_samples(dataset, False, **{**ANY, "state": "cached"})
+    assert capsys.readouterr().err == ""
+
+
+def test_an_id_that_begins_several_clips_lists_them(dataset: Any) -> None:
+    with pytest.raises(UsageError) as told:
+        show.show_explain(dataset, "b", False)
+    lines = str(told.value).splitlines()
+    assert lines[0] == "3 clips have an id that starts with 'b':"
+    assert lines[1].split() == ["b0000000", SOURCES[0], "9.68-39.85", "s"]
+    assert len(lines) == 4
+
+
+def test_explained_samples_have_seconds_and_the_state_of_the_listing(
+    dataset: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show.show_explain(dataset, "b0", False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[-2:]] == [
+        ["motion", "480x272x41", "13.30-15.87", state] for state in ("cached", "pending")
+    ]
+    show.show_explain(dataset, "b2", False)
+    assert "view" not in capsys.readouterr().out  # no samples, no empty table
