@@ -187,3 +187,29 @@ def test_kept_clips_that_give_no_sample_are_told(movies: Path, dataset: Path) ->
     assert "3 of 3 kept clips give no sample (3 too_short_for_33): wanprep samples --reason too_short_for_33" in told
     told = said(wanprep("bucket", "--out", str(dataset), "--set", LONG).stderr)
     assert "give no sample" not in told  # the other view has one of each
+
+
+def test_a_dry_run_counts_what_is_new_and_what_has_no_key_yet(movies: Path, dataset: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    asked = ("run", str(movies), *options(new, MINE), "--dry-run")
+    found = as_json(wanprep(*asked, "--json"))
+    assert isinstance(found, dict)
+    assert found["steps"]["scan"]["pending"] == 4
+    lines = {line.split()[0]: line.split() for line in wanprep(*asked).stdout.splitlines() if line.split()}
+    assert (lines["scan"][-1], lines["split"][-1]) == ("4", "?")
+    assert not new.exists()
+    before = (dataset / "wanprep.toml").read_text()
+    found = as_json(wanprep("run", str(movies), "--out", str(dataset), "--dry-run", "--json"))
+    assert isinstance(found, dict)
+    status = {row["step"]: row["pending"] for row in listing("status", dataset)}
+    assert (status["cache"], status["latents"]) == (1, 6)  # weights are not here: nothing has a key
+    assert {name: step["pending"] for name, step in found["steps"].items()} == status
+    shutil.copy(movies / "good.mp4", movies / "more.mp4")
+    try:
+        found = as_json(wanprep("run", str(movies), "--out", str(dataset), "--dry-run", "--json"))
+    finally:
+        (movies / "more.mp4").unlink()
+    assert isinstance(found, dict)
+    assert (found["steps"]["scan"]["pending"], found["steps"]["split"]["pending"]) == (1, 0)
+    assert len(listing("clips", dataset)) == 3
+    assert (dataset / "wanprep.toml").read_text() == before

@@ -196,7 +196,7 @@ def _run(
     if dry_run:
         from wanprep.preview import preview
 
-        seen = preview(dataset)
+        seen = preview(dataset, source)
         report.show_plan(seen, runs.plan(seen, stages, options), source, as_json, whole="bucket" in stages)
         return
     with progress.listener(rest["quiet"]) as listen:

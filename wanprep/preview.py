@@ -7,6 +7,8 @@ tables of a dry run exactly as a run would store it.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -29,15 +31,22 @@ class _Decided(Manifest):
         return self._derived[name] if name in self._derived else super().read(name)
 
 
-def preview(dataset: Dataset) -> Dataset:
-    """The same dataset with today's decisions in place of the stored ones; nothing is written."""
+def preview(dataset: Dataset, source: Path | None = None) -> Dataset:
+    """The same dataset with today's decisions in place of the stored ones; nothing is written.
+
+    source: list the sources as a run of this folder would, too.
+    """
     from wanprep.decide import decide
+    from wanprep.run import listed_sources
 
     try:
         encoder = dataset.encoder()
     except Missing:  # a run would say so; what it would cache can be counted without
         encoder = None
-    decided = decide(dataset.measured(), dataset.pipeline, encoder)
+    measured = dataset.measured()
+    if source is not None:
+        measured = replace(measured, sources=listed_sources(dataset, source)[0])
+    decided = decide(measured, dataset.pipeline, encoder)
     derived = {}
     for name in ("sources", "clips", "samples"):
         derived[name] = frame_of(getattr(decided, name), dataset.manifest.table(name).polars_schema)

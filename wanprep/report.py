@@ -27,13 +27,15 @@ Row = Mapping[str, Any]
 SHOWN_FAILED = 5  # items of a step named one by one
 
 
-def _steps(reports: Mapping[str, Report]) -> RenderableType:
+def _steps(reports: Mapping[str, Report], dry: bool = False) -> RenderableType:
+    """dry: of a step that nothing is known of yet, because earlier ones have not decided, the count is `?`."""
     drawn = table("step", "of", ">done", ">before", ">rejected", ">failed", ">pending", ">seconds")
     for name, report in reports.items():
         counts = (report.done, report.final, sum(report.rejected.values()), len(report.failed), report.pending)
-        drawn.add_row(
-            name, standing.UNITS.get(name, "items"), *(str(count or "") for count in counts), f"{report.seconds:.1f}"
-        )
+        cells = [str(count or "") for count in counts]
+        if dry and not report.wanted:
+            cells[-1] = "?"
+        drawn.add_row(name, standing.UNITS.get(name, "items"), *cells, "" if dry else f"{report.seconds:.1f}")
     return drawn
 
 
@@ -73,8 +75,8 @@ def show_plan(
         for by in (None, "view"):
             out.print(render(stats, by))
             out.print()
-    out.print(_steps(reports))
-    out.print("Dry run: nothing was written. Counts of later steps grow as earlier ones decide.")
+    out.print(_steps(reports, dry=any(report.pending for report in reports.values())))
+    out.print("Dry run: nothing was written. Counts of later steps (?: not known yet) grow as earlier ones decide.")
 
 
 def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool) -> None:

@@ -88,10 +88,17 @@ def run(
 
 def plan(dataset: Dataset, stages: Sequence[str], options: Options) -> dict[str, Report]:
     """What each step would measure, as far as the decisions of today tell. Writes nothing."""
+    from wanprep.standing import unencoded
+
     found = {}
     for stage in stages:
         for step in steps(dataset)[stage]:
             found[step.name] = run_stage(step, dataset, options)
+    if options.limit is None and options.only is None:  # what has no key yet is no item, but will be one
+        for name, count in unencoded(dataset).items():
+            if name in found:
+                found[name].pending = max(found[name].pending, count)
+                found[name].wanted = max(found[name].wanted, count)
     return found
 
 
@@ -101,6 +108,15 @@ def take_sources(dataset: Dataset, source: Path) -> Counter[str]:
     Returns what was ignored, by extension. Sources of other folders (a movie that was moved, a disk that is not there)
     are gone as long as their files are, and come back with them.
     """
+    rows, ignored = listed_sources(dataset, source)
+    known = dataset.manifest.read("sources")
+    if _listing(rows) != _listing(known.to_dicts()):
+        dataset.manifest.replace("sources", rows)
+    return ignored
+
+
+def listed_sources(dataset: Dataset, source: Path) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Rows of the table of sources as `take_sources` stores them, and what was ignored; names the folder in `roots`."""
     listing = list_sources(source)
     root = dataset.add_root(source)
     fresh = {(row["root"], row["path"]): row for row in listing.rows}
@@ -109,10 +125,7 @@ def take_sources(dataset: Dataset, source: Path) -> Counter[str]:
         if (old["root"], old["path"]) not in fresh:
             here = _is_there(dataset, old) and not (old["root"] == root and source.is_dir())
             rows.append({**old, "state": "gone" if not here else "pending" if old["state"] == "gone" else old["state"]})
-    known = dataset.manifest.read("sources")
-    if _listing(rows) != _listing(known.to_dicts()):
-        dataset.manifest.replace("sources", rows)
-    return listing.ignored
+    return rows, listing.ignored
 
 
 def _is_there(dataset: Dataset, row: Mapping[str, Any]) -> bool:

@@ -87,9 +87,9 @@ def standing(dataset: Dataset, step: Stage) -> dict[str, Any]:
             reasons[reason] += 1
         elif outcome == "failed":
             failed.append(item.label)
-    if step.name == "latents":  # a window without its file yet, or without weights here, has no key and is no item
-        good = int((dataset.manifest.read("samples")["state"] == "ok").sum())
-        counts["pending"] = max(0, good - counts["done"] - counts["failed"] - counts["rejected"])
+    if STAGE_OF.get(step.name) == "cache":
+        lacking = unencoded(dataset)[step.name] - counts["failed"] - counts["rejected"]
+        counts["pending"] = max(counts["pending"], lacking)
     numbers = {name: counts[name] for name in ("done", "failed", "pending")}
     return {
         "step": step.name,
@@ -132,6 +132,13 @@ def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
         "latents": sum(not row["latent_path"] for row in ok),
     }
     return {step: count for step, count in found.items() if count}
+
+
+def unencoded(dataset: Dataset) -> dict[str, int]:
+    """Texts and latents that good samples lack, those included that have no key yet for want of files or weights."""
+    names = ("state", "caption", "text_path", "latent_path")
+    ok = [row for row in dataset.manifest.read("samples").select(names).to_dicts() if row["state"] == "ok"]
+    return {"cache": _texts(dataset, ok), "latents": sum(not row["latent_path"] for row in ok)}
 
 
 def _texts(dataset: Dataset, ok: Sequence[Row]) -> int:
