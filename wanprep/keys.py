@@ -16,10 +16,10 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 11
+ANALYSIS_VERSION = 12
 PLANS_VERSION = 2
 SHOTS_VERSION = 6
-SCORES_VERSION = 10
+SCORES_VERSION = 11
 MEDIA_VERSION = 4
 
 

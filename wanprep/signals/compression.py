@@ -95,7 +95,9 @@ def noise_sigma(luma_HW: np.ndarray) -> float:
                 return math.nan
             fine = np.abs(cv2.filter2D(patch, -1, _SECOND))
             smooth = cv2.blur(patch, (5, 5))
-            slope = cv2.magnitude(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+            across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+            # cv2.magnitude rounds by where its arrays happen to lie in memory: other numbers in every run.
+            slope = np.sqrt(across * across + down * down)
             mid = cv2.blur(np.logical_and(patch > 16, patch < 235).astype(np.float32), (5, 5)) > 0.99
             mid[:3] = mid[-3:] = mid[:, :3] = mid[:, -3:] = False
             noise.append(fine[mid])

@@ -119,7 +119,7 @@ def maps(thumbs_Mhw: Sequence[np.ndarray]) -> np.ndarray:
     kept_x, kept_y = middle(across), middle(down)
     energy = kept_x * kept_x + kept_y * kept_y
     strength = np.sqrt(energy)
-    moving = sum(cv2.magnitude(x - kept_x, y - kept_y) for x, y in zip(across, down)) / len(frames)
+    moving = sum(np.sqrt((x - kept_x) ** 2 + (y - kept_y) ** 2) for x, y in zip(across, down)) / len(frames)
     least = functools.reduce(np.minimum, (x * kept_x + y * kept_y for x, y in zip(across, down)))
     soft = [cv2.blur(f, (9, 9)) for f in frames]
     mean = sum(soft) / len(soft)
