@@ -58,7 +58,7 @@ def test_damage_is_named_marked_and_mended(dataset: Path) -> None:
     faults = {fault["path"]: fault["reason"] for fault in as_json(done)["faults"]}  # type: ignore[index]
     assert faults == {latent: "damaged", text: "damaged", media: "missing"}
     assert "--repair" in wanprep("verify", *out, check=1).stdout
-    assert "3 are pending again" in wanprep("verify", *out, "--repair", check=1).stdout
+    assert "3 are pending again" in wanprep("verify", *out, "--repair").stdout  # `&& wanprep run` goes on
     for stage in ("bucket", "cache"):
         wanprep(stage, *out, "--workers", "2")
     wanprep("verify", *out)
@@ -67,6 +67,19 @@ def test_damage_is_named_marked_and_mended(dataset: Path) -> None:
     assert (after["samples"] == before["samples"]) == loose  # a mended member lies in a shard of its own
     digests = [{row["sample_id"]: row["latent_digest"] for row in now["samples"]} for now in (before, after)]
     assert digests[0] == digests[1]
+
+
+def test_what_repair_cannot_mark_is_still_a_fault(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from wanprep import care
+    from wanprep.cli import cli
+
+    broken = care.Fault(reason="unreadable_table", path="manifest/clips")
+    monkeypatch.setattr(care, "verify", lambda dataset, repair: care.Checked(files=1, bytes=1, faults=(broken,)))
+    done = CliRunner().invoke(cli, ["verify", "--out", str(dataset), "--repair"])
+    assert done.exit_code == 1
+    assert "1 file, 1 B: 1 not as recorded" in done.output
 
 
 def test_gc_names_and_removes_only_what_is_ours_and_unspoken_of(dataset: Path) -> None:
@@ -83,7 +96,7 @@ def test_gc_names_and_removes_only_what_is_ours_and_unspoken_of(dataset: Path) -
     before = everything(dataset)
     said = wanprep("gc", *out).stdout
     assert "2 files, 10 B would go; nothing was removed" in said
-    assert "1 other files lie there that are not ours" in said
+    assert "1 other file lies there that is not ours" in said
     assert everything(dataset) == before
     with exclusive(dataset / "manifest" / ".stage-latents.lock"):
         wanprep("gc", *out, "--delete", check=4)

@@ -19,7 +19,8 @@ SHOWN = 20  # faults named one by one
 @click.option("--repair", is_flag=True, help="Mark what is damaged as pending, so that the next run makes it again.")
 @reading
 def verify(dataset: Dataset, as_json: bool, repair: bool) -> None:
-    """Compare every file we made with the digest in the manifest. Exit code 1 when one differs.
+    """Compare every file we made with the digest in the manifest. Exit code 1 when one differs; with --repair, only
+    when some of that could not be marked.
 
     \b
     wanprep verify
@@ -36,16 +37,19 @@ def verify(dataset: Dataset, as_json: bool, repair: bool) -> None:
             {"files": checked.files, "bytes": checked.bytes, "faults": faults, "repaired": checked.repaired}
         )
     else:
-        click.echo(f"{checked.files} files, {_size(checked.bytes)}: {len(checked.faults)} not as recorded")
+        click.echo(
+            f"{tables.counted(checked.files, 'file')}, {_size(checked.bytes)}: {len(checked.faults)} not as recorded"
+        )
         for fault in checked.faults[:SHOWN]:
             click.echo(f"  {fault.reason}  {fault.path}" + (f"  ({fault.detail})" if fault.detail else ""))
         if len(checked.faults) > SHOWN:
             click.echo(f"  and {len(checked.faults) - SHOWN} more (all of them: --json)")
         if checked.repaired:
-            click.echo(f"{checked.repaired} are pending again; `wanprep run SOURCE` makes them anew")
+            are = "is" if checked.repaired == 1 else "are"
+            click.echo(f"{checked.repaired} {are} pending again; `wanprep run SOURCE` makes them anew")
         elif any(fault.artefact for fault in checked.faults):
             click.echo("`wanprep verify --repair` marks them as pending; nothing is deleted")
-    if checked.faults:
+    if len(checked.faults) > checked.repaired:
         raise SystemExit(1)
 
 
@@ -77,10 +81,12 @@ def gc(dataset: Dataset, as_json: bool, delete: bool, unused: bool) -> None:
         return
     for name, files in (("without a row", found.orphans), ("not wanted by today's settings", found.unused)):
         for folder, (count, size) in sorted(_by_folder(files).items()):
-            click.echo(f"{folder}: {count} files, {_size(size)} {name}")
-    total = f"{len(going)} files, {_size(sum(size for _, size in going))}"
+            click.echo(f"{folder}: {tables.counted(count, 'file')}, {_size(size)} {name}")
+    total = f"{tables.counted(len(going), 'file')}, {_size(sum(size for _, size in going))}"
     if found.foreign:
-        click.echo(f"{found.foreign} other files lie there that are not ours; they stay")
+        other = "other file lies there that is not ours; it stays"
+        others = "other files lie there that are not ours; they stay"
+        click.echo(f"{found.foreign} {other if found.foreign == 1 else others}")
     if found.unknown:
         click.echo(f"{found.unknown} latents and embeddings stay: without the weights it is not known which are wanted")
     if not going:
