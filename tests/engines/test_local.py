@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,18 @@ def test_much_plain_work_goes_to_workers_after_a_while(monkeypatch):
 def test_no_workers_means_this_process():
     assert {row["pid"] for row in measured(Where(), workers=0)} == {os.getpid()}
     assert {row["pid"] for row in measured(Where(parallel=False), workers=4)} == {os.getpid()}
+
+
+def test_a_failure_that_names_its_file_says_no_more() -> None:
+    def raised(make: Callable[[], object]) -> str:
+        try:
+            make()
+        except Exception as error:
+            return local.failure(error)
+        raise AssertionError
+
+    assert raised(lambda: Path("/nowhere/film.mp4").stat()) == "No such file or directory: /nowhere/film.mp4"
+    other = raised(lambda: int("x"))  # negative control: nobody could tell where that came from
+    assert other.startswith("invalid literal for int() with base 10: 'x' [")
+    assert "test_local.py" in other
+    assert "|" not in other
