@@ -33,3 +33,9 @@ def test_no_line_is_wider_than_eighty_columns(path: tuple[str, ...]) -> None:
 
 def test_all_commands_are_looked_at() -> None:
     assert {("wanprep", "run"), ("wanprep", "verify"), ("wantrain", "sample"), ("wantrain", "bench")} < set(EVERY)
+
+
+@pytest.mark.parametrize(("command", "state"), [("clips", "keep"), ("samples", "cached")])
+def test_the_states_of_a_listing_are_in_its_help(command: str, state: str) -> None:
+    said = {name: CliRunner().invoke(cli, [name, "--help"]).output for name in ("clips", "samples")}
+    assert [name for name, text in said.items() if f"{state}," in text] == [command]

@@ -53,16 +53,24 @@ def suggest(dataset: Dataset, as_json: bool, **asked: Any) -> None:
     show_suggestion(dataset, as_json, **asked)
 
 
-def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--state", help="Only rows in this state (keep, rejected, ...).")(command)
-    command = click.option("--reason", help="Only rows with this reason.")(command)
-    return click.option("--source", "source", metavar="TEXT", help="Only rows whose source path contains TEXT.")(
-        command
-    )
+def _filters(states: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that choose rows. states: those there are, for the help."""
+    options = [
+        click.option("--state", metavar="STATE", help=f"Only rows in this state: {states}."),
+        click.option("--reason", metavar="REASON", help="Only rows with this reason."),
+        click.option("--source", "source", metavar="TEXT", help="Only rows whose source path contains TEXT."),
+    ]
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in options:
+            command = option(command)
+        return command
+
+    return add
 
 
 @click.command()
-@_filters
+@_filters("keep, rejected, pending")
 @reading
 def clips(dataset: Dataset, **filters: Any) -> None:
     """Every clip: state, reason, scores, source frame and time range."""
@@ -72,7 +80,7 @@ def clips(dataset: Dataset, **filters: Any) -> None:
 
 
 @click.command()
-@_filters
+@_filters("ok (cached, pending or failed), rejected, duplicate")
 @reading
 def samples(dataset: Dataset, **filters: Any) -> None:
     """Every sample: state, reason, view, bucket, window, source time range."""
