@@ -292,6 +292,13 @@ def test_drawings_fit_80_columns_without_cut_numbers_or_colour(by):
     assert "\x1b[1m" in drawn(stats, by, force_terminal=True)  # the control: headings are bold on a terminal
 
 
+def test_the_longest_clips_are_open_ended_in_seconds_too():
+    clips = [clip(f"c{i:03d}", count) for i, count in enumerate([*range(20, 120), 50_000])]
+    stats = report(clips, samples_for(clips), [source("a")], [], ARTEFACTS, WAN)
+    (line,) = [line for line in drawn(stats).splitlines() if line.lstrip().startswith(f"{stats.lengths[-1].low} and")]
+    assert line.split()[3:6] == [f"{stats.lengths[-1].low / stats.fps:.2f}", "and", "more"]
+
+
 def test_the_overview_says_what_it_left_out():
     stats = example()
     many = replace(stats, buckets=[replace(stats.buckets[0], width=16 * i) for i in range(1, 21)])
