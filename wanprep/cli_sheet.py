@@ -20,7 +20,8 @@ def sheet(dataset: Dataset, as_json: bool, clips: int, reason: str | None) -> No
     """Contact sheets of kept and rejected clips, the doubtful ones first.
 
     Writes reports/kept.jpg and reports/rejected-REASON.jpg: three frames a
-    clip, with its score and the threshold.
+    clip, with its score, the threshold, its file and time; duplicates beside
+    the clip they repeat.
 
     \b
     wanprep sheet
