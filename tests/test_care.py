@@ -14,7 +14,7 @@ from wanprep.manifest import Manifest
 from wanprep.shards import place
 
 
-@pytest.fixture(scope="module", params=["never", "always"])
+@pytest.fixture(scope="module", params=["never", pytest.param("always", marks=pytest.mark.torture)])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished dataset, with loose caches and with shards."""
     base = tmp_path_factory.mktemp("care")

@@ -239,7 +239,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, held
 """
 
 
-@pytest.mark.parametrize("dtype", ["fp16", "fp32"])
+@pytest.mark.parametrize("dtype", ["fp16", pytest.param("fp32", marks=pytest.mark.torture)])
 def test_the_host_never_holds_a_file_twice(tmp_path: Path, dtype: str) -> None:
     """The real VAE's size (127 M parameters, 254 MB): the peak grows by the model and about one tensor of it."""
     path = files.full_size("wan2.1-t2v-14b", "vae", tmp_path / "wan_2.1_vae.safetensors")

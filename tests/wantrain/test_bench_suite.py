@@ -174,7 +174,8 @@ def test_a_run_that_fails_is_a_row():
 # --- check lists ---
 
 
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.torture)])
+@pytest.mark.torture
+@pytest.mark.parametrize("whole", [False, True])
 def test_the_gpu_check_runs_end_to_end(here, monkeypatch, whole):
     """whole: with real previews, which are processes of their own."""
     if not whole:
