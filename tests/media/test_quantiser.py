@@ -113,3 +113,14 @@ def test_a_keyframe_that_cannot_be_decoded_alone_is_unknown():
     stream = quantiser.Keyframes(av.CodecContext.create("h264", "r"))
     packet = av.Packet(b"no picture")
     assert math.isnan(quantiser.Keyframe(packet, stream).coded.quantiser)
+
+
+def test_keyframes_that_never_come_out_are_not_kept_for_good():
+    import av
+
+    stream = quantiser.Keyframes(av.CodecContext.create("h264", "r"))
+    for pts in range(3 * quantiser.HELD):
+        packet = av.Packet(b"lost")
+        packet.pts, packet.is_keyframe = pts, True
+        stream.send(packet)
+    assert len(stream._sent) == quantiser.HELD

@@ -20,6 +20,7 @@ import numpy as np
 _ASKS = {"export_side_data": "venc_params"}  # option of a decoder
 _BY_KEYFRAME = {"h264": 2.9, "mpeg4": 0.0}  # how much finer keyframes are coded than the rest (x264: 1.4 times)
 BY_HEADER = ("vp8",)  # decoders whose packets have to be kept for `of`: see `keep_header`
+HELD = 64  # keyframes on their way through a decoder, at most: more than any holds back
 HEADER = 64  # bytes of a packet that hold the quantiser for sure
 UNFILTERED = 6.0  # MPEG-1, -2 and -4 do not smooth block edges: they show as those of a step twice as large
 _VP9, _H264, _MPEG = 0, 1, 2  # AVVideoEncParamsType
@@ -64,6 +65,8 @@ class Keyframes:
         """Note a packet that goes to the decoder."""
         if self._stream.name in _BY_KEYFRAME and packet.is_keyframe and _time(packet) is not None:
             self._sent[_time(packet)] = Keyframe(packet, self)
+            if len(self._sent) > HELD:  # of one that never comes out (damage) the packet would be kept for good
+                del self._sent[next(iter(self._sent))]
 
     def follow(self, picture: Any) -> None:
         """Let a picture that came out of the decoder know its keyframe."""
