@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep import standing
 from wanprep.captioners.checks import SERIOUS
+from wanprep.tables import counted
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -165,10 +166,6 @@ def _most(counts: Counter[str]) -> str:
     """As `listed`, the most frequent first and not endless."""
     shown = [f"{count} {name}" for name, count in counts.most_common(SHOWN_REASONS)]
     return ", ".join([*shown, *(["..."] if len(counts) > SHOWN_REASONS else [])])
-
-
-def counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def are(count: int) -> str:

@@ -75,7 +75,7 @@ def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
     if found["detail"] and not found["damage"]:
         out.print(f"  {plain(found['detail'])}")
     if found["damage"]:
-        out.print(f"  damaged: {plain(found['damage'])}; the part before that is used{_until(found['clips'])}")
+        out.print(f"  damaged: {plain(found['damage'])}; its good part is used{_until(found['clips'])}")
     size = "size unknown" if found["bytes"] < 0 else f"{found['bytes'] / 1e6:.1f} MB"
     out.print(f"  {plain(found['file'] or 'its folder is not known any more')}, {size}, group {plain(found['group'])}")
     if not found["clips"]:

@@ -63,7 +63,7 @@ def without_samples(clips: Sequence[Row], samples: Sequence[Row]) -> tuple[int, 
 
 
 def damaged(sources: Iterable[Row]) -> list[Row]:
-    """Sources of which a good part is used: their stream breaks off."""
+    """Sources of which a good part is used: their stream breaks off, or pictures in it are broken."""
     return [row for row in sources if row["state"] == "ok" and row["detail"]]
 
 
