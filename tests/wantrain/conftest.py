@@ -38,3 +38,12 @@ def finished(toy, dataset, tmp_path_factory):
 def plain(toy, tmp_path_factory):
     """A LoRA file as we write it, with two ranks (4, and 3 in ffn) and a scale that is not 1. Do not write into it."""
     return toy.strong_lora(tmp_path_factory.mktemp("lora") / "x_high_noise.safetensors")
+
+
+@pytest.fixture(scope="session")
+def small():
+    """tests/wantrain/test_fast.py as a module, for its small transformer."""
+    spec = importlib.util.spec_from_file_location("wantrain_test_fast", Path(__file__).with_name("test_fast.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

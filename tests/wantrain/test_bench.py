@@ -53,7 +53,6 @@ def test_a_whole_run_is_timed(small):
     found = fast_run.timed_run(job(small, compute=compute, steps=6, turn=3, guest=0.01, trace=True))
     assert found["steps"] == 4  # two of each turn of three settle
     assert found["switch"] > 0
-    assert found["share"] < 1  # of so few tiny steps it is noise; its arithmetic is tested below
     assert "base in fp8, 2 blocks streamed, the idle expert waits: pinned" in found["said"]
     assert found["pause"] == pytest.approx(found["put_away"] + found["guest"] + found["brought_back"])
     assert 0 < found["idle"] < 1

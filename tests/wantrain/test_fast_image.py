@@ -1,8 +1,5 @@
 """Wan 2.1 image to video on the fast path: the second cross-attention, against diffusers + peft."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -14,15 +11,6 @@ from wantrain.fast_model import Cut, batch_of, build, loss_of, shape_of
 torch.set_num_threads(2)
 I2V = family("wan2.1-i2v-14b")
 SEES = {"image_dim": 20, "added_kv_proj_dim": 48}
-
-
-@pytest.fixture(scope="module")
-def small():
-    """The small transformer of test_fast.py."""
-    spec = importlib.util.spec_from_file_location("wantrain_test_fast", Path(__file__).with_name("test_fast.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def make_input(small, batch=1):

@@ -1,9 +1,7 @@
 """Where frozen blocks and idle experts lie changes no number: streamed, parked, read again, and in fp8."""
 
-import importlib.util
 import itertools
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,15 +12,6 @@ from wanprep.stage import UsageError
 from wantrain import fast, fp8, memory, place, ram, stream
 
 torch.set_num_threads(2)
-
-
-@pytest.fixture(scope="module")
-def small():
-    """The small transformer of test_fast.py."""
-    spec = importlib.util.spec_from_file_location("wantrain_test_fast", Path(__file__).with_name("test_fast.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 SHORT = {"high": {"steps": 6, "ema": 0.9}, "low": {"steps": 6}, "experts": {"switch_every": 2}}

@@ -1,8 +1,5 @@
 """Host memory as it is counted before a run, and what the card has left once a step has shown its peak."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -112,14 +109,11 @@ class Card(fast_forward.Card):
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(small, monkeypatch):
     """The model of test_fast.py, and a card on which a bucket's first step keeps block inputs only."""
-    spec = importlib.util.spec_from_file_location("wantrain_test_fast", Path(__file__).with_name("test_fast.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr(memory, "MARGIN", 0.0)
     torch.set_num_threads(1)
-    return module
+    return small
 
 
 def tried(small, top, cap=None, between=None):
