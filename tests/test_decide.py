@@ -226,3 +226,45 @@ def test_a_second_deciding_finds_all_it_needs_remembered(pipeline: Pipeline, mon
     monkeypatch.setattr(phash, "match", lambda *_: pytest.fail("was known"))
     again = decide(replace(measured, pools=first.pools, matches=first.matches), pipeline)
     assert (again.clips, again.pools, again.matches) == (first.clips, [], [])
+
+
+def evidence_apart(measured: Measured, *, heights: bool) -> tuple[Measured, list[int]]:
+    """The same, its evidence beside the scores, as tables hold it; and a list that grows when it is asked for."""
+    asked: list[int] = []
+    held = {row["key"]: row["evidence"] for row in measured.scores}
+
+    def given() -> dict[str, bytes]:
+        asked.append(1)
+        return held
+
+    rows = []
+    for row in measured.scores:
+        more = {"map_rows": overlay.map_rows(row["evidence"])} if heights else {}
+        numbers = json.dumps({**json.loads(row["scores"]), **more})
+        rows.append({name: value for name, value in row.items() if name != "evidence"} | {"scores": numbers})
+    return replace(measured, scores=rows, evidence=given), asked
+
+
+@pytest.mark.parametrize("heights", [True, False])
+def test_where_evidence_is_kept_changes_nothing(pipeline: Pipeline, heights: bool) -> None:
+    measured = scored_sources(pipeline)
+    apart, asked = evidence_apart(measured, heights=heights)
+    inside, beside = decide(measured, pipeline), decide(apart, pipeline)
+    assert beside == inside
+    assert any(not np.isnan(json.loads(row["value"])["score"]) for row in inside.pools)
+    assert asked
+
+
+def test_evidence_is_not_asked_for_where_every_pool_is_remembered(pipeline: Pipeline) -> None:
+    measured, asked = evidence_apart(scored_sources(pipeline), heights=True)
+    first = decide(measured, pipeline)
+    asked.clear()
+    known = replace(measured, pools=first.pools)
+    assert decide(known, pipeline).clips == first.clips
+    other = resolve(
+        environment={}, assignments=[*SETTINGS, "filter.blur.threshold=0.2", "filter.overlay.threshold=0.9"]
+    )
+    assert decide(known, other).clips != first.clips
+    assert not asked
+    decide(replace(known, pools=first.pools[1:]), pipeline)  # one of them forgotten
+    assert asked

@@ -156,3 +156,40 @@ def test_a_value_of_another_type_is_an_error() -> None:
     for name, value in (("int", 1.5), ("int", "1"), ("text", 3), ("ints", ["a"])):
         with pytest.raises((TypeError, pl.exceptions.PolarsError)):
             frame_of([{name: value}], {name: manifest_module._POLARS[name]})
+
+
+def test_a_column_apart_is_stored_beside_and_read_from_where_earlier_versions_had_it(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    scored = {"outcome": "done", "reason": "", "detail": "", "scores": "{}"}
+    manifest.table("scores").append([{"key": "old", "evidence": b"of old", **scored}])  # as it was before
+    manifest.append("scores", [{"key": "new", "evidence": b"of new", **scored}, {"key": "none", **scored}])
+    assert manifest.apart("scores", "evidence") == {"old": b"of old", "new": b"of new"}
+    assert manifest.latest("scores")["key"].to_list() == ["new", "none", "old"]
+    assert "evidence" not in manifest.latest("scores").columns
+    again = Manifest(tmp_path)
+    assert again.final_keys("scores") == {"old", "new", "none"}
+    assert again.read("evidence")["key"].to_list() == ["new"]
+
+
+def test_rows_in_memory_are_those_that_were_stored(tmp_path: Path) -> None:
+    manifest, other = Manifest(tmp_path), Manifest(tmp_path)
+    source = {"source_id": "x", "path": "a.mp4", "state": "ok", "bytes": 3}
+    manifest.replace("sources", [source])
+    assert manifest.read("sources").equals(other.read("sources"))
+    other.replace("sources", [source | {"state": "rejected"}])  # another process
+    assert manifest.read("sources")["state"].to_list() == ["rejected"]
+    assert manifest.table("sources").read(["path", "state"]).columns == ["path", "state"]
+
+
+def test_a_part_that_was_read_is_not_written_again_and_one_that_was_not_is(tmp_path: Path) -> None:
+    source = {"source_id": "x", "path": "a.mp4", "state": "ok"}
+    Manifest(tmp_path).replace("sources", [source])
+    part = next((tmp_path / "sources").glob("part-*"))
+    whole, written = part.read_bytes(), part.stat().st_mtime_ns
+    manifest = Manifest(tmp_path)
+    manifest.read("sources")
+    assert not manifest.replace("sources", [source])
+    assert part.stat().st_mtime_ns == written
+    part.write_bytes(whole[:-1] + b"?")  # damaged since, and not read
+    assert not Manifest(tmp_path).replace("sources", [source])
+    assert part.read_bytes() == whole

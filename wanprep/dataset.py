@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -117,7 +118,8 @@ class Dataset:
             published, runs = (self.manifest.read(name).to_dicts() for name in ("published", "runs"))
             events = with_leads(tables["events"].to_dicts(), published, runs)
             rows["events"] = [{k: v for k, v in event.items() if k not in VOLATILE} for event in events]
-        return Measured(wanted_captions=wanted_captions, **rows)
+        evidence = functools.cache(lambda: self.manifest.apart("scores", "evidence"))
+        return Measured(wanted_captions=wanted_captions, evidence=evidence, **rows)
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
         """Decide everything anew and store the decisions."""

@@ -30,6 +30,7 @@ from wanprep.pipeline import Pipeline
 from wanprep.signals import overlay
 from wanprep.stages import caption, filter, looks, repeats
 from wanprep.stages.cache import Encoder
+from wanprep.stages.overlays import Apart
 
 Row = dict[str, Any]
 MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
@@ -47,6 +48,7 @@ class Measured:
     shots: Rows = ()
     plans: Rows = ()
     scores: Rows = ()
+    evidence: Apart = dict  # overlay maps by key of scores, where these lack them
     pools: Rows = ()  # key, value
     matches: Rows = ()  # key, value
     artefacts: Rows = ()
@@ -219,7 +221,7 @@ def judge(
 
     pools, matches: as in filter.judge.
     """
-    judged = filter.judge(_scored(clips, measured, pipeline), pipeline.filter, pools, matches)
+    judged = filter.judge(_scored(clips, measured, pipeline), pipeline.filter, pools, matches, measured.evidence)
     by_id = {clip["clip_id"]: clip for clip in clips}
     rejected = judged.names("reject")
     for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):
@@ -240,7 +242,9 @@ def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> lis
     for mine, (clip, row) in zip(parsed, found):
         for name in ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s"):
             mine[name] = clip[name]
-        mine["evidence"], mine["signature"], mine["scores_key"] = row.get("evidence"), row.get("signature"), row["key"]
+        mine["signature"], mine["scores_key"] = row.get("signature"), row["key"]
+        if "evidence" in row:
+            mine["evidence"] = row["evidence"]
         look = looked.get(looks.about(clip, pipeline.filter.looks)) if looked else None
         if look:
             mine |= {**json.loads(look["scores"]), "embedding": look["embedding"]}

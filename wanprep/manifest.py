@@ -30,9 +30,10 @@ from deltalake.schema import ArrayType, PrimitiveType
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
 from wanprep.cached import Damaged
+from wanprep.frames import frame_of
 from wanprep.ids import digest_bytes, digest_file, write_atomic
 from wanprep.lease import exclusive
-from wanprep.schema import FINAL, TABLES, VOLATILE, Column
+from wanprep.schema import APART, FINAL, TABLES, VOLATILE, Column
 from wanprep.shards import file_bytes, stored_bytes
 
 COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that
@@ -56,15 +57,21 @@ class Manifest:
 
     def outcomes(self, name: str) -> pl.DataFrame:
         """`latest` without columns of bytes, which are most of a table and nothing for knowing how things ended."""
-        return self._latest(self.table(name).read(blobs=False))
+        return self._latest(self.table(name).read([n for n, kind in TABLES[name].items() if kind != "bytes"]))
 
     def latest(self, name: str) -> pl.DataFrame:
         """One row a key: a final one (done, rejected) if there is any, the newest otherwise; ordered by key.
 
         Of several rows that name one file only the newest counts: the file holds that one's bytes. A row "void" takes
-        back all earlier ones of its key, and itself.
+        back all earlier ones of its key, and itself. Columns that have a table of their own (APART) are left out.
         """
-        return self._latest(self.read(name))
+        apart = APART.get(name, ())
+        return self._latest(self.table(name).read([n for n in TABLES[name] if n not in apart]))
+
+    def apart(self, name: str, column: str) -> dict[str, Any]:
+        """key -> value of a column that has a table of its own, with what parts of earlier versions hold in place."""
+        tables = (self.table(name), self.table(column))
+        return {key: value for t in tables for key, value in t.read(["key", column]).iter_rows() if value is not None}
 
     def _latest(self, rows: pl.DataFrame) -> pl.DataFrame:
         rows = _without_void(rows)
@@ -85,6 +92,10 @@ class Manifest:
         return {key for key, path, size in listed if path is None or stored_bytes(root, path, size_of) == size}
 
     def append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        rows = list(rows)
+        for column in APART.get(name, ()):  # first, so that no row lacks what belongs to it
+            self.table(column).append({"key": row["key"], column: row[column]} for row in rows if row.get(column))
+            rows = [{n: value for n, value in row.items() if n != column} for row in rows]
         self.table(name).append(rows)
 
     def replace(self, name: str, rows: Iterable[Mapping[str, Any]]) -> bool:
@@ -98,7 +109,7 @@ class Table:
         self.folder = folder
         self.columns = dict(columns)
         self._verified: set[str] = set()
-        self._cache: dict[bool, tuple[int, pl.DataFrame]] = {}  # with blobs or without: version, rows
+        self._cache: dict[tuple[str, ...], tuple[int, pl.DataFrame]] = {}  # by columns: version, rows
 
     @cached_property
     def polars_schema(self) -> dict[str, Any]:
@@ -121,19 +132,23 @@ class Table:
                     raise
         return DeltaTable(str(self.folder))
 
-    def read(self, *, blobs: bool = True) -> pl.DataFrame:
-        """All rows; blobs = False: without the columns of bytes. Raises Damaged naming the file when bytes have changed
-        since they were written."""
-        schema = {name: kind for name, kind in self.polars_schema.items() if blobs or self.columns[name] != "bytes"}
+    def read(self, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """All rows; columns: only these. Raises Damaged naming the file when bytes have changed since they were
+        written."""
+        schema = {name: self.polars_schema[name] for name in columns or self.columns}
+        for known, (version, frame) in self._cache.items():
+            if schema.keys() <= set(known) and self._is_last(version):
+                return frame.select(list(schema))
         if not self.exists():
             return pl.DataFrame(schema=schema)
         table = DeltaTable(str(self.folder))
-        for whole, (version, frame) in self._cache.items():
-            if version == table.version() and whole >= blobs:
-                return frame.select(list(schema))
         frame = self._frame(self._parts(table), schema)
-        self._cache[blobs] = (table.version(), frame)
+        self._cache[tuple(schema)] = (table.version(), frame)
         return frame
+
+    def _is_last(self, version: int) -> bool:
+        """Versions have no gaps; asking for the next one's file takes a thousandth of opening the table."""
+        return not (self.folder / "_delta_log" / f"{version + 1:020}.json").exists()
 
     def _frame(self, parts: list[str], schema: Mapping[str, Any]) -> pl.DataFrame:
         frames = [self._part(name, schema) for name in sorted(parts)]
@@ -176,11 +191,12 @@ class Table:
         frame = self._typed(list(rows))
         with self._rewriting():
             table = self._open()
-            before = self._parts(table)
-            part = self._write_part(frame) if len(frame) else None
+            before, was = self._parts(table), table.version()
+            part = self._write_part(frame, there=before) if len(frame) else None
             if before == ([part[0]] if part else []):
                 return False
             self._commit(table, part, removed=[name for name in before if not part or name != part[0]])
+            self._cache = {tuple(self.columns): (was + 1, frame)} if table.version() == was + 1 else {}
             return True
 
     def _rewriting(self) -> AbstractContextManager[None]:
@@ -194,10 +210,12 @@ class Table:
             raise ValueError(f"table {self.folder.name} has no column {sorted(unknown)}")
         return frame_of(rows, self.polars_schema)
 
-    def _write_part(self, frame: pl.DataFrame) -> tuple[str, int]:
+    def _write_part(self, frame: pl.DataFrame, there: Sequence[str] = ()) -> tuple[str, int]:
+        """there: parts of the table as it is; one that was read by this process need not be written again."""
         buffer = _parquet(frame)
         name = _part_name(digest_bytes(buffer))
-        write_atomic(self.folder / name, buffer)  # even if it exists: what is there may be damaged
+        if name not in there or name not in self._verified:  # what lies there unread may be damaged
+            write_atomic(self.folder / name, buffer)
         self._verified.add(name)
         return name, len(buffer)
 
@@ -224,21 +242,6 @@ class Table:
                 whole = self._write_part(self._frame(parts, self.polars_schema))
                 self._commit(table, whole, removed=parts, change=False)
                 DeltaTable(str(self.folder)).vacuum(dry_run=False)
-
-
-def frame_of(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Rows as a frame of these columns, column after column: several times as fast as polars' own way through rows.
-    What a row leaves out is null. TypeError for a value of another type."""
-    return pl.DataFrame([_series(name, [row.get(name) for row in rows], kind) for name, kind in schema.items()])
-
-
-def _series(name: str, values: list[Any], kind: Any) -> pl.Series:
-    if not isinstance(kind, pl.List):
-        return pl.Series(name, values, dtype=kind)
-    places: dict[tuple[Any, ...] | None, int] = {}  # each list is made once: few differ, and polars takes its time
-    taken = [places.setdefault(None if value is None else tuple(value), len(places)) for value in values]
-    distinct = [None if value is None else list(value) for value in places]
-    return pl.Series(name, distinct, dtype=kind).gather(taken)
 
 
 def comparable(frame: pl.DataFrame) -> pl.DataFrame:

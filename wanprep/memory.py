@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -10,14 +9,24 @@ T = TypeVar("T")
 
 
 class Memory(dict[str, T]):
-    """Values by key. rows: with key and value, a text; parse: makes the value of it, write: the text of a value."""
+    """Values by key. rows: with key and value, a text; parse: makes the value of it, write: the text of a value.
+
+    A text is parsed when it is asked for: what a rule of earlier left behind never is.
+    """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], parse: Callable[[str], T], write: Callable[[T], str]) -> None:
-        super().__init__((row["key"], parse(row["value"])) for row in rows)
-        self._write = write
-        self._known = len(self)
+        super().__init__()
+        self._texts: dict[object, str] = {row["key"]: row["value"] for row in rows}
+        self._parse, self._write = parse, write
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in self._texts
+
+    def __missing__(self, key: str) -> T:
+        value = self[key] = self._parse(self._texts[key])
+        return value
 
     def fresh(self) -> list[dict[str, Any]]:
         """Rows of what was added since."""
-        added = itertools.islice(self.items(), self._known, None)  # a dict keeps the order in which keys came
+        added = ((key, value) for key, value in self.items() if key not in self._texts)
         return [{"key": key, "value": self._write(value)} for key, value in added]

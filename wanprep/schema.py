@@ -39,9 +39,10 @@ TABLES: dict[str, Columns] = {
     # Remembered: what the shot rules and the frame plan make of one source's signals. All but the ids is JSON.
     "shots": MEASURED | _columns(text="source_id spans transitions"),
     "plans": MEASURED | _columns(text="source_id plans"),
-    # Measured: scores of one clip. scores: JSON; evidence: overlay map; signature: what repeats of it are
-    # known by; content: profiles of where its content is.
+    # Measured: scores of one clip. scores: JSON; signature: what repeats of it are known by; content: profiles of where
+    # its content is; evidence: overlay map, of rows of earlier versions, now in a table of its own.
     "scores": MEASURED | _columns(text="clip_id scores", bytes="evidence signature content"),
+    "evidence": _columns(text="key", bytes="evidence") | STAMP,
     # Remembered: what the clips of one source or group say of an overlay together. value: JSON of overlay.Pooled.
     "pools": _columns(text="key value") | STAMP,
     # Remembered: how alike two clips are that might show the same. value: see stages.repeats.to_json.
@@ -94,3 +95,7 @@ TABLES: dict[str, Columns] = {
         ints="crop",
     ),
 }
+
+# Columns that are kept in a table of their own name, by key, and read only where they are asked for: deciding again
+# needs no overlay map whose pool is remembered, and maps are nine tenths of all that is measured of a clip.
+APART: dict[str, tuple[str, ...]] = {"scores": ("evidence",)}

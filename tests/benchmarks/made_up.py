@@ -10,6 +10,7 @@ import numpy as np
 from wanprep import keys
 from wanprep.decide import Measured
 from wanprep.pipeline import Pipeline
+from wanprep.signals import overlay
 
 SLOTS, RATE = 96, 24  # frames a clip and a second of the made-up sources
 REPEATED = 0.02  # share of clips that show one of 200 pieces of footage again
@@ -53,7 +54,7 @@ def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, seed: int =
             if rng.random() > REPEATED:
                 blob = blob | {"signature": _another(blob["signature"], rng)}
             blob = blob | {"evidence": _own(blob["evidence"], rng)}
-            scores = json.dumps(_scores(rng))
+            scores = json.dumps(_scores(rng) | {"map_rows": overlay.map_rows(blob["evidence"])})
             span_key = keys.scores(key, span["start_frame"], span["end_frame"])
             tables["scores"].append(_done(span_key, scores=scores, **blob))
     rows: dict[str, Any] = dict(tables)
@@ -81,7 +82,7 @@ def _blobs(rng: np.random.Generator) -> dict[str, bytes]:
     """Evidence and signature as `measure_clip` makes them, of eight pictures of noise; no content."""
     import cv2
 
-    from wanprep.signals import overlay, phash
+    from wanprep.signals import phash
 
     thumbs = np.stack([cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (256, 144)) for _ in range(8)])
     tiny = rng.integers(0, 256, (SLOTS, 12, 16), np.uint8)

@@ -19,7 +19,7 @@ from wanprep.signals import cards, marks, overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 from wanprep.stages.looks import LooksConfig, with_identity
-from wanprep.stages.overlays import overlays
+from wanprep.stages.overlays import Apart, overlays
 from wanprep.stages.repeats import Known, Matches, repeats
 from wanprep.stages.verdicts import Column, Judged, Verdict, info
 
@@ -170,7 +170,8 @@ OPTIONAL = tuple(name for name, entry in REGISTRY.items() if entry.optional)
 
 def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
-    `colour`: see `stages.colour`, `evidence`: bytes for pooling overlays, `signature`: bytes for finding repeats."""
+    `colour`: see `stages.colour`, `evidence`: bytes for pooling overlays, `map_rows`: the height of its map or 0,
+    `signature`: bytes for finding repeats."""
     inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
     thumbs = signals.thumbs[inside]
     signature = b""
@@ -181,13 +182,15 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     camera, speed = quality.clip_camera(signals, i0, i1)
     places = marks.places(thumbs)
     mark, mark_box = marks.judged(places)
+    evidence = overlay.clip_evidence(thumbs, places)
     numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed, "card": cards.card(thumbs), "mark": mark}
     return {
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "mark_box": mark_box,
         "colour": colour.measure(thumbs),
-        "evidence": overlay.clip_evidence(thumbs, places),
+        "evidence": evidence,
+        "map_rows": overlay.map_rows(evidence) if evidence else 0,
         "signature": signature,
     }
 
@@ -202,6 +205,7 @@ def judge(
     config: FilterConfig,
     pools: Pools | None = None,
     matches: Matches | None = None,
+    apart: Apart = dict,
 ) -> Judged:
     """Judge all clips together, in order of clip_id. Pure.
 
@@ -209,10 +213,10 @@ def judge(
     path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, beside a memory.
     embedding (bytes of float16) and what `stages.looks` scored: for the optional filters.
     pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
-    is found out now is added to them.
+    is found out now is added to them. apart: evidence that rows do not hold, see `overlays`.
     """
     rows = with_identity(sorted(rows, key=lambda row: row["clip_id"]))
-    pooled, boxes = overlays(rows, config.overlay.threshold, pools)
+    pooled, boxes = overlays(rows, config.overlay.threshold, pools, apart)
     still = np.array([row.get("kind") == "image" for row in rows], bool)
     columns = []
     for name, entry in REGISTRY.items():

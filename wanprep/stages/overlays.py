@@ -8,8 +8,9 @@ by its own look alone, and is `unknown`, never clean, where that is not decided.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,62 +25,100 @@ OWN = 0.45  # share of a clip's own look in its log-odds beside the least of the
 POOLED, SINGLE = 0.7, 1.4  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 DOUBT = 1.5  # below even odds by less than this, a single clip is unknown
+Apart = Callable[[], Mapping[str, bytes]]
 
 
 def overlays(
-    rows: Sequence[Mapping[str, Any]], threshold: float, pools: MutableMapping[str, overlay.Pooled] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    threshold: float,
+    pools: MutableMapping[str, overlay.Pooled] | None = None,
+    apart: Apart = dict,
 ) -> tuple[np.ndarray, list[Any]]:
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
-    rows: source_id, group, evidence (bytes), mark (log-odds or None), mark_box; scores_key where `pools` is given,
-    the memory of pooled evidence by keys.pool. threshold: from where on a clip is called marked.
+    rows: source_id, group, mark (log-odds or None), mark_box, evidence (bytes) or map_rows (the height of its map, 0
+    for none) with the bytes in `apart`, by scores_key, which is asked for only where a pool is not known. pools: the
+    memory of pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on a clip is called marked.
 
     A source with too few scenes falls back on its group, which may convict but not acquit (a mark on one source of
     many would be outvoted), and then on each clip alone.
     """
+    marks = np.array([math.nan if row.get("mark") is None else row["mark"] for row in rows], np.float64)
+    maps = _Maps(rows, pools, apart)
+    limit = _logit(threshold)
     logits = np.full(len(rows), math.nan)
     boxes: list[Any] = [None] * len(rows)
-    evidence = [row.get("evidence") or b"" for row in rows]
-    marks = np.array([math.nan if row.get("mark") is None else row["mark"] for row in rows], np.float64)
-    limit = _logit(threshold)
-
-    def pooled(members: list[int]) -> overlay.Pooled:
-        if pools is None:
-            return overlay.pool([evidence[i] for i in members])
-        key = keys.pool([rows[i]["scores_key"] for i in members])
-        if key not in pools:
-            pools[key] = overlay.pool([evidence[i] for i in members])
-        return pools[key]
-
-    def settle(owners: Sequence[Any], open_clips: np.ndarray, may_acquit: bool) -> None:
-        together: dict[tuple[Any, int], list[int]] = {}
-        for i, owner in enumerate(owners):
-            if evidence[i]:
-                together.setdefault((owner, overlay.map_rows(evidence[i])), []).append(i)
-        for members in together.values():
-            if len(members) < overlay.MIN_SCENES or not open_clips[members].any():
-                continue
-            found = pooled(members)
-            if math.isnan(found.score):
-                continue
-            looks = np.nan_to_num(LOOK * (np.array(found.looks) - EVEN))  # 0: where the network saw nothing
-            if not may_acquit:
-                looks = np.minimum(looks, looks.mean())  # of a group only what all its sources share counts
-            every = np.fmax(AGREEMENT * np.array(found.values) + looks - POOLED, marks[members] - STRONG)
-            for i, odds in zip(members, every.tolist()):
-                if open_clips[i] and (odds > limit or may_acquit):
-                    logits[i] = odds
-                    boxes[i] = (found.box or rows[i].get("mark_box")) if odds > limit else None
-
-    settle([row["source_id"] for row in rows], np.ones(len(rows), bool), may_acquit=True)
-    settle([row["group"] for row in rows], np.isnan(logits), may_acquit=False)
+    for owner, may_acquit in (("source_id", True), ("group", False)):
+        who, odds, seen = _pooled(maps, owner, np.isnan(logits), marks, alone=may_acquit)
+        settled = np.isnan(logits[who]) & ((odds > limit) | may_acquit)
+        logits[who[settled]] = odds[settled]
+        for k in np.flatnonzero(settled & (odds > limit)).tolist():
+            boxes[who[k]] = seen[k] or rows[who[k]].get("mark_box")
     looks = _smoothed(marks, [row["source_id"] for row in rows])
     for i in np.flatnonzero(np.isnan(logits) & np.isfinite(marks)).tolist():
-        odds = looks[i] - SINGLE
-        if not limit - DOUBT < odds <= limit:
-            logits[i] = odds
-            boxes[i] = rows[i].get("mark_box") if odds > limit else None
+        odds_alone = looks[i] - SINGLE
+        if not limit - DOUBT < odds_alone <= limit:
+            logits[i] = odds_alone
+            boxes[i] = rows[i].get("mark_box") if odds_alone > limit else None
     return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
+
+
+class _Maps:
+    """The overlay maps of clips: how high each is, and what several say together, remembered where it can be."""
+
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pools: MutableMapping[str, overlay.Pooled] | None,
+        apart: Apart,
+    ) -> None:
+        self._rows, self._pools, self._apart = rows, pools, apart
+        self._heights = [row["map_rows"] if "map_rows" in row else self._height(row) for row in rows]
+
+    def _evidence(self, row: Mapping[str, Any]) -> bytes:
+        return (row["evidence"] if "evidence" in row else self._apart().get(row.get("scores_key", ""))) or b""
+
+    def _height(self, row: Mapping[str, Any]) -> int:
+        evidence = self._evidence(row)
+        return overlay.map_rows(evidence) if evidence else 0
+
+    def together(self, owner: str) -> Iterator[list[int]]:
+        """Clips with one owner (a column) whose maps are of one height, where they might be enough scenes."""
+        found: dict[tuple[Any, int], list[int]] = {}
+        for i, height in enumerate(self._heights):
+            if height:
+                found.setdefault((self._rows[i][owner], height), []).append(i)
+        return (members for members in found.values() if len(members) >= overlay.MIN_SCENES)
+
+    def pool(self, members: Sequence[int]) -> overlay.Pooled:
+        rows = [self._rows[i] for i in members]
+        if self._pools is None:
+            return overlay.pool([self._evidence(row) for row in rows])
+        key = keys.pool([row["scores_key"] for row in rows])
+        if key not in self._pools:
+            self._pools[key] = overlay.pool([self._evidence(row) for row in rows])
+        return self._pools[key]
+
+
+def _pooled(
+    maps: _Maps, owner: str, open_clips: np.ndarray, marks: np.ndarray, *, alone: bool
+) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+    """(indices, log-odds, boxes) of the clips that are pooled with others of their owner where one of them is open.
+
+    alone: what the network sees counts clip by clip; otherwise only what all share.
+    """
+    asked = (members for members in maps.together(owner) if open_clips[members].any())
+    found = [(members, pool) for members in asked if not math.isnan((pool := maps.pool(members)).score)]
+    who = np.array([i for members, _ in found for i in members], np.int64)
+    values = np.array([value for _, pool in found for value in pool.values], np.float64)
+    looks = np.array([look for _, pool in found for look in pool.looks], np.float64)
+    looks = np.nan_to_num(LOOK * (looks - EVEN))  # 0: where the network saw nothing
+    if not alone:
+        ends = np.cumsum([0, *(len(members) for members, _ in found)]).tolist()
+        for start, end in itertools.pairwise(ends):
+            looks[start:end] = np.minimum(looks[start:end], looks[start:end].mean())
+    odds = np.fmax(AGREEMENT * values + looks - POOLED, marks[who] - STRONG)
+    return who, odds, [pool.box for members, pool in found for _ in members]
 
 
 def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:

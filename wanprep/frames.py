@@ -1,0 +1,23 @@
+"""Rows as polars frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows as a frame of these columns, column after column: several times as fast as polars' own way through rows.
+    What a row leaves out is null. TypeError for a value of another type."""
+    return pl.DataFrame([_series(name, [row.get(name) for row in rows], kind) for name, kind in schema.items()])
+
+
+def _series(name: str, values: list[Any], kind: Any) -> pl.Series:
+    if not isinstance(kind, pl.List):
+        return pl.Series(name, values, dtype=kind)
+    places: dict[tuple[Any, ...] | None, int] = {}  # each list is made once: few differ, and polars takes its time
+    taken = [places.setdefault(None if value is None else tuple(value), len(places)) for value in values]
+    distinct = [None if value is None else list(value) for value in places]
+    return pl.Series(name, distinct, dtype=kind).gather(taken)
