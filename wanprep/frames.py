@@ -7,14 +7,17 @@ from typing import Any
 
 import polars as pl
 
+from wanprep.bulk import columns
+
 
 def frame_of(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
     """Rows as a frame of these columns, column after column: several times as fast as polars' own way through rows.
     What a row leaves out is null. TypeError for a value of another type."""
-    return pl.DataFrame([_series(name, [row.get(name) for row in rows], kind) for name, kind in schema.items()])
+    values = columns(rows, list(schema))
+    return pl.DataFrame([_series(name, column, kind) for (name, kind), column in zip(schema.items(), values)])
 
 
-def _series(name: str, values: list[Any], kind: Any) -> pl.Series:
+def _series(name: str, values: Sequence[Any], kind: Any) -> pl.Series:
     if not isinstance(kind, pl.List):
         return pl.Series(name, values, dtype=kind)
     places: dict[tuple[Any, ...] | None, int] = {}  # each list is made once: few differ, and polars takes its time

@@ -38,7 +38,12 @@ def _shots_under(split: Any, version: int) -> Callable[[str], str]:
 
 
 def plans(shots_key: str, rate: int) -> str:
-    return ids.key_of(stage="plans", version=PLANS_VERSION, shots=shots_key, rate=rate)
+    return _plans_at(rate, PLANS_VERSION)(shots_key)
+
+
+@functools.lru_cache(maxsize=8)  # asked for once a source, as `shots` is
+def _plans_at(rate: int, version: int) -> Callable[[str], str]:
+    return ids.key_maker("shots", stage="plans", version=version, rate=rate)
 
 
 def clip(source_id: str, start_pts: int, end_pts: int) -> str:

@@ -171,27 +171,42 @@ def candidates(signatures: Sequence[Signature]) -> np.ndarray:
     Of many clips with equal pieces (a fixed camera) only those next to each other in the order of their hashes, so
     the work grows with the number of clips and not with its square.
     """
-    owners, hashes = [], []
-    for index, signature in enumerate(signatures):
-        last = len(signature.hashes) - 1
-        picked = np.unique(np.linspace(0, last, min(PER_CLIP, last + 1)).astype(int))
-        owners.append(np.full(len(picked), index))
-        hashes.append(signature.hashes[picked])
-    if not owners:
-        return np.zeros((0, 2), np.int64)
-    owner, plain = np.concatenate(owners), np.concatenate(hashes)
+    owner, plain = _looking(signatures)
     owner, both = np.concatenate([owner, owner]), np.concatenate([plain, plain ^ MIRROR])
-    found = []
+    found = [np.zeros(0, np.int64)]
     for chunk in range(CHUNKS):
         turned = (both << np.uint64(16 * chunk)) | (both >> np.uint64((64 - 16 * chunk) % 64))
-        order = np.argsort(turned, kind="stable")
-        piece, who, whole = turned[order] >> np.uint64(48), owner[order], both[order]
+        order = _stable_order(turned)
+        piece, who, whole = (turned[order] >> np.uint64(48)).astype(np.uint16), owner[order], both[order]
         for step in range(1, NEIGHBOURS + 1):
-            near = np.flatnonzero((piece[step:] == piece[:-step]) & (who[step:] != who[:-step]))
+            near = np.flatnonzero(piece[step:] == piece[:-step])
             near = near[np.bitwise_count(whole[near + step] ^ whole[near]) <= NEAR]
             one, two = who[near + step], who[near]
-            found.append(np.minimum(one, two) * len(signatures) + np.maximum(one, two))
+            pairs = np.minimum(one, two) * len(signatures) + np.maximum(one, two)
+            found.append(pairs[one != two])
     pairs, votes = np.unique(np.concatenate(found), return_counts=True)
     if len(pairs) > MOST:
         pairs = np.sort(pairs[np.argsort(-votes, kind="stable")[:MOST]])
     return np.stack(np.divmod(pairs, len(signatures)), axis=1)
+
+
+def _looking(signatures: Sequence[Signature]) -> tuple[np.ndarray, np.ndarray]:
+    """The hashes that look for their like, PER_CLIP of each clip, spread over it: (int64 clip, uint64 hash) of each."""
+    counts = np.array([len(signature.hashes) for signature in signatures], np.int64)
+    starts = np.cumsum(counts) - counts
+    picked = np.zeros(counts.sum(), bool)
+    for count in np.unique(counts[counts > 0]).tolist():
+        spread = np.linspace(0, count - 1, min(PER_CLIP, count)).astype(int)
+        picked[starts[counts == count][:, None] + spread] = True
+    hashes = np.concatenate([np.zeros(0, np.uint64), *(signature.hashes for signature in signatures)])
+    return np.repeat(np.arange(len(counts)), counts)[picked], hashes[picked]
+
+
+def _stable_order(values: np.ndarray) -> np.ndarray:
+    """What argsort(kind="stable") gives, in a third of its time: only equal values are put in their order after."""
+    order = np.argsort(values)
+    ranked = values[order]
+    equal = np.concatenate([[False], ranked[1:] == ranked[:-1], [False]])
+    places = np.flatnonzero(equal[1:] | equal[:-1])
+    order[places] = order[places][np.lexsort((order[places], ranked[places]))]
+    return order

@@ -11,17 +11,19 @@ import math
 from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
 
+from wanprep.bulk import columns
 from wanprep.signals import cards, marks, overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 from wanprep.stages.looks import LooksConfig, with_identity
 from wanprep.stages.overlays import Apart, overlays
 from wanprep.stages.repeats import Known, Matches, repeats
-from wanprep.stages.verdicts import Column, Judged, Verdict, info
+from wanprep.stages.verdicts import Column, Judged, Verdict, info, judged
 
 MAX_THUMBS = 24  # of one clip that overlay evidence is made of
 ROUND = 6  # digits kept of a score
@@ -215,22 +217,22 @@ def judge(
     pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
     is found out now is added to them. apart: evidence that rows do not hold, see `overlays`.
     """
-    rows = with_identity(sorted(rows, key=lambda row: row["clip_id"]))
+    rows = with_identity(sorted(rows, key=itemgetter("clip_id")))
     pooled, boxes = overlays(rows, config.overlay.threshold, pools, apart)
-    still = np.array([row.get("kind") == "image" for row in rows], bool)
-    columns = []
+    asked = ["clip_id", "kind", *INFOS, *(entry.score for entry in REGISTRY.values())]
+    found = dict(zip(asked, columns(rows, asked)))
+    still = np.array([kind == "image" for kind in found["kind"]], bool)
+    made = []
     for name, entry in REGISTRY.items():
         if name != "duplicate":
-            values, rule = pooled if name == "overlay" else _column(rows, entry.score), getattr(config, name)
-            plain = [None if math.isnan(value) else value for value in values.tolist()]
-            said = _judge(values, still, entry, rule)
-            columns.append(Column(name=name, values=plain, said=said, threshold=rule.threshold))
-    names = [row["clip_id"] for row in rows]
-    rejected = Judged(clip_ids=names, columns=[column for column in columns if column.name not in OPTIONAL])
-    columns += [info(name, [row.get(name) for row in rows]) for name in INFOS]
-    columns.append(info("overlay_box", [box or None for box in boxes]))
-    columns += _repeated(rows, [bool(reasons) for reasons in rejected.names("reject")], config.duplicate, matches)
-    return Judged(clip_ids=names, columns=columns)
+            values = pooled if name == "overlay" else np.array(found[entry.score], np.float64)  # None becomes NaN
+            rule = getattr(config, name)
+            made.append(judged(values, still, entry, rule))
+    rejected = Judged(clip_ids=found["clip_id"], columns=[column for column in made if column.name not in OPTIONAL])
+    made += [info(name, found[name]) for name in INFOS]
+    made.append(info("overlay_box", [box or None for box in boxes]))
+    made += _repeated(rows, [bool(reasons) for reasons in rejected.names("reject")], config.duplicate, matches)
+    return Judged(clip_ids=found["clip_id"], columns=made)
 
 
 def _repeated(
@@ -241,22 +243,25 @@ def _repeated(
     Only clips that are not bad stand for their repeats: a blurred copy never replaces a good one. A clip that only its
     looks speak against still does: its repeats look the same.
     """
-    order = sorted(range(len(rows)), key=lambda i: (rows[i].get("path", ""), rows[i].get("start_s") or 0.0, i))
-    order = [i for i in order if not bad[i] and rows[i].get("signature") is not None]
+    paths, starts, kinds, signed = columns(rows, ("path", "start_s", "kind", "signature"))
+    places = [(path or "", start or 0.0, i) for i, (path, start) in enumerate(zip(paths, starts))]
+    order = [i for _, _, i in sorted(places) if not bad[i] and signed[i] is not None]
     values: list[float | None] = [None] * len(rows)
     said = [""] * len(rows)
     like: list[str | None] = [None] * len(rows)
     for kind in ("video", "image"):
-        good = [i for i in order if rows[i].get("kind", "video") == kind]
-        signatures = [rows[i]["signature"] for i in good]
+        good = [i for i in order if (kinds[i] or "video") == kind]
+        signatures = [signed[i] for i in good]
         for i, signature in zip(good, signatures):
             said[i] = "off" if not rule.enabled else "keep" if signature else "unknown"
         known = None if matches is None else Known(matches, [rows[i]["scores_key"] for i in good])
         for k, found in repeats(signatures, rule.threshold, known).items() if rule.enabled else ():
             values[good[k]], said[good[k]] = round(found.distance, ROUND), "reject"
             like[good[k]] = _span(rows[good[found.of]], found.mirrored)
-    judged = Column(name="duplicate", values=values, said=said, threshold=rule.threshold)
-    return [judged, info("duplicate_of", like)]
+    return [
+        Column(name="duplicate", values=values, said=said, threshold=rule.threshold),
+        info("duplicate_of", like),
+    ]
 
 
 def _span(row: Mapping[str, Any], mirrored: bool) -> str:
@@ -264,26 +269,6 @@ def _span(row: Mapping[str, Any], mirrored: bool) -> str:
     if row.get("start_s") is not None:
         text += f" ({row['path']} {row['start_s']:.2f}-{row['end_s']:.2f} s)"
     return text + (", mirrored" if mirrored else "")
-
-
-def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    return np.array([row.get(name) for row in rows], np.float64)  # None becomes NaN
-
-
-def _judge(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> list[str]:
-    """keep, reject, unknown or off per clip; "" where the filter does not apply."""
-    badness = values if entry.bad == "above" else -values
-    limit = rule.threshold if entry.bad == "above" else -rule.threshold
-    known = np.isfinite(values) & (entry.still | ~still)
-    bad = known & (badness > limit)
-    order = np.flatnonzero(known)[np.argsort(-badness[known], kind="stable")]
-    bad[order[: math.floor(rule.worst * len(order) + 1e-9)]] = True
-    said = np.where(known, np.where(bad, "reject", "keep"), "unknown")
-    if not rule.enabled:
-        said[:] = "off"
-        said[~known & entry.optional] = ""
-    said[still & (not entry.still)] = ""
-    return said.tolist()
 
 
 def share_warnings(reasons: Sequence[Sequence[str]], config: FilterConfig) -> list[str]:

@@ -5,10 +5,17 @@ only where somebody asks for it. Pure.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+if TYPE_CHECKING:
+    from wanprep.stages.filter import Filter, Rule
+
+SAID = ("", "keep", "reject", "unknown", "off")
 Score = tuple[Any, float | None, str]  # value, threshold, verdict: see Verdict
 
 
@@ -41,6 +48,26 @@ def info(name: str, values: Sequence[Any]) -> Column:
     return Column(name=name, values=values, said=["" if value is None else "info" for value in values])
 
 
+def judged(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> Column:
+    """What a filter says of each clip; "" where it does not apply. values: float, NaN = unknown; still: pictures."""
+    badness = values if entry.bad == "above" else -values
+    limit = rule.threshold if entry.bad == "above" else -rule.threshold
+    known = np.isfinite(values) & (entry.still | ~still)
+    bad = known & (badness > limit)
+    order = np.flatnonzero(known)[np.argsort(-badness[known], kind="stable")]
+    bad[order[: math.floor(rule.worst * len(order) + 1e-9)]] = True
+    said = np.where(known, np.where(bad, SAID.index("reject"), SAID.index("keep")), SAID.index("unknown"))
+    if not rule.enabled:
+        said[:] = SAID.index("off")
+        said[~known & entry.optional] = SAID.index("")
+    said[still & (not entry.still)] = SAID.index("")
+    words = np.array(SAID, object)[said].tolist()  # each word once: tens of thousands are told apart by them
+    plain = values.tolist()
+    if np.isnan(values).any():
+        plain = [None if math.isnan(value) else value for value in plain]
+    return Column(name=entry.name, values=plain, said=words, threshold=rule.threshold)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """The scores of all clips. columns: by them reasons are ordered."""
@@ -59,7 +86,9 @@ class Judged:
 
     def texts(self) -> list[str]:
         """Of each clip `Verdict.scores` as JSON, by name."""
-        columns = sorted(self.columns, key=lambda column: column.name)
+        columns = sorted((column for column in self.columns if any(column.said)), key=lambda column: column.name)
+        if not columns:
+            return ["{}"] * len(self.clip_ids)
         return ["{" + ", ".join(filter(None, parts)) + "}" for parts in zip(*map(_entries, columns))]
 
     def verdicts(self) -> list[Verdict]:
@@ -84,6 +113,6 @@ def _entries(column: Column) -> list[str]:
 
 
 def _json_of_each(values: Sequence[Any]) -> list[str]:
-    if all(value is None or type(value) is float for value in values):  # all of them in one call, which is far quicker
+    if set(map(type, values)) <= {float, type(None)}:  # all of them in one call, which is far quicker
         return json.dumps(values)[1:-1].split(", ")
     return ["null" if value is None else json.dumps(value) for value in values]
