@@ -1,33 +1,23 @@
 """What a file is: one look at its bytes and its first decoded frame, before anything else is believed.
 
 Containers lie about duration, rate and frame count, so those are kept as hints and never used for counting; the
-picture's size, rotation, colour and first timestamp come from the first frame that really decodes. Files are opened
-so that a name cannot be taken for a protocol or an option and the content cannot point at another file: an ffconcat
-script or a playlist named .mp4 is refused (measured: a protocol whitelist alone does not stop that).
+picture's size, rotation, colour and first timestamp come from the first frame that really decodes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import stat
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from wanprep.media.container import cannot_open, check_file, open_container, ranked_streams
 from wanprep.stage import Reject
 
-if TYPE_CHECKING:
-    from av.container import InputContainer
-
-# Demuxers that hold their own samples. Not in the list: concat, hls, dash, sdp, image2 (%03d), and whatever is new.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,mxf,gif,h264,hevc,ivf,dv,rm,nut,"
-    "yuv4mpegpipe,obu,av1"
-)
 # Bare streams: pictures without times. What FFmpeg makes up for them is 25 frames a second.
 NO_TIMES = ("h264", "hevc", "m4v", "obu", "av1", "mjpeg")
 REWRAP = "Put it into a container at its true rate: ffmpeg -framerate 24 -i IN -c copy OUT.mp4"
@@ -106,55 +96,6 @@ def probe(path: Path) -> Probe:
     return _probe_video(path, head)
 
 
-def check_file(path: Path) -> None:
-    """Refuse what is not an ordinary file with bytes in it, without opening it (opening a FIFO would hang)."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        if "symbolic links" in str(error):  # ELOOP
-            raise Reject("not_a_file", "a loop of symbolic links") from error
-        raise
-    if not stat.S_ISREG(status.st_mode):
-        raise Reject("not_a_file", f"not an ordinary file (mode {stat.filemode(status.st_mode)})")
-    if status.st_size == 0:
-        raise Reject("empty_file", "0 bytes")
-
-
-def open_container(path: Path) -> InputContainer:
-    """Open a checked file for demuxing, safely. Raises av.FFmpegError; the caller closes what is returned."""
-    import av
-
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-    name = f"file:{path}"
-    try:
-        name.encode()
-        target: Any = name
-    except UnicodeEncodeError:  # a name that is not UTF-8: hand over an open file instead
-        target = path.open("rb")
-    return av.open(target, options=options, metadata_errors="ignore", buffer_size=1 << 18)
-
-
-def ranked_streams(container: InputContainer) -> tuple[list[int], int]:
-    """Indices of the video streams that can be decoded, best first, and how many there are; cover pictures left out.
-
-    Best: the largest picture, then the longest, then the first. Reject: no_video, no_decoder.
-    """
-    from av.stream import Disposition
-
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not streams:
-        raise Reject("no_video", f"no video stream among {len(container.streams)} stream(s)")
-    usable = [s for s in streams if s.codec_context is not None]
-    if not usable:
-        raise Reject("no_decoder", "no decoder for its video codec in this build of FFmpeg")
-
-    def rank(stream: Any) -> tuple[int, float, int]:
-        duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
-        return (-stream.codec_context.width * stream.codec_context.height, -duration, stream.index)
-
-    return [stream.index for stream in sorted(usable, key=rank)], len(streams)
-
-
 def display_transform(frame: Any) -> tuple[int, bool]:
     """(degrees clockwise in steps of 90, mirrored first) from a frame's display matrix; (0, False) without one.
 
@@ -175,7 +116,7 @@ def _probe_video(path: Path, head: bytes) -> Probe:
     try:
         container = open_container(path)
     except Exception as error:
-        raise _refusal(path, head, error) from error
+        raise cannot_open(path, head, error) from error
     refusals: list[Reject] = []
     with contextlib.ExitStack() as opened:
         opened.enter_context(container)
@@ -262,45 +203,6 @@ def _fields(path: Path, size: int, mtime_ns: int, stream_index: int) -> str:
 
     with open_container(path) as container:
         return unflagged_fields(container, container.streams[stream_index])
-
-
-def _refusal(path: Path, head: bytes, error: Exception) -> Exception:
-    """The Reject for a file FFmpeg would not open, with FFmpeg's own words; machine errors pass unchanged."""
-    import av
-
-    if not isinstance(error, av.FFmpegError) or isinstance(error, OSError):
-        return error
-    detail = f"{error.strerror}{_last_words(path)}"
-    return Reject("unreadable" if _looks_like_video(head) else "not_video", detail)
-
-
-def _last_words(path: Path) -> str:
-    """What FFmpeg logs on opening `path` once more: logging is off otherwise, since it can deadlock with threads."""
-    import av
-    import av.logging
-
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as logs, contextlib.suppress(av.FFmpegError):
-            open_container(path).close()
-        said = [(name, text.strip()) for _, name, text in logs if text.strip()]
-    finally:
-        av.logging.set_level(level)
-    for name, text in reversed(said):
-        if "whitelist" in text:  # its own words are the whole list
-            return f": FFmpeg takes it for {name!r}, which is not read here (it holds no pictures or points elsewhere)"
-        return f": {text}"
-    return ""
-
-
-def _looks_like_video(head: bytes) -> bool:
-    """Does it start like one of the common containers, so that "broken video" is the better word than "no video"?"""
-    return (
-        head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-        or head.startswith((b"\x1aE\xdf\xa3", b"FLV\x01", b"\x30\x26\xb2\x75", b"OggS", b"\x00\x00\x01\xba", b"GIF8"))
-        or (head.startswith(b"RIFF") and head[8:12] == b"AVI ")
-    )
 
 
 def _sane_sar(sar: Fraction | None) -> Fraction:

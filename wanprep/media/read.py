@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.media.clock import BROADCAST, Clock, rescaled
+from wanprep.media.container import check_file, open_container
 from wanprep.media.decoder import decoder
 from wanprep.media.flow import Flow
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
-from wanprep.media.probe import Probe, check_file, open_container
+from wanprep.media.probe import Probe
 from wanprep.media.seek import TRUE_PTS, from_clean_start, may_seek, seek
 from wanprep.stage import Reject
 

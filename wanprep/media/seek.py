@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.media.clock import BROADCAST, PAUSE_S
-from wanprep.media.probe import Probe, open_container
+from wanprep.media.container import open_container
+from wanprep.media.probe import Probe
 
 # Containers that store a true pts for each picture, so that it does not matter where decoding begins or how many
 # frames the decoder holds. In the others a pts may have to be repaired from what came before.

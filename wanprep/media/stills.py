@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wanprep.media.probe import REWRAP, Probe, check_file
+from wanprep.media.container import check_file
+from wanprep.media.probe import REWRAP, Probe
 from wanprep.stage import Reject
 
 MAX_PIXELS = 64_000_000  # below Pillow's own alarm (89 million)
