@@ -75,6 +75,7 @@ class Workplace:
     open_model: Callable[[str, str], Hollow] | None = None
     hollow: dict[str, Hollow] = field(default_factory=dict)
     pool: Pool | None = None
+    away: float = 0.0  # bytes of host memory that activations of streamed models were found to need
 
     def __post_init__(self) -> None:
         self.places = Places(device=self.device, idle="host")
@@ -112,7 +113,7 @@ class Workplace:
 
         own, kind = self.config.compute, self._kind()
         cap = own.cap * 2**30 if own.cap is not None else None
-        plan = fast.Plan(base=kind, host=own.activations * 2**30, cap=cap)
+        plan = fast.Plan(base=kind, host=0.0 if isinstance(own.activations, str) else own.activations * 2**30, cap=cap)
         self.places.idle = self._idle(expert)
         shared = self.places.idle in ("pinned", "disk") and len(self.config.stages) > 1
         if self.places.idle == "disk" and hollow is None:
@@ -128,7 +129,7 @@ class Workplace:
         if installed.store is not None:
             streamed, layout = len(installed.store.pool.streamed), installed.store.layout
             load = self._load(expert, layout.bytes, len(installed.specs))
-            kept = load.left(self._ram(), streamed, plan.host)
+            kept = load.left(self._ram(), streamed, max(plan.host, self.away))
             installed.plan = replace(plan, host=kept)
             told = f", {load.ram(streamed, kept)}" if self.device.startswith("cuda") else ""
             if not shared:
@@ -174,7 +175,7 @@ class Workplace:
             streamed = 0
         else:
             load, limit = self._load(expert, layout.bytes, sizes.layers), self._ram()
-            wanted = self.config.compute.activations * 2**30
+            wanted = self.config.compute.activations
             try:
                 most = load.most(limit)
             except ValueError as error:
@@ -183,14 +184,15 @@ class Workplace:
                     "lower rank"
                 ) from error
             try:
-                streamed = memory.arrange(
+                streamed, self.away = memory.settle(
                     sizes, self.tokens, self.batch, total=self._total(expert), block=layout.bytes,
-                    fixed=self._fixed(expert), most=most, host=lambda count: load.left(limit, count, wanted),
+                    fixed=self._fixed(expert), most=most, wanted=None if isinstance(wanted, str) else wanted * 2**30,
+                    left=lambda size, count: load.left(limit, count, size),
                 )  # fmt: skip
             except ValueError as error:
                 raise UsageError(
                     f'{expert.name}: {error} for {self.batch} x {self.tokens} tokens. Use compute.base = "fp8", '
-                    "compute.activations, a smaller view, a smaller batch or a lower rank"
+                    "a higher compute.ram, a smaller view, a smaller batch or a lower rank"
                 ) from error
         self.pool = stream.Pool(
             size=layout.bytes, layers=sizes.layers, streamed=stream.spread(sizes.layers, streamed), slots=memory.SLOTS,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from wantrain.fast_linear import Group
 from wantrain.fast_ops import Ops, attention
+from wantrain.memory import ELEMENTWISE
 from wantrain.stream import Store
 
 # What is kept under one name comes and goes together.
@@ -118,12 +119,14 @@ class Tape:
         return value
 
     def done(self, *names: str) -> None:
-        """In forward: let go of what is not kept."""
-        if self.keep is not None:
-            for name in names:
-                if name not in self.keep:
-                    for part in PARTS[name]:
-                        self.values.pop(part, None)
+        """Let go: in forward of what is not kept, in backward of what an elementwise kernel makes again.
+
+        Backward computes most of a block before it needs the first half of it: seven hidden states would lie about.
+        """
+        for name in names:
+            if (name not in self.keep) if self.keep is not None else (name in ELEMENTWISE):
+                for part in PARTS[name]:
+                    self.values.pop(part, None)
 
     @property
     def modulation(self) -> tuple[Tensor, ...]:
@@ -136,9 +139,9 @@ class Tape:
 
     def strip(self, name: str, output: str, x: str, h: Tensor) -> None:
         """Remember a LoRA's rank-wide product: as it is where x is kept, else apart from it, so that x can go."""
-        if self.keep is None or x in self.keep:
+        if self.keep is not None and x in self.keep:
             self.values[name] = h
-        elif output in self.keep or output == "always":
+        elif self.keep is None or output in self.keep or output == "always":
             self.values[name] = h.clone()
 
     # --- self-attention ---

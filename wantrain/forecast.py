@@ -140,18 +140,20 @@ def host_memory(config: TrainConfig, visits: Mapping[Bucket, int], gib: float) -
         image=costs.CLIP_TOKENS if family.clip_embeds else 0,
     )  # fmt: skip
     limit = None if own.ram is None else own.ram * GIB
-    wanted, total = own.activations * GIB, min(gib - CONTEXT / GIB, own.cap or gib) * GIB
+    wanted = None if isinstance(own.activations, str) else own.activations * GIB
+    if isinstance(own.stream, int):
+        streamed = min(own.stream, sizes.layers)
+        return load.ram(streamed, load.left(limit, streamed, wanted) if wanted else 0.0), streamed, ""
     try:
-        most = load.most(limit)
-        streamed = own.stream if isinstance(own.stream, int) else memory.arrange(
-            shape, max(family.tokens(*bucket) for bucket in visits), expert.batch_size, total=total, block=int(block),
-            fixed=memory.fixed_bytes(trained, outside, averages=bool(expert.ema)), most=most,
-            host=lambda count: load.left(limit, count, wanted),
+        streamed, kept = memory.settle(
+            shape, max(family.tokens(*bucket) for bucket in visits), expert.batch_size, block=int(block),
+            total=min(gib - CONTEXT / GIB, own.cap or gib) * GIB, most=load.most(limit), wanted=wanted,
+            fixed=memory.fixed_bytes(trained, outside, averages=bool(expert.ema)),
+            left=lambda size, count: load.left(limit, count, size),
         )  # fmt: skip
     except ValueError as error:
         return load.ram(), 0, str(error)
-    streamed = min(streamed, sizes.layers)
-    return load.ram(streamed, load.left(limit, streamed, wanted) if wanted else 0.0), streamed, ""
+    return load.ram(streamed, kept), streamed, ""
 
 
 def forecast_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:

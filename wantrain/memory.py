@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 LINEAR_RATE = 700e12  # operations a second: bf16 matrix products
 ATTENTION_RATE = 550e12
@@ -35,12 +37,10 @@ KEPT: dict[str, frozenset[str]] = {
     "linears": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co"}),
     "all": frozenset({"attn", "kv", "h1", "qkv", "f", "cq", "h2", "co", *ELEMENTWISE}),
 }
-# Working set of one block in backward, in u: see `working_bytes`.
-WORKING_WIDTH = 12.0
-WORKING_INNER = 2.0
 LINK_RATE = 20e9  # bytes a second to host memory and back, at the same time: PCIe 4
 AWAY = ("h0", "attn")  # what may wait in host memory, h0 (the block's input) first
 MARGIN = 0.5 * 2**30  # bytes that stay free when the peak is known
+HOST_STEPS = tuple(gib * 2**30 for gib in (0, 2, 4, 8, 16, 32, 64))
 NEAR = 3  # last blocks whose tensors stay: they are wanted again at once
 
 
@@ -135,11 +135,17 @@ def input_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
 
 
 def working_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
-    """The block at work in backward: the feed-forward's two inner tensors, and twelve of model width beside them."""
-    width = (WORKING_WIDTH + (2 if sizes.image else 0)) * sizes.dim + WORKING_INNER * (sizes.inner + STRIP)
-    # In fp8: the quantised operand, a result that goes through a copy, and the widest weight transposed.
-    scratch = tokens * batch * sizes.inner * (1 + sizes.itemsize) + sizes.dim * sizes.inner if sizes.fp8 else 0
-    return int(tokens * batch * width * sizes.itemsize) + scratch
+    """The block at work in backward, with nothing but its input kept: all that products make, and gradients beside it.
+
+    Most is there when the gradient comes out of the feed-forward's second product (fast_back.py). What elementwise
+    kernels make is let go of before and made again.
+    """
+    rows, size = tokens * batch, sizes.itemsize
+    made = sum(item.bytes for item in items(sizes, tokens, batch) if item.name not in ELEMENTWISE)
+    gradients = rows * (2 * sizes.dim + sizes.inner + 2 * STRIP) * size
+    # In fp8 a product writes rows of its own, and reads a quantised operand and the widest weight transposed.
+    scratch = rows * (sizes.inner * size + sizes.dim) + sizes.dim * sizes.inner if sizes.fp8 else 0
+    return made + gradients + scratch
 
 
 def plan(sizes: Sizes, tokens: int, free: float, batch: int = 1, *, host: float = 0.0) -> Keep:
@@ -204,6 +210,26 @@ def arrange(
     if best is None:
         raise ValueError(f"{missing / 2**30:.1f} GiB are missing on the GPU even with {streamed} blocks streamed")
     return best[1]
+
+
+def settle(
+    sizes: Sizes, tokens: int, batch: int, *, wanted: float | None, left: Callable[[float, int], float], **given: Any
+) -> tuple[int, float]:
+    """(blocks to stream, bytes of host memory for activations), see `arrange` for what else is given.
+
+    wanted: bytes for activations that were asked for; None takes none, and where nothing fits so, the least of
+    `HOST_STEPS` with which it does. left: (bytes wanted, blocks streamed) -> bytes that host memory has.
+    """
+    error: ValueError | None = None
+    for size in HOST_STEPS if wanted is None else (wanted,):
+        try:
+            streamed = arrange(sizes, tokens, batch, host=partial(left, size), **given)
+        except ValueError as now:
+            error = error or now
+            continue
+        return streamed, left(size, streamed) if size else 0.0
+    assert error is not None
+    raise error
 
 
 def _choose_away(sizes: Sizes, tokens: int, batch: int, host: float) -> dict[int, dict[str, int]]:

@@ -57,7 +57,8 @@ class ComputeConfig:
     training waits: "gpu", "host" (plain host memory), "pinned" (host memory that the GPU reads directly), "disk" (read
     again); "auto" is "pinned" on a GPU. cap: GiB of the GPU to use at most. ram: GiB of host memory that streaming may
     use, the idle expert's included. stream: frozen blocks that are copied from host memory whenever they are needed;
-    "auto" by the memory. activations: GiB of host memory for activations.
+    "auto" by the memory. activations: GiB of host memory for activations;
+    "auto" takes some where nothing fits otherwise.
     """
 
     path: Literal["auto", "fast", "reference"] = "auto"
@@ -66,7 +67,7 @@ class ComputeConfig:
     cap: float | None = None
     ram: float | None = None
     stream: int | Literal["auto"] = "auto"
-    activations: float = 0.0
+    activations: float | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("cap", "ram"):
@@ -74,7 +75,8 @@ class ComputeConfig:
             require(value is None or value > 0, f"{name} = {value} must be above 0 GiB")
         blocks = self.stream if isinstance(self.stream, int) else 0
         require(blocks >= 0 and blocks != 1, f'stream = {self.stream} must be 0, at least 2 blocks, or "auto"')
-        require(self.activations >= 0, f"activations = {self.activations} must not be negative")
+        given = 0.0 if isinstance(self.activations, str) else self.activations
+        require(given >= 0, f"activations = {self.activations} must not be negative")
         needy = [name for name, given in (("base", self.base == "fp8"), ("stream", bool(blocks)),
                  ("idle", self.idle in ("pinned", "disk"))) if given]  # fmt: skip
         fits = self.path != "reference" or not needy

@@ -322,6 +322,22 @@ def test_formulas_against_autograd():
     torch.testing.assert_close(f, value.detach())
 
 
+def test_backward_lets_go_of_what_an_elementwise_kernel_makes_again(monkeypatch):
+    """When the feed-forward's backward begins, the block was computed anew up to there, and little of it lies about."""
+    from wantrain import fast_back
+
+    seen = []
+    real = fast_back._cross_back
+    monkeypatch.setattr(fast_back, "_cross_back", lambda t, d: seen.append(set(t.values)) or real(t, d))
+    for keep, there in (("inputs", {"qkv", "attn", "h1", "cq", "co"}), ("all", {"q", "k", "cqn", "x1", "x2"})):
+        model, params = make_model()
+        fast.install(model, fast.Plan(keep=keep))
+        step(model, params, make_input())
+        assert all(there <= values for values in seen)
+        assert keep == "all" or not any({"q", "k", "cqn", "x1", "x2", "x3"} & values for values in seen)
+        seen.clear()
+
+
 # --- what to keep ---
 
 A14B = memory.Sizes(layers=40, dim=5120, inner=13824, heads=40)
