@@ -16,7 +16,7 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 12
+ANALYSIS_VERSION = 13
 PLANS_VERSION = 2
 SHOTS_VERSION = 6
 SCORES_VERSION = 11

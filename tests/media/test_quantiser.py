@@ -124,3 +124,24 @@ def test_keyframes_that_never_come_out_are_not_kept_for_good():
         packet.pts, packet.is_keyframe = pts, True
         stream.send(packet)
     assert len(stream._sent) == quantiser.HELD
+
+
+def test_a_picture_that_is_let_go_takes_no_keyframe_with_it():
+    """PyAV keeps what it gives back by its address, and forgets it with the first picture that has it."""
+    import av
+
+    def picture(pts: int) -> av.VideoFrame:
+        made = av.VideoFrame(64, 64, "yuv420p")
+        made.pts = pts
+        return made
+
+    keyframes = quantiser.Keyframes(av.CodecContext.create("h264", "r"))
+    packet = av.Packet(b"not a keyframe that can be decoded")
+    packet.pts, packet.is_keyframe = 0, True
+    keyframes.send(packet)
+    first, second = picture(0), picture(1)
+    keyframes.follow(first)
+    keyframes.follow(second)
+    (keyframe,) = second.opaque
+    del first
+    assert second.opaque == (keyframe,)

@@ -72,7 +72,7 @@ class Keyframes:
         """Let a picture that came out of the decoder know its keyframe."""
         self._last = self._sent.pop(_time(picture), self._last)
         if self._last is not None:
-            picture.opaque = self._last
+            picture.opaque = (self._last,)  # an object of its own: PyAV forgets it with the first picture that has it
 
     @functools.cached_property
     def alone(self) -> Any:
@@ -117,9 +117,9 @@ def of(picture: Any) -> Coded:
         if type(data).__name__ == "VideoEncParams":
             kind = int(data.codec_type)
             return Coded(_on_scale(kind, _mean(data), picture.format.components[0].bits), kind != _MPEG)
-    if isinstance(picture.opaque, Keyframe):
-        return picture.opaque.coded
     header = picture.opaque
+    if isinstance(header, tuple):
+        return header[0].coded
     return Coded(_of_step(_VP8_STEPS[vp8_index(header)] / 2), True) if isinstance(header, bytes) and header else UNKNOWN
 
 
