@@ -58,29 +58,15 @@ def report(
     """
     clips, samples, sources = _list(clips), _list(samples), _list(sources)
     ok = [row for row in samples if row["state"] == "ok"]
-    kinds = {row["source_id"]: row["kind"] for row in sources if row.get("kind")}
     kept = [row for row in clips if row["state"] in KEPT]
-    moving = [row for row in kept if (row.get("kind") or kinds.get(row["source_id"]) or _kind(row)) != "image"]
+    moving = _moving(kept, sources)
     epoch = costs.epoch_of(ok, batch_size=batch_size, accumulate=accumulate)
     return Stats(
         family=family.name,
         fps=family.fps,
         max_frames=family.max_frames,
-        sources=SourceStats(
-            total=len(sources),
-            outcomes=_counts(_outcome(row) for row in sources),
-            kinds=_counts(row["kind"] for row in sources if row.get("kind")),  # of a gone or unread one nobody knows
-            damaged=sum(bool(_damage(row)) for row in sources),
-            seconds=sum(row.get("duration_s") or 0.0 for row in sources if row.get("state") != "gone"),
-        ),
-        clips=ClipStats(
-            total=len(clips),
-            states=_counts(row["state"] for row in clips),
-            kept=len(kept),
-            stills=len(kept) - len(moving),
-            seconds=sum(_seconds(row) for row in clips),
-            kept_seconds=sum(_seconds(row) for row in kept),
-        ),
+        sources=_sources(sources),
+        clips=_clips(clips, kept, moving),
         samples=_counts(row["state"] for row in samples),
         epoch=epoch,
         batch_size=batch_size,
@@ -122,6 +108,33 @@ def _seconds(row: Row) -> float:
     if row.get("seconds") is not None:
         return row["seconds"]
     return (row.get("end_s") or 0.0) - (row.get("start_s") or 0.0)
+
+
+def _sources(sources: list[Row]) -> SourceStats:
+    return SourceStats(
+        total=len(sources),
+        outcomes=_counts(_outcome(row) for row in sources),
+        kinds=_counts(row["kind"] for row in sources if row.get("kind")),  # of a gone or unread one nobody knows
+        damaged=sum(bool(_damage(row)) for row in sources),
+        seconds=sum(row.get("duration_s") or 0.0 for row in sources if row.get("state") != "gone"),
+    )
+
+
+def _clips(clips: list[Row], kept: list[Row], moving: list[Row]) -> ClipStats:
+    return ClipStats(
+        total=len(clips),
+        states=_counts(row["state"] for row in clips),
+        kept=len(kept),
+        stills=len(kept) - len(moving),
+        seconds=sum(_seconds(row) for row in clips),
+        kept_seconds=sum(_seconds(row) for row in kept),
+    )
+
+
+def _moving(kept: list[Row], sources: list[Row]) -> list[Row]:
+    """Those of the kept clips that are no stills: by what the clip says, else its source, else its length."""
+    kinds = {row["source_id"]: row["kind"] for row in sources if row.get("kind")}
+    return [row for row in kept if (row.get("kind") or kinds.get(row["source_id"]) or _kind(row)) != "image"]
 
 
 def length_bins(lengths: Sequence[int]) -> list[LengthBin]:

@@ -1,10 +1,9 @@
 """The Wan VAE's encoder as a GPU likes it: the weights of diffusers' class, another order of the same arithmetic.
 
 diffusers goes through a clip four frames at a time, pads and concatenates copies of every activation and normalises
-in several passes. Here channels lie side by side in memory; bias, residual, norm and SiLU between two convolutions are
-one pass that writes straight into the next convolution's padded input; the resolutions with the most pixels run in
-stretches of many frames, what is below them once for the whole clip. Every convolution is causal, so stretches change
-no value: a convolution keeps the last two frames that it saw (diffusers' feature cache does the same).
+in several passes. Here (`vae_layers`) nothing is copied between two convolutions; the resolutions with the most pixels
+run in stretches of many frames, what is below them once for the whole clip. Every convolution is causal, so stretches
+change no value.
 
 Legend: T frames, H, W pixels of a level, C channels; activations are [T, H, W, C].
 """
@@ -12,14 +11,14 @@ Legend: T frames, H, W pixels of a level, C channels; activations are [T, H, W, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from wanprep.models.vae import scaled
+from wanprep.models.vae_layers import Attention, Block, Conv, Down, Level, Pending, settle, triton
 
 STRETCH_PIXELS = 3_200_000  # longer stretches were no faster on an H100 and cost 1.3 kB a pixel
 
@@ -46,156 +45,6 @@ def peak_bytes(config: Any, width: int, height: int, frames: int) -> int:
     return max(stretch, rest) + left + 6 * width * height * frames + (1 << 29)
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A residual stream not yet added up: y + bias + res. y [T, H, W, C], maybe strided; res contiguous."""
-
-    y: Tensor
-    bias: Tensor | None = None
-    res: Tensor | None = None
-
-
-def settle(
-    y: Tensor, bias: Tensor | None, res: Tensor | None, *, gamma: Tensor | None = None, out: Tensor | None = None,
-    act: bool = False, keep: bool = False,
-) -> Tensor | None:  # fmt: skip
-    """v = y + bias + res; with `keep` returned, in y's type; with `out` written there, normed by gamma, then SiLU.
-
-    The norm is diffusers' WanRMS_norm: v / max(|v|, 1e-12) · sqrt(C) · gamma over the channels. y, out [T, H, W, C]
-    with any strides but 1 for C; bias, gamma float32 [C]. The plain formulas; `vae_triton` has the same in one pass.
-    """
-    v = y.float()
-    v = v if bias is None else v + bias
-    v = v if res is None else v + res.float()
-    new = v.to(y.dtype).contiguous() if keep else None
-    if out is not None:
-        v = v if gamma is None else functional.normalize(v, dim=-1) * (y.shape[-1] ** 0.5 * gamma)
-        out.copy_(functional.silu(v) if act else v)
-    return new
-
-
-class Conv:
-    """A causal 3x3x3 convolution without its bias, which whoever reads the result adds."""
-
-    def __init__(self, module: Any, dtype: torch.dtype, kernels: bool) -> None:
-        weight = module.weight.detach().to(dtype)
-        self.channels = weight.shape[1] + -weight.shape[1] % 8  # of the input, filled up with zeros
-        config = _config(self.channels, weight.shape[0]) if kernels else None
-        self.bias = module.bias.detach().float()
-        self.config = config
-        self.border = 0 if config is None else 1  # cuDNN puts zeros around a picture itself
-        self.tail: Tensor | None = None
-        if config is None:
-            more = (0, 0) * 3 + (0, self.channels - weight.shape[1])
-            self.weight = functional.pad(weight, more).contiguous(memory_format=torch.channels_last_3d)
-        else:
-            self.weight = _triton().conv_weight(weight, self.channels, config["K"])
-
-    def buffer(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Room for the input: the whole, with the two frames before it filled in, and the part to write to."""
-        frames, height, width = like.shape[:3]
-        b = self.border
-        shape = (frames + 2, height + 2 * b, width + 2 * b, self.channels)
-        whole = torch.empty(shape, dtype=self.weight.dtype, device=like.device)
-        for edge in (whole[:, :1], whole[:, -1:], whole[:, :, :1], whole[:, :, -1:]) if b else ():
-            edge.zero_()
-        if self.tail is None:
-            whole[:2].zero_()
-        else:
-            whole[:2].copy_(self.tail)
-        return whole, whole[2:, b : b + height, b : b + width]
-
-    def __call__(self, whole: Tensor, more: bool) -> Tensor:
-        """[T+2, H, W, C] -> [T, H, W, N]. more: frames follow, so remember the last two."""
-        self.tail = whole[-2:].clone() if more else None
-        if self.config is None:
-            taken = whole[None].permute(0, 4, 1, 2, 3)
-            return functional.conv3d(taken, self.weight, None, padding=(0, 1, 1))[0].permute(1, 2, 3, 0).contiguous()
-        return _triton().conv(whole, self.weight, self.config)
-
-
-class Block:
-    """WanResidualBlock."""
-
-    def __init__(self, module: Any, make: Callable[[Any], Conv], settle: Callable[..., Any]) -> None:
-        self.settle = settle
-        self.gammas = [norm.gamma.detach().float().flatten() for norm in (module.norm1, module.norm2)]
-        self.convs = [make(module.conv1), make(module.conv2)]
-        shortcut = module.conv_shortcut
-        self.shortcut = None if isinstance(shortcut, nn.Identity) else _linear(shortcut)
-
-    def __call__(self, s: Pending, more: bool) -> tuple[Pending, Tensor]:
-        """The stream after the block, and the one before it, settled."""
-        first, second = self.convs
-        whole, room = first.buffer(s.y)
-        trivial = s.bias is None and s.res is None and s.y.is_contiguous()
-        x = self.settle(s.y, s.bias, s.res, gamma=self.gammas[0], out=room, act=True, keep=not trivial)
-        x = s.y if trivial else x
-        y = first(whole, more)
-        whole, room = second.buffer(y)
-        self.settle(y, first.bias, None, gamma=self.gammas[1], out=room, act=True)
-        del y
-        y = second(whole, more)
-        return Pending(y, second.bias, x if self.shortcut is None else functional.linear(x, *self.shortcut)), x
-
-
-class Down:
-    """WanResample, downwards: half the width and height; with a time convolution half the frames after the first."""
-
-    def __init__(self, module: Any, dtype: torch.dtype, settle: Callable[..., Any]) -> None:
-        self.settle = settle
-        conv = module.resample[1]
-        self.weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
-        self.bias = conv.bias.detach().to(dtype)
-        time = module.time_conv if module.mode == "downsample3d" else None
-        self.time = None if time is None else (time.weight.detach().to(dtype), time.bias.detach().to(dtype))
-        self.tail: Tensor | None = None
-
-    def __call__(self, s: Pending, more: bool) -> Tensor:
-        frames, height, width, channels = s.y.shape
-        whole = torch.empty(frames, height + 1, width + 1, channels, dtype=s.y.dtype, device=s.y.device)
-        whole[:, height].zero_()
-        whole[:, :, width].zero_()
-        self.settle(s.y, s.bias, s.res, out=whole[:, :height, :width])
-        x = functional.conv2d(whole.permute(0, 3, 1, 2), self.weight, self.bias, stride=2).permute(0, 2, 3, 1)
-        if self.time is None:
-            return x.contiguous()  # as it is on a GPU, where this copies nothing
-        before, self.tail = self.tail, (x[-1:].clone() if more else None)
-        pieces = [] if before is not None else [x[:1]]  # the clip's first frame is a latent frame of its own
-        x = x if before is None else torch.cat([before, x])
-        if len(x) >= 3:
-            taken = x[None].permute(0, 4, 1, 2, 3)
-            pieces.append(functional.conv3d(taken, *self.time, stride=(2, 1, 1))[0].permute(1, 2, 3, 0))
-        return torch.cat(pieces).contiguous()
-
-
-def average(x: Tensor, module: Any) -> Tensor:
-    """AvgDown3D on [T, H, W, C]: the mean of `group_size` neighbours among a cell's pixels, channel by channel."""
-    t, s = module.factor_t, module.factor_s
-    x = functional.pad(x, (0, 0, 0, 0, 0, 0, -len(x) % t, 0))
-    frames, height, width, channels = x.shape
-    cells = x.reshape(frames // t, t, height // s, s, width // s, s, channels).permute(0, 2, 4, 6, 1, 3, 5)
-    return cells.reshape(*cells.shape[:3], module.out_channels, module.group_size).mean(-1)
-
-
-class Level:
-    """The blocks of one resolution and the way down from it."""
-
-    def __init__(self, blocks: list[Block], down: Down | None, shortcut: Any) -> None:
-        self.blocks, self.down, self.shortcut = blocks, down, shortcut
-
-    def __call__(self, s: Pending, more: bool) -> Pending:
-        start: Tensor | None = None
-        for block in self.blocks:
-            s, before = block(s, more)
-            start = before if start is None else start
-        if self.down is not None:
-            s = Pending(self.down(s, more))
-        if self.shortcut is not None and start is not None:
-            s = Pending(s.y, s.bias, average(start, self.shortcut) + (0 if s.res is None else s.res))
-        return s
-
-
 class FastEncoder:
     """Frames to the mode of the posterior.
 
@@ -208,7 +57,7 @@ class FastEncoder:
     def __init__(self, vae: Any, *, kernels: str = "torch", frames: int | None = None, large: int = 2) -> None:
         encoder, self.dtype, self.device = vae.encoder, vae.dtype, vae.device
         self.frames, self.patch, self.z = frames, vae.config.patch_size, vae.config.z_dim
-        self.settle = _triton().settle if kernels == "triton" else settle
+        self.settle = triton().settle if kernels == "triton" else settle
 
         def make(module: Any) -> Conv:
             return Conv(module, self.dtype, kernels == "triton")
@@ -218,7 +67,7 @@ class FastEncoder:
         self.large, self.small = levels[:large], levels[large:]
         mid = encoder.mid_block
         self.before, self.after = (Block(module, make, self.settle) for module in mid.resnets)
-        self.attention = _Attention(mid.attentions[0], self.settle)
+        self.attention = Attention(mid.attentions[0], self.settle)
         self.gamma_out = encoder.norm_out.gamma.detach().float().flatten()
         self.conv_out = make(encoder.conv_out)
         quant = vae.quant_conv
@@ -265,46 +114,11 @@ class FastEncoder:
         return Pending(self.conv_in(whole, more), self.conv_in.bias)
 
 
-class _Attention:
-    """WanAttentionBlock: every frame attends to itself, one head."""
-
-    def __init__(self, module: Any, settle: Callable[..., Any]) -> None:
-        self.settle = settle
-        self.gamma = module.norm.gamma.detach().float().flatten()
-        self.qkv, self.proj = _linear(module.to_qkv), _linear(module.proj)
-
-    def __call__(self, s: Pending) -> Pending:
-        normed = torch.empty(s.y.shape, dtype=s.y.dtype, device=s.y.device)
-        x = self.settle(s.y, s.bias, s.res, gamma=self.gamma, out=normed, keep=True)
-        frames, height, width, channels = x.shape
-        qkv = functional.linear(normed, *self.qkv).view(frames, 1, height * width, 3 * channels)
-        q, k, v = qkv.chunk(3, dim=-1)
-        seen = functional.scaled_dot_product_attention(q, k, v).view(frames, height, width, channels)
-        return Pending(functional.linear(seen, *self.proj), None, x)
-
-
 def kernels() -> str:
     """What FastEncoder's kernels can be here: "triton" where that is installed."""
     from importlib.util import find_spec
 
     return "triton" if find_spec("triton") else "torch"
-
-
-def _triton() -> Any:
-    from wanprep.models import vae_triton
-
-    return vae_triton
-
-
-def _config(channels: int, outputs: int) -> dict[str, int] | None:
-    kernels = _triton()
-    return kernels.config_for(channels, outputs) if kernels.available() else None
-
-
-def _linear(conv: Any) -> tuple[Tensor, Tensor]:
-    """A convolution over one pixel as a matrix product: weight [N, C], bias [N]."""
-    weight = conv.weight.detach()
-    return weight.reshape(weight.shape[0], weight.shape[1]), conv.bias.detach()
 
 
 def _joined(pieces: list[Pending]) -> Pending:

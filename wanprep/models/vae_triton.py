@@ -50,7 +50,7 @@ def settle(
     y: Tensor, bias: Tensor | None, res: Tensor | None, *, gamma: Tensor | None = None, out: Tensor | None = None,
     act: bool = False, keep: bool = False,
 ) -> Tensor | None:  # fmt: skip
-    """As `vae_fast.settle`."""
+    """As `vae_layers.settle`."""
     frames, height, width, channels = y.shape
     rows = frames * height * width
     new = torch.empty(y.shape, dtype=y.dtype, device=y.device) if keep else None
