@@ -2,11 +2,12 @@
 
 gpu     both stay; nothing moves.
 host    the whole model goes to plain host memory and back (any path).
-pinned  frozen blocks change places with those of the expert that leaves (stream.py), what is trained waits in
-        page-locked memory: as fast as the link, and host memory holds one expert, not two.
+pinned  frozen blocks change places with those of the expert that leaves (stream.py), through page-locked memory: as
+        fast as the link, and host memory holds one expert, not two.
 disk    frozen blocks are read again from their files; host memory holds only what is trained.
 
-The last two need the fast path, whose blocks lie where one copy moves them.
+In the last two what is trained changes places in the same way (slabs.py). They need the fast path, whose blocks lie
+where one copy moves them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wantrain.experts import Expert, place
+from wantrain.ram import CHUNK
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from wantrain.slabs import Slabs
 
 LARGE = 2**20  # numbers: what has fewer stays on the device
 
@@ -27,54 +31,26 @@ LARGE = 2**20  # numbers: what has fewer stays on the device
 @dataclass
 class Baggage:
     """What an expert takes along besides its frozen blocks: its LoRA, moments, averages, and large layers outside the
-    blocks. What is trained lies in one row on the device, and its tensors are parts of it; leaving is one copy into
-    page-locked memory, after which the row's memory is somebody else's and the tensors must not be looked at.
+    blocks. All of it lies in one row on the device, and its tensors are parts of it. held: the row's bytes in host
+    memory while the expert is away; the row's memory is somebody else's then and the tensors must not be looked at.
     """
 
     expert: Expert
     row: Any = None
-    host: Any = None
-    frozen: dict[str, Tensor] = field(default_factory=dict)
+    held: list[Tensor] = field(default_factory=list)
     away: bool = False
-    outside: list[tuple[str, Any]] | None = None
+    outside: list[Any] | None = None
 
-    def leave(self) -> None:
-        """Copies run after what the device was given so far, and nothing waits for them."""
-        import torch
+    @property
+    def bytes(self) -> int:
+        """Of its row, once there is one, with two moments, which come with the first step."""
+        if self.row is None:
+            return 0
+        soon = 0 if self.expert.optimizer.state else 2
+        return self.row.numel() + soon * sum(_padded(parameter) for parameter in self.expert.params.values())
 
-        self._gather()
-        size = self.row.numel()
-        if self.host is None or self.host.numel() < size:
-            # Locking memory takes a tenth of a second a GB: room for two moments, which come with the first step.
-            trained = sum(p.numel() * p.element_size() for p in self.expert.params.values())
-            self.host = _host(max(size, 3 * trained), self.row.is_cuda)
-        self.host[:size].copy_(self.row, non_blocking=True)
-        if self.row.is_cuda and torch.cuda.current_stream() != torch.cuda.default_stream():
-            torch.cuda.current_stream().synchronize()  # memory is used again in the order of one stream only
-        for tensor in (self.row, *_strips(self.expert)):
-            tensor.untyped_storage().resize_(0)
-        for name, parameter in self._frozen():
-            if name not in self.frozen:
-                host = _host(parameter.numel() * parameter.element_size(), parameter.is_cuda)
-                self.frozen[name] = host.view(parameter.dtype).view(parameter.shape)
-                self.frozen[name].copy_(parameter.data)
-            parameter.data = self.frozen[name]
-        self.away = True
-
-    def arrive(self, device: str) -> None:
-        import torch
-
-        for tensor in (self.row, *_strips(self.expert)):
-            tensor.untyped_storage().resize_(tensor.numel() * tensor.element_size())
-        self.row.copy_(self.host[: self.row.numel()], non_blocking=True)
-        for strip in _strips(self.expert):
-            strip.zero_()  # columns that pad a LoRA stay zero
-        for _, parameter in self._frozen():
-            parameter.data = torch.empty_like(parameter, device=device).copy_(parameter.data, non_blocking=True)
-        self.away = False
-
-    def _gather(self) -> None:
-        """Make what is trained parts of one row, unless it is; moments appear with the first step."""
+    def gather(self) -> None:
+        """Make its tensors parts of one row, unless they are; moments appear with the first step."""
         import torch
 
         cells = list(self._cells())
@@ -82,15 +58,15 @@ class Baggage:
             start, end = self.row.data_ptr(), self.row.data_ptr() + self.row.numel()
             if all(start <= tensor.data_ptr() < end for tensor, _ in cells):
                 return
-        sizes = [-(-tensor.numel() * tensor.element_size() // 16) * 16 for tensor, _ in cells]
+        sizes = [_padded(tensor) for tensor, _ in cells]
         self.row, at = torch.empty(sum(sizes), dtype=torch.uint8, device=cells[0][0].device), 0
         for (tensor, put), size in zip(cells, sizes, strict=True):
-            end = at + tensor.numel() * tensor.element_size()
+            end = at + tensor.nbytes
             put(self.row[at:end].view(tensor.dtype).view(tensor.shape).copy_(tensor))
             at += size
 
     def _cells(self) -> Iterator[tuple[Tensor, Callable[[Any], None]]]:
-        """Tensors that training changes, and how to put another in the place of each."""
+        """The tensors, and how to put another in the place of each."""
         import torch
 
         def into(parameter: Any) -> Callable[[Any], None]:
@@ -108,21 +84,58 @@ class Baggage:
         averages = self.expert.averages or {}
         for name, value in averages.items():
             yield value, under(averages, name)
+        for parameter in self._frozen():
+            yield parameter.data, into(parameter)
 
-    def _frozen(self) -> list[tuple[str, Any]]:
+    def _frozen(self) -> list[Any]:
         if self.outside is None:  # walking through the modules of a large model takes a good part of a step
             named = self.expert.model.named_parameters()
             self.outside = [
-                (name, p) for name, p in named
+                p for name, p in named
                 if not p.requires_grad and p.numel() >= LARGE and not name.startswith("blocks.")
             ]  # fmt: skip
         return self.outside
 
 
-def _host(size: int, pinned: bool) -> Tensor:
-    from wantrain.slabs import page_locked
+def change_places(leaving: Baggage | None, coming: Baggage | None, slabs: Slabs) -> None:
+    """One row off the device, another onto it, each in its own memory there. Copies run after what the device was
+    given so far, and nothing waits for them.
+    """
+    import torch
 
-    return page_locked(size, pinned=pinned)
+    from wantrain.slabs import swap
+
+    out = into = torch.empty(0, dtype=torch.uint8)
+    if leaving is not None:
+        leaving.gather()
+        out = leaving.row
+        _resize(_strips(leaving.expert), there=False)
+    if coming is not None:
+        into = coming.row
+        _resize([into], there=True)
+    taken = swap(out, into, coming.held if coming is not None else [], slabs)
+    if slabs.pinned and torch.cuda.current_stream() != torch.cuda.default_stream():
+        torch.cuda.current_stream().synchronize()  # memory is used again in the order of one stream only
+    if leaving is not None:
+        _resize([out], there=False)
+        leaving.held, leaving.away = taken, True
+    if coming is not None:
+        strips = _strips(coming.expert)
+        _resize(strips, there=True)
+        for strip in strips:
+            strip.zero_()  # columns that pad a LoRA stay zero
+        coming.away = False
+
+
+def _padded(tensor: Tensor) -> int:
+    from wantrain.slabs import ALIGN
+
+    return -(-tensor.nbytes // ALIGN) * ALIGN
+
+
+def _resize(tensors: list[Tensor], *, there: bool) -> None:
+    for tensor in tensors:
+        tensor.untyped_storage().resize_(tensor.nbytes if there else 0)
 
 
 def _strips(expert: Expert) -> list[Tensor]:
@@ -134,22 +147,31 @@ def _strips(expert: Expert) -> list[Tensor]:
 
 @dataclass
 class Places:
-    """The experts of a session and where they are. idle: gpu, host, pinned or disk."""
+    """The experts of a session and where they are. idle: gpu, host, pinned or disk. chunk: bytes of a slab through
+    which rows change places.
+    """
 
     device: str
     idle: str
     bags: dict[str, Baggage] = field(default_factory=dict)
+    chunk: int = CHUNK
+
+    def __post_init__(self) -> None:
+        from wantrain.slabs import Slabs
+
+        self.slabs = Slabs(self.chunk, pinned=self.device.startswith("cuda"))
 
     def make_room(self, coming: str, crew: Mapping[str, Expert]) -> None:
         """Before `coming` is loaded or enters: the others leave, but for frozen blocks that change places with it."""
         if self.idle == "gpu":
             return
+        known = self.bags.get(coming)
         for other in crew.values():
             if other.name != coming and not self._bag(other).away:
                 if (store := _store(other)) is None:
                     place(other, "cpu")
                     continue
-                self._bag(other).leave()
+                self._move(self._bag(other), known if known is not None and known.away else None)
                 if self.idle == "disk" and store.here:
                     store.drop()
 
@@ -161,7 +183,7 @@ class Places:
                 place(expert, self.device)
             return
         if bag.away:
-            bag.arrive(self.device)
+            self._move(None, bag)
         owner = store.pool.owner
         if owner is None and len(store.host) == store.pool.layers:
             store.come()
@@ -186,7 +208,8 @@ class Places:
         """It has done all its steps. Its memory is free at once, whoever still holds a word of it."""
         if (store := _store(expert)) is not None:
             store.drop()
-        self.bags.pop(expert.name, None)
+        for slab in self.bags.pop(expert.name, Baggage(expert)).held:
+            self.slabs.give(slab)
         for strip in _strips(expert):
             strip.untyped_storage().resize_(0)
         # Modules, blocks and kernels refer to one another in circles, which Python takes apart when it likes.
@@ -223,9 +246,14 @@ class Places:
             place(expert, "cpu")
             return
         store.stay()
-        self._bag(expert).leave()
+        self._move(self._bag(expert), None)
         store.drop() if self.idle == "disk" else store.leave()
         store.pool.release()
+
+    def _move(self, leaving: Baggage | None, coming: Baggage | None) -> None:
+        change_places(leaving, coming, self.slabs)
+        # Locking memory takes a tenth of a second a GB: what a switch takes stays, the rest goes once it is free.
+        self.slabs.have(1 + max(-(-bag.bytes // self.chunk) for bag in self.bags.values()))
 
     def _on_device(self, expert: Expert) -> bool:
         if (store := _store(expert)) is not None:

@@ -1,5 +1,6 @@
 """Where frozen blocks and idle experts lie changes no number: streamed, parked, read again, and in fp8."""
 
+import functools
 import itertools
 import json
 
@@ -9,7 +10,8 @@ import torch
 from wanprep.models.find import require_weights
 from wanprep.models.lazy import open_transformer
 from wanprep.stage import UsageError
-from wantrain import fast, fp8, memory, place, ram, stream
+from wantrain import compute, fast, fp8, memory, place, ram, slabs, stream
+from wantrain.observe import Observer
 
 torch.set_num_threads(2)
 
@@ -127,8 +129,6 @@ def test_a_base_in_fp8_learns_the_same_roughly_and_says_so(toy, dataset, plain, 
 
 
 def test_previews_get_the_device_and_all_comes_back(toy, dataset, plain, tmp_path):
-    from wantrain.observe import Observer
-
     class Guest(Observer):
         seen = 0
 
@@ -307,29 +307,135 @@ def test_weights_alone_give_the_same_gradients(kind, small):
     agrees(reference, step(model, params, make_input()))
 
 
-def test_baggage_comes_back_bit_for_bit(toy, dataset, tmp_path):
+# --- what is trained changes places ---
+
+
+def test_baggage_comes_back_bit_for_bit(toy, dataset, tmp_path, monkeypatch):
     from wantrain import experts
     from wantrain.data import Cursor
 
+    monkeypatch.setattr(place, "LARGE", 64)  # layers outside the blocks of the tiny model, too
     config = toy.toy_config(tmp_path, high={"ema": 0.5, "steps": 3, "lr": 1e-2, "warmup": 0})
     cursor = Cursor(dataset=dataset, allowed=frozenset(range(8)))
     expert = experts.start("high", config, toy.load("high"), cursor)
-    experts.train_step(expert)
+    train_step(expert)
+    frozen = {n: p.detach().clone() for n, p in expert.model.named_parameters() if not p.requires_grad}
     before = experts.state(expert)[0]
-    bag = place.Baggage(expert)
+    bag, pool = place.Baggage(expert), slabs.Slabs(4096, pinned=False)
     for _ in range(2):
-        bag.leave()
-        assert bag.host.numel() >= sum(p.numel() * 4 * 4 for p in expert.params.values())
+        place.change_places(bag, None, pool)
+        away = sum(len(held) for held in bag.held)
+        assert away >= sum(p.numel() * 4 * 4 for p in expert.params.values()) + sum(p.nbytes for p in bag.outside)
+        assert len(bag.outside) > 3
         assert bag.row.untyped_storage().nbytes() == 0
-        bag.arrive("cpu")
-    bag.host.zero_()  # what came back is a copy
+        place.change_places(None, bag, pool)
+        assert not bag.held
+    for slab, _ in pool.free:
+        slab.zero_()  # what came back is a copy
     after = experts.state(expert)[0]
     assert all(torch.equal(before[name], after[name]) for name in before)
-    experts.train_step(expert)  # moments of another optimizer step are found again
+    assert all(torch.equal(p, frozen[n]) for n, p in expert.model.named_parameters() if n in frozen)
+    train_step(expert)  # moments of another optimizer step are found again
     before = experts.state(expert)[0]
-    bag.leave()
-    bag.arrive("cpu")
+    place.change_places(bag, None, pool)
+    place.change_places(None, bag, pool)
     assert all(torch.equal(before[name], tensor) for name, tensor in experts.state(expert)[0].items())
+
+
+UNEVEN = {
+    "high": {"steps": 6, "rank": 3, "ema": 0.9}, "low": {"steps": 9, "rank": 7}, "experts": {"switch_every": 2},
+    "save": {"every": 3, "keep": 9},
+}  # fmt: skip
+CHUNK = 1024
+
+
+class Counted(Observer):
+    """Host memory for what is trained: after every change of places, and while everybody is parked."""
+
+    def __init__(self, monkeypatch):
+        self.after, self.parked, self.rows = [], [], {}
+        real = place.Places._move
+        monkeypatch.setattr(compute, "Places", functools.partial(place.Places, chunk=CHUNK))
+        monkeypatch.setattr(place, "LARGE", 64)
+
+        def move(places, leaving, coming):
+            real(places, leaving, coming)
+            self.places = places
+            self.rows |= {name: bag.row.numel() for name, bag in places.bags.items() if bag.row is not None}
+            held = sum(len(bag.held) for bag in places.bags.values())
+            assert places.slabs.total == CHUNK * (held + len(places.slabs.free))
+            assert all(bool(bag.held) == bag.away for bag in places.bags.values())
+            self.after.append((leaving is not None, coming is not None, places.slabs.total))
+
+        monkeypatch.setattr(place.Places, "_move", move)
+
+    def begin(self, course):
+        self.course = course
+
+    def saved(self, made):
+        with self.course.parked():
+            self.parked.append(self.places.slabs.total)
+
+
+@pytest.fixture(scope="module")
+def uneven(toy, dataset, tmp_path_factory):
+    """Nobody moves. Streamed: its LoRAs are added beside the weights then, as where experts of different ranks move."""
+    return run(toy, dataset, tmp_path_factory.mktemp("uneven"), {"idle": "gpu", "stream": 2}, UNEVEN)
+
+
+def same(toy, ours, theirs):
+    assert losses(toy, ours) == losses(toy, theirs)
+    for name in ("high", "low"):
+        assert ours.loras[name].read_bytes() == theirs.loras[name].read_bytes()
+
+
+@pytest.mark.parametrize("idle", ["pinned", "disk"])
+def test_host_memory_holds_one_row_and_a_chunk(toy, dataset, uneven, tmp_path, monkeypatch, idle):
+    """Over many switches of experts with different ranks, one of which has averages."""
+    counted = Counted(monkeypatch)
+    result = run(toy, dataset, tmp_path, {"idle": idle}, UNEVEN)
+    same(toy, result, uneven)
+    longest = max(counted.rows.values())
+    assert longest > 20 * CHUNK
+    assert len({-(-row // CHUNK) for row in counted.rows.values()}) == 2
+    assert sum(leaving and coming for leaving, coming, _ in counted.after) == 4
+    assert all(total <= longest + 2 * CHUNK for _, _, total in counted.after)
+    assert len({total for _, _, total in counted.after}) == 1  # nothing is locked between switches
+    assert not counted.places.bags
+    assert len(counted.places.slabs.free) * CHUNK == counted.places.slabs.total  # the finished gave theirs back
+
+
+def test_everybody_parked_takes_more_for_as_long(toy, dataset, uneven, tmp_path, monkeypatch):
+    counted = Counted(monkeypatch)
+    result = run(toy, dataset, tmp_path, {"idle": "pinned"}, UNEVEN, observers=[counted])
+    same(toy, result, uneven)
+    both, longest = sum(counted.rows.values()), max(counted.rows.values())
+    assert max(counted.parked) >= both > longest + 2 * CHUNK
+    back = [total for leaving, coming, total in counted.after if coming]
+    assert all(total <= longest + 2 * CHUNK for total in back)
+
+
+def test_resuming_with_rows_of_two_lengths(toy, dataset, uneven, tmp_path, monkeypatch):
+    Counted(monkeypatch)
+    metrics = tmp_path / "toy" / "metrics.jsonl"
+    for steps in (3, 8):
+        stop = lambda steps=steps: metrics.exists() and metrics.read_text().count('"step", "expert"') >= steps  # noqa: E731
+        run(toy, dataset, tmp_path, {"idle": "pinned"}, UNEVEN, stop=stop)
+    same(toy, run(toy, dataset, tmp_path, {"idle": "pinned"}, UNEVEN), uneven)
+
+
+def test_a_chunk_that_is_lost_would_be_noticed(toy, dataset, uneven, tmp_path, monkeypatch):
+    """The negative control: one chunk of what comes is not copied."""
+    Counted(monkeypatch)
+    real = slabs.swap
+
+    def forgetful(leaving, coming, held, pool):
+        if len(held) > 1:
+            held[0].zero_()
+        return real(leaving, coming, held, pool)
+
+    monkeypatch.setattr(slabs, "swap", forgetful)
+    assert losses(toy, run(toy, dataset, tmp_path, {"idle": "pinned"}, UNEVEN)) != losses(toy, uneven)
 
 
 def test_a_finished_expert_leaves_no_memory_behind(toy, dataset, tmp_path):
@@ -338,7 +444,7 @@ def test_a_finished_expert_leaves_no_memory_behind(toy, dataset, tmp_path):
 
     config = toy.toy_config(tmp_path, high={"steps": 2})
     expert = experts.start("high", config, toy.load("high"), Cursor(dataset=dataset, allowed=frozenset(range(8))))
-    experts.train_step(expert)
+    train_step(expert)
     place.Places(device="cpu", idle="gpu").forget(expert)
     assert sum(parameter.untyped_storage().nbytes() for parameter in expert.model.parameters()) == 0
     assert not expert.optimizer.state
