@@ -4,7 +4,7 @@ gpu     both stay; nothing moves.
 host    the whole model goes to plain host memory and back (any path).
 pinned  frozen blocks change places with those of the expert that leaves (stream.py), through page-locked memory: as
         fast as the link, and host memory holds one expert, not two.
-disk    frozen blocks are read again from their files; host memory holds only what is trained.
+disk    frozen blocks are read again from their files; host memory holds only what one expert trains.
 
 In the last two what is trained changes places in the same way (slabs.py). They need the fast path, whose blocks lie
 where one copy moves them.
