@@ -48,10 +48,16 @@ def judged(places_HW: np.ndarray | None) -> tuple[float, Box | None]:
 
 def box_of(places_HW: np.ndarray) -> Box:
     """Bounding box of the places at least half as high as the best, which is above 0."""
-    rows, columns = np.nonzero(places_HW >= 0.5 * places_HW.max())
-    height, width = places_HW.shape
+    return box_around(places_HW >= 0.5 * places_HW.max())
+
+
+def box_around(chosen_HW: np.ndarray) -> Box:
+    """Bounding box of the places that are chosen (bool), one at least; to a thousandth of the frame."""
+    rows, columns = np.nonzero(chosen_HW)
+    height, width = chosen_HW.shape
     edges = columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height
-    return (round(edges[0], 3), round(edges[1], 3), round(edges[2], 3), round(edges[3], 3))
+    left, top, right, bottom = (round(float(edge), 3) for edge in edges)
+    return left, top, right, bottom
 
 
 def common(places_NIJ: Sequence[np.ndarray], scenes: Sequence[int]) -> tuple[tuple[float, ...], Box | None]:

@@ -1,9 +1,9 @@
 """Watermarks, logos and burned-in text: marks that stay in place while the scenes of a source change.
 
-One clip cannot tell a logo from a static object (AUC 0.72-0.79 measured), several shots together can: each clip leaves
-a small map of the edges that persisted in it, and the maps of different scenes agree by chance alone, except where
-something was drawn over all of them. Clips of the same scene count once, so a fixed camera never looks like a mark;
-with fewer than MIN_SCENES scenes the answer is unknown, never clean.
+By its edges one clip cannot tell a logo from a static object (AUC 0.72-0.79 measured), several shots together can: each
+clip leaves a small map of the edges that persisted in it, and the maps of different scenes agree by chance alone,
+except where something was drawn over all of them. Clips of the same scene count once, so a fixed camera never looks
+like a mark; with fewer than MIN_SCENES scenes the answer is unknown, never clean.
 
 The network's opinion of each place (signals/marks.py) is pooled beside the edges: its mistakes are at other places in
 every scene, a mark is not. At three scenes that says more than the edges, and both together most.
@@ -51,7 +51,7 @@ class Pooled:
 
     score: float
     scenes: int
-    box: tuple[float, float, float, float] | None
+    box: marks.Box | None
     values: tuple[float, ...]
     looks: tuple[float, ...]
 
@@ -272,7 +272,7 @@ def _top(agreement_HW: np.ndarray) -> tuple[np.ndarray, float]:
     return smooth_HW, float(best.mean())
 
 
-def _box(mark_HW: np.ndarray, smooth_HW: np.ndarray) -> tuple[float, float, float, float]:
+def _box(mark_HW: np.ndarray, smooth_HW: np.ndarray) -> marks.Box:
     """Bounding box, in fractions of the frame, of the patches that matter (a quarter of the largest or more)."""
     import cv2
 
@@ -280,10 +280,7 @@ def _box(mark_HW: np.ndarray, smooth_HW: np.ndarray) -> tuple[float, float, floa
     count, labels = cv2.connectedComponents(joined, connectivity=8)
     mass = np.bincount(labels.ravel(), weights=np.where(mark_HW, smooth_HW, 0).ravel(), minlength=count)
     mass[0] = 0.0
-    rows, columns = np.nonzero(mark_HW & (mass >= 0.25 * mass.max())[labels])
-    height, width = mark_HW.shape
-    edges = columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height
-    return (float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3]))
+    return marks.box_around(mark_HW & (mass >= 0.25 * mass.max())[labels])
 
 
 def _values(
