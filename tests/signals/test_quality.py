@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wanprep.signals import blur, light, motion
-from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores
+from wanprep.signals.blur import focus
+from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores, merged
 from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
 
@@ -49,7 +50,7 @@ def signals_of(frames: np.ndarray, fps: float = 24.0) -> Signals:
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
         middle = frame if k / fps >= due - 1e-9 else None
         due += 0.25 * (middle is not None)
-        rows.append(meter.feed(k / fps, small, middle))
+        rows.append(meter.feed(k / fps, small) | (focus(middle) if middle is not None else {}))
     none = np.zeros((0, 2), np.uint8)
     pts = np.round(np.arange(len(frames)) * 90000 / fps).astype(np.int64)
     return Signals(
@@ -90,7 +91,7 @@ def shaky(fps: float, rms_px: float, pan_px_s: float = 0.0, seconds: float = 2.0
 
 def test_first_frame_has_no_pair_and_every_field_is_there():
     meter = QualityMeter(256, 144)
-    row = meter.feed(0.0, np.zeros((144, 256), np.uint8), np.zeros((360, 640), np.uint8))
+    row = meter.feed(0.0, np.zeros((144, 256), np.uint8)) | focus(np.zeros((360, 640), np.uint8))
     assert set(row) == set(FIELDS)
     assert all(math.isnan(row[name]) for name in ("frame_diff", "step_s", "cam_dx", "light_jump", "change"))
     assert row["luma"] == 0
@@ -100,7 +101,25 @@ def test_first_frame_has_no_pair_and_every_field_is_there():
 
 def test_meter_refuses_another_size():
     with pytest.raises(ValueError, match=r"\(144, 256\)"):
-        QualityMeter(256, 144).feed(0.0, np.zeros((140, 256), np.uint8), None)
+        QualityMeter(256, 144).feed(0.0, np.zeros((140, 256), np.uint8))
+
+
+def test_two_meters_that_share_the_camera_say_what_one_says():
+    frames = shaky(24, 1.0)
+
+    def numbers(share: tuple[int, int]) -> dict[str, np.ndarray]:
+        meter = QualityMeter(frames.shape[2], frames.shape[1], share)
+        rows = [meter.feed(k / 24, frame) for k, frame in enumerate(frames)]
+        return {name: np.array([row[name] for row in rows], np.float32) for name in FIELDS}
+
+    one, other = numbers((0, 2)), numbers((1, 2))
+    both, alone = merged(one, other), numbers((0, 1))
+    for name in FIELDS:
+        assert np.array_equal(both[name], alone[name], equal_nan=True), name
+    steps = [int(np.isfinite(part["step_s"]).sum()) for part in (one, other, alone)]
+    assert steps[0] == steps[1] + steps[2] % 2
+    assert steps[0] + steps[1] == steps[2]
+    assert np.isnan(other["frame_diff"]).all()
 
 
 @pytest.mark.parametrize(("fps", "steps"), [(10, 1), (16, 1), (20, 1), (24, 2), (25, 2), (30, 2), (50, 3), (60, 3)])

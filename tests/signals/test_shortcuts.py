@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import analysis, blur, compression, meter
+from wanprep.signals import analysis, blur, compression, light, meter
 
 RNG = np.random.default_rng(5)
 
@@ -113,3 +113,11 @@ def test_luma_given_is_luma_computed():
 def test_noise_comes_from_the_smoothest_third():
     half = np.concatenate([scene(300, 300, 0.6), np.clip(RNG.normal(128, 3, (300, 600)), 0, 255)], axis=1)
     assert compression.noise_sigma(half.astype(np.uint8)) == pytest.approx(3, abs=0.4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 1000])
+def test_quantiles_of_logarithms(count):
+    ratios = np.random.default_rng(count).lognormal(0, 0.3, count).astype(np.float32)
+    for share in (0.25, 0.5, 0.75):
+        plain = np.quantile(np.log(ratios), share)
+        assert light._log_quantile(np.sort(ratios), share) == pytest.approx(plain, abs=1e-6)

@@ -11,6 +11,7 @@ import pytest
 
 from wanprep.config import from_table, to_table
 from wanprep.signals import overlay, phash, quality
+from wanprep.signals.blur import focus
 from wanprep.signals.store import Signals
 from wanprep.stage import UsageError
 from wanprep.stages.filter import OPTIONAL, REGISTRY, FilterConfig, Rule, decide, measure_clip, share_warnings
@@ -304,7 +305,7 @@ def test_ten_thousand_clips_are_decided():
 
 def signals(frames: np.ndarray, fps: int = 24) -> Signals:
     meter = quality.QualityMeter(256, 144)
-    rows = [meter.feed(k / fps, f, f if k % 6 == 0 else None) for k, f in enumerate(frames)]
+    rows = [meter.feed(k / fps, f) | (focus(f) if k % 6 == 0 else {}) for k, f in enumerate(frames)]
     sampled = np.arange(0, len(frames), 12, dtype=np.int32)
     return Signals(
         time_base=Fraction(1, fps), width=256, height=144, pts=np.arange(len(frames)), last_duration=1,

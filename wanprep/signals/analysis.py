@@ -10,16 +10,16 @@ from __future__ import annotations
 import contextlib
 import math
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from wanprep.signals import compression, quality, shots
-from wanprep.signals.lanes import Lanes
+from wanprep.signals import compression, lanes, quality, shots
+from wanprep.signals.blur import focus
 from wanprep.signals.spool import Spool
 from wanprep.signals.store import Signals
 from wanprep.signals.thumbs import Thumbs, encode
@@ -30,6 +30,7 @@ MAX_SMALL_HEIGHT = 1024  # of pictures many times taller than wide
 MID_HEIGHT = 360  # of the luma that sharpness and smear are measured on
 SAMPLE_RATE = 2  # pictures of middle and full size a second
 LINE_SAMPLES = 480  # pixels of a line that a percentile is taken of, at least (all of them in shorter lines)
+MANY = 400  # frames that are worth the start of processes
 
 
 class Picture(Protocol):
@@ -50,6 +51,11 @@ def small_size(width: int, height: int) -> tuple[int, int]:
     return SMALL_WIDTH, min(MAX_SMALL_HEIGHT, max(16, 2 * round(SMALL_WIDTH * height / width / 2)))
 
 
+def mid_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the middle-sized luma: MID_HEIGHT high, or the picture's own size if that is less."""
+    return (width, height) if height <= MID_HEIGHT else (max(1, round(width * MID_HEIGHT / height)), MID_HEIGHT)
+
+
 def analyse(
     frames: Iterable[Picture],
     *,
@@ -57,30 +63,33 @@ def analyse(
     width: int,
     height: int,
     threads: int = 1,
+    expected: int = 0,
     folder: Path | None = None,
 ) -> Signals:
     """Measure frames in presentation order; width, height: display size in pixels, time_base: seconds per pts unit.
 
-    threads: more than 1 lets the meters work beside each other; the numbers are the same.
+    threads: more than 1 lets the meters work beside each other; the numbers are the same. expected: about how many
+    frames there will be (0: unknown), which only decides whether processes are worth their start.
     folder: where what grows with the film is put aside (see `Spool`). Reject("no_frames") when there are none.
     Memory: about 100 bytes a frame.
     """
-    with one_opencv_thread():
-        tracks = _Shots(folder), _Quality(width, height), _Sampled(folder)
-        pts, last_duration = array("q"), 0
-        with Lanes([track.add for track in tracks], threads=threads > 1) as lanes:
-            for look in _looks(frames, time_base, width, height):
-                pts.append(look.pts)
-                last_duration = max(0, look.duration)
-                lanes.add(look)
+    small = small_size(width, height)
+    tracks = _Shots(folder), _Quality(small, (0, 2)), _Quality(small, (1, 2)), _Sampled(folder)
+    pts, last_duration = array("q"), 0
+    with one_opencv_thread(), _beside(threads, expected, width, height) as lane:
+        lane.begin([track.meter for track in tracks], [track.keep for track in tracks])
+        for look in _looks(frames, time_base, width, height):
+            pts.append(look.pts)
+            last_duration = max(0, look.duration)
+            lane.add(look)
+        lane.end()
     if not pts:
         raise Reject("no_frames", "not one frame could be decoded")
-    of_shots, of_quality, sampled = tracks
-    numbers = of_shots.numbers | of_quality.numbers
-    frame = {name: np.frombuffer(values, np.float32) for name, values in numbers.items()}
+    of_shots, *of_quality, sampled = tracks
+    frame = quality.merged(*(_columns(track.numbers, quality.FIELDS) for track in of_quality))
+    frame |= _columns(of_shots.numbers, shots.FIELDS)
     for name, values in sampled.traces.items():
         frame[name][sampled.at] = values
-    small = small_size(width, height)
     return Signals(
         time_base=time_base,
         width=width,
@@ -114,10 +123,7 @@ class _Look:
 def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: int) -> Iterator[_Look]:
     import cv2
 
-    small = small_size(width, height)
-    mid = max(1, round(width * MID_HEIGHT / height)), MID_HEIGHT
-    if height <= MID_HEIGHT:
-        mid = width, height
+    small, mid = small_size(width, height), mid_size(width, height)
     due = Due(SAMPLE_RATE)
     first: int | None = None
     for index, frame in enumerate(frames):
@@ -142,48 +148,89 @@ class _Shots:
     """Every frame, against the one before."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._meter = shots.ShotMeter()
-        self.numbers = {name: array("f") for name in shots.FIELDS}
+        self.meter = _ShotMeter()
+        self.numbers = bytearray()
         self.tiny = Spool(folder)
 
-    def add(self, look: _Look) -> None:
+    def keep(self, found: tuple[bytes, bytes]) -> None:
+        self.numbers += found[0]
+        self.tiny.add(found[1])
+
+
+class _ShotMeter:
+    def __init__(self) -> None:
+        self._meter = shots.ShotMeter()
+
+    def __call__(self, look: _Look) -> tuple[bytes, bytes]:
         numbers, picture = self._meter.feed(look.bgr, look.luma)
-        for name, values in self.numbers.items():
-            values.append(numbers[name])
-        self.tiny.add(picture.tobytes())
+        return _row(numbers, shots.FIELDS), picture.tobytes()
 
 
 class _Quality:
     """Every frame, most of it on a few frames a second."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self._meter = quality.QualityMeter(*small_size(width, height))
-        self.numbers = {name: array("f") for name in quality.FIELDS}
+    def __init__(self, size: tuple[int, int], share: tuple[int, int]) -> None:
+        self.meter = _QualityMeter(size, share)
+        self.numbers = bytearray()
 
-    def add(self, look: _Look) -> None:
-        numbers = self._meter.feed(look.seconds, look.luma, look.mid)
-        for name, values in self.numbers.items():
-            values.append(numbers[name])
+    def keep(self, found: bytes) -> None:
+        self.numbers += found
+
+
+class _QualityMeter:
+    def __init__(self, size: tuple[int, int], share: tuple[int, int]) -> None:
+        self._meter = quality.QualityMeter(*size, share)
+
+    def __call__(self, look: _Look) -> bytes:
+        return _row(self._meter.feed(look.seconds, look.luma), quality.FIELDS)
 
 
 class _Sampled:
-    """Frames that are looked at in full size."""
+    """Frames that are looked at in middle and full size."""
 
     def __init__(self, folder: Path | None) -> None:
+        self.meter = _sampled
         self.at = array("i")
         self.thumbs, self.rows, self.cols = Spool(folder), Spool(folder), Spool(folder)
         self.traces: dict[str, array] = {}
 
-    def add(self, look: _Look) -> None:
-        if look.full is None:
+    def keep(self, found: tuple[int, bytes, bytes, bytes, dict[str, float]] | None) -> None:
+        if found is None:
             return
-        self.at.append(look.index)
-        self.thumbs.add(encode(look.bgr))
-        self.rows.add(line_p97(look.full).tobytes())
-        self.cols.add(line_p97(look.full, axis=0).tobytes())
-        quantiser, smoothed = look.coded or (math.nan, True)
-        for name, value in (compression.traces(look.full, smoothed) | {"quantiser": quantiser}).items():
+        at, thumb, rows, cols, traces = found
+        self.at.append(at)
+        self.thumbs.add(thumb)
+        self.rows.add(rows)
+        self.cols.add(cols)
+        for name, value in traces.items():
             self.traces.setdefault(name, array("d")).append(value)
+
+
+def _sampled(look: _Look) -> tuple[int, bytes, bytes, bytes, dict[str, float]] | None:
+    if look.full is None or look.mid is None:
+        return None
+    quantiser, smoothed = look.coded or (math.nan, True)
+    traces = compression.traces(look.full, smoothed) | focus(look.mid) | {"quantiser": quantiser}
+    rows, cols = line_p97(look.full).tobytes(), line_p97(look.full, axis=0).tobytes()
+    return look.index, encode(look.bgr), rows, cols, traces
+
+
+def _row(numbers: Mapping[str, float], names: tuple[str, ...]) -> bytes:
+    return array("f", [numbers[name] for name in names]).tobytes()
+
+
+def _columns(rows: bytearray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """float32[N] by name from rows of `_row`, each contiguous."""
+    return dict(zip(names, np.ascontiguousarray(np.frombuffer(rows, np.float32).reshape(-1, len(names)).T)))
+
+
+def _beside(threads: int, expected: int, width: int, height: int) -> contextlib.AbstractContextManager[Any]:
+    """Where meters work: here, or in processes where cores are free and pictures small enough to be handed over."""
+    pixels = width * height + math.prod(mid_size(width, height)) + 4 * math.prod(small_size(width, height))
+    fits = pixels + 4 * lanes.ALIGN <= lanes.SLOT_BYTES
+    if threads < 2 or not fits:
+        return contextlib.nullcontext(lanes.Here())
+    return lanes.borrowed(start=expected >= MANY)
 
 
 @contextlib.contextmanager

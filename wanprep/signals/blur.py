@@ -16,6 +16,11 @@ REBLUR_TAPS = 11
 TILES = (6, 4)  # columns, rows
 
 
+def focus(gray_HW: np.ndarray) -> dict[str, float]:
+    """Both numbers of uint8 luma about 360 px high, by the names that signals keep them under."""
+    return {"sharpness": sharpness(gray_HW), "smear": smear(gray_HW)}
+
+
 def sharpness(gray_HW: np.ndarray) -> float:
     """|Laplacian| / (Sobel-3 gradient + 4), their 99.8th percentiles, of uint8 luma about 360 px high; NaN if flat.
 

@@ -40,9 +40,17 @@ def light_jump(before_HW: np.ndarray, after_HW: np.ndarray, matrix: np.ndarray |
     covariance = mean(a * b) - mean_a * mean_b
     # +1: windows with less than a level of texture correlate by chance or by coding noise alone.
     same = covariance > 0.9 * np.sqrt(np.maximum(variance_a, 0) * np.maximum(variance_b, 0)) + 1.0
-    if same.mean() < MIN_SHARE:
+    if np.count_nonzero(same) < MIN_SHARE * same.size:
         return math.nan
-    ratios = np.log((mean_b[same] + 8) / (mean_a[same] + 8))
-    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+    ratios = np.sort(((mean_b + 8) / (mean_a + 8))[same])
+    low, middle, high = (_log_quantile(ratios, share) for share in (0.25, 0.5, 0.75))
     sure = max(low, -high, 0.0)
     return float(abs(middle) if sure >= 0.5 * abs(middle) else sure)
+
+
+def _log_quantile(ascending: np.ndarray, share: float) -> float:
+    """np.quantile of the logarithms of float32[n]: sorting takes a fifth of its time, and two of them are enough."""
+    place = share * (len(ascending) - 1)
+    k = int(place)
+    low, high = np.log(ascending[[k, min(k + 1, len(ascending) - 1)]])
+    return float(low + (high - low) * (place - k))

@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 
-from wanprep.signals.blur import sharpness, smear
 from wanprep.signals.compression import quantiser
 from wanprep.signals.light import light_jump
 from wanprep.signals.motion import RATE, camera_motion, camera_step, reversal_rate, velocities
@@ -28,12 +27,13 @@ FIELDS: tuple[str, ...] = (
     "light_jump",  # |log| of the exposure ratio over step_s
     "change_s",  # seconds back to the other frame of `change`
     "change",  # share of pixels whose 3x3 mean changed by more than CHANGE_LEVELS, 0..1
-    "sharpness",  # blur.sharpness, low = out of focus
-    "smear",  # blur.smear, high = motion blur
     "luma",  # mean luma, 0..255
-    "blockiness",  # compression.traces of the sampled frames, which are looked at in full size and not by this meter
+    # Of sampled frames, which are looked at in middle and full size and not by this meter:
+    "sharpness",  # blur.focus, low = out of focus
+    "smear",  # high = motion blur
+    "blockiness",  # compression.traces
     "noise",
-    "quantiser",  # what the stream says of the sampled frames
+    "quantiser",  # what the stream says
 )
 CHANGE_LEVELS = 8.0
 CHANGE_SECONDS = 0.5
@@ -44,35 +44,39 @@ DUPLICATE_LEVELS = 2.0
 
 
 class QualityMeter:
-    """Feed every frame in presentation order; state is the few earlier frames still to be compared with."""
+    """Feed every frame in presentation order; state is the few earlier frames still to be compared with.
 
-    def __init__(self, width_small: int, height_small: int) -> None:
+    share: (k, n) makes this the k-th of n meters that see the same frames and divide the camera's steps among them;
+    all else is measured by the first. `merged` puts their numbers together.
+    """
+
+    def __init__(self, width_small: int, height_small: int, share: tuple[int, int] = (0, 1)) -> None:
         if width_small < 16 or height_small < 16:
             raise ValueError(f"frames of {width_small}x{height_small} are too small to measure; feed about 256 px wide")
         self._shape = (height_small, width_small)
         self._last: np.ndarray | None = None  # 3x3 means of the frame before
+        self._share, self._turn = share, -1
         self._step: tuple[float, np.ndarray] | None = None  # last frame measured for motion
         self._slot = -1  # of a quarter second, in which `change` was measured last
         self._past: list[tuple[float, np.ndarray]] = []  # 3x3 means at the sampled times of the last half second
 
-    def feed(self, seconds: float, gray_small: np.ndarray, gray_mid: np.ndarray | None) -> dict[str, float]:
+    def feed(self, seconds: float, gray_small: np.ndarray) -> dict[str, float]:
         """Numbers of this frame (keys = FIELDS, NaN where not measured on it).
 
-        seconds: presentation time, increasing. gray_small: uint8[h, w] luma. gray_mid: uint8 luma about 360 px high on
-        about two frames a second, else None. ValueError when the size changes.
+        seconds: presentation time, increasing. gray_small: uint8[h, w] luma. ValueError when the size changes.
         """
         import cv2
 
         if gray_small.shape != self._shape:
             raise ValueError(f"expected luma of shape {self._shape}, got {gray_small.shape}")
         row = dict.fromkeys(FIELDS, math.nan)
+        self._feed_motion(row, seconds, gray_small)
+        if self._share[0] > 0:
+            return row
         smooth = cv2.blur(gray_small, (3, 3))
         if self._last is not None:
             row["frame_diff"] = float(cv2.norm(smooth, self._last, cv2.NORM_INF))
         self._last = smooth
-        self._feed_motion(row, seconds, gray_small)
-        if gray_mid is not None:
-            row["sharpness"], row["smear"] = sharpness(gray_mid), smear(gray_mid)
         slot = math.floor(seconds * CHANGE_RATE + 1e-6)
         if slot > self._slot:
             self._slot = slot
@@ -82,17 +86,19 @@ class QualityMeter:
 
     def _feed_motion(self, row: dict[str, float], seconds: float, gray: np.ndarray) -> None:
         if self._step is None:
-            self._step = (seconds, gray)
+            self._step = (seconds, gray.copy())  # the caller may use its memory again
             return
         elapsed = seconds - self._step[0]
         if elapsed < MIN_STEP:
             return
-        step = camera_step(self._step[1], gray)
-        row |= {
-            "step_s": elapsed, "cam_dx": step.dx, "cam_dy": step.dy, "cam_rot": step.rot, "cam_scale": step.scale,
-            "cam_fit": step.fit, "light_jump": light_jump(self._step[1], gray, step.matrix),
-        }  # fmt: skip
-        self._step = (seconds, gray)
+        self._turn = (self._turn + 1) % self._share[1]
+        if self._turn == self._share[0]:
+            step = camera_step(self._step[1], gray)
+            row |= {
+                "step_s": elapsed, "cam_dx": step.dx, "cam_dy": step.dy, "cam_rot": step.rot, "cam_scale": step.scale,
+                "cam_fit": step.fit, "light_jump": light_jump(self._step[1], gray, step.matrix),
+            }  # fmt: skip
+        self._step = (seconds, gray.copy())
 
     def _feed_change(self, row: dict[str, float], seconds: float, smooth: np.ndarray) -> None:
         import cv2
@@ -105,6 +111,11 @@ class QualityMeter:
                 row["change_s"] = seconds - then
                 row["change"] = float(np.mean(cv2.absdiff(smooth, before) > CHANGE_LEVELS))
         self._past.append((seconds, smooth))
+
+
+def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Numbers of the frames of two meters that shared them."""
+    return {name: np.where(np.isnan(values), other[name], values) for name, values in one.items()}
 
 
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:

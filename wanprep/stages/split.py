@@ -93,11 +93,16 @@ def measure_source(
 
     facts = probe(path)
     with open_video(path, facts, threads=threads) as reader:
-        size = {"width": facts.width, "height": facts.height}
+        size = {"width": facts.width, "height": facts.height, "expected": _expected(facts)}
         signals = analyse(reader.frames(), time_base=facts.time_base, threads=threads, folder=folder, **size)
         counted = reader.counts()
         signals = replace(signals, holes=tuple(int(i) for i in np.searchsorted(signals.pts, reader.holes)))
         return replace(signals, truncated="; ".join(filter(None, (_damage(signals), reader.truncated)))), facts, counted
+
+
+def _expected(facts: Probe) -> int:
+    """About how many frames there are if the header is right; 0 when it does not say. Not for counting."""
+    return int((facts.header_duration_s or 0) * (facts.header_rate or 0))
 
 
 def _damage(signals: Signals) -> str:
