@@ -11,6 +11,8 @@ from movies import SETTINGS, as_json, check_files, make_movies, options, tables,
 from wanprep.dataset import Dataset, open_cached
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
+from wanprep.steps import steps
+from wanprep.wanted import wanted
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,24 @@ def test_files_are_whole_and_a_second_run_has_nothing_to_do(movies: Path, datase
     assert tables(dataset) == before
     assert check_files(dataset) == count
     assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*.mp4")} == stamps
+
+
+@pytest.mark.parametrize(
+    "changed", [(), ("split.margin=9",), ("family=wan2.1-t2v-1.3b",), ("filter.blur.threshold=9",)]
+)
+def test_keys_alone_tell_what_steps_want(dataset: Path, changed: tuple[str, ...]) -> None:
+    opened = Dataset.open(dataset, assignments=changed)
+    for step in (step for stage in steps(opened).values() for step in stage):
+        listed = wanted(step, opened)
+        if listed is None:
+            assert step.name in ("caption", "cache")
+            continue
+        told: dict[int, set[str]] = {}
+        for item, key in listed.select("item", "key").iter_rows():
+            told.setdefault(item, set()).add(key)
+        expected = sorted(sorted(item.parts) for item in step.items(opened))
+        assert sorted(sorted(keys) for keys in told.values()) == expected
+        assert expected or changed
 
 
 def test_samples_say_which_source_frames_they_show(dataset: Path) -> None:

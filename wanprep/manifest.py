@@ -46,6 +46,7 @@ class Manifest:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._tables: dict[str, Table] = {}
+        self._latest_of: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}  # rows, the latest of them
 
     def table(self, name: str) -> Table:
         if name not in self._tables:
@@ -57,7 +58,7 @@ class Manifest:
 
     def outcomes(self, name: str) -> pl.DataFrame:
         """`latest` without columns of bytes, which are most of a table and nothing for knowing how things ended."""
-        return self._latest(self.table(name).read([n for n, kind in TABLES[name].items() if kind != "bytes"]))
+        return self._latest(name, [n for n, kind in TABLES[name].items() if kind != "bytes"])
 
     def latest(self, name: str) -> pl.DataFrame:
         """One row a key: a final one (done, rejected) if there is any, the newest otherwise; ordered by key.
@@ -65,22 +66,18 @@ class Manifest:
         Of several rows that name one file only the newest counts: the file holds that one's bytes. A row "void" takes
         back all earlier ones of its key, and itself. Columns that have a table of their own (APART) are left out.
         """
-        apart = APART.get(name, ())
-        return self._latest(self.table(name).read([n for n in TABLES[name] if n not in apart]))
+        return self._latest(name, [n for n in TABLES[name] if n not in APART.get(name, ())])
 
     def apart(self, name: str, column: str) -> dict[str, Any]:
         """key -> value of a column that has a table of its own, with what parts of earlier versions hold in place."""
         tables = (self.table(name), self.table(column))
         return {key: value for t in tables for key, value in t.read(["key", column]).iter_rows() if value is not None}
 
-    def _latest(self, rows: pl.DataFrame) -> pl.DataFrame:
-        rows = _without_void(rows)
-        final = pl.col("outcome").is_in(FINAL)
-        rows = rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True)
-        if "path" in rows.columns:
-            newest = pl.col("seq").rank("ordinal", descending=True).over("path") == 1
-            rows = rows.filter(pl.col("path").is_null() | newest)
-        return rows.sort("key")
+    def _latest(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
+        rows = self.table(name).read(columns)
+        if name not in self._latest_of or self._latest_of[name][0] is not rows:
+            self._latest_of[name] = (rows, _latest(rows))
+        return self._latest_of[name][1]
 
     def final_keys(self, name: str) -> set[str]:
         """Keys that need no further measurement: final, and if a file was made, it is still there in full."""
@@ -138,7 +135,7 @@ class Table:
         schema = {name: self.polars_schema[name] for name in columns or self.columns}
         for known, (version, frame) in self._cache.items():
             if schema.keys() <= set(known) and self._is_last(version):
-                return frame.select(list(schema))
+                return frame if known == tuple(schema) else frame.select(list(schema))
         if not self.exists():
             return pl.DataFrame(schema=schema)
         table = DeltaTable(str(self.folder))
@@ -248,6 +245,16 @@ def comparable(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows without what differs between two runs of the same work (seconds, host, sequence), in a stable order."""
     kept = frame.drop(column for column in VOLATILE if column in frame.columns)
     return kept.sort(kept.columns) if len(kept) else kept
+
+
+def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+    rows = _without_void(rows)
+    final = pl.col("outcome").is_in(FINAL)
+    rows = rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True)
+    if "path" in rows.columns:
+        newest = pl.col("seq").rank("ordinal", descending=True).over("path") == 1
+        rows = rows.filter(pl.col("path").is_null() | newest)
+    return rows.sort("key")
 
 
 def _without_void(rows: pl.DataFrame) -> pl.DataFrame:

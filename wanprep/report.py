@@ -115,7 +115,9 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
         drawn.add_row(row["step"], row["of"], *states, _rejected(row))
     out = console()
     out.print(drawn)
-    tables = {name: dataset.manifest.read(name).to_dicts() for name in ("sources", "clips", "samples")}
+    told = {"sources": ("path", "state", "reason", "detail"), "clips": ("clip_id", "state", "reasons")}
+    told |= {"samples": ("clip_id", "state", "reason")}
+    tables = {name: dataset.manifest.read(name).select(columns).to_dicts() for name, columns in told.items()}
     for name, kept in tables.items():
         out.print(f"{name:8} {outcome.listed(Counter(row['state'] for row in kept))}")
     for line in (

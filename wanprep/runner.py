@@ -6,6 +6,7 @@ committed in small batches, so whatever is lost is measured again to the same by
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from wanprep.bulk import no_collection
+from wanprep.bulk import collection, no_collection
 from wanprep.engines import local
 from wanprep.engines.local import Outcome
 from wanprep.lease import exclusive
 from wanprep.stage import Item, Missing, Stage
+from wanprep.wanted import wanted
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -69,12 +71,13 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
         listen(report, None, len(todo))
         batch = _Batch(dataset, stage.table)
         try:
-            for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0):
-                if outcome.kind == "missing":
-                    raise Missing(outcome.reason, outcome.detail)
-                batch.add(rows_of(outcome))
-                _count(report, outcome)
-                listen(report, outcome, len(todo))
+            with collection() if todo else contextlib.nullcontext():
+                for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0):
+                    if outcome.kind == "missing":
+                        raise Missing(outcome.reason, outcome.detail)
+                    batch.add(rows_of(outcome))
+                    _count(report, outcome)
+                    listen(report, outcome, len(todo))
         finally:
             batch.commit()
     report.seconds = time.perf_counter() - start
@@ -89,7 +92,11 @@ def _outcomes(stage: Stage, todo: list[Item], workers: int) -> Iterator[Outcome]
 
 def _pending(stage: Stage, dataset: Dataset, options: Options, report: Report) -> list[Item]:
     with no_collection():
-        final, items = dataset.manifest.final_keys(stage.table), stage.items(dataset)
+        final, listed = dataset.manifest.final_keys(stage.table), wanted(stage, dataset)
+        if listed is not None and final.issuperset(listed["key"].to_list()):
+            report.wanted = report.final = listed["item"].n_unique()
+            return []
+        items = stage.items(dataset)
     todo: list[Item] = []
     for item in items:
         report.wanted += 1

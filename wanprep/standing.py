@@ -16,6 +16,7 @@ import polars as pl
 
 from wanprep.schema import FINAL
 from wanprep.stage import Missing
+from wanprep.wanted import wanted
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -69,24 +70,12 @@ def damaged(sources: Iterable[Row]) -> list[Row]:
 
 def standing(dataset: Dataset, step: Stage) -> dict[str, Any]:
     """One step: done, failed, pending, rejected by reason (its own measurements), left_out by reason (decisions)."""
-    ended = dataset.manifest.outcomes(step.table)
-    outcomes = dict(zip(ended["key"], zip(ended["outcome"], ended["reason"])))
-    counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    failed: list[str] = []
     try:
-        items, waiting = step.items(dataset), ""
+        counts, reasons, failed = _ended(dataset, step)
+        waiting = ""
     except Missing as missing:
-        items, waiting = [], missing.what
-        counts["pending"] = int((dataset.manifest.read("clips")["state"] == "keep").sum())
-    for item in items:
-        parts = [outcomes.get(key, ("pending", "")) for key in item.parts]
-        outcome, reason = min(parts, key=lambda part: _ORDER.index(part[0]) if part[0] in _ORDER else 0)
-        counts[outcome if outcome in _ORDER else "pending"] += 1
-        if outcome == "rejected":
-            reasons[reason] += 1
-        elif outcome == "failed":
-            failed.append(item.label)
+        kept = int((dataset.manifest.read("clips")["state"] == "keep").sum())
+        counts, reasons, failed, waiting = Counter(pending=kept), Counter(), [], missing.what
     if STAGE_OF.get(step.name) == "cache":
         lacking = unencoded(dataset)[step.name] - counts["failed"] - counts["rejected"]
         counts["pending"] = max(counts["pending"], lacking)
@@ -102,13 +91,35 @@ def standing(dataset: Dataset, step: Stage) -> dict[str, Any]:
     }
 
 
+def _ended(dataset: Dataset, step: Stage) -> tuple[Counter[str], Counter[str], list[str]]:
+    """Items of a step by outcome, the rejected ones by reason, and what the failed ones are called."""
+    listed, items = wanted(step, dataset), []
+    if listed is None:
+        items = step.items(dataset)
+        parts = [(number, key) for number, item in enumerate(items) for key in item.parts]
+        listed = pl.DataFrame(parts, {"item": pl.Int64, "key": pl.String}, orient="row")
+    ended = dataset.manifest.outcomes(step.table).select("key", "outcome", "reason")
+    joined = listed.join(ended, on="key", how="left", maintain_order="left")
+    outcome = pl.when(pl.col("outcome").is_in(_ORDER)).then("outcome").otherwise(pl.lit("pending"))
+    places = pl.col("outcome").cast(pl.Enum(_ORDER))
+    worst = joined.with_columns(outcome).sort(places, maintain_order=True).unique("item", keep="first")
+    counts = Counter(worst["outcome"].to_list())
+    reasons = Counter(worst.sort("item").filter(pl.col("outcome") == "rejected")["reason"].to_list())
+    if not counts["failed"]:
+        return counts, reasons, []
+    keys = set(joined.join(worst.filter(pl.col("outcome") == "failed"), on="item", how="semi")["key"])
+    return counts, reasons, [it.label for it in items or step.items(dataset) if not keys.isdisjoint(it.parts)]
+
+
 def _left_out(dataset: Dataset, step: str) -> Counter[str]:
     if step == "bucket":
-        return reasons_of(dataset.manifest.read("samples").select("state", "reason").to_dicts())
+        rows = dataset.manifest.read("samples").filter(pl.col("state") == "rejected")
+        return Counter(rows["reason"].to_list())
     if step not in DECIDES:
         return Counter()
-    clips = dataset.manifest.read("clips").select("state", "reasons", "scores").to_dicts()
-    return reasons_of(clip for clip in clips if (clip["scores"] == "{}") == (step == "shots"))
+    unscored = (pl.col("scores") == "{}") == (step == "shots")
+    rows = dataset.manifest.read("clips").filter((pl.col("state") == "rejected") & unscored)
+    return Counter(rows["reasons"].list.unique(maintain_order=True).explode().drop_nulls().to_list())
 
 
 def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
@@ -136,9 +147,9 @@ def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
 
 def unencoded(dataset: Dataset) -> dict[str, int]:
     """Texts and latents that good samples lack, those included that have no key yet for want of files or weights."""
-    names = ("state", "caption", "text_path", "latent_path", "cache_state")
-    ok = [row for row in dataset.manifest.read("samples").select(names).to_dicts() if row["state"] == "ok"]
-    return {"cache": _texts(dataset, ok), "latents": sum(not row["latent_path"] for row in ok)}
+    ok = dataset.manifest.read("samples").filter(pl.col("state") == "ok")
+    captioned = ok.filter(pl.col("caption").is_not_null()).select("caption", "text_path", "cache_state")
+    return {"cache": _texts(dataset, captioned.to_dicts()), "latents": ok["latent_path"].null_count()}
 
 
 def _texts(dataset: Dataset, ok: Sequence[Row]) -> int:
