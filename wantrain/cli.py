@@ -27,6 +27,7 @@ from wantrain.exits import exit_codes
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
     from wantrain.config import TrainConfig
+    from wantrain.train import TrainResult
 
 RUN_EXAMPLES = """
 \b
@@ -130,7 +131,6 @@ def _train(
     from wanprep.models.load import load_transformer, pick_device
     from wantrain.experts import COMPONENTS
     from wantrain.parallel import joined, team_of
-    from wantrain.ranking import table_lines
     from wantrain.train import train
     from wantrain.watch import observers_for
 
@@ -151,7 +151,7 @@ def _train(
         return open_transformer(family, expert, folders[expert], dtype, where)
 
     with _signals() as heard, joined(device) as (rank, world, own):
-        verbosity, as_json = (verbosity, as_json) if rank == 0 else (0, False)
+        verbosity = verbosity if rank == 0 else 0
         result = train(
             settings, cached, load, open_model=open_blocks, device=own, mode=mode, accept_changes=accept,
             base={name: model_id(folder, COMPONENTS[name]) for name, folder in folders.items()},
@@ -159,6 +159,17 @@ def _train(
             stop=lambda: bool(heard.stop), save_now=heard.save_now,
             observers=observers_for(settings, verbosity, own, dtype), team=team_of(settings, rank, world),
         )  # fmt: skip
+    if rank == 0:
+        _print_result(result, verbosity, as_json=as_json)
+    if result.interrupted:
+        if rank == 0:
+            click.echo(f"stopped and saved. Go on with: {again}", err=True)
+        sys.exit(128 + (heard.stop[0] if heard.stop else signal.SIGINT))
+
+
+def _print_result(result: TrainResult, verbosity: int, *, as_json: bool) -> None:
+    from wantrain.ranking import table_lines
+
     if verbosity:
         for name, verdict in result.verdicts.items():
             click.echo("\n".join(table_lines(name, verdict)), err=True)
@@ -170,13 +181,9 @@ def _train(
             "recommended": {n: str(result.folder / one.file) for n, one in best.items() if one},
             "interrupted": result.interrupted,
         }))  # fmt: skip
-    elif rank == 0:
+    else:
         for path in result.loras.values():
             click.echo(path)
-    if result.interrupted:
-        if rank == 0:
-            click.echo(f"stopped and saved. Go on with: {again}", err=True)
-        sys.exit(128 + (heard.stop[0] if heard.stop else signal.SIGINT))
 
 
 def _print_plan(settings: TrainConfig, cached: CachedDataset, *, as_json: bool) -> None:

@@ -23,14 +23,12 @@ from wantrain.sections import (
     ExpertsConfig,
     Goal,
     LossConfig,
-    PreviewsConfig,
     RegularisationConfig,
     RunConfig,
     SamplingConfig,
-    SaveConfig,
-    ValidationConfig,
     require,
 )
+from wantrain.sections_watch import PreviewsConfig, SaveConfig, ValidationConfig
 from wantrain.sigma import Sigmas, expert_interval
 
 EXPERTS = ("high", "low", "single")

@@ -15,9 +15,10 @@ from wantrain import checkpoint, compute, lora
 from wantrain.compute import Workplace
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
-from wantrain.experts import Expert, Step, as_saved, restore, start, state
+from wantrain.experts import Expert, as_saved, restore, start, state
 from wantrain.observe import Course, Observers, Waits
 from wantrain.parallel import Team
+from wantrain.step import Step
 from wantrain.validate import Probe, held_out_loss, probes_for
 
 if TYPE_CHECKING:

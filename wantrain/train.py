@@ -19,7 +19,7 @@ from wanprep.ids import write_atomic
 from wantrain import checkpoint, parallel, ranking
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.data import hold_out
-from wantrain.experts import Expert, begin_step
+from wantrain.experts import Expert
 from wantrain.follow import Follower
 from wantrain.forecast import forecast_lines
 from wantrain.observe import Observer, Observers, Waits, timed
@@ -40,6 +40,7 @@ from wantrain.session import (
     save,
     workplace,
 )
+from wantrain.step import begin_step
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
@@ -91,25 +92,19 @@ def train(
     split = hold_out(dataset.samples, config.validation.share)
     config = settled(config, visits_of(dataset, split[0]))
     refuse(config, dataset, split[0], regular)
-    matters = {
-        name: what_matters(config, name, digests(config, name, dataset, base, regular)) for name in config.stages
-    }
+    digested = {name: digests(config, name, dataset, base, regular) for name in config.stages}
+    matters = {name: what_matters(config, name, digested[name]) for name in config.stages}
 
     def prepared(run: checkpoint.Run) -> None:
-        for name in config.stages:
-            checkpoint.check_unchanged(run, name, matters[name], accept=accept_changes)
-        checkpoint.cut_metrics(run)
-        _announce(config, dataset, run, watch)
-        watch.say(check_caches(dataset, *([regular] if regular else [])))
+        _take_up(run, matters, accept=accept_changes)
+        _announce(config, dataset, regular, run, watch)
 
     with parallel.opened(team, config.folder, mode, prepared) as run, arithmetic(config.run.deterministic):
-        stages: Any = team.stages
-        own = replace(config, experts=replace(config.experts, stages=stages))
         session = Session(
             config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=split,
             device=device, stop=team.agreed(stop, device), save_now=save_now, waits=waits, team=team,
             metrics=checkpoint.Metrics(run.metrics_path if team.lead else Path(os.devnull)),
-            work=workplace(own, dataset, split[0], device, load_model, open_model),
+            work=workplace(_of_team(config, team), dataset, split[0], device, load_model, open_model),
         )  # fmt: skip
         pending = [name for name in team.stages if not finished(run, config, name)]
         with contextlib.closing(session.metrics), watch.during(course_of(session, pending)):
@@ -219,9 +214,25 @@ def next_turn(steps: Mapping[str, int], config: TrainConfig) -> str | None:
     return min(working, key=lambda name: steps[name] // config.experts.switch_every, default=None)
 
 
-def _announce(config: TrainConfig, dataset: CachedDataset, run: checkpoint.Run, watch: Observers) -> None:
+def _take_up(run: checkpoint.Run, matters: Mapping[str, Any], *, accept: bool) -> None:
+    """Go on from what is saved of a run, if nothing that matters changed; UsageError otherwise."""
+    for name, now in matters.items():
+        checkpoint.check_unchanged(run, name, now, accept=accept)
+    checkpoint.cut_metrics(run)
+
+
+def _of_team(config: TrainConfig, team: Team) -> TrainConfig:
+    """The run with the experts that this process trains."""
+    stages: Any = team.stages
+    return replace(config, experts=replace(config.experts, stages=stages))
+
+
+def _announce(
+    config: TrainConfig, dataset: CachedDataset, regular: CachedDataset | None, run: checkpoint.Run, watch: Observers
+) -> None:
     """Say what will be drawn before the first step, and store it."""
     planned = plan(config, dataset, cards_here())
     for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned), *forecast_lines(planned["forecast"])]:
         watch.say(line)
     write_atomic(run.folder / "plan.json", (json.dumps(planned, indent=1, sort_keys=True) + "\n").encode())
+    watch.say(check_caches(dataset, *([regular] if regular else [])))

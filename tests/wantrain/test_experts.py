@@ -7,6 +7,7 @@ import torch
 from wanprep.stage import UsageError
 from wantrain import experts
 from wantrain.data import Cursor
+from wantrain.step import train_step
 from wantrain.validate import held_out_loss, probes_for
 
 PLAIN = {"rank": 4, "alpha": 8.0, "lr": 1e-2, "schedule": "constant", "warmup": 0, "max_grad_norm": 0.0, "steps": 50}
@@ -40,7 +41,7 @@ def test_losses_and_gradients_equal_a_plain_loop(toy, dataset, tmp_path):
     losses, gradients = [], []
     ours.optimizer.step, real_step = lambda: (gradients.append(_flat(ours.params)), real_step()), ours.optimizer.step
     for _ in range(5):
-        row = experts.train_step(ours)
+        row = train_step(ours)
         (drawn,) = row["draws"]
         sample = next(s for s in dataset.samples if s.sample_id == drawn["sample"])
         dropped = torch.rand((), generator=draws).item() < 0.3
@@ -78,12 +79,12 @@ def test_state_and_restore_lose_nothing(toy, dataset, tmp_path):
         return _expert(toy, dataset, tmp_path, own={"ema": 0.9})
 
     def four(expert):
-        rows = [experts.train_step(expert) for _ in range(4)]
+        rows = [train_step(expert) for _ in range(4)]
         return rows, [t.clone() for t in expert.averages.values()]
 
     first = fresh()
     for _ in range(25):  # past the end of the first epoch
-        experts.train_step(first)
+        train_step(first)
     tensors, values = experts.state(first)
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     values = json.loads(json.dumps(values))
@@ -119,7 +120,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_spoils_anything(toy, dataset,
     before = {name: p.detach().clone() for name, p in expert.params.items()}
     monkeypatch.setattr(type(dataset), "latent", lambda self, sample: torch.full((16, 2, 8, 8), math.nan))
     with pytest.raises(ArithmeticError, match="not finite at step 1"):
-        experts.train_step(expert)
+        train_step(expert)
     assert all(torch.equal(p, before[name]) for name, p in expert.params.items())
 
 

@@ -12,6 +12,7 @@ from wantrain.config import TrainConfig
 from wantrain.data import Cursor
 from wantrain.forecast import CARDS, card_named, forecast, forecast_lines
 from wantrain.rehearse import largest, rehearse
+from wantrain.step import train_step
 
 # Seconds a step on one H100, docs/performance.md.
 MEASURED = {(384, 208, 45): 0.438, (512, 512, 41): 1.711, (832, 480, 81): 9.28, (1280, 720, 81): 38.99}
@@ -74,7 +75,7 @@ def test_a_rehearsal_leaves_no_trace(toy, dataset, tmp_path):
     found = rehearse(rehearsed, range(len(dataset)))
     assert (found.expert, found.bucket, found.batch, found.peak) == ("high", (64, 64, 5), 1, None)
     assert "64x64x5" in str(found)
-    assert experts.train_step(plain) == experts.train_step(rehearsed)
+    assert train_step(plain) == train_step(rehearsed)
     a, b = experts.state(plain), experts.state(rehearsed)
     assert a[1] == b[1]
     assert all(torch.equal(tensor, b[0][name]) for name, tensor in a[0].items())

@@ -9,6 +9,7 @@ from wanprep.cached import CachedDataset
 from wanprep.stage import UsageError
 from wantrain import experts, lora, tasks
 from wantrain.data import Cursor
+from wantrain.step import train_step
 
 PLAIN = {"rank": 4, "lr": 1e-2, "schedule": "constant", "warmup": 0, "max_grad_norm": 0.0, "steps": 50}
 ONE = {"high": {"steps": 1, "max_grad_norm": 0.0}, "experts": {"stages": ["high"]}}
@@ -25,7 +26,7 @@ def _gradients(expert):
     caught = {}
     real = expert.optimizer.step
     expert.optimizer.step = lambda: (caught.update({n: p.grad.clone() for n, p in expert.params.items()}), real())
-    row = experts.train_step(expert)
+    row = train_step(expert)
     return torch.cat([caught[name].flatten() for name in sorted(caught)]), row
 
 
@@ -129,7 +130,7 @@ def test_preservation_keeps_the_class_where_it_was(toy, dataset, tmp_path):
     drift, losses = {}, {}
     for m in (0.0, 10.0):
         expert = _start(toy, dataset, tmp_path, own={"steps": 40}, loss={"preservation": m})
-        rows = [experts.train_step(expert) for _ in range(40)]
+        rows = [train_step(expert) for _ in range(40)]
         sample = dataset.samples[0]
         question = tasks.ask(toy.TINY, dataset.latent(sample).float(), torch.randn(16, 2, 8, 8), 0.95)
         with torch.no_grad():
@@ -169,7 +170,7 @@ def test_a_regularisation_set_takes_its_share_with_its_weight(toy, dataset, tmp_
         own = {"regularisation": {"dataset": "aside", "share": 0.999, "weight": weight}}
         cursor = Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
         expert = _start(toy, dataset, tmp_path, regular=cursor, own={"lr": 0.0}, **own)
-        norms.append([experts.train_step(expert)["grad_norm"] for _ in range(2)][1])
+        norms.append([train_step(expert)["grad_norm"] for _ in range(2)][1])
     assert norms[1] == pytest.approx(2 * norms[0], rel=1e-5)
 
 
@@ -200,7 +201,7 @@ def test_interrupting_with_everything_switched_on_changes_nothing(toy, dataset, 
 
 def test_dropout_drops_and_only_while_training(toy, dataset, tmp_path):
     wet, dry = (_moved(_start(toy, dataset, tmp_path, own={"dropout": p})) for p in (0.5, 0.0))
-    assert experts.train_step(wet)["loss"] != experts.train_step(dry)["loss"]
+    assert train_step(wet)["loss"] != train_step(dry)["loss"]
     dropouts = [m for n, m in wet.model.named_modules() if "lora_dropout." in n]
     assert dropouts
     assert not any(m.training for m in dropouts)
@@ -211,7 +212,7 @@ def test_ema_is_what_is_saved_and_measured(toy, dataset, tmp_path):
     expert = _start(toy, dataset, tmp_path, own={"ema": 0.9})
     history = [{n: p.detach().clone() for n, p in expert.params.items()}]
     for _ in range(6):
-        experts.train_step(expert)
+        train_step(expert)
         history.append({n: p.detach().clone() for n, p in expert.params.items()})
     wanted = history[0]
     for step in range(1, 7):

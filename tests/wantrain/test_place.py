@@ -313,6 +313,7 @@ def test_weights_alone_give_the_same_gradients(kind, small):
 def test_baggage_comes_back_bit_for_bit(toy, dataset, tmp_path, monkeypatch):
     from wantrain import experts
     from wantrain.data import Cursor
+    from wantrain.step import train_step
 
     monkeypatch.setattr(place, "LARGE", 64)  # layers outside the blocks of the tiny model, too
     config = toy.toy_config(tmp_path, high={"ema": 0.5, "steps": 3, "lr": 1e-2, "warmup": 0})
@@ -441,6 +442,7 @@ def test_a_chunk_that_is_lost_would_be_noticed(toy, dataset, uneven, tmp_path, m
 def test_a_finished_expert_leaves_no_memory_behind(toy, dataset, tmp_path):
     from wantrain import experts
     from wantrain.data import Cursor
+    from wantrain.step import train_step
 
     config = toy.toy_config(tmp_path, high={"steps": 2})
     expert = experts.start("high", config, toy.load("high"), Cursor(dataset=dataset, allowed=frozenset(range(8))))
