@@ -31,7 +31,7 @@ THREADS = "WANPREP_WORKER_THREADS"
 PATIENCE_S = 1.0
 # What workers load sooner or later; a name that cannot be imported is left out.
 PRELOAD = (
-    *("__main__", "av", "cv2", "ffmpeg", "safetensors.numpy", "scenedetect.detectors", "wanprep.steps"),
+    *("__main__", "av", "cv2", "ffmpeg", "safetensors.numpy", "wanprep.steps"),
     *("wanprep.media.read", "wanprep.media.write", "wanprep.signals.analysis", "wanprep.stages.filter"),
 )
 
