@@ -186,14 +186,14 @@ def test_analysis_with_processes_has_the_same_numbers(kept):
     count = BATCH * (SLOTS + 2) + 3  # memory is used again: a meter that kept a picture without a copy is found out
     alone = analysed(count)
     assert kept == {}
-    assert analysed(count, threads=4, expected=analysis.MANY) == alone
+    assert analysed(count, threads=analysis.FREE, expected=analysis.MANY) == alone
     assert len(kept) == 1
     assert analysed(5, threads=4) == analysed(5)
 
 
-def test_a_few_frames_one_thread_or_huge_pictures_start_no_processes(kept):
+def test_a_few_frames_few_threads_or_huge_pictures_start_no_processes(kept):
     analysed(3, threads=4, expected=analysis.MANY - 1)
-    analysed(3, threads=1, expected=analysis.MANY)
+    analysed(3, threads=analysis.FREE - 1, expected=analysis.MANY)
     side = math.isqrt(SLOT_BYTES) + ALIGN
     with analysis._beside(4, analysis.MANY, side, side) as lane:
         assert isinstance(lane, Here)

@@ -31,6 +31,7 @@ MID_HEIGHT = 360  # of the luma that sharpness and smear are measured on
 SAMPLE_RATE = 2  # pictures of middle and full size a second
 LINE_SAMPLES = 480  # pixels of a line that a percentile is taken of, at least (all of them in shorter lines)
 MANY = 400  # frames that are worth the start of processes
+FREE = 3  # threads with which they pay: two cores are filled by the decoder and one thread that measures
 
 
 class Picture(Protocol):
@@ -68,8 +69,8 @@ def analyse(
 ) -> Signals:
     """Measure frames in presentation order; width, height: display size in pixels, time_base: seconds per pts unit.
 
-    threads: more than 1 lets the meters work beside each other; the numbers are the same. expected: about how many
-    frames there will be (0: unknown), which only decides whether processes are worth their start.
+    threads: from FREE on the meters work beside each other, in processes; the numbers are the same. expected: about
+    how many frames there will be (0: unknown), which only decides whether processes are worth their start.
     folder: where what grows with the film is put aside (see `Spool`). Reject("no_frames") when there are none.
     Memory: about 100 bytes a frame.
     """
@@ -228,7 +229,7 @@ def _beside(threads: int, expected: int, width: int, height: int) -> contextlib.
     """Where meters work: here, or in processes where cores are free and pictures small enough to be handed over."""
     pixels = width * height + math.prod(mid_size(width, height)) + 4 * math.prod(small_size(width, height))
     fits = pixels + 4 * lanes.ALIGN <= lanes.SLOT_BYTES
-    if threads < 2 or not fits:
+    if threads < FREE or not fits:
         return contextlib.nullcontext(lanes.Here())
     return lanes.borrowed(start=expected >= MANY)
 
