@@ -7,6 +7,7 @@ at a time, and files and templates are quicker than any process.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wanprep.pipeline import Pipeline
 
 
+_CAMERA = re.compile(r'"camera": (\[[^\]]*\])')
 _OF_CLIPS = (
     *("clip_id", "source_id", "path", "group", "scores", "width", "height", "crop"),
     *("start_pts", "end_pts", "start_s", "end_s"),
@@ -93,8 +95,9 @@ class Captions:
             return [Item(label=clip["clip_id"], parts={key: None}, row={"clip_id": clip["clip_id"]})]
         if captioner.requires_frames and clip["clip_id"] not in media:
             return []
-        camera = json.loads(clip["scores"]).get("camera")
-        fields = {"camera": camera[0] if camera else None, "seconds": f"{clip['end_s'] - clip['start_s']:.1f}"}
+        camera = _CAMERA.search(clip["scores"])  # of all scores of every clip
+        said = json.loads(camera[1])[0] if camera else None
+        fields = {"camera": said, "seconds": f"{clip['end_s'] - clip['start_s']:.1f}"}
         seen = media.get(clip["clip_id"]) if captioner.requires_frames else None
         return [caption.item_of(clip, path, captioner, self.config.class_word, fields=fields, media=seen)]
 

@@ -28,10 +28,9 @@ MAX_BYTES = 64 * 1024  # a caption is at most a few hundred words; a transcript 
 
 def find_sidecar(source_path: Path) -> Path | None:
     """The text file that captions this source, or None."""
-    names = (source_path.name + ".txt", source_path.stem + ".txt", FOLDER_DEFAULT)
-    folder = str(source_path.parent)
-    for name in names:  # a name too long for a file is not there
-        if name != source_path.name and os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113  # asked for every clip
+    folder, own = os.path.split(source_path)  # as text: it is asked for every clip
+    for name in (own + ".txt", source_path.stem + ".txt", FOLDER_DEFAULT):  # a name too long for a file is not there
+        if name != own and os.path.isfile(f"{folder or '.'}/{name}"):  # noqa: PTH113
             return source_path.with_name(name)
     return None
 

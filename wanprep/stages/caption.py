@@ -29,6 +29,7 @@ __all__ = ["CaptionConfig", "Captioners", "Chosen", "caption_key", "decide", "fi
 
 Result = dict[str, Any] | Exception
 Counter = Callable[[str], int]
+_in_order = json.JSONEncoder(sort_keys=True).encode  # set up once: `json.dumps` does that in each call
 
 
 def caption_key(
@@ -70,12 +71,12 @@ def item_of(
         "fields": {name: value for name, value in named.items() if value is not None},
         "media": {**media, "path": str(media["path"])} if media else None,
     }
-    inputs = captioner.inputs(request_of(request))
+    inputs = captioner.inputs(request_of(request, source_path))
     span = {name: clip[name] for name in ("source_id", "start_pts", "end_pts")}
     identity = captioner.identity()
     key = caption_key(**span, crop=clip.get("crop"), identity=identity, inputs=inputs)
     said_by = {"captioner": captioner.name, "origin": captioner.origin, "model": captioner.model()}
-    known = {"identity": json.dumps(identity, sort_keys=True), "prompt": identity.get("prompt")}
+    known = {"identity": _in_order(identity), "prompt": identity.get("prompt")}
     return Item(
         label=f"{clip['path']} {clip['start_s']:.2f}-{clip['end_s']:.2f} s [{clip['clip_id']}]",
         parts={key: None},
@@ -84,11 +85,11 @@ def item_of(
     )
 
 
-def request_of(plain: Mapping[str, Any]) -> CaptionRequest:
-    """A request from the plain values that items carry."""
+def request_of(plain: Mapping[str, Any], source_path: Path | None = None) -> CaptionRequest:
+    """A request from the plain values that items carry. source_path: theirs, where it is at hand as a path."""
     media = plain["media"]
     made = Media(**{**media, "path": Path(media["path"])}) if media else None
-    return CaptionRequest(**{**plain, "source_path": Path(plain["source_path"]), "media": made})
+    return CaptionRequest(**{**plain, "source_path": source_path or Path(plain["source_path"]), "media": made})
 
 
 def measure_many(
