@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from wanprep.decide import Decided, Measured
     from wanprep.stages.cache import Encoder
 
+READ = {  # what deciding reads of the measured tables; a row of them all has three times as much
+    "files": "key outcome reason detail source_id",
+    "signals": "key outcome reason detail kind digest truncated time_base first_pts width height",
+    "shots": "key outcome spans",
+    "plans": "key outcome plans",
+    "scores": "key outcome scores signature content",
+    "artefacts": "key outcome reason detail path digest",
+}
 HEADER = """\
 # Written by wanprep: the settings this dataset was made with. Edit them and run the command again;
 # only what depends on a change is made anew. `wanprep run --pipeline FILE` replaces them all.
@@ -107,8 +115,7 @@ class Dataset:
         if wanted_captions is None:
             clips = self.manifest.read("clips").filter(pl.col("caption_key").is_not_null())
             wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))
-        names = ("files", "signals", "shots", "plans", "scores", "artefacts")
-        tables = {name: self.manifest.latest(name) for name in names}
+        tables = {name: self.manifest.latest(name).select(columns.split()) for name, columns in READ.items()}
         for name in ("captions", "events", "looks", "agreement"):  # here the order of recording matters
             tables[name] = self.manifest.read(name).sort("seq", maintain_order=True)
         for name in ("sources", "pools", "matches"):

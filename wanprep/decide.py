@@ -171,12 +171,13 @@ def _shots(
     list of frames, which is most of its text."""
     signals, shots, plans = (_by_key(rows) for rows in (measured.signals, measured.shots, measured.plans))
     found, spans, planned = [], [], []
+    rate = pipeline.model.fps
     for source in sources:
         if source["state"] != "ok":
             continue
         signal = signals[keys.signals(source["source_id"])]
         shots_key = keys.shots(signal["digest"], pipeline.split)
-        shot, plan = shots.get(shots_key), plans.get(keys.plans(shots_key, pipeline.model.fps))
+        shot, plan = shots.get(shots_key), plans.get(keys.plans(shots_key, rate))
         if shot and shot["outcome"] == "done":
             found.append((source, signal))
             spans.append(shot["spans"])

@@ -31,7 +31,8 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
     kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
     artefacts = {row["key"]: row for row in measured.artefacts}
     colours = _colours(list(kept.values()), measured, pipeline)
-    samples = samples_of(clip_infos(clips, measured), pipeline.views, pipeline.model)
+    family = pipeline.model
+    samples = samples_of(clip_infos(clips, measured), pipeline.views, family)
     for clip_id, mine in itertools.groupby(samples, key=lambda sample: sample["clip_id"]):
         clip, moved = kept[clip_id], colours.get(clip_id)
         more = several.parsed(clip["more_captions"])
@@ -46,7 +47,7 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
                     sample |= {"reason": clip["reasons"][0], "detail": "the caption of its clip was rejected"}
                 size = (sample["width"], sample["height"])
                 if size not in media_keys:
-                    media_keys[size] = keys.media(clip, size, sample["crop"], pipeline.model.fps, moved)
+                    media_keys[size] = keys.media(clip, size, sample["crop"], family.fps, moved)
                 sample["colour"] = None if moved is None else json.dumps(moved)
                 sample["media_key"] = media_keys[size]
                 join_media(sample, artefacts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from wanprep import standing
@@ -48,7 +49,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
 
 def state_line(name: str, rows: Sequence[Row]) -> str:
     """`clips    7 keep, 2 rejected (1 too_short, 1 blur)`."""
-    states = Counter(row["state"] for row in rows)
+    states = Counter(map(itemgetter("state"), rows))
     parts = []
     for state, count in sorted(states.items()):
         why = standing.reasons_of(rows, state) if state in ("rejected", "duplicate") else Counter()

@@ -58,6 +58,8 @@ def without_samples(clips: Sequence[Row], samples: Sequence[Row]) -> tuple[int, 
     """How many kept clips give no sample, and the reasons of theirs, each counted once a clip."""
     used = {row["clip_id"] for row in samples if row["state"] == "ok"}
     idle = {clip["clip_id"] for clip in clips if clip["state"] == "keep" and clip["clip_id"] not in used}
+    if not idle:
+        return 0, Counter()
     why = {(row["clip_id"], row["reason"]) for row in samples if row["clip_id"] in idle and row["reason"]}
     bucketed = {clip_id for clip_id, _ in why}
     return len(bucketed), Counter(reason for _, reason in why)
