@@ -54,7 +54,8 @@ def _heard() -> Iterator[None]:
 class Team:
     """The processes that train the same experts. rank, world: of all processes. members: ranks; stages: their experts.
 
-    group: torch's handle; None where there is nobody to talk to.
+    group: torch's handle; None where there is nobody to talk to. words: another one, for what the processes tell one
+    another without their GPUs: an answer from a GPU comes when all that was queued is done, and it idles meanwhile.
     """
 
     stages: tuple[str, ...]
@@ -62,6 +63,7 @@ class Team:
     world: int = 1
     members: tuple[int, ...] = (0,)
     group: Any = None
+    words: Any = None
 
     @property
     def place(self) -> int:
@@ -96,7 +98,7 @@ class Team:
             at += parameter.numel()
         numbers.copy_(row[at:].view_as(numbers))
 
-    def agreed(self, wish: Callable[[], bool], device: str) -> Callable[[], bool]:
+    def agreed(self, wish: Callable[[], bool]) -> Callable[[], bool]:
         """`wish` of any member, asked by all of them at the same place of the loop."""
         if self.size == 1:
             return wish
@@ -105,9 +107,9 @@ class Team:
             import torch
             from torch import distributed
 
-            flag = torch.tensor([float(wish())], device=device)
+            flag = torch.tensor([float(wish())])
             with _heard():
-                distributed.all_reduce(flag, group=self.group)
+                distributed.all_reduce(flag, group=self.words)
                 return bool(flag.item())
 
         return asked
@@ -145,15 +147,17 @@ def team_of(config: TrainConfig, rank: int, world: int) -> Team:
     UsageError when a step has fewer batches than its team has members, or cannot be shared evenly.
     """
     teams = divide(config.stages, config.experts.schedule, world)
-    group, own = None, teams[0]
+    group, words, own = None, None, teams[0]
     for stages, members in teams:
-        made = None
+        made: tuple[Any, Any] = None, None
         if world > 1 and len(members) > 1:
             from torch import distributed
 
-            made = distributed.new_group(list(members), timeout=PATIENCE)  # made by all, whoever is in it
+            # Made by all, whoever is in it.
+            first, second = (distributed.new_group(members, timeout=PATIENCE, backend=kind) for kind in (None, "gloo"))
+            made = first, second
         if rank in members:
-            group, own = made, (stages, members)
+            (group, words), own = made, (stages, members)
     for name in own[0]:
         batches, count = config.expert(name).accumulate, len(own[1])
         if batches % count:
@@ -161,7 +165,7 @@ def team_of(config: TrainConfig, rank: int, world: int) -> Team:
                 f"{count} processes share the batches of a step, and {name}.accumulate = {batches}: set it to a "
                 f"multiple of {count} (a step is the mean over all of its batches, however many processes there are)"
             )
-    return Team(stages=own[0], rank=rank, world=world, members=own[1], group=group)
+    return Team(stages=own[0], rank=rank, world=world, members=own[1], group=group, words=words)
 
 
 @contextmanager

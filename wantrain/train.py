@@ -102,7 +102,7 @@ def train(
     with parallel.opened(team, config.folder, mode, prepared) as run, arithmetic(config.run.deterministic):
         session = Session(
             config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=split,
-            device=device, stop=team.agreed(stop, device), save_now=save_now, waits=waits, team=team,
+            device=device, stop=team.agreed(stop), save_now=save_now, waits=waits, team=team,
             metrics=checkpoint.Metrics(run.metrics_path if team.lead else Path(os.devnull)),
             work=workplace(_of_team(config, team), dataset, split[0], device, load_model, open_model),
         )  # fmt: skip
