@@ -22,7 +22,7 @@ torch.set_num_threads(2)
 vae_triton.config_for = lambda channels, outputs: {"M": 128, "N": 16, "K": 16, "warps": 4, "stages": 3}
 for name, size in (("2.1", WAN), ("5b", FIVE)):
     vae = make(size)
-    frames = pixels(9, 32, 64)
+    frames = pixels(9, 16, 32)
     wanted = theirs(vae, frames)
     for own in (False, True):  # cuDNN's place is taken by torch here
         vae_triton.available = lambda own=own: own
