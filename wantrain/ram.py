@@ -12,9 +12,9 @@ With both experts in turns and the idle one in page-locked memory, host memory h
 
 What streaming or keeping activations there takes of host memory is what it gives the card, byte for byte, so `ram`
 limits both: activations give way first, since they only save time, then streamed blocks. For fp8 at rank 32 this gives
-19.6 GiB with none streamed, 21.2 with 5 blocks, 24.8 with 16, 31.7 with 37, and 33.3 in bf16: predictions. With the
-earlier code, where what is trained and layers outside waited for both experts, 21.7, 23.3, 26.9, 33.7 and 36.0 were
-measured on an H100, and the count, its process fitted to the first four, gave 21.6, 23.3, 26.9, 33.8 and 35.4.
+19.6 GiB with none streamed, 23.9 with 13 blocks (23.8 measured on an H100), 31.7 with 37, and 33.3 in bf16. The process
+was fitted to earlier code, where what is trained waited for both experts: 21.7, 26.9, 33.7 and 36.0 were measured then
+where the count gave 21.6, 26.9, 33.8 and 35.4.
 """
 
 from __future__ import annotations
