@@ -195,7 +195,7 @@ def _looking(signatures: Sequence[Signature]) -> tuple[np.ndarray, np.ndarray]:
     counts = np.array([len(signature.hashes) for signature in signatures], np.int64)
     starts = np.cumsum(counts) - counts
     picked = np.zeros(counts.sum(), bool)
-    for count in np.unique(counts[counts > 0]).tolist():
+    for count in {*counts.tolist()} - {0}:
         spread = np.linspace(0, count - 1, min(PER_CLIP, count)).astype(int)
         picked[starts[counts == count][:, None] + spread] = True
     hashes = np.concatenate([np.zeros(0, np.uint64), *(signature.hashes for signature in signatures)])
