@@ -13,6 +13,7 @@ help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo
 	@echo "  make prep SRC=movies/ [OUT=dataset] [FAMILY=tiny] [PIPELINE=pipelines/default.toml]"
+	@echo "  make train [OUT=dataset] [FAMILY=tiny] [CONFIG=pipelines/train-default.toml]"
 
 # The stamp is newer than both files only after an installation that ended well.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -30,8 +31,11 @@ prep: setup ## SRC=movies/ -> a training set in OUT (default dataset/)
 stats: setup ## what is in OUT: clips, buckets, samples, steps an epoch
 	@$(BIN)/wanprep stats --out "$(OUT)"
 
-train: setup ## train LoRAs on OUT (CONFIG=pipelines/train-default.toml)
-	$(BIN)/wantrain run $(or $(CONFIG),pipelines/train-default.toml) --dataset "$(OUT)"
+# Another family may have other experts than the preset has sections for; without a preset the defaults are the same.
+TRAIN_CONFIG = $(or $(CONFIG),$(if $(FAMILY),$(if $(filter tiny,$(FAMILY)),pipelines/train-tiny.toml),pipelines/train-default.toml))
+
+train: setup ## train LoRAs on OUT (CONFIG=pipelines/train-default.toml), of FAMILY
+	$(BIN)/wantrain run $(TRAIN_CONFIG) --dataset "$(OUT)" $(if $(FAMILY),--set family=$(FAMILY))
 
 demo: setup ## no input, no weights: make a movie, prepare it, train on it, check it
 	$(BIN)/python -m wanprep.demo

@@ -103,7 +103,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
         return _build(typing.cast(type, hint), value, place)
     if origin in (tuple, list):
         if not isinstance(value, list | tuple):
-            raise UsageError(f"{place} must be a list, got {value!r}")
+            spelt = "" if isinstance(value, Mapping) else f", as [{_toml_value(value)}]"
+            raise UsageError(f"{place} must be a list{spelt}, got {value!r}")
         if origin is tuple and arguments and arguments[-1] is not Ellipsis and len(value) != len(arguments):
             raise UsageError(f"{place} must have {len(arguments)} values, got {value!r}")
         inner = _element_hints(arguments, len(value))
@@ -124,6 +125,12 @@ def _convert_union(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
             return _convert(option, value, place)
         except UsageError as error:
             problems.append(error)
+    plain = [option for option in arguments if option in (bool, int, float, str)]
+    named = [text for option in arguments if typing.get_origin(option) is typing.Literal
+             for text in typing.get_args(option)]  # fmt: skip
+    if plain and named and len(plain) + 1 == len([o for o in arguments if o is not type(None)]):
+        known = " or ".join([*(kind.__name__ for kind in plain), *(_toml_value(text) for text in named)])
+        raise UsageError(f"{place} must be {known}, got {value!r}")
     raise problems[0]
 
 

@@ -39,13 +39,20 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
     """Publish a safetensors file atomically without a copy of it in memory; returns its digest.
 
+    Whoever may read other files of this process may read it: the library's own files are their owner's alone.
     Raises OSError when the disk is full, as other writers do; the library's own error only says so in its text.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    def save(temporary: Path) -> None:
+        temporary.touch()  # with the mode that the umask gives, which cannot be asked for without changing it
+        mode = temporary.stat().st_mode
+        save_file(dict(tensors), str(temporary), metadata=dict(metadata))
+        temporary.chmod(mode)
+
     try:
-        return write_atomic(path, lambda temporary: save_file(dict(tensors), str(temporary), metadata=dict(metadata)))
+        return write_atomic(path, save)
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:

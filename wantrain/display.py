@@ -38,7 +38,7 @@ class Display(Progress):
         self._live.start()
 
     def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
-        self._pace.step(row, seconds, waits)
+        self._pace.step(row, seconds, waits, time.monotonic())
 
     def say(self, text: str, *, problem: bool = False) -> None:
         self._console.print(text, highlight=False, markup=False, style="bold red" if problem else None)

@@ -5,6 +5,7 @@ Pure: fed with rows and seconds, asked for numbers. What shows them is `progress
 
 from __future__ import annotations
 
+import statistics
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from wantrain import ranking
 
 KEEP = 0.95  # of the smoothed loss, as in the report: about the last twenty steps
 RECENT = 50  # steps that "now" means
+FEW = 3  # steps without which nothing is said of the time left
 
 
 class Smooth:
@@ -33,12 +35,14 @@ class Smooth:
 
 @dataclass
 class ExpertPace:
-    """One expert. held: its held-out measurements so far; saved: (step, held-out loss) of its newest checkpoint."""
+    """One expert. early: whether `seconds` still has this process's first step. held: its held-out measurements so
+    far; saved: (step, held-out loss) of its newest checkpoint."""
 
     done: int
     total: int
     loss: Smooth = field(default_factory=Smooth)
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    early: bool = True
     held: list[Mapping[str, Any]] = field(default_factory=list)
     saved: tuple[int, float | None] | None = None
     lr: float = 0.0
@@ -48,10 +52,18 @@ class ExpertPace:
         return sum(self.seconds) / len(self.seconds) if self.seconds else None
 
     @property
+    def usual_seconds(self) -> float | None:
+        """Of a step to come; None before `FEW` steps. The first steps compile and warm up: while they are among the
+        recent ones the median counts, afterwards the mean, since buckets differ."""
+        if len(self.seconds) < FEW:
+            return None
+        return statistics.median(self.seconds) if self.early else self.step_seconds
+
+    @property
     def change(self) -> float | None:
         """The newest held-out loss against step 0, as a share."""
-        first = self.held[0] if self.held else None
-        return None if first is None or first["step"] != 0 else self.held[-1]["loss"] / first["loss"] - 1
+        held = ranking.comparable(self.held)
+        return None if not held or held[0]["step"] != 0 else held[-1]["loss"] / held[0]["loss"] - 1
 
     @property
     def gap(self) -> float | None:
@@ -85,14 +97,20 @@ class Pace:
         self.current = expert
         self._turns.append(seconds)
 
-    def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
+    def step(
+        self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float], now: float | None = None
+    ) -> None:
+        """now: when the step ended. What went before the first one (loading, a rehearsal) says nothing of the rest."""
         own = self.experts[row["expert"]]
+        own.early = own.early and len(own.seconds) < RECENT
         own.done, own.lr = row["step"], row["lr"]
         own.loss.feed(row["loss"])
         own.seconds.append(seconds)
         if row["expert"] in self.elsewhere:
             return
         self.current = row["expert"]
+        if now is not None and not self._stepping:
+            self._began = now - seconds
         self._stepping += seconds
         self._steps.append((seconds, dict(waits)))
 
@@ -130,12 +148,13 @@ class Pace:
 
     def left(self, now: float) -> float | None:
         """Seconds until all experts are done: their remaining steps at their own recent pace, and as much besides
-        steps (measuring, saving, moving) as there has been so far. Those trained elsewhere take their time beside."""
-        known = [own.step_seconds for own in self.experts.values() if own.step_seconds is not None]
+        steps (measuring, saving, moving) as there has been so far. Those trained elsewhere take their time beside.
+        None before it can be known."""
+        known = [own.usual_seconds for own in self.experts.values() if own.usual_seconds is not None]
         if not known or not self._stepping:
             return None
         guess = sum(known) / len(known)  # for an expert that has not had its turn yet
-        each = {n: (own.total - own.done) * (own.step_seconds or guess) for n, own in self.experts.items()}
+        each = {n: (own.total - own.done) * (own.usual_seconds or guess) for n, own in self.experts.items()}
         beside = max((each.pop(name) for name in self.elsewhere), default=0.0)
         here = sum(each.values())
         return max(here, beside) * (max(1.0, (now - self._began) / self._stepping) if here else 1.0)

@@ -44,8 +44,8 @@ class Progress(Observer):
         self._pace.turn(expert, seconds)
 
     def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
-        self._pace.step(row, seconds, waits)
         now = time.monotonic()
+        self._pace.step(row, seconds, waits, now)
         if self.verbosity >= 2:
             self.say(step_line(self._pace, row["expert"], self._device, now))
         elif self.verbosity == 1 and now - self._shown >= EVERY_SECONDS:
@@ -80,5 +80,6 @@ def step_line(pace: Pace, expert: str, device: str, now: float) -> str:
         return "  ".join(parts)
     if waiting is not None and waiting[0] >= 0.01:
         parts.append(f"{waiting[0]:.0%} waiting for {waiting[1]}")
-    parts += [memory(device), f"{clock(pace.left(now))} left"]
+    left = pace.left(now)
+    parts += [memory(device), *([] if left is None else [f"{clock(left)} left"])]
     return "  ".join(parts)

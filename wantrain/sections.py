@@ -19,6 +19,12 @@ def require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def require_device(told: str, device: str) -> None:
+    """ValueError, begun with `told`, for what is no name of a device here. Whether it is there is for `pick_device`."""
+    known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is not None
+    require(known, f'{told}{device!r} must be "auto", "cpu", "cuda" or "cuda:1" (the GPU of that number)')
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Name, place and machine of a run.
@@ -43,6 +49,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", self.name) is not None
         require(plain, f"name = {self.name!r} must be a plain file name: letters, digits, '.', '_', '-'")
+        require_device("device = ", self.device)
         require(0 <= self.seed < 2**63, f"seed = {self.seed} must be between 0 and 2^63")
         require(self.price is None or self.price >= 0, f"price = {self.price} must not be negative")
 

@@ -5,11 +5,10 @@ As in `sections.py`, a value that cannot work is refused by name.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
-from wantrain.sections import require
+from wantrain.sections import require, require_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,5 +71,4 @@ class PreviewsConfig:
             require(getattr(self, name) >= 0, f"{name} = {getattr(self, name)} must not be negative")
         require(self.minutes > 0, f"minutes = {self.minutes} must be above 0")
         require(1 <= self.columns <= 40, f"columns = {self.columns} must be between 1 and 40")
-        known = self.device in ("auto", "cpu") or re.fullmatch(r"cuda(:\d+)?", self.device) is not None
-        require(known, f'device = {self.device!r} must be "auto", "cpu", "cuda" or "cuda:1"')
+        require_device("device = ", self.device)

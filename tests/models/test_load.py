@@ -273,6 +273,14 @@ def test_a_gpu_that_is_not_there_is_said_so() -> None:
             pick_device("cuda:1")
 
 
+def test_of_gpus_that_are_there_the_numbers_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [pick_device(name) for name in ("auto", "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
+    with pytest.raises(Missing, match='"cuda:0", "cuda:1"'):
+        pick_device("cuda:2")
+
+
 def test_i2v_expects_the_mask_and_the_first_frame(whole: Path) -> None:
     config = json.loads((whole / "transformer" / "config.json").read_text())
     i2v = replace(TINY, task="i2v")

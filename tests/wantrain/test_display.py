@@ -62,6 +62,28 @@ def test_numbers_of_a_run():
     assert mean.value == pytest.approx(smoothed(points)[-1][1])  # the display and the report say the same
 
 
+def test_time_left_is_not_told_before_it_can_be_known():
+    pace, now = Pace({"high": (0, 100), "low": (0, 100)}, now=0.0), 60.0  # a minute of loading
+    for step, seconds in enumerate((9.0, 1.0, 1.0, 1.0), start=1):
+        now += seconds
+        pace.step(_row("high", step), seconds, {}, now)
+        assert (pace.left(now) is None) == (step < 3)
+        assert ("left" in step_line(pace, "high", "cpu", now)) == (step >= 3)
+    assert pace.left(now) == 96 + 100  # of low, which had no turn yet, too
+    now += 12.0  # a measurement: as long as all steps until now
+    assert pace.left(now) == 2 * 196
+
+
+def test_the_first_slow_step_counts_no_more_once_it_is_old():
+    pace, now = Pace({"high": (0, 1000)}, now=0.0), 0.0
+    times = [9.0, *([1.0, 1.0, 4.0] * 40)]  # two buckets: the mean is 2, the median 1
+    for step, seconds in enumerate(times, start=1):
+        now += seconds
+        pace.step(_row("high", step), seconds, {}, now)
+    assert pace.experts["high"].usual_seconds == pytest.approx(2.0, rel=0.02)
+    assert pace.left(now) == pytest.approx((1000 - 121) * 2, rel=0.02)
+
+
 def test_the_panel_fits_80_columns_and_says_everything():
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     title, busy = "style · wan2.2-t2v-a14b · cuda", ["preview of high 250: 2:10"]

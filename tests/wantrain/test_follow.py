@@ -105,9 +105,10 @@ def test_time_left_is_that_of_the_slower_and_waiting_is_this_processs():
     assert (pace.current, pace.step_seconds) == ("high", 2.0)
     assert pace.waiting()[0] == pytest.approx(0.1)
     together = Pace({"high": (0, 100), "low": (0, 100)}, now=0.0)  # the same in turns
-    together.step(_row("high", 50), 2.0, {})
-    together.step(_row("low", 26), 4.0, {})
-    assert together.left(6.0) == 50 * 2.0 + 74 * 4.0
+    for _ in range(3):
+        together.step(_row("high", 50), 2.0, {})
+        together.step(_row("low", 26), 4.0, {})
+    assert together.left(18.0) == 50 * 2.0 + 74 * 4.0
 
 
 def test_both_are_shown(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,6 @@
 import json
+import os
+import stat
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from safetensors.torch import save_file
 
 from wanprep.ids import digest_file
 from wanprep.stage import UsageError
+from wanprep.tensors import write_tensors
 from wantrain import lora
 
 
@@ -119,3 +122,13 @@ def test_metadata_is_plain_json(finished):
     content = json.loads(header["wantrain"])
     assert (content["expert"], content["step"], content["family"]) == ("high", 12, "tiny")
     assert "/" not in header["wantrain"]  # no path of the machine it was made on
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_files_are_as_open_as_the_umask_lets_them_be(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2)}, {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.safetensors").stat().st_mode) == 0o666 & ~mask

@@ -34,13 +34,17 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 def pick_device(name: str = "auto") -> str:
-    """A device: "auto" is CUDA where there is one, else the CPU. Missing when a GPU was named and there is none."""
+    """A device: "auto" is CUDA where there is one, else the CPU. Missing, with what is there, for a GPU that is not."""
     import torch
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise Missing(f"device {name!r} was asked for and there is no CUDA device", 'Use device = "auto" or "cpu"')
+    number = name.removeprefix("cuda:")
+    if number != name and number.isdigit() and int(number) >= (count := torch.cuda.device_count()):
+        here = ", ".join(f'"cuda:{index}"' for index in range(count))
+        raise Missing(f"device {name!r} was asked for and is not there", f"Use one of those that are: {here}")
     return name
 
 
