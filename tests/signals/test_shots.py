@@ -164,13 +164,13 @@ def test_fast_drawings_on_threes_do_not_cut():
 
 def test_doubt_is_no_transition_and_no_part_of_a_shot():
     frames = mixed(view(12, 60, 0.5), view(13, 70, -0.25), 12)
-    sure, unsure = shots(frames), shots(frames, gradual=GradualRules(min_odds=99.0))
+    sure, unsure = shots(frames), shots(frames, gradual=GradualRules(min_odds=99.0, scan_odds=99.0))
     assert [t.kind for t in sure.transitions] == ["dissolve"]
     assert sure.doubtful == ()
     assert unsure.transitions == ()
     assert [t.kind for t in unsure.doubtful] == ["doubtful"]
     assert unsure.shots() == [(0, unsure.doubtful[0].first), (unsure.doubtful[0].last + 1, len(frames))]
-    assert shots(frames, doubt_seconds=0.1, gradual=GradualRules(min_odds=99.0)).doubtful == ()
+    assert shots(frames, doubt_seconds=0.1, gradual=GradualRules(min_odds=99.0, scan_odds=99.0)).doubtful == ()
     assert shots(view(7, 60, 6)).doubtful == ()
 
 

@@ -34,12 +34,14 @@ class GradualRules:
     mixing model as shares of the change. min_dip: least contrast dip as a share of the predicted one. max_step:
     largest share of the change between two frames; more is a hard cut. max_outside: change just outside as a share of
     the change inside; motion goes on outside, a transition stops. flat: luma deviation (0..255) below which a picture
-    is flat.
+    is flat. scan_odds, scan_doubt: as min_odds and max_doubt, of what is found by trying every span (dissolves.py).
     """
 
     max_seconds: float = 3.0
     min_odds: float = 1.5
     max_doubt: float = 0.0
+    scan_odds: float = 0.5
+    scan_doubt: float = -0.5
     min_change: float = 10.0
     min_fade: float = 10.0
     max_likeness: float = 0.85

@@ -1,7 +1,8 @@
 """Where one shot ends and the next begins: numbers of every frame first, every threshold afterwards.
 
 `meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
-with fades to their ends (`tails.py`), wipes from `wipes.py`; what light alone did is taken out again by `flashes.py`.
+with fades to their ends (`tails.py`), wipes from `wipes.py`; in what is left, dissolves through pictures that move
+(`dissolves.py`). What light alone did is taken out again by `flashes.py`.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wanprep.signals.dissolves import find_dissolves
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.gradual import GradualRules, Mix, find_mixes
 from wanprep.signals.jumps import Series, blends, find_jumps
@@ -133,9 +135,14 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
     cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
+    free = clear_of(transitions, N, 1)
+    late = find_dissolves(T, signals.frame["edge_energy"], fps, rules.gradual, cuts, free)
+    late = drop_flashes([], late, T, round(rules.flash_seconds * fps))[1]
+    transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in late if m.kind != "doubtful"]
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
+    unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))

@@ -1,0 +1,133 @@
+"""Train the small network of wanprep/signals/dissolves.py on edits of the tuning half.
+
+    python tests/benchmarks/train_dissolves.py --out dissolves.safetensors [--cache FOLDER] [--folds 5]
+
+Edits 0..289 of the first set and 0..149 of the second; of each the spans that are judged, with what the edit says of
+them. A span that shares half with a dissolve and more than all others is one; spans that touch any transition besides
+are neither. `--folds`: first the loss on edits that a network has not seen, of so many parts. Some minutes of two cores
+where the edits are in the cache, else an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_cuts import merged, sequence
+from edits import Truth
+from material import prepare
+
+from wanprep.signals.dissolves import NAMES, candidates
+from wanprep.signals.jumps import Series, find_jumps
+from wanprep.signals.pictures import Pictures
+from wanprep.signals.shots import ShotRules, isolated_jumps
+
+UNITS, NETWORKS, ROUNDS, RATE = 16, 3, 300, 1e-2
+SHAKEN, SMALL = 0.15, 3e-4  # noise on the evidence, and what large weights cost: there are few dissolves
+EDITS = [(k, False) for k in range(290)] + [(k, True) for k in range(150)]
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+def examples(k: int, second: bool, pool: list[Path], cache: Path) -> Rows:
+    """Evidence float[n, len(NAMES)] of an edit's spans, and bool[n], whether each is a dissolve."""
+    signals, truth = sequence("tune", k, pool, cache, second)
+    rules = ShotRules()
+    T = Pictures(signals.extra["tiny"].reshape(len(signals.pts), -1))
+    limits = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
+    jumps = find_jumps(Series.of(signals.frame), T, **limits)
+    walls = sorted({*jumps.sure, *isolated_jumps(T, jumps.cuts, rules.isolation)})
+    fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
+    found = candidates(T, signals.frame["edge_energy"], fps, rules.gradual, walls, np.ones(len(T), bool))
+    return labelled(found, truth)
+
+
+def labelled(found: dict[tuple[int, int], dict[str, float]], truth: Truth) -> Rows:
+    spans = merged(truth.gradual)
+    right = set()
+    for kind, first, last in spans:
+        if kind.startswith("dissolve") and found:
+            share, best = max((overlap(s + 1, e - 1, first, last), (s, e)) for s, e in found)
+            right |= {best} if share >= 0.5 else set()
+    touching = [(first, last) for _, first, last in spans + truth.wipes]
+    kept = [it for it in found if it in right or not any(it[0] < b + 1 and it[1] > a - 1 for a, b in touching)]
+    rows = np.array([[found[it][name] for name in NAMES] for it in kept]).reshape(-1, len(NAMES))
+    return rows, np.array([it in right for it in kept], bool)
+
+
+def overlap(a: int, b: int, first: int, last: int) -> float:
+    return max(0, min(b, last) - max(a, first) + 1) / (max(b, last) - min(a, first) + 1)
+
+
+def trained(rows: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
+    """The weights that `dissolves.network` computes with: NETWORKS side by side, their mean the answer."""
+    import torch
+
+    mean, scale = rows.mean(0), rows.std(0) + 1e-9
+    x = torch.tensor(((rows - mean) / scale).clip(-5, 5), dtype=torch.float32)
+    y = torch.tensor(right, dtype=torch.float32)
+    hidden: list[Any] = []
+    for seed in range(NETWORKS):
+        torch.manual_seed(seed)
+        net = torch.nn.Sequential(torch.nn.Linear(len(NAMES), UNITS), torch.nn.Tanh(), torch.nn.Linear(UNITS, 1))
+        optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
+        for _ in range(ROUNDS):
+            optimizer.zero_grad()
+            odds = net(x + SHAKEN * torch.randn_like(x))[:, 0]
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, y)
+            (loss + SMALL * sum((p**2).sum() for p in net.parameters())).backward()
+            optimizer.step()
+        hidden.append([p.detach().numpy() for p in net.parameters()])
+    weights = {
+        "mean": mean, "scale": scale,
+        "hidden": np.concatenate([w.T for w, *_ in hidden], axis=1),
+        "bias": np.concatenate([b for _, b, *_ in hidden]),
+        "out": np.concatenate([w[0] for *_, w, _ in hidden]) / NETWORKS,
+        "out_bias": np.mean([b for *_, b in hidden], axis=0),
+    }  # fmt: skip
+    return {name: np.ascontiguousarray(values, np.float32) for name, values in weights.items()}
+
+
+def odds_of(rows: np.ndarray, w: dict[str, np.ndarray]) -> np.ndarray:
+    inner = np.tanh(np.clip((rows - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
+    return inner @ w["out"] + w["out_bias"]
+
+
+def main() -> int:
+    import torch
+    from safetensors.numpy import save_file
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
+    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
+    parser.add_argument("--folds", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    pool = prepare(options.cache, options.media, "tune")
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
+        jobs = [(k, second, pool, options.cache) for k, second in EDITS]
+        found = list(workers.map(examples, *zip(*jobs), chunksize=5))
+    for fold in range(options.folds):
+        rows, right = (
+            np.concatenate(part) for part in zip(*(it for i, it in enumerate(found) if i % options.folds != fold))
+        )
+        unseen, truth = (
+            np.concatenate(part) for part in zip(*(it for i, it in enumerate(found) if i % options.folds == fold))
+        )
+        odds = odds_of(unseen, trained(rows, right))
+        print(f"part {fold}: loss {np.logaddexp(0, np.where(truth, -odds, odds)).mean():.4f}")
+    rows, right = (np.concatenate(part) for part in zip(*found))
+    print(f"{len(rows)} spans, {int(right.sum())} of them dissolves")
+    save_file(trained(rows, right), options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Dissolves found by trying every span: through motion, never over cuts, and from covariances what pictures say."""
+
+import numpy as np
+import pytest
+
+from wanprep.signals import dissolves, mixing, pictures, spans
+from wanprep.signals.gradual import GradualRules
+from wanprep.signals.pictures import Pictures
+
+H, W = 12, 16
+
+
+def scene(rng: np.random.Generator, n: int, pace: float = 0.06, contrast: float = 40.0) -> np.ndarray:
+    """float32[n, H, W]: a camera that moves `pace` places a frame over a soft picture."""
+    wide = rng.normal(0, 1, (H, 200))
+    for _ in range(2):
+        wide = (wide + np.roll(wide, 1, 1) + np.roll(wide, -1, 1) + np.roll(wide, 1, 0)) / 2
+    wide = 120 + contrast * wide / wide.std()
+    at = pace * np.arange(n)
+    low = at.astype(int)
+    share = (at - low)[:, None, None]
+    left, right = (np.stack([wide[:, k + d : k + d + W] for k in low]) for d in (0, 1))
+    return (left * (1 - share) + right * share).astype(np.float32)
+
+
+def mixed(seed: int, n: int = 120, at: int = 50, length: int = 20) -> tuple[Pictures, np.ndarray]:
+    """Two moving scenes and a dissolve of frames at..at + length - 1; the pictures and the energy of their edges."""
+    rng = np.random.default_rng(seed)
+    old, new = scene(rng, n), scene(rng, n, 0.1)
+    share = np.clip((np.arange(n) - at + 1) / (length + 1), 0, 1)[:, None, None]
+    return stored(old * (1 - share) + new * share)
+
+
+def stored(frames: np.ndarray) -> tuple[Pictures, np.ndarray]:
+    frames = np.clip(frames.round(), 0, 255)
+    edges = np.mean(np.diff(frames, axis=1)[:, :, 1:] ** 2 + np.diff(frames, axis=2)[:, 1:] ** 2, axis=(1, 2))
+    return Pictures(frames.reshape(len(frames), -1).astype(np.uint8)), edges
+
+
+def found(T: Pictures, edges: np.ndarray, cuts: tuple[int, ...] = (), free: np.ndarray | None = None, **rules: float):
+    free = np.ones(len(T), bool) if free is None else free
+    return dissolves.find_dissolves(T, edges, 24.0, GradualRules(**rules), cuts, free)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_finds_a_dissolve_while_both_cameras_move(seed: int) -> None:
+    mixes = found(*mixed(seed))
+    assert [mix.kind for mix in mixes] == ["dissolve"]
+    assert abs(mixes[0].first - 50) <= 4
+    assert abs(mixes[0].last - 69) <= 4
+
+
+@pytest.mark.parametrize("pace", [0.0, 0.06, 0.3])
+def test_a_camera_alone_is_no_dissolve(pace: float) -> None:
+    for seed in range(3):
+        assert not found(*stored(scene(np.random.default_rng(seed), 120, pace)))
+
+
+def test_nothing_spans_a_cut_and_nothing_lies_in_frames_that_are_not_free() -> None:
+    T, edges = mixed(1)
+    assert all(not mix.first <= 60 <= mix.last for mix in found(T, edges, cuts=(60,), scan_doubt=-9.0, scan_odds=-8.0))
+    free = np.ones(len(T), bool)
+    free[55:58] = False
+    for mix in found(T, edges, free=free, scan_doubt=-9.0, scan_odds=-8.0):
+        assert free[mix.first : mix.last + 1].all()
+    assert free.sum() == len(T) - 3  # left as it was
+
+
+def test_less_evidence_is_a_doubt_and_still_less_nothing() -> None:
+    T, edges = mixed(2)
+    odds = found(T, edges)[0].fitness
+    assert found(T, edges, scan_odds=odds + 0.1)[0].kind == "doubtful"
+    assert not found(T, edges, scan_odds=odds + 0.2, scan_doubt=odds + 0.1)
+
+
+def test_short_films() -> None:
+    for n in (1, 2, 4):
+        assert not found(*stored(scene(np.random.default_rng(0), 120)[:n]))
+
+
+@pytest.mark.parametrize("span", [(49, 70), (10, 13), (0, 30), (90, 119)])
+def test_covariances_say_what_pictures_say(span: tuple[int, int]) -> None:
+    T, edges = mixed(3)
+    near = spans.Near(T)
+    got, want = dissolves.evidence(near, edges, *span), mixing.evidence(T, edges, *span)
+    assert {name: got[name] for name in want} == pytest.approx(want, abs=2e-3)
+    steps = mixing.rms(T[span[0] + 1 : span[1] + 1] - T[span[0] : span[1]])
+    assert near.steps(*span) == pytest.approx(steps, abs=1e-2)
+
+
+def test_spans_do_not_depend_on_where_parts_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    T, edges = mixed(4, n=400, at=190)
+    blocked = np.zeros(len(T) + 1, np.int64)
+
+    def tried() -> list[tuple[int, int]]:
+        return spans.likely_spans(T, edges, blocked, 72, -3.0, min_change=10.0, max_likeness=0.85)
+
+    whole = tried()
+    monkeypatch.setattr(pictures, "PASS", 70)
+    assert tried() == whole
+    assert whole
+    assert any(abs(s - 189) <= 5 and abs(e - 210) <= 5 for s, e in whole)
+
+
+def test_blocked_frames_are_in_no_span() -> None:
+    T, edges = mixed(4)
+    inside = np.zeros(len(T), bool)
+    inside[60] = True
+    blocked = np.concatenate([[0], np.cumsum(inside)])
+    tried = spans.likely_spans(T, edges, blocked, 72, -6.0, min_change=5.0, max_likeness=1.0)
+    assert tried
+    assert not any(s <= 60 <= e for s, e in tried)
+
+
+def test_the_weights_fit_what_is_asked() -> None:
+    w = dissolves.weights()
+    assert w["mean"].shape == w["scale"].shape == (len(dissolves.NAMES),)
+    assert w["hidden"].shape == (len(dissolves.NAMES), len(w["bias"]))
+    assert w["out"].shape == w["bias"].shape
+    assert dissolves.network([]) == []
+    far = dict.fromkeys(dissolves.NAMES, 1e9)  # evidence beyond all that was ever seen saturates
+    assert np.isfinite(dissolves.network([far])).all()

@@ -1,0 +1,174 @@
+"""Dissolves through pictures that move, found by trying every span and judged by all evidence at once.
+
+`gradual.py` grows spans from places that look like mixing, which finds what stands out; where the camera or the actors
+move meanwhile no step is straight, and half of what it misses is never tried. Here the likeliest of all spans
+(`spans.py`) are moved to where the log-odds of mixing.py are highest, and a network of three times 16 units judges
+them by twenty numbers: how much speaks against a dissolve depends on what else does, which no sum of weights can say.
+Its 1,100 numbers lie beside this file; tests/benchmarks/train_dissolves.py trained it.
+Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame. Pure but for the weights' file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wanprep.signals.gradual import GradualRules, Mix
+from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, curve_dip, rms
+from wanprep.signals.pictures import Pictures
+from wanprep.signals.spans import Near, likely_spans
+from wanprep.signals.wipes import unmoved
+
+FILE = Path(__file__).with_name("dissolves.safetensors")
+ROUGH = -1.5  # rough log-odds of spans that are looked at (of some hundred that are tried at each place)
+HOPELESS, FAIR = -3.0, -1.0  # log-odds (mixing.py) of spans that are moved, and that the network judges
+BESIDE = ("outside_most", "path_least", "path_most", "net", "steepest", "darkest", "bright", "residual", "unmoved")
+NAMES = (*WEIGHTS, *BESIDE)  # what the network is asked
+
+
+def find_dissolves(
+    T: Pictures, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int], free: np.ndarray
+) -> list[Mix]:
+    """Dissolves and doubtful ones among the frames `free` (bool[N]), in order, none overlapping.
+
+    edges: float[N], energy of each frame's edges. cuts: first frames of shots, which nothing spans. The fitness of
+    each is the network's log-odds.
+    """
+    least = min(rules.scan_odds, rules.scan_doubt)
+    asked = candidates(T, edges, fps, rules, cuts, free)
+    judged = zip(network(asked.values()), asked.items())
+    left, kept = free.copy(), []
+    for odds, ((s, e), found) in sorted(judged, key=lambda it: -it[0]):
+        wanted = odds >= least and found["kept"] <= rules.max_kept and found["steepest"] <= rules.max_step
+        if wanted and left[s + 1 : e].all():
+            kind = "dissolve" if odds >= rules.scan_odds else "doubtful"
+            change = float(rms(T[e] - T[s]))
+            left[s + 1 : e] = False
+            kept.append(Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=odds))
+    return sorted(kept, key=lambda mix: mix.first)
+
+
+def candidates(
+    T: Pictures, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int], free: np.ndarray
+) -> dict[tuple[int, int], dict[str, float]]:
+    """Evidence of every span (last pure frame, first pure frame after) that is worth judging."""
+    longest = max(3, round(rules.max_seconds * fps))
+    taken = np.cumsum(np.concatenate([[0], ~free])).astype(np.int64)
+    jumps = np.zeros(len(T) + 1, np.int64)
+    jumps[list(cuts)] = 1
+    jumps = np.cumsum(jumps)
+    limits = {"min_change": rules.min_change, "max_likeness": rules.max_likeness}
+
+    def allowed(s: int, e: int) -> bool:
+        inside = s >= 0 and e < len(T) and 3 <= e - s <= longest
+        return bool(inside and taken[e] == taken[s + 1] and jumps[e] == jumps[s])
+
+    near = Near(T)
+    found: dict[tuple[int, int], dict[str, float]] = {}
+    blocked = taken + np.concatenate([[0], jumps[:-1]])
+    for s, e in sorted(likely_spans(T, edges, blocked, longest, ROUGH, **limits)):
+        if allowed(s, e) and _odds(evidence(near, edges, s, e)) >= HOPELESS:
+            s, e = _climb(near, edges, s, e, allowed)
+            found[s, e] = evidence(near, edges, s, e)
+    return {span: it | beside(near, *span) for span, it in found.items() if _odds(it) >= FAIR}
+
+
+def _odds(found: dict[str, float]) -> float:
+    return BIAS + sum(weight * found[name] for name, weight in WEIGHTS.items())
+
+
+def _climb(near: Near, edges: np.ndarray, s: int, e: int, allowed: Callable[[int, int], bool]) -> tuple[int, int]:
+    """The span nearby whose log-odds no small move of its ends raises."""
+    known: dict[tuple[int, int], float] = {}
+
+    def odds(a: int, b: int) -> float:
+        if (a, b) not in known:
+            known[a, b] = _odds(evidence(near, edges, a, b))
+        return known[a, b]
+
+    step = max(1, (e - s) // 5)
+    while step >= 1:
+        moves = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, 1), (1, -1), (1, 1), (-1, -1))
+        around = [(s + a * step, e + b * step) for a, b in moves]
+        best = max((span for span in around if allowed(*span)), key=lambda span: odds(*span), default=(s, e))
+        if odds(*best) > odds(s, e) + 1e-9:
+            s, e = best
+        else:
+            step //= 2
+    return s, e
+
+
+def evidence(near: Near, edges: np.ndarray, s: int, e: int) -> dict[str, float]:
+    """As mixing.evidence, from covariances: names as in WEIGHTS; `steepest`: largest step of alpha."""
+    n, half = e - s, max(2, (e - s) // 2)
+    near.load(s - half, e + half)
+    a, b, low = s - near.first, e - near.first, max(0, s - 3)
+    mean, var = near.mean[a : b + 1], near.var[a : b + 1]
+    left, right = near.column(s)[a : b + 1], near.column(e)[a : b + 1]
+    own, other, c = var[0], var[-1], left[-1]
+    power, bright = max(own + other - 2 * c, EPS), mean[-1] - mean[0]
+    change = float(np.sqrt(power + bright**2))
+    along = right - left - c + own
+    ramp, alpha = along / power, (along + (mean - mean[0]) * bright) / change**2
+    steps, mixing = np.diff(ramp), np.clip(alpha, 0, 1)
+    straight = (1 - mixing) * own + mixing * other
+    mixed = (1 - mixing) ** 2 * own + mixing**2 * other + 2 * mixing * (1 - mixing) * c
+    both = (left**2 * other - 2 * left * right * c + right**2 * own) / max(own * other - c * c, EPS) / (var + EPS)
+    before, after = near.distance(s, max(0, s - half)), near.distance(e, min(len(near.T) - 1, e + half))
+    spread = np.sqrt(sorted([own, other]))
+    return {
+        "change": float(np.log(np.sqrt(power) + 1)),
+        "length": float(np.log(n)),
+        "likeness": float(c / (np.sqrt(own * other) + EPS)),
+        "kept": float(np.mean(np.abs(near.X[b] - near.X[a]) < 0.25 * change)),
+        "outside": min(3.0, min(before, after) / change),
+        "both_ends": float(np.median(both[1:-1])),
+        "uneven": min(0.5, float(np.abs(ramp - np.arange(n + 1) / n).mean())),
+        "rough": min(3.0, float(steps.std() / (abs(steps.mean()) + EPS))),
+        "dip_off": min(1.5, abs(float((straight - var).sum() / ((straight - mixed).sum() + EPS)) - 1)),
+        "edges_dip_off": min(1.5, abs(curve_dip(edges[low : e + 4], s - low, n) - 1)),
+        "weak": float(np.log((spread[0] + 1) / (spread[1] + 1))),
+        "outside_most": min(3.0, max(before, after) / change),
+        "steepest": float(np.diff(alpha).max()),
+        "bright": abs(float(bright)) / change,
+    }
+
+
+def beside(near: Near, s: int, e: int) -> dict[str, float]:
+    """What else the network is asked: the pace inside and beside, what lies off the line, what no camera does."""
+    n, end = e - s, len(near.T) - 1
+    near.load(s - n, e + n)
+    a, b = s - near.first, e - near.first
+    steps = near.steps(s, e)
+    sides = [near.steps(max(0, s - n), s), near.steps(e, min(end, e + n))]
+    paths = sorted(float(side.mean()) for side in sides if len(side) >= 2) or [0.0]
+    var, left, right = near.var[a : b + 1], near.column(s)[a : b + 1], near.column(e)[a : b + 1]
+    own, other = var[0], var[-1]
+    power = max(own + other - 2 * left[-1], EPS)
+    along = right - left - left[-1] + own
+    off = np.maximum(var + own - 2 * left - along**2 / power, 0)[1:-1] / power
+    return {
+        "path_least": float(np.log((paths[0] + 0.5) / (steps.mean() + 0.5))),
+        "path_most": float(np.log((paths[-1] + 0.5) / (steps.mean() + 0.5))),
+        "net": float(np.log(near.distance(s, e) / (steps.sum() + 0.5))),
+        "darkest": float(np.clip(1 - var[1:-1].min() / (min(own, other) + 1), -1, 1)),
+        "residual": min(2.0, float(np.sqrt(off.mean()))),
+        "unmoved": unmoved(near.X[a : b + 1]),
+    }
+
+
+def network(found: Iterable[Mapping[str, float]]) -> list[float]:
+    """Log-odds of a dissolve, of each of some spans' evidence."""
+    w, asked = weights(), np.array([[it[name] for name in NAMES] for it in found]).reshape(-1, len(NAMES))
+    inner = np.tanh(np.clip((asked - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
+    return (inner @ w["out"] + w["out_bias"]).tolist()
+
+
+@functools.cache
+def weights() -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return {name: values.astype(np.float64) for name, values in load_file(FILE).items()}
