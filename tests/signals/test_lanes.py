@@ -125,6 +125,16 @@ def test_processes_are_kept_for_the_next_source_and_replaced_when_broken(kept):
         assert give(third, [2], TIMES) == [[2 * k] for k in range(1, LANES + 1)]
 
 
+def test_without_processes_everything_happens_here(kept, monkeypatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with borrowed(start=True) as lane:
+        assert isinstance(lane, Here)
+    assert kept == {}
+
+
 def descendants(pid: int) -> list[int]:
     found = [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
     return found + [below for child in found for below in descendants(child)]

@@ -65,10 +65,12 @@ class Pool:
         theirs = [handle, *(their.fileno() for _, their in pairs)]
         command = [sys.executable, "-c", START, json.dumps(sys.path), *map(str, theirs)]
         environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        self._process = subprocess.Popen(command, pass_fds=theirs, stdin=subprocess.DEVNULL, env=environment)
-        for _, their in pairs:
-            their.close()
-        os.close(handle)
+        try:
+            self._process = subprocess.Popen(command, pass_fds=theirs, stdin=subprocess.DEVNULL, env=environment)
+        finally:
+            for _, their in pairs:
+                their.close()
+            os.close(handle)
         self._pipes = [Connection(ours.detach()) for ours, _ in pairs]
         self._keep: Sequence[Callable[[Any], object]] = ()
         self._sent, self._answered = 0, [0] * LANES  # batches
@@ -177,8 +179,9 @@ def borrowed(*, start: bool) -> Iterator[Pool | Here]:
     try:
         pool = _kept.get(os.getpid())
         if (pool is None or pool.closed) and start:
-            pool = _kept[os.getpid()] = Pool()
-            util.Finalize(pool, pool.close, exitpriority=10)  # where a worker ends, too: atexit is not asked there
+            with contextlib.suppress(OSError):  # no more processes or files allowed: it takes longer, and that is all
+                pool = _kept[os.getpid()] = Pool()
+                util.Finalize(pool, pool.close, exitpriority=10)  # where a worker ends, too: atexit is not asked there
         good = False
         try:
             yield Here() if pool is None or pool.closed else pool
