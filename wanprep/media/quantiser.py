@@ -57,14 +57,14 @@ class Keyframes:
     """
 
     def __init__(self, context: Any) -> None:
-        self._stream = context
+        self._stream, self._alone = context, _Alone(context)
         self._sent: dict[int, Keyframe] = {}
         self._last: Keyframe | None = None
 
     def send(self, packet: Any) -> None:
         """Note a packet that goes to the decoder."""
         if self._stream.name in _BY_KEYFRAME and packet.is_keyframe and _time(packet) is not None:
-            self._sent[_time(packet)] = Keyframe(packet, self)
+            self._sent[_time(packet)] = Keyframe(packet, self._alone)
             if len(self._sent) > HELD:  # of one that never comes out (damage) the packet would be kept for good
                 del self._sent[next(iter(self._sent))]
 
@@ -74,27 +74,18 @@ class Keyframes:
         if self._last is not None:
             picture.opaque = (self._last,)  # an object of its own: PyAV forgets it with the first picture that has it
 
-    @functools.cached_property
-    def alone(self) -> Any:
-        """A decoder of the same stream with one thread."""
-        import av
-
-        context = av.CodecContext.create(self._stream.name, "r")
-        context.extradata, context.options, context.thread_count = self._stream.extradata, _ASKS, 1
-        return context
-
 
 class Keyframe:
     """A keyframe's packet, and what it says once it is asked."""
 
-    def __init__(self, packet: Any, stream: Keyframes) -> None:
-        self._packet, self._stream = packet, stream
+    def __init__(self, packet: Any, alone: _Alone) -> None:
+        self._packet, self._alone = packet, alone
 
     @functools.cached_property
     def coded(self) -> Coded:
         import av
 
-        context = self._stream.alone
+        context = self._alone.decoder
         try:
             # MPEG-4's decoder says nothing of the last picture that comes out of it; so a second one follows.
             push = self._packet if context.name == "mpeg4" else None
@@ -107,20 +98,39 @@ class Keyframe:
         return found._replace(quantiser=found.quantiser + _BY_KEYFRAME[context.name])
 
 
+class _Alone:
+    """A decoder with one thread of the stream that `context` decodes, made when it is first needed.
+
+    Keyframes refer to this and not to `Keyframes`, which refers to them: decoders of short files, which a cycle would
+    keep, are megabytes that the garbage collector does not see.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    @functools.cached_property
+    def decoder(self) -> Any:
+        import av
+
+        made = av.CodecContext.create(self._context.name, "r")
+        made.extradata, made.options, made.thread_count = self._context.extradata, _ASKS, 1
+        return made
+
+
 def _time(timed: Any) -> Any:
     return timed.pts if timed.pts is not None else timed.dts
 
 
 def of(picture: Any) -> Coded:
     """What decoder, keyframe or header tell of an av.VideoFrame."""
+    kept = picture.opaque
+    if isinstance(kept, tuple):  # before its side data: a picture that was asked for these lives until a collection
+        return kept[0].coded
     for data in picture.side_data:
         if type(data).__name__ == "VideoEncParams":
             kind = int(data.codec_type)
             return Coded(_on_scale(kind, _mean(data), picture.format.components[0].bits), kind != _MPEG)
-    header = picture.opaque
-    if isinstance(header, tuple):
-        return header[0].coded
-    return Coded(_of_step(_VP8_STEPS[vp8_index(header)] / 2), True) if isinstance(header, bytes) and header else UNKNOWN
+    return Coded(_of_step(_VP8_STEPS[vp8_index(kept)] / 2), True) if isinstance(kept, bytes) and kept else UNKNOWN
 
 
 def _mean(data: Any) -> float:
