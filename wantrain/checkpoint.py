@@ -2,6 +2,7 @@
 
     runs/<name>/run.json                       the experts, their step, state file, digest and what they depend on
     runs/<name>/state/<expert>-<step>.safetensors   adapter, optimizer and random numbers (plain numbers in its header)
+    runs/<name>/samples.json                   which samples are held out (split.py)
     runs/<name>/plan.json                      the settings and what was planned, sigma histograms included
     runs/<name>/metrics.jsonl                  one line a step and a held-out measurement
     runs/<name>/loras/, <name>_high_noise.safetensors, ...
@@ -97,20 +98,26 @@ def _read(folder: Path) -> Run:
         raise UsageError(f"{path} is not a run file ({error}); begin again with --fresh") from error
 
 
-def check_unchanged(run: Run, expert: str, matters: Mapping[str, Any], *, accept: bool) -> None:
-    """UsageError that lists what changed since the expert's state was saved, unless `accept`."""
+def check_unchanged(
+    run: Run, expert: str, matters: Mapping[str, Any], *, accept: bool, told: Mapping[str, str] | None = None
+) -> str:
+    """What changed since the expert's state was saved ("": nothing); UsageError that lists it, unless `accept`.
+
+    told: name -> its change in words, where the two values say nothing to people.
+    """
     saved = run.experts.get(expert, {}).get("matters")
-    if saved is None or accept:
-        return
+    if saved is None:
+        return ""
     # Through JSON, because that is how the saved side has been.
-    now = json.loads(json.dumps(dict(matters)))
+    now, told = json.loads(json.dumps(dict(matters))), told or {}
     names = sorted(name for name in saved.keys() | now.keys() if saved.get(name) != now.get(name))
-    if names:
-        changes = "; ".join(f"{name}: {saved.get(name)!r} -> {now.get(name)!r}" for name in names)
+    changes = "; ".join(f"{n}: {told.get(n) or f'{saved.get(n)!r} -> {now.get(n)!r}'}" for n in names)
+    if changes and not accept:
         raise UsageError(
-            f"run {run.folder} was begun with other settings for {expert} ({changes}). "
+            f"run {run.folder} was begun with other settings or data for {expert} ({changes}). "
             "Set them back, add --accept-changes to go on with the new ones, or begin again with --fresh"
         )
+    return changes
 
 
 def save_expert(
@@ -132,8 +139,23 @@ def _name(run: Run, expert: str, path: Path, digest: str, values: Mapping[str, A
     run.experts[expert] = {
         "step": values["step"], "state": path.relative_to(run.folder).as_posix(), "digest": digest, **entry,
     }  # fmt: skip
+    _write(run)
+
+
+def _write(run: Run) -> None:
     record = {"format": FORMAT, "name": run.folder.name, "experts": run.experts}
     write_atomic(run.folder / "run.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+
+
+def rename_lora(run: Run, expert: str, before: str, after: str | None) -> None:
+    """Name a checkpoint's LoRA anew in run.json; None: leave the checkpoint out. Files stay as they are."""
+    with _alone_in(run):
+        reread(run)
+        entry = run.experts[expert]
+        made = [{**c, "file": after} if c["file"] == before else c for c in entry["checkpoints"]]
+        entry["checkpoints"] = [c for c in made if c["file"] is not None]
+        del entry["lora"], entry["lora_digest"]
+        _write(run)
 
 
 def reread(run: Run) -> None:
@@ -148,22 +170,37 @@ def _alone_in(run: Run) -> Iterator[None]:
         yield
 
 
-def load_expert(run: Run, expert: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """The state run.json names for an expert, or None. UsageError when the file is gone or its bytes changed."""
-    from safetensors import safe_open
-
+def state_fault(run: Run, expert: str) -> str | None:
+    """What is wrong with the state that run.json names for an expert; None when it is there as it was written."""
     entry = run.experts.get(expert)
     if entry is None:
         return None
     path = run.folder / entry["state"]
     if not path.is_file():
-        raise UsageError(f"{path}, the saved state of {expert}, is gone; put it back or begin again with --fresh")
+        return f"{path}, the saved state of {expert}, is gone"
     if digest_file(path) != entry["digest"]:  # safetensors itself does not notice a flipped bit
-        raise UsageError(f"{path}, the saved state of {expert}, is damaged (digest differs); begin again with --fresh")
-    with safe_open(str(path), framework="pt") as file:
+        return f"{path}, the saved state of {expert}, is damaged (digest differs)"
+    return None
+
+
+def load_expert(run: Run, expert: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """The state run.json names for an expert, or None. UsageError when the file is gone or its bytes changed."""
+    from safetensors import safe_open
+
+    if expert not in run.experts:
+        return None
+    fault = state_fault(run, expert)
+    if fault is not None:
+        raise UsageError(f"{fault}; put it back or begin again with --fresh")
+    with safe_open(str(run.folder / run.experts[expert]["state"]), framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator of its own)
         values = json.loads(file.metadata()["state"])
     return tensors, values
+
+
+def last_steps(run: Run) -> dict[str, int]:
+    """expert -> the newest step in metrics.jsonl, saved or not."""
+    return {name: max(row["step"] for row in rows) for name, rows in read_rows(run.folder, "step").items()}
 
 
 def cut_metrics(run: Run) -> None:
@@ -234,9 +271,12 @@ class Metrics:
 def pruned(checkpoints: list[dict[str, Any]], keep: int, keep_best: int) -> list[dict[str, Any]]:
     """The checkpoints to keep: the `keep` newest, the `keep_best` of lowest loss, and those that were asked for.
 
-    checkpoints: {step, file, loss, asked} in order of step.
+    checkpoints: {step, file, loss, asked} in order of step; questions: what the loss answered. Losses that answered
+    others are not compared: the best of each questions are kept.
     """
     planned = [c for c in checkpoints if not c["asked"]]
+    good = {c["step"] for c in planned[max(0, len(planned) - keep) :]}
     measured = sorted((c for c in planned if c["loss"] is not None), key=lambda c: (c["loss"], c["step"]))
-    good = {c["step"] for c in [*planned[max(0, len(planned) - keep) :], *measured[:keep_best]]}
+    for questions in {c.get("questions") for c in measured}:
+        good |= {c["step"] for c in [c for c in measured if c.get("questions") == questions][:keep_best]}
     return [c for c in checkpoints if c["step"] in good or c["asked"]]

@@ -155,6 +155,22 @@ def as_saved(expert: Expert) -> Iterator[None]:
             expert.params[name].data.copy_(tensor)
 
 
+@contextmanager
+def as_begun(expert: Expert) -> Iterator[None]:
+    """The weights of step 0, for a while: the base model's, or those of `init`. The optimizer is left alone."""
+    before = {name: p.detach().clone() for name, p in expert.params.items()}
+    try:
+        for name, parameter in expert.params.items():
+            if name.endswith("lora_B"):
+                parameter.data.zero_()
+        if expert.config.init is not None:
+            lora.init_from(expert.params, Path(expert.config.init).expanduser(), scale=expert.scale)
+        yield
+    finally:
+        for name, tensor in before.items():
+            expert.params[name].data.copy_(tensor)
+
+
 def state(expert: Expert) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Everything the next step depends on: tensors, and plain values (step, places in the data, the optimizer's)."""
     ahead = expert.ahead

@@ -17,11 +17,12 @@ from wanprep.models.find import find_weights
 from wanprep.stage import Missing
 from wantrain.advice import warnings_for
 from wantrain.config import TrainConfig, batches, settled
-from wantrain.data import fewer_held_out, hold_out
+from wantrain.data import fewer_held_out
 from wantrain.experts import COMPONENTS, seed_for
 from wantrain.forecast import SHOWN, forecast, forecast_lines
 from wantrain.ready import visits_of
 from wantrain.sigma import histogram, sparkline
+from wantrain.split import Parts, divide, remembered
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 BINS = 10
 
 
-def plan(config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHOWN) -> dict[str, Any]:
+def plan(
+    config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHOWN, parts: Parts | None = None
+) -> dict[str, Any]:
     """Samples, buckets, steps, epochs, sigmas, warnings, time on each of `cards`, and where the weights are (None:
-    nowhere).
+    nowhere). parts: (training, held out) indices; left out, what a run in this folder remembers, or the rule's.
 
     settings: the whole configuration with plain steps, for the record; it holds the folders that were given.
     """
-    training, held = hold_out(dataset.samples, config.validation.share)
+    training, held = parts or divide(dataset.samples, config.validation.share, remembered(config.folder))
     visits = visits_of(dataset, training)
     epoch = sum(visits.values())
     config = settled(config, visits)
@@ -64,14 +67,15 @@ def plan(config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHO
         "run": str(config.folder), "family": config.family, "method": config.sampling.method,
         "shift": config.sigmas(config.stages[0]).shift, "samples": len(dataset.samples), "training": len(training),
         "held_out": len(held), "pending": dataset.pending, "epoch": epoch, "buckets": dict(sorted(buckets.items())),
-        "natural_share_high": config.natural_share(), "experts": experts, "notes": _notes(dataset, config) + refused,
+        "natural_share_high": config.natural_share(), "experts": experts,
+        "notes": _notes(dataset, config, held) + refused,
         "forecast": [asdict(found) | {"total_hours": found.total_hours} for found in forecasts],
         "warnings": warnings_for(config, clips=clips, epoch=epoch), "settings": to_table(config),
     }  # fmt: skip
 
 
-def _notes(dataset: CachedDataset, config: TrainConfig) -> list[str]:
-    fewer = fewer_held_out(dataset.samples, config.validation.share)
+def _notes(dataset: CachedDataset, config: TrainConfig, held: Sequence[int]) -> list[str]:
+    fewer = fewer_held_out(dataset.samples, config.validation.share, held)
     notes = [fewer] if fewer else []
     if dataset.pending:
         notes.append(

@@ -1,9 +1,9 @@
 """Which checkpoint to use, worked out from the measurements alone; and whether a run began to memorise its set.
 
-The lowest held-out loss of a handful of questions is partly luck. Every checkpoint answered the same questions, so two
-are compared question by question: the earliest one that is not worse than the best by more than a standard error of
-their paired difference is recommended (the one-standard-error rule of Breiman et al. 1984, "Classification and
-Regression Trees", section 3.4.3). Earlier means less memorised and more flexible in use.
+The lowest held-out loss of a handful of questions is partly luck. Every checkpoint answered the same questions (those
+that did not are not compared), so two are compared question by question: the earliest one that is not worse than the
+best by more than a standard error of their paired difference is recommended (the one-standard-error rule of Breiman et
+al. 1984, "Classification and Regression Trees", section 3.4.3). Earlier means less memorised and more flexible in use.
 
 Memorising is told by Prechelt's generalisation loss (1998, "Early Stopping – But When?"): how far the
 held-out loss stands above its lowest so far, as a share. It is said when that share is above 2 % and beyond chance (a
@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+Row = TypeVar("Row", bound=Mapping[str, Any])
+NOTHING = 0.0005  # a smaller change against the base is none: it is what shows as 0.0 %
 MEMORISING = 0.02  # generalisation loss; Prechelt compares 1, 2, 3 and 5 %
 SOURCE = "Prechelt 1998"
 
@@ -63,7 +65,7 @@ class Verdict:
 
 def judge(checkpoints: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[str, Any]]) -> Verdict:
     """checkpoints: {step, file}; held_out: the measurements of the same expert, in order of step."""
-    measured = {row["step"]: row for row in held_out}
+    measured = {row["step"]: row for row in comparable(held_out)}
     start, spread, overfit = measured.get(0), gaps(held_out), overfitting(held_out)
     rows = []
     for checkpoint in checkpoints:
@@ -82,7 +84,8 @@ def judge(checkpoints: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[s
     unmeasured = sorted((row for row in rows if row.loss is None), key=lambda row: -row.step)
     everything = (*ranked, *unmeasured)
     if not ranked:
-        reason = "nothing was held out, so none can be told from another: look at samples of several" if rows else ""
+        why = "none has answered the present held-out questions" if held_out else "nothing was held out"
+        reason = f"{why}, so none can be told from another: look at samples of several" if rows else ""
         last = unmeasured[0] if unmeasured else None
         return Verdict(rows=everything, recommended=last, reason=reason, overfit_from=None)
     best = measured[ranked[0].step]
@@ -91,8 +94,15 @@ def judge(checkpoints: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[s
         memorised = "the set is only being memorised; use more clips, fewer steps or a lower rank"
         reason += memorised if overfit is not None else "train longer, or with a larger lr"
         return Verdict(rows=everything, recommended=None, reason=reason, overfit_from=since)
+    if start is not None and best["loss"] > (1 - NOTHING) * start["loss"]:
+        reason = f"no checkpoint is as much as {NOTHING:.2%} better than the base model on held-out questions: nothing "
+        reason += "to speak of was learned; train longer, or with a larger lr (and look at warmup)"
+        return Verdict(rows=everything, recommended=None, reason=reason, overfit_from=since)
     chosen = min((r for r in ranked if _not_worse(measured[r.step], best)), key=lambda row: row.step)
     reason = _reason(chosen, ranked[0], overfit)
+    others = sorted(row.step for row in unmeasured if any(old["step"] == row.step for old in held_out))
+    if others:
+        reason += f"; of step {', '.join(map(str, others))} only answers to other questions are known: not compared"
     return Verdict(rows=everything, recommended=chosen, reason=reason, overfit_from=since)
 
 
@@ -119,24 +129,40 @@ def _not_worse(row: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
     return mean <= math.sqrt(variance / len(differences))
 
 
+def comparable(held_out: Sequence[Row]) -> list[Row]:
+    """Of an expert's measurements in the order they were made, those with the newest one's questions, by step."""
+    if not held_out:
+        return []
+    newest = _questions(held_out[-1])
+    found = {row["step"]: row for row in held_out if _questions(row) == newest}
+    return [found[step] for step in sorted(found)]
+
+
+def _questions(row: Mapping[str, Any]) -> tuple[str | None, int]:
+    return row.get("questions"), len(row.get("losses", ()))
+
+
 def gaps(held_out: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """step -> how far the loss on trained samples has fallen below the held-out loss, both as shares of their start.
 
     0 at step 0; a growing gap means that what is learned holds for the trained samples only.
     """
-    if not held_out or held_out[0]["step"] != 0 or held_out[0].get("trained") is None:
+    rows = _both(held_out)
+    if not rows or rows[0]["step"] != 0:
         return {}
-    start = held_out[0]
-    return {
-        row["step"]: row["loss"] / start["loss"] - row["trained"] / start["trained"]
-        for row in held_out
-        if row.get("trained") is not None
-    }
+    start = rows[0]
+    return {row["step"]: row["loss"] / start["loss"] - row["trained"] / start["trained"] for row in rows}
+
+
+def _both(held_out: Sequence[Row]) -> list[Row]:
+    """Of the comparable measurements those that answered the same questions on trained-on samples, too."""
+    rows = [row for row in comparable(held_out) if row.get("trained") is not None]
+    return [row for row in rows if row.get("trained_questions") == held_out[-1].get("trained_questions")]
 
 
 def overfitting(held_out: Sequence[Mapping[str, Any]]) -> Overfit | None:
     """Whether the newest measurement says that the set is being memorised, by the rule on top of this file."""
-    rows = [row for row in held_out if row.get("trained") is not None]
+    rows = _both(held_out)
     if len(rows) < 2:
         return None
     best = min(rows, key=lambda row: (row["loss"], row["step"]))

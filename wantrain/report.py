@@ -60,10 +60,11 @@ def write_report(run: Path, out: Path) -> Path:
     plan_file = run / "plan.json"
     plan = json.loads(plan_file.read_text(encoding="utf-8")) if plan_file.is_file() else {}
     steps, held = read_rows(run, "step"), read_rows(run, "held_out")
+    shown = {name: ranking.comparable(rows) for name, rows in held.items()}  # a curve of one kind of question only
     parts = [_head(run, plan, steps)]
     for name in sorted(steps.keys() | held.keys()):
         verdict = ranking.judge(entries.get(name, {}).get("checkpoints", []), held.get(name, []))
-        parts.append(_expert(name, plan, steps.get(name, []), held.get(name, []), verdict))
+        parts.append(_expert(name, plan, steps.get(name, []), shown.get(name, []), verdict))
     parts += [strips(run, out), _loose(run, out)]
     if "settings" in plan:
         text = html.escape(json.dumps(plan["settings"], indent=1, sort_keys=True))

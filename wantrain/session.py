@@ -19,7 +19,7 @@ from wantrain.experts import Expert, as_saved, restore, start, state
 from wantrain.observe import Course, Observers, Waits
 from wantrain.parallel import Team
 from wantrain.step import Step
-from wantrain.validate import Probe, held_out_loss, probes_for
+from wantrain.validate import Probe, digest_of, held_out_loss, probes_for
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class Session:
 
     crew: the experts that are loaded. split: (training, held out) indices of the dataset. watch: who looks on. stop,
     save_now: asked after every step. waits: seconds spent reading. team: the processes that train the same experts.
-    open: a step that is not logged yet; logged: when the last one was.
+    open: a step that is not logged yet; logged: when the last one was. started: experts whose step 0 is measured.
     """
 
     config: TrainConfig
@@ -67,6 +67,7 @@ class Session:
     crew: dict[str, Expert] = field(default_factory=dict)
     probes: dict[str, tuple[list[Probe], list[Probe]]] = field(default_factory=dict)
     measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
     open: Open | None = None
     logged: float = 0.0
 
@@ -142,6 +143,31 @@ def measure(session: Session, expert: Expert) -> None:
     session.watch.held_out(row)
 
 
+def measure_start(session: Session, expert: Expert) -> None:
+    """Step 0, which all later measurements are compared with: at the beginning, and anew for other questions."""
+    if expert.name in session.started:
+        return
+    session.started.add(expert.name)
+    if expert.step == 0:
+        measure(session, expert)
+        return
+    probes = session.probes.get(expert.name)
+    if probes is None or not session.team.lead:
+        return
+    digests = tuple(digest_of(expert, part) for part in probes)
+    earlier = checkpoint.read_rows(session.run.folder, "held_out").get(expert.name, [])
+    if any(row["step"] == 0 and (row.get("questions"), row.get("trained_questions")) == digests for row in earlier):
+        return
+    held = not any(row.get("questions") == digests[0] for row in earlier)
+    session.watch.say(
+        f"{expert.name}: questions on {'held-out' if held else 'trained-on'} samples are others than before (samples, "
+        "captions or [validation] changed): losses of the earlier ones are not compared, step 0 is measured anew"
+    )
+    row = held_out_loss(expert, *probes, begun=True)
+    session.metrics.write("held_out", row)
+    session.watch.held_out(row)
+
+
 def save(session: Session, expert: Expert, *, asked: bool = False) -> None:
     """LoRA (at its end, at every planned save and when asked for), state, run.json."""
     if not session.team.lead:
@@ -163,7 +189,7 @@ def save(session: Session, expert: Expert, *, asked: bool = False) -> None:
         loss = row["loss"] if row.get("step") == expert.step else None
         made = {
             "step": expert.step, "file": path.relative_to(run.folder).as_posix(), "loss": loss,
-            "asked": asked or expert.done,
+            "questions": None if loss is None else row["questions"], "asked": asked or expert.done,
         }  # fmt: skip
         known = [c for c in known if c["step"] != expert.step] + [made]
     kept = checkpoint.pruned(known, config.save.keep, config.save.keep_best)

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import write_atomic
-from wantrain import checkpoint, parallel, ranking
+from wantrain import checkpoint, parallel, ranking, resume, split
 from wantrain.config import TrainConfig, settled, what_matters
-from wantrain.data import hold_out
 from wantrain.experts import Expert
 from wantrain.follow import Follower
 from wantrain.forecast import forecast_lines
@@ -37,6 +36,7 @@ from wantrain.session import (
     dismiss,
     finished,
     measure,
+    measure_start,
     save,
     workplace,
 )
@@ -89,22 +89,25 @@ def train(
     team = team or Team(stages=config.stages)
     waits, watch = Waits(), Observers([*observers, Follower()] if team.rank == 0 else ())
     dataset, regular = timed(dataset, waits), None if regular is None else timed(regular, waits)
-    split = hold_out(dataset.samples, config.validation.share)
-    config = settled(config, visits_of(dataset, split[0]))
-    refuse(config, dataset, split[0], regular)
+    memory = None if mode == "fresh" else split.remembered(config.folder)
+    parts = split.divide(dataset.samples, config.validation.share, memory)
+    config = settled(config, visits_of(dataset, parts[0]))
+    refuse(config, dataset, parts[0], regular)
     digested = {name: digests(config, name, dataset, base, regular) for name in config.stages}
     matters = {name: what_matters(config, name, digested[name]) for name in config.stages}
 
     def prepared(run: checkpoint.Run) -> None:
-        _take_up(run, matters, accept=accept_changes)
-        _announce(config, dataset, regular, run, watch)
+        for line in resume.take_up(run, config, dataset, parts, memory, matters, accept=accept_changes):
+            watch.say(line)
+        if not all(finished(run, config, name) for name in config.stages):
+            _announce(config, dataset, regular, parts, run, watch)
 
     with parallel.opened(team, config.folder, mode, prepared) as run, arithmetic(config.run.deterministic):
         session = Session(
-            config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=split,
+            config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=parts,
             device=device, stop=team.agreed(stop), save_now=save_now, waits=waits, team=team,
             metrics=checkpoint.Metrics(run.metrics_path if team.lead else Path(os.devnull)),
-            work=workplace(_of_team(config, team), dataset, split[0], device, load_model, open_model),
+            work=workplace(_of_team(config, team), dataset, parts[0], device, load_model, open_model),
         )  # fmt: skip
         pending = [name for name in team.stages if not finished(run, config, name)]
         with contextlib.closing(session.metrics), watch.during(course_of(session, pending)):
@@ -124,8 +127,7 @@ def _take_turns(session: Session, pending: Sequence[str]) -> None:
         expert = bring_in(session, turn)
         entered = round(time.monotonic() - began, 4)
         session.watch.turn(turn, entered)
-        if expert.step == 0:
-            measure(session, expert)
+        measure_start(session, expert)
         turn_end = (expert.step // config.experts.switch_every + 1) * config.experts.switch_every
         first: dict[str, float] = {"switch_s": entered}
         while expert.step < min(turn_end, expert.config.steps) and not session.stop():
@@ -198,7 +200,7 @@ def _result(session: Session) -> TrainResult:
         folder=run.folder,
         loras={n: run.folder / run.experts[n]["lora"] for n in config.stages if finished(run, config, n)},
         steps={name: run.step(name) for name in config.stages},
-        held_out={name: rows[-1] for name, rows in held_out.items()},
+        held_out={name: ranking.comparable(rows)[-1] for name, rows in held_out.items()},
         verdicts={
             name: ranking.judge(entry["checkpoints"], held_out.get(name, [])) for name, entry in run.experts.items()
         },
@@ -214,13 +216,6 @@ def next_turn(steps: Mapping[str, int], config: TrainConfig) -> str | None:
     return min(working, key=lambda name: steps[name] // config.experts.switch_every, default=None)
 
 
-def _take_up(run: checkpoint.Run, matters: Mapping[str, Any], *, accept: bool) -> None:
-    """Go on from what is saved of a run, if nothing that matters changed; UsageError otherwise."""
-    for name, now in matters.items():
-        checkpoint.check_unchanged(run, name, now, accept=accept)
-    checkpoint.cut_metrics(run)
-
-
 def _of_team(config: TrainConfig, team: Team) -> TrainConfig:
     """The run with the experts that this process trains."""
     stages: Any = team.stages
@@ -228,10 +223,11 @@ def _of_team(config: TrainConfig, team: Team) -> TrainConfig:
 
 
 def _announce(
-    config: TrainConfig, dataset: CachedDataset, regular: CachedDataset | None, run: checkpoint.Run, watch: Observers
-) -> None:
+    config: TrainConfig, dataset: CachedDataset, regular: CachedDataset | None, parts: split.Parts,
+    run: checkpoint.Run, watch: Observers,
+) -> None:  # fmt: skip
     """Say what will be drawn before the first step, and store it."""
-    planned = plan(config, dataset, cards_here())
+    planned = plan(config, dataset, cards_here(), parts)
     for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned), *forecast_lines(planned["forecast"])]:
         watch.say(line)
     write_atomic(run.folder / "plan.json", (json.dumps(planned, indent=1, sort_keys=True) + "\n").encode())

@@ -4,7 +4,8 @@ A training loss of single draws hardly shows learning, since most of its spread 
 is asked the same questions before, during and after training. Sigmas are the middles of equal shares of the expert's
 own distribution, so that a handful covers its interval. The score of a model that always answers zero stands next to
 each result: a loss near it means that nothing was learned. Some samples that are trained on get the same questions:
-where only their loss still falls, the set is being memorised.
+where only their loss still falls, the set is being memorised. Each result carries a digest of its questions, because
+losses that answered others (a changed dataset, other settings) must not be compared.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wanprep.ids import key_of
 from wantrain import flow, tasks
-from wantrain.experts import Expert, as_saved, seed_for
+from wantrain.experts import Expert, as_begun, as_saved, seed_for
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
@@ -49,13 +51,26 @@ def probes_for(expert: Expert, indices: Sequence[int], *, samples: int, sigmas: 
     ]  # fmt: skip
 
 
-def held_out_loss(expert: Expert, held: Sequence[Probe], trained: Sequence[Probe] = ()) -> dict[str, Any]:
-    """What is logged of a measurement. Leaves the expert's state as it is.
+def digest_of(expert: Expert, probes: Sequence[Probe]) -> str:
+    """Of all that the questions consist of: the samples' files (latent, conditions, caption), sigmas, seeds, order."""
+    samples = [expert.cursor.dataset.samples[probe.index] for probe in probes]
+    asked = [
+        [sample.sample_id, sample.latent_digest, sample.text_digest, probe.sigma, probe.seed, probe.first_frame]
+        for sample, probe in zip(samples, probes, strict=True)
+    ]
+    return key_of(questions=asked)
+
+
+def held_out_loss(
+    expert: Expert, held: Sequence[Probe], trained: Sequence[Probe] = (), *, begun: bool = False
+) -> dict[str, Any]:
+    """What is logged of a measurement. Leaves the expert's state as it is. begun: of step 0, whatever its step is.
 
     loss, zero: means over `held` of the loss and of the loss of predicting zero. losses: of each probe. bands: sigma,
-    loss and zero of each of its sigmas. trained: mean loss over the other probes, None without.
+    loss and zero of each of its sigmas. trained: mean loss over the other probes, None without. questions,
+    trained_questions: digests of the probes.
     """
-    with as_saved(expert):
+    with as_begun(expert) if begun else as_saved(expert):
         pairs = [_answer(expert, probe) for probe in held]
         seen = [_answer(expert, probe)[0] for probe in trained]
     losses, zeros = ([pair[i] for pair in pairs] for i in (0, 1))
@@ -64,8 +79,9 @@ def held_out_loss(expert: Expert, held: Sequence[Probe], trained: Sequence[Probe
         here = [pair for probe, pair in zip(held, pairs, strict=True) if probe.sigma == sigma]
         bands.append([round(sigma, 6), *(_mean([pair[i] for pair in here]) for i in (0, 1))])
     return {
-        "expert": expert.name, "step": expert.step, "loss": _mean(losses), "zero": _mean(zeros), "losses": losses,
-        "bands": bands, "trained": _mean(seen) if seen else None,
+        "expert": expert.name, "step": 0 if begun else expert.step, "loss": _mean(losses), "zero": _mean(zeros),
+        "losses": losses, "bands": bands, "trained": _mean(seen) if seen else None,
+        "questions": digest_of(expert, held), "trained_questions": digest_of(expert, trained),
     }  # fmt: skip
 
 
