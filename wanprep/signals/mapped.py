@@ -61,7 +61,7 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     size = path.stat().st_size
     if size < 8:
         raise ValueError(bad)
-    data = np.memmap(path, np.uint8, mode="r")
+    data = np.asarray(np.memmap(path, np.uint8, mode="r"))  # slices of a memmap are slow ones
     length = struct.unpack("<Q", data[:8].tobytes())[0]
     if length > size - 8:
         raise ValueError(bad)
