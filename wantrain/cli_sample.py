@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wanprep.stage import UsageError
 from wantrain.exits import exit_codes
+
+if TYPE_CHECKING:
+    from wanprep.families import Family
+    from wantrain.sample import Request
 
 SAMPLE_EXAMPLES = """
 \b
@@ -35,7 +40,8 @@ LORA_HELP = (
 @click.option("--strength", default=1.0, show_default=True, help="For LoRAs that name none.")
 @click.option("--family", "family_name", help="Needed without --run.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Base model: diffusers folder or ComfyUI's files.")
-@click.option("--out", default="sample.mp4", show_default=True, type=click.Path(path_type=Path))
+@click.option("--out", default="sample.mp4", show_default=True, type=click.Path(path_type=Path), help="An .mp4 file.")
+@click.option("--force", is_flag=True, help="Replace the file at --out.")
 @click.option("--negative", default="", help="Negative prompt.")
 @click.option("--first-frame", type=click.Path(path_type=Path), help="Picture to go on from (image to video).")
 @click.option("--size", default="832x480", show_default=True, metavar="WxH")
@@ -48,7 +54,7 @@ LORA_HELP = (
 def sample(
     prompt: str, run_folder: Path | None, loras: tuple[str, ...], strength: float, family_name: str | None,
     weights: Path | None, out: Path, negative: str, first_frame: Path | None, size: str, frames: int, steps: int,
-    guidance: float, shift: float | None, seed: int, device: str,
+    guidance: float, shift: float | None, seed: int, device: str, force: bool,
 ) -> None:  # fmt: skip
     """Make a video of PROMPT with the LoRAs of a run, or with any LoRA files."""
     with exit_codes():
@@ -59,8 +65,10 @@ def sample(
         from wanprep.media.film import write_film
         from wanprep.models.load import pick_device
         from wantrain.base import whole_base
-        from wantrain.sample import Request, add_loras, check_request, load_pipeline, lora_use, sample_video
+        from wantrain.lora_file import mixed_up
+        from wantrain.sample import add_loras, load_pipeline, lora_use, sample_video
 
+        _check_place(out, force, device)
         width, height = _parse_size(size)
         named, files = _run_files(run_folder) if run_folder else (None, [])
         chosen = family_name or named
@@ -69,14 +77,13 @@ def sample(
         model = family(chosen)
         uses = [lora_use(path, model, strength) for path in files]
         uses += [lora_use(family=model, **_parse_lora(text, strength)) for text in loras]
-        try:
-            request = Request(
-                prompt=prompt, negative=negative, width=width, height=height, frames=frames, steps=steps,
-                guidance=guidance, shift=shift, seed=seed, first_frame=first_frame,
-            )  # fmt: skip
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-        check_request(request, model)
+        for use in uses:
+            if (sentence := mixed_up(use.path, use.expert)) is not None:
+                click.echo(f"warning: {sentence}", err=True)
+        request = _request(
+            model, prompt=prompt, negative=negative, width=width, height=height, frames=frames, steps=steps,
+            guidance=guidance, shift=shift, seed=seed, first_frame=first_frame,
+        )  # fmt: skip
         place = pick_device(device)
         diffusers_logging.disable_progress_bar()
         transformers_logging.disable_progress_bar()
@@ -87,6 +94,35 @@ def sample(
         pictures = sample_video(pipe, model, request)
         write_film(out, pictures, rate=model.fps)
         click.echo(out)
+
+
+def _check_place(out: Path, force: bool, device: str) -> None:
+    """What is wrong with --out or --device, before anything is loaded."""
+    from wantrain.sections import require_device
+
+    if out.suffix.lower() != ".mp4":
+        raise UsageError(f"--out {out}: videos are written as .mp4; name it {out.with_suffix('.mp4').name}")
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder; name a file in it")
+    if out.exists() and not force:
+        raise UsageError(f"{out} is there already; name another --out, or replace it with --force")
+    try:
+        require_device("--device ", device)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _request(model: Family, **asked: Any) -> Request:
+    """The request, checked. UsageError in the options' words."""
+    from wantrain.sample import Request, as_typed, check_request
+
+    try:
+        request = Request(**asked)
+        check_request(request, model)
+    except (ValueError, UsageError) as error:
+        options = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(Request)}
+        raise UsageError(as_typed(str(error), options)) from error
+    return request
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -109,17 +109,45 @@ def read_lora(source: Path) -> LoraFile:
     )
 
 
+def mixed_up(source: Path, expert: str) -> str | None:
+    """A sentence where a LoRA's metadata says that it was made for the other of two experts. UsageError as `read_lora`.
+
+    Not an error: which expert a file serves is the user's to say.
+    """
+    from safetensors import safe_open
+
+    path = _file_of(source)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            made_for = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}")).get("expert")
+    except Exception as error:
+        raise UsageError(_unreadable(path, error)) from error
+    if made_for == expert or not {made_for, expert} <= {"high", "low"}:
+        return None
+    return f"{source} was made for the expert {made_for!r}, its metadata says, and is used for {expert!r} here"
+
+
+def _file_of(source: Path) -> Path:
+    return source / PEFT_WEIGHTS if source.is_dir() else source
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    if not path.exists():
+        return f"LoRA {path} is not there"
+    return f"{path} cannot be read as a LoRA: it is no safetensors file, or a damaged one ({error})"
+
+
 def read_layers(source: Path) -> Found:
     """As `read_lora`, every tensor as it is stored."""
     from safetensors import safe_open
 
-    path = source / PEFT_WEIGHTS if source.is_dir() else source
+    path = _file_of(source)
     try:
         with safe_open(str(path), framework="pt") as file:
             raw = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator of its own)
             header = dict(file.metadata() or {})
     except Exception as error:  # safetensors raises its own type for a torn header
-        raise UsageError(f"cannot read LoRA {path}: {error}") from error
+        raise UsageError(_unreadable(path, error)) from error
     names = next((name for name, begin in _STARTS.items() if raw and all(key.startswith(begin) for key in raw)), None)
     if names is None:
         example = next(iter(raw), "nothing")

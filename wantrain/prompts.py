@@ -21,7 +21,7 @@ from typing import Any
 from wanprep.config import from_table, read_toml
 from wanprep.families import Family
 from wanprep.stage import UsageError
-from wantrain.sample import Request, check_request
+from wantrain.sample import Request, as_typed, check_request
 
 # musubi's flag -> our name and type. It gives --l to guidance and leaves --g (embedded guidance) to other models; in
 # files for Wan people write either, so --g counts where there is no --l.
@@ -91,6 +91,8 @@ def read_prompts(path: Path, family: Family) -> tuple[Prompt, ...]:
     tables = _toml_tables(path) if path.suffix.lower() == ".toml" else _line_tables(path)
     if not tables:
         raise UsageError(f"{path} has no prompt; write [[prompt]] tables (.toml), or one prompt a line")
+    words = {} if path.suffix.lower() == ".toml" else {name: f"--{flag}" for flag, (name, _) in FLAGS.items()}
+    words |= {"guidance": "--l"} if words else {}
     prompts: list[Prompt] = []
     wrong: list[tuple[str, str]] = []
     for where, table in tables:
@@ -102,7 +104,7 @@ def read_prompts(path: Path, family: Family) -> tuple[Prompt, ...]:
             _check(prompt, family)
             prompts.append(prompt)
         except (UsageError, ValueError) as error:
-            wrong.append((where, str(error).removeprefix("[Prompt] ")))
+            wrong.append((where, as_typed(str(error).removeprefix("[Prompt] "), words)))
     if wrong:
         raise UsageError("\n  ".join([f"{path} cannot be used:", *(f"{where}: {text}" for where, text in wrong)]))
     return tuple(prompts)

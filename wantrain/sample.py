@@ -7,8 +7,9 @@ with the file.
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,10 @@ class Request:
 
 
 def check_request(request: Request, family: Family) -> None:
-    """UsageError for what the family cannot make; diffusers would round sizes in silence. Opens the first frame."""
+    """UsageError for what the family cannot make; diffusers would round sizes in silence. Opens the first frame.
+
+    What is wrong with one setting begins with its name, as `Request`'s own complaints do: `as_typed` changes it.
+    """
     grid, width, height = family.grid, request.width, request.height
     if width % grid or height % grid:
         near = f"{max(1, round(width / grid)) * grid}x{max(1, round(height / grid)) * grid}"
@@ -83,11 +87,17 @@ def check_request(request: Request, family: Family) -> None:
         near_frames = max(0, round((request.frames - 1) / step)) * step + 1
         raise UsageError(f"frames: {error}; nearest: {near_frames}") from error
     if family.task == "i2v" and request.first_frame is None:
-        raise UsageError(f"{family.name} makes videos from a picture: give first_frame (--i in a line)")
+        raise UsageError(f"first_frame: {family.name} makes videos from a picture; give one")
     if family.task == "t2v" and request.first_frame is not None:
-        raise UsageError(f"{family.name} makes videos from text alone: leave first_frame (--i) out")
+        raise UsageError(f"first_frame: {family.name} makes videos from text alone; leave it out")
     if request.first_frame is not None:
         read_first_frame(request.first_frame, width, height)
+
+
+def as_typed(complaint: str, words: Mapping[str, str]) -> str:
+    """A complaint about a setting, begun with what the user typed for it. words: setting -> what was typed."""
+    begin = re.match(r"\w+(?= = |: )", complaint)
+    return complaint if begin is None else words.get(begin[0], begin[0]) + complaint[begin.end() :]
 
 
 def read_first_frame(path: Path, width: int, height: int) -> np.ndarray:
@@ -99,11 +109,11 @@ def read_first_frame(path: Path, width: int, height: int) -> np.ndarray:
     from wanprep.stage import Reject
 
     if not path.is_file():
-        raise UsageError(f"the first frame {path} is not there")
+        raise UsageError(f"first_frame: {path} is not there")
     try:
         picture = Image.fromarray(read_still(path))
     except Reject as error:
-        raise UsageError(f"the first frame {path} cannot be read as a picture ({error})") from error
+        raise UsageError(f"first_frame: {path} cannot be read as a picture ({error})") from error
     scale = max(width / picture.width, height / picture.height)
     size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
     left, top = (size[0] - width) // 2, (size[1] - height) // 2

@@ -123,10 +123,39 @@ def test_sample_makes_a_video_of_a_run(invoke, tmp_path, monkeypatch):
     assert (written["zero.mp4"][0] == written["base.mp4"][0]).all()
     assert (written["a.mp4"][0] != written["base.mp4"][0]).any()
     file = tmp_path / "toy" / "toy_high_noise.safetensors"
-    assert invoke(*base, "--lora", f"{file}:0.5").exit_code == 0
+    again = invoke(*base, "--lora", f"{file}:0.5")
+    assert again.exit_code == 2
+    assert "base.mp4 is there already" in again.stderr
+    assert invoke(*base, "--lora", f"{file}:0.5", "--force").exit_code == 0
+    swapped = invoke(*base, "--force", "--lora", f"low={file}")
+    assert swapped.exit_code == 0
+    assert f"warning: {file} was made for the expert 'high'" in swapped.stderr
     assert invoke("sample", "a cat").exit_code == 2
     assert invoke("sample", "--family", "tiny", "--size", "big", "a cat").exit_code == 2
     assert invoke("sample", "--run", str(tmp_path), "a cat").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "s.gif"], "--out s.gif: videos are written as .mp4; name it s.mp4"),
+        (["--out", "plain"], "name it plain.mp4"),
+        (["--device", "gpu"], "--device 'gpu' must be"),
+        (["--first-frame", "x.png"], "--first-frame: tiny makes videos from text alone; leave it out"),
+        (["--steps", "0"], "--steps = 0 must be at least 1"),
+        (["--guidance", "-1"], "--guidance = -1"),
+        (["--frames", "6"], "--frames: 6 frames is not 4n+1; nearest: 5"),
+        (["--size", "33x32"], "33x32: width and height must be multiples of 16"),
+        (["--lora", "nowhere.safetensors"], "nowhere.safetensors is not there"),
+    ],
+)
+def test_what_sample_refuses_before_anything_is_loaded(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    common = ["sample", "a cat", "--family", "tiny", "--size", "32x32", "--frames", "5"]
+    result = CliRunner().invoke(main, [*common, *arguments])
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_loads_nothing_heavy():

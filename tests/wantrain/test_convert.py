@@ -9,7 +9,7 @@ from wanprep.stage import UsageError
 from wantrain import lora
 from wantrain.cli import main
 from wantrain.convert import convert_file
-from wantrain.lora_file import read_layers
+from wantrain.lora_file import mixed_up, read_layers
 
 OTHERS = ("musubi", "diffusers", "peft")
 
@@ -156,3 +156,22 @@ def test_a_folder_is_never_replaced_by_a_file(plain, tmp_path):
     result = CliRunner().invoke(main, ["convert", str(plain), "--to", "musubi", "--out", str(tmp_path), "--force"])
     assert result.exit_code == 2
     assert "is a folder" in result.output
+
+
+def test_what_is_no_lora_is_said_so(tmp_path):
+    wrong = tmp_path / "train.toml"
+    wrong.write_text("[run]\nname = 'x'\n" * 20)
+    with pytest.raises(UsageError, match=r"train\.toml cannot be read as a LoRA: it is no safetensors file"):
+        read_layers(wrong)
+    with pytest.raises(UsageError, match="is not there"):
+        read_layers(tmp_path / "nowhere.safetensors")
+
+
+def test_a_lora_of_the_other_expert_is_told(plain, tmp_path):
+    assert mixed_up(plain, "high") is None
+    assert "was made for the expert 'high'" in str(mixed_up(plain, "low"))
+    assert mixed_up(plain, "single") is None
+    save_file(load_file(plain), str(tmp_path / "bare.safetensors"))  # nothing says what it is
+    assert mixed_up(tmp_path / "bare.safetensors", "low") is None
+    convert_file(plain, tmp_path / "peft", "peft")
+    assert mixed_up(tmp_path / "peft", "low") is not None
