@@ -317,5 +317,5 @@ def test_a_task_gets_the_pictures_it_wants(pipe, toy, pictures):
     with pytest.raises(UsageError, match="from text alone"):
         sample_video(pipe, toy.TINY, replace(REQUEST, first_frame=pictures[0]))
     family, other = _task_pipe(toy, "i2v")
-    with pytest.raises(UsageError, match="first_frame: .* give one"):
+    with pytest.raises(UsageError, match=r"first_frame: .* give one"):
         sample_video(other, family, REQUEST)
