@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.bench_scale [--only memory|shorts|tables] [--minutes 10 120] [--clips 1000] [--json F]
 
-`memory`: peak of all processes of each stage, on a movie of 320x180 and on one as long again and again. `shorts`: as
-many three-second files as make 50 minutes, against those 50 minutes in one file. `tables`: what commands that read a
-dataset of 30,000 sources take. Movies are joined from pieces without coding, so that making them costs nothing.
+`memory`: peak of all processes of each stage, on a movie of 320x180 and on one as long again and again. `shorts`:
+three-second files of 50 minutes together, against the same shots in one film and in one for every core. `tables`: what
+commands that read a dataset of 30,000 sources take. Movies are joined from pieces without coding, so that making them
+costs nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import resource
 import shutil
 import struct
@@ -130,21 +132,43 @@ def bench_memory(folder: Path, minutes: Sequence[float], render: int) -> dict[st
 
 
 def bench_shorts(folder: Path, clips: int) -> dict[str, Any]:
-    """One movie, and the same cut into files of SHORT_S seconds each."""
-    whole = movie(folder, clips * SHORT_S, "whole.mp4")
+    """Files of SHORT_S seconds each, and the same joined, in another order, so that what was one file is one shot: in
+    one film, and in one for every core, which then are as busy as with the files."""
     cut = folder / "cut"
     cut.mkdir()
     segments = ["-f", "segment", "-segment_time", str(SHORT_S), "-reset_timestamps", "1", "-c", "copy"]
-    _ffmpeg("-i", str(whole), *segments, str(cut / "%05d.mp4"))
-    for number, path in enumerate(sorted(cut.iterdir())):  # the pieces repeat: every file its own bytes nevertheless
+    _ffmpeg("-i", str(movie(folder, clips * SHORT_S, "whole.mp4")), *segments, str(cut / "%05d.mp4"))
+    files = sorted(cut.iterdir())
+    for number, path in enumerate(files):  # the pieces repeat: every file its own bytes nevertheless
         with path.open("ab") as file:
             file.write(struct.pack(">I4sQ", 16, b"free", number))
+    random.Random(0).shuffle(files)
     stages = ("split", "fps", "filter")
-    report: dict[str, Any] = {"files": len(list(cut.iterdir()))}
-    for name, source in (("one file", whole), ("short files", cut)):
+    report: dict[str, Any] = {"files": len(files)}
+    cores = min(os.cpu_count() or 1, len(files))
+    for name, parts in (("one film", 1), ("a film a core", cores), ("short files", 0)):
+        source = _joined(folder / f"{name}, source", files, parts) if parts else cut
         report[name] = staged(source, folder / name, stages)
-    totals = [sum(report[name][stage]["cpu"] for stage in stages) for name in ("short files", "one file")]
-    return report | {"ratio_cpu": totals[0] / totals[1]}
+        report[name]["clips"] = _clips(folder / name)
+    cpu = {name: sum(report[name][stage]["cpu"] for stage in stages) for name in report if name != "files"}
+    short = cpu.pop("short files")
+    return report | {f"ratio_cpu to {name}": short / spent for name, spent in cpu.items()}
+
+
+def _joined(folder: Path, files: Sequence[Path], parts: int) -> Path:
+    """A folder of films made of the files, in their order, without coding."""
+    folder.mkdir()
+    for number in range(parts):
+        listed = folder / f"{number}.txt"
+        listed.write_text("".join(f"file '{path}'\n" for path in files[number::parts]))
+        _ffmpeg("-f", "concat", "-safe", "0", "-i", str(listed), "-c", "copy", str(folder / f"{number}.mp4"))
+    return folder
+
+
+def _clips(out: Path) -> int:
+    from wanprep.dataset import Dataset
+
+    return len(Dataset.open(out).manifest.read("clips"))
 
 
 def bench_tables(folder: Path, sources: int) -> dict[str, Any]:
