@@ -13,9 +13,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ import click
 
 from wanprep.stage import UsageError
 from wantrain.exits import exit_codes
+from wantrain.heard import Heard, saves_noted, stops_noted
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
@@ -53,24 +52,27 @@ def main() -> None:
 @click.option("--dataset", metavar="DIR", help="Folder made by wanprep.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting, as high.lr=2e-4.")
 @click.option("--out", metavar="DIR", help="Folder for runs. [default: runs]")
-@click.option("--resume", "mode", flag_value="resume", help="Only go on with a run that is there.")
-@click.option("--fresh", "mode", flag_value="fresh", help="Begin again; an earlier run is moved aside.")
+@click.option("--resume", is_flag=True, help="Only go on with a run that is there.")
+@click.option("--fresh", is_flag=True, help="Begin again; an earlier run is moved aside.")
 @click.option("--accept-changes", is_flag=True, help="Go on although settings or data changed since the run began.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("-v", "--verbose", is_flag=True, help="A line for every step.")
 def run(
-    config: Path | None, dataset: str | None, assignments: tuple[str, ...], out: str | None, mode: str | None,
-    accept_changes: bool, dry_run: bool, as_json: bool, quiet: bool, verbose: bool,
+    config: Path | None, dataset: str | None, assignments: tuple[str, ...], out: str | None, resume: bool,
+    fresh: bool, accept_changes: bool, dry_run: bool, as_json: bool, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Train, or go on training. CONFIG is a TOML file; without one the defaults are used.
 
     \b
-    While it runs: Ctrl-C saves and stops; kill -USR1 PID, or touch RUN/save-now,
-    makes a checkpoint at once.
+    While it runs: Ctrl-C saves and stops, and so does a terminal that closes;
+    kill -USR1 PID, or touch RUN/save-now, makes a checkpoint at once.
     """
-    with exit_codes():
+    with exit_codes(), saves_noted() as heard:
+        if resume and fresh:
+            raise UsageError("--resume goes on with a run, --fresh begins again: give one of them")
+        mode = "resume" if resume else "fresh" if fresh else "auto"
         settings, extra = _settings(config, assignments, dataset, out)
         cached = _open_dataset(settings, settings.dataset)
         if dry_run:
@@ -81,7 +83,7 @@ def run(
         again = [*start, "run", *([str(config)] if config else [])]
         again += [part for a in (*assignments, *extra) for part in ("--set", a)]
         verbosity = 0 if quiet else 2 if verbose else 1
-        _train(settings, cached, mode or "auto", accept_changes, verbosity, as_json, shlex.join(again))
+        _train(settings, cached, heard, mode, accept_changes, verbosity, as_json, shlex.join(again))
 
 
 @main.command()
@@ -121,8 +123,9 @@ def _open_dataset(settings: TrainConfig, folder: str) -> CachedDataset:
 
 
 def _train(
-    settings: TrainConfig, cached: CachedDataset, mode: Any, accept: bool, verbosity: int, as_json: bool, again: str
-) -> None:
+    settings: TrainConfig, cached: CachedDataset, heard: Heard, mode: Any, accept: bool, verbosity: int, as_json: bool,
+    again: str,
+) -> None:  # fmt: skip
     # Before torch is loaded: without it, what blocks keep in one step leaves holes that the next cannot use.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     from wanprep.models.find import require_weights
@@ -150,7 +153,7 @@ def _train(
     def open_blocks(expert: str, where: str) -> Any:
         return open_transformer(family, expert, folders[expert], dtype, where)
 
-    with _signals() as heard, joined(device) as (rank, world, own):
+    with stops_noted(heard), joined(device) as (rank, world, own):
         verbosity = verbosity if rank == 0 else 0
         result = train(
             settings, cached, load, open_model=open_blocks, device=own, mode=mode, accept_changes=accept,
@@ -198,44 +201,6 @@ def _print_plan(settings: TrainConfig, cached: CachedDataset, *, as_json: bool) 
     lines = [*plan_lines(planned), caches]
     lines += [f"previews: {len(prompts)} prompts of {settings.previews.prompts}"] if prompts else []
     click.echo(json.dumps(planned) if as_json else "\n".join(lines))
-
-
-@dataclass
-class Heard:
-    """Signals that arrived. stop: numbers of SIGINT and SIGTERM; saves: how many SIGUSR1 are not yet answered."""
-
-    stop: list[int] = field(default_factory=list)
-    saves: int = 0
-
-    def save_now(self) -> bool:
-        asked, self.saves = self.saves > 0, 0
-        return asked
-
-
-@contextmanager
-def _signals() -> Iterator[Heard]:
-    """Collect SIGINT, SIGTERM and SIGUSR1 instead of dying of them; a second SIGINT or SIGTERM acts as usual."""
-    heard = Heard()
-
-    def remember(number: int, frame: Any) -> None:
-        heard.stop.append(number)
-        signal.signal(number, before[number])
-        click.echo("stopping after this step; once more to stop at once", err=True)
-
-    def save(number: int, frame: Any) -> None:
-        heard.saves += 1
-
-    handlers: dict[int, Any] = {signal.SIGINT: remember, signal.SIGTERM: remember}
-    if hasattr(signal, "SIGUSR1"):
-        handlers[signal.SIGUSR1] = save
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in handlers}
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    try:
-        yield heard
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _add_commands() -> None:

@@ -143,7 +143,8 @@ class Observers(Observer):
                 if self.members:
                     self.say(sentence, problem=True)
                 else:
-                    sys.stderr.write(sentence + "\n")
+                    with contextlib.suppress(OSError):  # the terminal may be what is gone
+                        sys.stderr.write(sentence + "\n")
 
 
 class Waits:

@@ -1,8 +1,15 @@
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -64,6 +71,8 @@ def test_dry_run_trains_nothing(invoke, tmp_path):
         (["--set", "high.learningrate=1"], 2, "unknown setting 'high.learningrate'"),
         (["nowhere.toml"], 2, "cannot read nowhere.toml"),
         (["--resume"], 2, "nothing to resume"),
+        (["--resume", "--fresh"], 2, "give one of them"),
+        (["--fresh", "--resume"], 2, "give one of them"),
         (["--set", "weights=/nowhere"], 3, "/nowhere"),
         (["--set", "family=wan2.2-t2v-a14b"], 2, "was cached for tiny"),
         (["--frash"], 2, "--fresh"),
@@ -166,17 +175,12 @@ def test_help_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, text=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(toy, tmp_path, number, code):
+def _long_run(tmp_path):
     script = [sys.executable, str(Path(__file__).with_name("toy.py")), "cli", str(tmp_path)]
-    command = [*script, "run", "--out", str(tmp_path / "runs"), *_sets("high.steps=3000", "low.steps=3000")]
-    process = subprocess.Popen(
-        command,
-        env=toy.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    metrics = tmp_path / "runs" / "toy" / "metrics.jsonl"
+    return [*script, "run", "--out", str(tmp_path / "runs"), *_sets("high.steps=3000", "low.steps=3000")]
+
+
+def _wait_for_steps(process, metrics):
     deadline = time.monotonic() + 300
     while (
         process.poll() is None
@@ -184,10 +188,80 @@ def test_a_signal_saves_and_says_how_to_go_on(toy, tmp_path, number, code):
         and not (metrics.exists() and metrics.read_text().count("\n") > 30)
     ):
         time.sleep(0.02)
+
+
+def _check_saved(toy, run):
+    """The last step that was done is the one that is saved."""
+    record = json.loads((run / "run.json").read_text())
+    assert record["experts"]
+    for expert, entry in record["experts"].items():
+        assert toy.rows(run, expert, "step")[-1]["step"] == entry["step"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_saves_and_says_how_to_go_on(toy, tmp_path, number, code):
+    process = subprocess.Popen(_long_run(tmp_path), env=toy.environment(), stderr=subprocess.PIPE, text=True)
+    run = tmp_path / "runs" / "toy"
+    _wait_for_steps(process, run / "metrics.jsonl")
     process.send_signal(number)
+    if number == signal.SIGHUP:
+        process.send_signal(number)  # the shell's and the kernel's
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == code, stderr
     assert "Go on with: wantrain run --set family=tiny" in stderr
-    record = json.loads((tmp_path / "runs" / "toy" / "run.json").read_text())
-    for expert, entry in record["experts"].items():
-        assert toy.rows(metrics.parent, expert, "step")[-1]["step"] == entry["step"]
+    _check_saved(toy, run)
+
+
+def test_a_terminal_that_closes_saves(toy, tmp_path):
+    """The process leads a session whose terminal goes away, as sshd's or a terminal window's shell does."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        _long_run(tmp_path), env=toy.environment(), stdin=its, stdout=its, stderr=its, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(its)
+    reader = threading.Thread(target=_read_all, args=(ours,), daemon=True)
+    reader.start()
+    run = tmp_path / "runs" / "toy"
+    _wait_for_steps(process, run / "metrics.jsonl")
+    os.close(ours)
+    assert process.wait(timeout=120) == 128 + signal.SIGHUP
+    _check_saved(toy, run)
+
+
+def _read_all(handle):
+    with contextlib.suppress(OSError):
+        while select.select([handle], [], [], 600) and os.read(handle, 4096):
+            pass
+
+
+def test_usr1_is_noted_before_anything_is_opened(toy, invoke, tmp_path, monkeypatch):
+    """It comes while the settings are read, and is answered after the first step."""
+    from wantrain import cli
+
+    real = cli._settings
+
+    def slow(*arguments):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return real(*arguments)
+
+    monkeypatch.setattr(cli, "_settings", slow)
+    died = signal.signal(signal.SIGUSR1, lambda *_: pytest.fail("it was not noted"))
+    try:
+        assert invoke("run", "--out", str(tmp_path), *_sets()).exit_code == 0
+    finally:
+        signal.signal(signal.SIGUSR1, died)
+    assert (tmp_path / "toy" / "loras" / "toy_000001_high_noise.safetensors").is_file()
+
+
+def test_hang_ups_stay_ignored_under_nohup(monkeypatch):
+    from wantrain.heard import Heard, stops_noted
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        heard = Heard()
+        with stops_noted(heard):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert heard.stop == []
+    finally:
+        signal.signal(signal.SIGHUP, before)
