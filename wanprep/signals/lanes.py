@@ -3,7 +3,7 @@
 For one source on a machine with cores to spare: the meters of the analysis need nothing of each other. In threads of
 one interpreter they waited for its lock more than they worked (480p on four free cores: twice the CPU time of one
 thread). So pictures go over through shared memory, and numbers come back through pipes. The processes cost a start
-(0.3 s, once for any number of sources). Pickles go between processes of ours only, never to a file.
+(0.3 s, once for any number of sources).
 
 The memory has no name and the pipes end with the process that holds them: whatever happens to it, its processes go,
 and nothing is left behind. Linux only (memfd); elsewhere everything happens here.
@@ -12,19 +12,22 @@ and nothing is left behind. Linux only (memfd); elsewhere everything happens her
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import mmap
 import os
-import pickle
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
 from multiprocessing import util
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 LANES = 4  # processes
 BATCH = 16  # items a message: each wakes four processes
@@ -32,6 +35,14 @@ SLOTS = 4  # batches on their way at once
 SLOT_BYTES = 12 << 20  # of one batch; pages that nobody writes to take no memory
 ALIGN = 64
 START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from wanprep.signals import lanes; lanes.serve()"
+
+
+class Place(NamedTuple):
+    """Where an array lies in the shared memory."""
+
+    at: int
+    shape: tuple[int, ...]
+    dtype: str
 
 
 class Here:
@@ -51,10 +62,11 @@ class Here:
 class Pool:
     """LANES processes, each of which calls a function of its own on all items, in order.
 
-    `begin` names the functions (picklable), `add` gives an item to all of them, `end` waits for the last result.
-    Results come to `keep` in the order of the items, one function's independent of the others'. What a function raises
+    `begin` names the functions (of modules, or parts of such), `add` gives an item to all of them: an array, a
+    dataclass some of whose fields are arrays, or what a pipe carries. `end` waits for the last result. Results come to
+    `keep` in the order of the items, one function's independent of the others'. What a function raises
     is raised by one of these calls, and so is ChildProcessError when a process died; after either the pool is closed.
-    Arrays in items are valid, and may be read only, while the function that got them runs: who keeps one copies it.
+    Arrays are valid, and may be read only, while the function that got them runs: who keeps one copies it.
     """
 
     def __init__(self) -> None:
@@ -74,7 +86,7 @@ class Pool:
         self._pipes = [Connection(ours.detach()) for ours, _ in pairs]
         self._keep: Sequence[Callable[[Any], object]] = ()
         self._sent, self._answered = 0, [0] * LANES  # batches
-        self._batch: list[tuple[bytes, list[tuple[int, int]]]] = []
+        self._batch: list[Any] = []
         self._used = 0  # bytes of the slot that is being filled
 
     def begin(self, functions: Sequence[Callable[[Any], Any]], keep: Sequence[Callable[[Any], object]]) -> None:
@@ -83,13 +95,10 @@ class Pool:
         self._keep = keep
         with self._closing():
             for pipe, function in zip(self._pipes, functions):
-                pipe.send(pickle.dumps(function))
+                pipe.send(function)
 
     def add(self, item: object) -> None:
-        buffers: list[pickle.PickleBuffer] = []
-        data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
-        pieces = [buffer.raw() for buffer in buffers]
-        size = sum(-(-len(piece) // ALIGN) * ALIGN for piece in pieces)
+        size = sum(-(-array.nbytes // ALIGN) * ALIGN for array in _arrays(item).values())
         if size > SLOT_BYTES:
             raise ValueError(f"an item of {size} bytes does not fit into {SLOT_BYTES}: measure such pictures without")
         if len(self._batch) == BATCH or self._used + size > SLOT_BYTES:
@@ -97,13 +106,13 @@ class Pool:
         if not self._batch:
             with self._closing():
                 self._receive(self._sent - SLOTS)
-        spans, start = [], self._sent % SLOTS * SLOT_BYTES
-        for piece in pieces:
-            at = start + self._used
-            self._memory[at : at + len(piece)] = piece
-            spans.append((at, at + len(piece)))
-            self._used += -(-len(piece) // ALIGN) * ALIGN
-        self._batch.append((data, spans))
+        self._batch.append(_with(item, {name: self._put(array) for name, array in _arrays(item).items()}))
+
+    def _put(self, array: np.ndarray) -> Place:
+        place = Place(self._sent % SLOTS * SLOT_BYTES + self._used, array.shape, array.dtype.str)
+        _view(self._memory, place)[...] = array
+        self._used += -(-array.nbytes // ALIGN) * ALIGN
+        return place
 
     def end(self) -> None:
         self._send()
@@ -113,10 +122,9 @@ class Pool:
     def _send(self) -> None:
         if not self._batch:
             return
-        message = pickle.dumps(self._batch)
         with self._closing():
             for pipe in self._pipes:
-                pipe.send_bytes(message)
+                pipe.send(self._batch)
             self._sent += 1
             self._receive(-1)
         self._batch, self._used = [], 0
@@ -217,29 +225,58 @@ def serve() -> None:
 
 
 def _measure(memory: memoryview, pipe: Connection) -> None:
-    """Answer messages until the pipe ends, which it does even if the parent is killed."""
-    named, function = b"", None
-    with contextlib.suppress(EOFError, OSError):
-        while True:
+    """Answer batches until the pipe ends, which it does even if the parent is killed."""
+    function: Any = None
+    while True:
+        try:
             message = pipe.recv()
-            if isinstance(message, bytes):
-                named, function = message, None
-                continue
-            try:
-                function = function or _load(named, memory, ())
-                answer = pickle.dumps(([function(_load(data, memory, spans)) for data, spans in message], None))
-            except Exception as error:
-                answer = pickle.dumps(([], _sendable(error)))
-            pipe.send_bytes(answer)
+        except (EOFError, OSError):
+            return
+        except Exception as error:  # the function cannot be loaded here: batches will be answered so
+            function = functools.partial(_fail, error)
+            continue
+        if not isinstance(message, list):
+            function = message
+            continue
+        try:
+            answer: tuple[list[Any], Exception | None] = [function(_read(item, memory)) for item in message], None
+        except Exception as error:
+            answer = [], error
+        try:
+            pipe.send(answer)
+        except OSError:
+            return
+        except Exception:
+            pipe.send(([], RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
 
 
-def _load(data: bytes, memory: memoryview, spans: Sequence[tuple[int, int]]) -> Any:
-    return pickle.loads(data, buffers=[memory[a:b] for a, b in spans])  # noqa: S301 - from a process of ours
+def _fail(error: Exception, item: object) -> None:
+    raise error
 
 
-def _sendable(error: Exception) -> Exception:
-    try:
-        _load(pickle.dumps(error), memoryview(b""), ())
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+def _arrays(item: object) -> dict[str, np.ndarray]:
+    """Those of an item, by field; under "" where it is one."""
+    if isinstance(item, np.ndarray):
+        return {"": item}
+    named = fields(item) if is_dataclass(item) else ()
+    return {one.name: array for one in named if isinstance(array := getattr(item, one.name), np.ndarray)}
+
+
+def _with(item: Any, parts: dict[str, Any]) -> Any:
+    """The item with these in the place of its arrays."""
+    if "" in parts:
+        return parts[""]
+    return replace(item, **parts) if parts else item
+
+
+def _read(item: Any, memory: memoryview) -> Any:
+    if isinstance(item, Place):
+        return _view(memory, item)
+    if not is_dataclass(item):
+        return item
+    named = ((one.name, getattr(item, one.name)) for one in fields(item))
+    return _with(item, {name: _view(memory, value) for name, value in named if isinstance(value, Place)})
+
+
+def _view(memory: Any, place: Place) -> np.ndarray:
+    return np.ndarray(place.shape, place.dtype, memory, place.at)
