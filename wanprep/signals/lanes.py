@@ -98,7 +98,8 @@ class Pool:
                 pipe.send(function)
 
     def add(self, item: object) -> None:
-        size = sum(-(-array.nbytes // ALIGN) * ALIGN for array in _arrays(item).values())
+        arrays = _arrays(item)
+        size = sum(-(-array.nbytes // ALIGN) * ALIGN for array in arrays.values())
         if size > SLOT_BYTES:
             raise ValueError(f"an item of {size} bytes does not fit into {SLOT_BYTES}: measure such pictures without")
         if len(self._batch) == BATCH or self._used + size > SLOT_BYTES:
@@ -106,7 +107,7 @@ class Pool:
         if not self._batch:
             with self._closing():
                 self._receive(self._sent - SLOTS)
-        self._batch.append(_with(item, {name: self._put(array) for name, array in _arrays(item).items()}))
+        self._batch.append(_with(item, {name: self._put(array) for name, array in arrays.items()}))
 
     def _put(self, array: np.ndarray) -> Place:
         place = Place(self._sent % SLOTS * SLOT_BYTES + self._used, array.shape, array.dtype.str)
