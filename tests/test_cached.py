@@ -70,7 +70,7 @@ def test_one_flipped_bit_is_detected(dataset: CachedDataset, tmp_path: Path, kin
     data[-10] ^= 4  # inside the tensor: safetensors reads it without complaint
     path.write_bytes(data)
     read = dataset.latent if kind == "latents" else dataset.text
-    with pytest.raises(Damaged, match=rf"{kind}/0\.safetensors has changed.*wanprep cache"):
+    with pytest.raises(Damaged, match=rf"{kind}/0\.safetensors has changed.*wanprep verify --repair`.*wanprep cache"):
         read(dataset.samples[0])
     read(dataset.samples[1])  # the others are as they were
 

@@ -35,7 +35,8 @@ class Damaged(Exception):
         return (Damaged, (self.what, self.remedy))
 
 
-REMAKE = "Run `wanprep cache`, which makes it again"
+REMAKE = "Run `wanprep cache`, which makes it again"  # for what is gone or short: `cache` sees that by itself
+REPAIR = "Run `wanprep verify --repair`, which marks it, then `wanprep cache`, which makes it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +228,6 @@ class CachedDataset:
             raise Damaged(f"{self.root / path} is not there", REMAKE) from None
         if (path, digest) not in self._verified:
             if digest_bytes(data) != digest:
-                raise Damaged(f"{self.root / path} has changed since it was written (digest differs)", REMAKE)
+                raise Damaged(f"{self.root / path} has changed since it was written (digest differs)", REPAIR)
             self._verified.add((path, digest))
         return data

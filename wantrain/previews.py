@@ -2,8 +2,9 @@
 
 A preview is a folder RUN/previews/<expert>-<step>_…: links to the LoRA files (so that pruning checkpoints cannot take
 them away), job.json, log.txt, and when it is done the videos, a contact sheet and preview.json. One is made at a time,
-a few may wait, more are skipped with a note. On another device it runs beside the training; on the GPU that trains,
-training waits between two steps with its experts in main memory until the preview is done.
+a few may wait, more are skipped with a note (never the finished LoRA's, where the run waits for it). On another device
+it runs beside the training; on the GPU that trains, training waits between two steps with its experts in main memory
+until the preview is done.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Previews(Observer):
         done = step >= self._totals.get(expert, step)
         planned = done or step % (self.setup.every or 1) == 0
         if (made["asked"] and not done) or (planned and self._all_there(expert, step)):
-            self._submit(dict(self._loras))
+            self._submit(dict(self._loras), finished=done)
         self._poll()
 
     def status(self) -> str:
@@ -121,11 +122,13 @@ class Previews(Observer):
         others = self._totals.keys() - {expert} if self.setup.alternate else ()
         return all(self._steps[other] >= min(step, self._totals[other]) for other in others)
 
-    def _submit(self, loras: dict[str, tuple[int, Path]]) -> None:
-        """Link the LoRAs, write job.json, and start it or put it in the queue."""
+    def _submit(self, loras: dict[str, tuple[int, Path]], *, finished: bool = False) -> None:
+        """Link the LoRAs, write job.json, and start it or put it in the queue. finished: an expert's last step."""
         steps = {name: loras[name][0] if name in loras else 0 for name in self.setup.job.steps}
-        if self._making is not None and len(self._waiting) >= self.setup.queue:
-            return self._note(steps, f"skipped: that of {label(self._making.steps)} is still being made")
+        due = finished and self.setup.at_end == "wait"
+        if self._making is not None and len(self._waiting) >= self.setup.queue and not due:
+            more = f", and {len(self._waiting)} wait (previews.queue)" if self._waiting else ""
+            return self._note(steps, f"skipped: that of {label(self._making.steps)} is still being made{more}")
         folder = self._root / "_".join(f"{name}-{step:06d}" for name, step in steps.items())
         try:
             digests = {name: digest_file(path) for name, (_, path) in loras.items()}

@@ -14,9 +14,9 @@ from wanprep.costs import Bucket
 from wanprep.ids import key_of
 from wanprep.stage import UsageError
 from wantrain.config import TrainConfig
+from wantrain.fitting import check_expert
 from wantrain.forecast import SHOWN, card_named
 from wantrain.lora_file import digest_of
-from wantrain.optim import make_optimizer
 from wantrain.tasks import refuse_unusable
 
 if TYPE_CHECKING:
@@ -48,10 +48,15 @@ def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], reg
         )
     if (config.regularisation.dataset is None) != (regular is None):
         raise UsageError("regularisation.dataset is set but was not opened, or the reverse")
-    import torch
-
-    for name in config.stages:  # before any model is loaded; a matrix, which all of them take
-        make_optimizer(config.expert(name), [torch.nn.Parameter(torch.zeros(2, 2))])
+    for name in config.stages:
+        rise, steps = config.expert(name).warmup_steps(config.expert(name).steps), config.expert(name).steps
+        if rise >= steps > 1:
+            raise UsageError(
+                f"{name}.warmup = {config.expert(name).warmup!r}: lr would still be rising when the {steps} steps of "
+                f"{name} end; set fewer steps, or a share of them (5%)"
+            )
+    for name in config.stages:  # before any model is loaded
+        check_expert(config, name)
 
 
 def check_caches(*datasets: CachedDataset) -> str:

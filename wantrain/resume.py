@@ -29,12 +29,7 @@ def take_up(
 
     UsageError when something that matters changed and `accept` is not set, or when a saved state is damaged.
     """
-    lines = []
-    for name, now in matters.items():
-        told = _told(run.experts.get(name, {}).get("matters", {}), dataset, memory)
-        changes = checkpoint.check_unchanged(run, name, now, accept=accept, told=told)
-        lines += [f"{name} goes on with other settings or data: {changes}"] if changes else []
-    _check_states(run, config)
+    lines = refuse_changes(run, config, dataset, memory, matters, accept=accept)
     remains = checkpoint.last_steps(run)
     for name in config.stages:
         lines += _standing(run, config, name, remains.get(name, 0))
@@ -46,6 +41,20 @@ def take_up(
     lines += _new_samples(dataset, parts, memory)
     split.remember(run.folder, dataset, parts, memory)
     checkpoint.cut_metrics(run)
+    return lines
+
+
+def refuse_changes(
+    run: checkpoint.Run, config: TrainConfig, dataset: CachedDataset, memory: split.Memory | None,
+    matters: Mapping[str, Mapping[str, Any]], *, accept: bool,
+) -> list[str]:  # fmt: skip
+    """What `take_up` refuses, without a change to anything; returns the changes that are accepted, in words."""
+    lines = []
+    for name, now in matters.items():
+        told = _told(run.experts.get(name, {}).get("matters", {}), dataset, memory)
+        changes = checkpoint.check_unchanged(run, name, now, accept=accept, told=told)
+        lines += [f"{name} goes on with other settings or data: {changes}"] if changes else []
+    _check_states(run, config)
     return lines
 
 

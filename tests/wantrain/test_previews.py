@@ -116,13 +116,25 @@ def test_one_preview_shows_both_experts_and_too_many_are_skipped_with_a_note(tmp
     _saved(watch, "high", 5, "h3", asked=True)
     assert "preview of high 3 · low 3: 0:00, 1 waiting" in previews.status()
     assert [text for text, _ in ear.heard] == [
-        "preview of high 5 · low 3 skipped: that of high 3 · low 3 is still being made"
+        "preview of high 5 · low 3 skipped: that of high 3 · low 3 is still being made, and 1 wait (previews.queue)"
     ]
     pid = previews._making.process.pid
     watch.end(wait=False)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert not list((tmp_path / "previews").glob("*/loras"))
+
+
+@pytest.mark.parametrize(("at_end", "made"), [("wait", True), ("stop", False)])
+def test_the_finished_loras_preview_is_never_skipped_where_the_run_waits(tmp_path, at_end, made):
+    slow = "import time; time.sleep(0.3); " + WELL
+    ear, _, watch = _begun(tmp_path, _setup(slow, at_start=False, alternate=False, at_end=at_end))
+    _saved(watch, "high", 3, "h1", asked=True)
+    _saved(watch, "high", 6, "h2", asked=True)
+    _saved(watch, "high", 9, "h3")  # the last step, with one in the making and one that waits
+    watch.end(wait=True)
+    assert (tmp_path / "previews" / "high-000009_low-000000" / "preview.json").is_file() == made
+    assert any("preview of high 9" in text and "skipped" in text for text, _ in ear.heard) != made
 
 
 def test_waiting_at_the_end_stops_when_asked(tmp_path):

@@ -83,6 +83,44 @@ def test_without_held_out_samples_none_is_told_from_another():
     assert ranking.judge([], []).recommended is None
 
 
+def test_only_the_same_questions_are_compared():
+    """More, fewer, or as many but others: neither a crash nor a comparison, and the newest questions count."""
+    old = [_row(0, [2.0, 2.0], 2.0) | {"questions": "a"}, _row(100, [0.5, 0.5], 1.0) | {"questions": "a"}]
+    for losses in ([1.9], [1.9, 1.9], [1.9, 1.9, 1.9]):
+        new = [_row(step, [loss - step / 1000 for loss in losses]) | {"questions": "b"} for step in (0, 200)]
+        held = [*old, *new]
+        assert [row["questions"] for row in ranking.comparable(held)] == ["b", "b"]
+        verdict = ranking.judge(_files(100, 200), held)
+        assert verdict.recommended.step == 200
+        assert verdict.recommended.change == pytest.approx(-0.2 / 1.9)
+        assert verdict.rows[1].loss is None
+        assert verdict.reason.endswith("of step 100 only answers to other questions are known: not compared")
+        assert ranking.overfitting(held) is None
+    unasked = ranking.judge(_files(100), [*old, new[0]])
+    assert (unasked.recommended.step, unasked.rows[0].loss) == (100, None)
+    assert "none has answered the present held-out questions" in unasked.reason
+    both = [_row(0, [2.0], 2.0) | {"trained_questions": "t"}, _row(100, [1.5], 1.0) | {"trained_questions": "u"}]
+    assert ranking.gaps(both) == {}  # other trained-on samples: no gap, but still a ranking
+    assert ranking.judge(_files(100), both).recommended.step == 100
+
+
+def test_no_change_against_the_base_is_not_recommended():
+    idle = [_row(0, [2.0, 2.0]), _row(100, [1.99995, 1.99994])]
+    verdict = ranking.judge(_files(100), idle)
+    assert verdict.recommended is None
+    assert "nothing to speak of was learned" in verdict.reason
+    little = [_row(0, [2.0, 2.0]), _row(100, [1.99, 1.991])]
+    assert ranking.judge(_files(100), little).recommended.step == 100
+
+
+def test_the_best_of_each_questions_are_kept():
+    listed = [
+        {"step": s, "file": f"{s}", "loss": loss, "asked": False, "questions": q}
+        for s, loss, q in ((10, 9.0, "a"), (20, 8.0, "a"), (30, 2.0, "b"), (40, 1.0, "b"), (50, 3.0, "b"))
+    ]
+    assert [c["step"] for c in checkpoint.pruned(listed, keep=1, keep_best=1)] == [20, 40, 50]
+
+
 def test_last_k_and_best_k_are_kept():
     listed = [
         {"step": s, "file": f"{s}", "loss": loss, "asked": s == 30}
