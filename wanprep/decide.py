@@ -20,7 +20,7 @@ from fractions import Fraction
 from operator import itemgetter
 from typing import Any
 
-from wanprep import keys
+from wanprep import keys, originals
 from wanprep.bulk import no_collection
 from wanprep.captioners import several
 from wanprep.captioners.agreement import flag_captions
@@ -107,14 +107,17 @@ def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
 
 
 def decide_sources(measured: Measured) -> list[Row]:
-    """State of each listed file. The first of several files with the same bytes stands for all of them."""
+    """State of each listed file. One of several files with the same bytes stands for all of them: the one that did so
+    before, as long as it is there, else the first."""
     files, signals = _by_key(measured.files), _by_key(measured.signals)
     first: dict[str, Row] = {}
     decided = []
-    for listed in sorted(measured.sources, key=lambda row: (row["state"] == "gone", row["root"], row["path"])):
+    for listed, stood_for in originals.in_turn(measured.sources, files):
         row = {**listed, "source_id": None, "kind": None, "reason": "", "detail": "", "duplicate_of": None}
         file = files.get(row["file_key"])
-        row["source_id"] = file["source_id"] if file else None
+        row |= {"source_id": file["source_id"] if file else None, "original_of": stood_for}
+        if stood_for:  # also of a file that is to be read again
+            first.setdefault(stood_for, row)
         if listed["state"] == "gone":
             row |= {"reason": "file_missing", "detail": "was here in an earlier run; its clips are kept out"}
         else:
@@ -145,7 +148,8 @@ def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
     state = _measured_state(measured)
     if state is None:
         assert measured
-        state = {"state": "ok", "kind": measured["kind"], "detail": measured["truncated"]}
+        told = {"kind": measured["kind"], "detail": measured["truncated"]}
+        state = {"state": "ok", "original_of": row["source_id"], **told}
     return state
 
 

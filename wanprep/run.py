@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wanprep import flat
+from wanprep import flat, originals
 from wanprep.captioners import files as caption_files
 from wanprep.captioners import leads
 from wanprep.config import to_table
@@ -120,11 +120,15 @@ def listed_sources(dataset: Dataset, source: Path) -> tuple[list[dict[str, Any]]
     listing = list_sources(source)
     root = dataset.add_root(source)
     fresh = {(row["root"], row["path"]): row for row in listing.rows}
-    rows = [{**row, "state": "pending"} for row in listing.rows]
-    for old in dataset.manifest.read("sources").iter_rows(named=True):
-        if (old["root"], old["path"]) not in fresh:
+    known = {(row["root"], row["path"]): row for row in dataset.manifest.read("sources").iter_rows(named=True)}
+    rows = [
+        {**row, "state": "pending", "original_of": originals.carried(known.get(place))} for place, row in fresh.items()
+    ]
+    for place, old in known.items():
+        if place not in fresh:
             here = _is_there(dataset, old) and not (old["root"] == root and source.is_dir())
-            rows.append({**old, "state": "gone" if not here else "pending" if old["state"] == "gone" else old["state"]})
+            state = "gone" if not here else "pending" if old["state"] == "gone" else old["state"]
+            rows.append({**old, "state": state, "original_of": originals.carried(old)})
     return rows, listing.ignored
 
 

@@ -72,9 +72,10 @@ TABLES: dict[str, Columns] = {
     # Human decisions, anchored to a span of a source.
     "events": SPAN | _columns(text="key kind source_id clip_id value origin") | STAMP,
     "runs": _columns(text="key command pipeline version") | STAMP,
-    # Derived: decisions.
+    # Derived: decisions. original_of: the source_id that this file stands for, copies or not (wanprep.originals).
     "sources": _columns(
-        text="source_id root path group kind state reason detail duplicate_of file_key", int="bytes mtime_ns"
+        text="source_id root path group kind state reason detail duplicate_of original_of file_key",
+        int="bytes mtime_ns",
     ),
     "clips": SPAN
     | _columns(
