@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanprep.stage import UsageError
-from wantrain.exits import exit_codes
+from wantrain.exits import exit_codes, tell
 from wantrain.heard import Heard, saves_noted, stops_noted
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def run(
             raise UsageError("--resume goes on with a run, --fresh begins again: give one of them")
         mode = "resume" if resume else "fresh" if fresh else "auto"
         settings, extra = _settings(config, assignments, dataset, out)
-        cached = _open_dataset(settings, settings.dataset)
         if dry_run:
-            _print_plan(settings, cached, as_json=as_json)
+            _print_plan(settings, mode=mode, accept=accept_changes, as_json=as_json)
             return
+        cached = _open_dataset(settings, settings.dataset)
         world = os.environ.get("WORLD_SIZE", "1")
         start = ["wantrain"] if world == "1" else ["torchrun", "--nproc-per-node", world, "-m", "wantrain.cli"]
         again = [*start, "run", *([str(config)] if config else [])]
@@ -92,10 +92,14 @@ def run(
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting, as high.lr=2e-4.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def plan(config: Path | None, dataset: str | None, assignments: tuple[str, ...], as_json: bool) -> None:
-    """What `run` would do: samples, steps, sigmas, and warnings with their source. Loads no model."""
+    """What `run` would do: samples, steps, sigmas, and warnings with their source. Loads no model.
+
+    What `run` would refuse is said after it, and makes the exit code. Weights
+    and cached samples may still be missing.
+    """
     with exit_codes():
         settings, _ = _settings(config, assignments, dataset, None)
-        _print_plan(settings, _open_dataset(settings, settings.dataset), as_json=as_json)
+        _print_plan(settings, as_json=as_json)
 
 
 def _settings(
@@ -111,15 +115,31 @@ def _settings(
 
 
 def _open_dataset(settings: TrainConfig, folder: str) -> CachedDataset:
-    from wanprep.dataset import open_cached
+    """UsageError, with the first command that helps, for a dataset that cannot be trained on."""
+    found = _open(settings, folder)
+    if not found.empty_text:
+        raise UsageError(f"{folder} has no cached samples; run {found.first}")
+    return found
 
-    cached = open_cached(Path(folder).expanduser())
-    if cached.family.name != settings.family:
+
+def _open(settings: TrainConfig, folder: str) -> Any:
+    """The cached dataset, or what stands for one (`Uncached`) where nothing is cached yet. UsageError for any other."""
+    from wanprep.dataset import open_cached
+    from wantrain.uncached import open_uncached
+
+    root = Path(folder).expanduser()
+    try:
+        found: Any = open_cached(root)
+    except UsageError:
+        found = open_uncached(root)
+        if found is None:
+            raise
+    if found.family.name != settings.family:
         raise UsageError(
-            f"{folder} was cached for {cached.family.name}, the run is for {settings.family}; "
-            f"use --set family={cached.family.name}, or run `wanprep cache` for {settings.family}"
+            f"{folder} was made for {found.family.name}, the run is for {settings.family}; "
+            f"use --set family={found.family.name}, or run `wanprep cache` for {settings.family}"
         )
-    return cached
+    return found
 
 
 def _train(
@@ -189,18 +209,29 @@ def _print_result(result: TrainResult, verbosity: int, *, as_json: bool) -> None
             click.echo(path)
 
 
-def _print_plan(settings: TrainConfig, cached: CachedDataset, *, as_json: bool) -> None:
+def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = False, as_json: bool) -> None:
+    """The plan, then what `run` would refuse, with the exit code of the first."""
+    from wantrain.foresee import refusals
     from wantrain.plan import plan, plan_lines
     from wantrain.preview_setup import check
     from wantrain.ready import cards_here, check_caches
 
-    caches = check_caches(cached)
+    cached = _open(settings, settings.dataset)
+    if cached.empty_text:
+        caches = check_caches(cached)
+    else:
+        caches = f"nothing is cached yet: this is told by the samples of the manifest. Before `run`: {cached.first}"
     prompts = check(settings)
     planned = plan(settings, cached, cards_here()) | {"caches": caches}
     planned["previews"] = [prompt.name or prompt.prompt for prompt in prompts]
+    refused = refusals(settings, cached, lambda folder: _open_dataset(settings, folder), mode=mode, accept=accept)
+    planned["refused"] = [str(error) for error in refused]
     lines = [*plan_lines(planned), caches]
     lines += [f"previews: {len(prompts)} prompts of {settings.previews.prompts}"] if prompts else []
     click.echo(json.dumps(planned) if as_json else "\n".join(lines))
+    codes = [tell(error) for error in refused]
+    if codes:
+        sys.exit(codes[0])
 
 
 def _add_commands() -> None:

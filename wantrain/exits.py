@@ -14,6 +14,13 @@ from wanprep.stage import Missing, UsageError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, a limit on file sizes
 
 
+def tell(error: UsageError | Missing) -> int:
+    """Say what is wrong on stderr; the exit code that it means."""
+    missing = isinstance(error, Missing)
+    click.echo(f"{'missing' if missing else 'error'}: {error}", err=True)
+    return 3 if missing else 2
+
+
 @contextmanager
 def exit_codes() -> Iterator[None]:
     from wanprep.cached import Damaged
@@ -21,12 +28,8 @@ def exit_codes() -> Iterator[None]:
 
     try:
         yield
-    except UsageError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except Missing as error:
-        click.echo(f"missing: {error}", err=True)
-        sys.exit(3)
+    except (UsageError, Missing) as error:
+        sys.exit(tell(error))
     except (Damaged, ArithmeticError, Gone) as error:
         click.echo(f"failed: {error}", err=True)
         sys.exit(1)

@@ -20,7 +20,7 @@ SAVE = getattr(signal, "SIGUSR1", None)
 
 @dataclass
 class Heard:
-    """Signals that arrived. stop: numbers of SIGINT, SIGTERM and SIGHUP; saves: how many SIGUSR1 are not yet answered."""
+    """Signals that arrived. stop: numbers of SIGINT, SIGTERM, SIGHUP; saves: how many SIGUSR1 wait for an answer."""
 
     stop: list[int] = field(default_factory=list)
     saves: int = 0

@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wanprep.costs import TRANSFORMERS
+from wanprep.families import Family
 from wanprep.stage import UsageError
 from wanprep.tensors import write_tensors
 from wantrain.lora_file import METADATA_KEY, PREFIX, WAN_NAMES, read_lora
@@ -35,6 +37,21 @@ def file_name(name: str, expert: str, step: int | None = None) -> str:
     return f"{name}{middle}{SUFFIXES[expert]}.safetensors"
 
 
+def layer_names(family: Family) -> list[str] | None:
+    """The layers of one expert that can get a LoRA, without its weights; None where the family's size is not known."""
+    if family.name == "tiny":
+        from wanprep.models.tiny import tiny_folder
+
+        config = json.loads((tiny_folder() / "transformer" / "config.json").read_text(encoding="utf-8"))
+        blocks = int(config["num_layers"])
+    elif family.name in TRANSFORMERS:
+        blocks = TRANSFORMERS[family.name].layers
+    else:
+        return None
+    inside = [name for name in WAN_NAMES if family.clip_embeds or "add_" not in name]
+    return [f"blocks.{number}.{name}" for number in range(blocks) for name in inside]
+
+
 def layer_ranks(
     model: torch.nn.Module, *, rank: int, targets: str = "", ranks: Mapping[str, int] | None = None
 ) -> dict[str, int]:
@@ -42,10 +59,23 @@ def layer_ranks(
 
     UsageError when an expression finds no layer.
     """
-    layers = {name: wan_name(name) for name, _ in model.named_modules() if re.fullmatch(TARGETS, name)}
+    names = [name for name, _ in model.named_modules() if re.fullmatch(TARGETS, name)]
+    return chosen_ranks(names, rank=rank, targets=targets, ranks=ranks)
+
+
+def chosen_ranks(
+    names: Iterable[str], *, rank: int, targets: str = "", ranks: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """`layer_ranks` of the layers called `names`."""
+    layers = {name: wan_name(name) for name in names}
     chosen = {name: own for name, own in layers.items() if re.search(targets, own)}
     if not chosen:
-        raise UsageError(f"targets = {targets!r} is found in no layer; layers are called {', '.join(layers.values())}")
+        kinds = dict.fromkeys(own.split(".", 2)[2] for own in layers.values())
+        last = max((int(own.split(".")[1]) for own in layers.values()), default=0)
+        raise UsageError(
+            f"targets = {targets!r} is found in no layer; layers are called blocks.N.{{{', '.join(kinds)}}}, N from 0 "
+            f"to {last}"
+        )
     for expression in ranks or {}:
         if not any(re.search(expression, own) for own in chosen.values()):
             raise UsageError(f"ranks: {expression!r} is found in no layer that gets a LoRA")

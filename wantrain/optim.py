@@ -34,19 +34,20 @@ def optimizer_class(name: str) -> type:
     if not module:
         near = difflib.get_close_matches(name, SHORT, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else 'as "torch.optim.Adafactor"'
-        raise UsageError(f"optimizer {name!r} is neither {' nor '.join(SHORT)} nor module.Class ({hint})")
+        raise UsageError(f"optimizer = {name!r} is neither {' nor '.join(SHORT)} nor module.Class ({hint})")
     package = module.partition(".")[0]
     try:
         found = importlib.import_module(module)
     except ImportError as error:
         raise Missing(
-            f"optimizer {name!r} needs the module {module}, which cannot be imported here ({error})",
+            f"optimizer = {name!r} needs the module {module}, which cannot be imported here ({error})",
             f'Install it (pip install {PACKAGES.get(package, package)}), or set optimizer = "AdamW"',
         ) from error
     cls = getattr(found, wanted, None)
     if not isinstance(cls, type):
         near = difflib.get_close_matches(wanted, dir(found), n=1, cutoff=0.6)
-        raise UsageError(f"{module} has no class {wanted!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise UsageError(f"optimizer = {name!r}: {module} has no class {wanted!r}{hint}")
     return cls
 
 
@@ -65,11 +66,13 @@ def make_optimizer(config: ExpertConfig, parameters: Iterable[torch.nn.Parameter
         arguments.setdefault("weight_decay", config.weight_decay)
     strange = [name for name in arguments if name not in known and not open_ended]
     if strange:
-        raise UsageError(f"{config.optimizer} has no argument {strange[0]!r}; it has {', '.join(known)}")
+        raise UsageError(
+            f"optimizer_args: {config.optimizer} has no argument {strange[0]!r}; it has {', '.join(known)}"
+        )
     try:
         return cls(parameters, **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{config.optimizer} refuses its arguments {arguments}: {error}") from error
+        raise UsageError(f"optimizer_args: {config.optimizer} refuses its arguments {arguments}: {error}") from error
 
 
 def lr_at(step: int, config: ExpertConfig) -> float:

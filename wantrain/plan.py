@@ -20,6 +20,7 @@ from wantrain.config import TrainConfig, batches, settled
 from wantrain.data import fewer_held_out
 from wantrain.experts import COMPONENTS, seed_for
 from wantrain.forecast import SHOWN, forecast, forecast_lines
+from wantrain.lora_file import mixed_up
 from wantrain.ready import visits_of
 from wantrain.sigma import histogram, sparkline
 from wantrain.split import Parts, divide, remembered
@@ -45,14 +46,13 @@ def plan(
     buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in dataset.samples)
     total = sum(config.expert(name).steps for name in config.stages)
     override = Path(config.weights) if config.weights else None
-    experts, refused = {}, []
+    experts = {}
     for name in config.stages:
         own = config.expert(name)
         try:
             weights = find_weights(config.model_family, COMPONENTS[name], override=override)
-        except Missing as error:  # named, and not usable: said now, not when the run begins
+        except Missing:  # named, and not usable: `foresee` says so
             weights = None
-            refused.append(f"{name}: {error}")
         sigmas, draws = config.sigmas(name), own.steps * own.accumulate * own.batch_size
         drawn = sigmas.draws(seed_for(config.run.seed, name, "sigma"), 0, draws).tolist()
         epochs = own.steps * own.accumulate / max(1, batches(own, visits))
@@ -68,7 +68,7 @@ def plan(
         "shift": config.sigmas(config.stages[0]).shift, "samples": len(dataset.samples), "training": len(training),
         "held_out": len(held), "pending": dataset.pending, "epoch": epoch, "buckets": dict(sorted(buckets.items())),
         "natural_share_high": config.natural_share(), "experts": experts,
-        "notes": _notes(dataset, config, held) + refused,
+        "notes": _notes(dataset, config, held),
         "forecast": [asdict(found) | {"total_hours": found.total_hours} for found in forecasts],
         "warnings": warnings_for(config, clips=clips, epoch=epoch), "settings": to_table(config),
     }  # fmt: skip
@@ -82,7 +82,9 @@ def _notes(dataset: CachedDataset, config: TrainConfig, held: Sequence[int]) -> 
             f"{dataset.pending} good samples are not cached and will not be trained on; `wanprep cache` encodes them, "
             "`wanprep status` says why if it could not"
         )
-    return notes
+    given = [(name, Path(init).expanduser()) for name in config.stages if (init := config.expert(name).init)]
+    odd = [mixed_up(path, name) for name, path in given if path.exists()]
+    return notes + [f"warning: {sentence}" for sentence in odd if sentence]
 
 
 def plan_lines(planned: dict[str, Any]) -> list[str]:

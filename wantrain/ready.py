@@ -63,7 +63,8 @@ def check_caches(*datasets: CachedDataset) -> str:
     """Every cached file is there, and as many digests as `CHECK_SECONDS` allow are right; else Damaged. Says what was
     compared: the others are when they are first read."""
     compared, files = (sum(counts) for counts in zip(*(d.verify(CHECK_SECONDS) for d in datasets), strict=True))
-    return f"cached files: all {files} are there, the digests of {compared} are right"
+    checked = f"cached files: all {files} are there, the digests of {compared} are right"
+    return "\n".join([checked, *(note for d in datasets for note in d.notes)])
 
 
 def digests(

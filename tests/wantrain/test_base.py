@@ -124,8 +124,9 @@ def test_the_command_lines(toy, dataset, comfy, tmp_path, monkeypatch):
     assert (tmp_path / "x.mp4").stat().st_size > 0
 
     mixed = ["--set", f"weights=high={comfy / singlefiles.COMFY_NAMES['transformer_2']}"]
-    notes = json.loads(call("plan", *sets, *mixed, "--json").stdout)["notes"]
-    assert any(note.startswith("high: ") and "its name says low noise" in note for note in notes)
+    planned = call("plan", *sets, *mixed, "--json")
+    assert planned.exit_code == 3
+    assert "its name says low noise" in json.loads(planned.stdout)["refused"][0]
     done = call("run", "--out", tmp_path / "mixed", *sets, *mixed)
     assert done.exit_code == 3
     assert "its name says low noise" in done.stderr

@@ -74,7 +74,7 @@ def test_dry_run_trains_nothing(invoke, tmp_path):
         (["--resume", "--fresh"], 2, "give one of them"),
         (["--fresh", "--resume"], 2, "give one of them"),
         (["--set", "weights=/nowhere"], 3, "/nowhere"),
-        (["--set", "family=wan2.2-t2v-a14b"], 2, "was cached for tiny"),
+        (["--set", "family=wan2.2-t2v-a14b"], 2, "was made for tiny"),
         (["--frash"], 2, "--fresh"),
     ],
 )

@@ -94,7 +94,7 @@ GOOD = [f"diffusion_model.blocks.0.self_attn.q.{part}" for part in ("lora_A.weig
 def test_files_that_are_no_lora_are_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"not safetensors")
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="cannot be read as a LoRA"):
         lora.read_lora(path)
     save_file({"blocks.0.attn1.to_q.lora_A.weight": torch.zeros(2, 2)}, str(path))
     with pytest.raises(UsageError, match="names of no kind known here"):

@@ -1,0 +1,213 @@
+"""`plan` and `--dry-run` say what `run` would refuse, with its exit code; and plan before anything is cached."""
+
+import json
+import sys
+import types
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from wanprep.cached import CachedDataset
+from wanprep.families import FAMILIES, family
+from wanprep.stage import UsageError
+from wantrain import lora
+from wantrain.cli import main
+from wantrain.uncached import Sample, Uncached, open_uncached
+
+SETTINGS = [
+    "family=tiny", "run.name=toy", "run.deterministic=true", "run.checkpointing=false", "high.steps=2", "low.steps=2",
+    "high.rank=4", "low.rank=4", "validation.share=0.2",
+]  # fmt: skip
+
+
+def _sets(*settings):
+    return [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+
+
+@pytest.fixture
+def bare(dataset):
+    """The toy's dataset, without class texts."""
+    samples = [replace(sample, class_path="", class_digest="") for sample in dataset.samples]
+    return CachedDataset(dataset.root, dataset.family, samples, dataset.empty_text)
+
+
+@pytest.fixture
+def invoke(bare, monkeypatch):
+    def open_cached(path):
+        if path.name == "nope":
+            raise UsageError("nope is not a dataset")
+        return bare
+
+    module = types.ModuleType("wanprep.dataset")
+    module.open_cached = open_cached  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wanprep.dataset", module)
+    return lambda *arguments: CliRunner().invoke(main, [*map(str, arguments)])
+
+
+REFUSED = [
+    ("high.optimizer=Foo", 2, "high.optimizer = 'Foo' is neither"),
+    ("high.optimizer=torch.optim.Nope", 2, "high.optimizer = 'torch.optim.Nope': torch.optim has no class 'Nope'"),
+    ("high.optimizer=no_such_package.Lion", 3, "high.optimizer = 'no_such_package.Lion' needs the module"),
+    ("low.optimizer_args={beta=1}", 2, "low.optimizer_args: AdamW has no argument 'beta'"),
+    ("high.targets=nothing", 2, "high.targets = 'nothing' is found in no layer; layers are called blocks.N.{self_attn"),
+    ("high.targets='blocks\\.2\\.'", 2, "N from 0 to 1"),
+    ("low.ranks={foo=3}", 2, "low.ranks: 'foo' is found in no layer"),
+    ("high.init=nope.safetensors", 2, "high.init: nope.safetensors is not there"),
+    ("regularisation.dataset=nope", 2, "nope is not a dataset"),
+    ("loss.views={stills=0.5}", 2, "the dataset has no view 'stills'"),
+    ("loss.preservation=1", 2, "loss.preservation needs captions with the class word"),
+    ("run.device=cuda", 3, "there is no CUDA device"),
+    ("weights=/nowhere", 3, "/nowhere"),
+]
+
+
+@pytest.mark.parametrize(("setting", "code", "message"), REFUSED)
+def test_plan_refuses_what_run_refuses(invoke, tmp_path, monkeypatch, setting, code, message):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    sets = _sets(f"run.out={tmp_path}", setting)
+    for command in (["plan"], ["run", "--dry-run"], ["run"]):
+        result = invoke(*command, *sets)
+        assert result.exit_code == code, (command, result.output)
+        assert message in result.stderr
+        assert ("sigma of high" in result.stdout) == (command != ["run"])  # the plan itself is there, too
+    assert message in json.loads(invoke("plan", *sets, "--json").stdout)["refused"][0]
+    assert not (tmp_path / "toy").exists()
+
+
+def test_a_plan_that_run_would_follow_refuses_nothing(invoke):
+    result = invoke("plan", *_sets(), "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["refused"] == []
+
+
+def test_a_lora_to_begin_with_must_fit_and_its_expert_is_told(invoke, plain, tmp_path):
+    fits = ["high.ranks={ffn=3}", "high.alpha=10"]
+    result = invoke("plan", *_sets(f"high.init={plain}", *fits))
+    assert (result.exit_code, "warning" in result.stdout) == (0, False)
+    result = invoke("plan", *_sets(f"high.init={plain}"))
+    assert result.exit_code == 2
+    assert "high.init" in result.stderr
+    assert "has rank 3 there and 4 in this run (4 layers differ)" in result.stderr
+    mixed = _sets(f"low.init={plain}", "low.ranks={ffn=3}", f"run.out={tmp_path}")
+    said = f"warning: {plain} was made for the expert 'high', its metadata says, and is used for 'low' here"
+    assert said in invoke("plan", *mixed).stdout
+    result = invoke("run", *mixed)
+    assert result.exit_code == 0
+    assert said in result.stderr
+
+
+def test_changed_settings_of_a_run_that_is_there_are_told(invoke, tmp_path):
+    out = f"run.out={tmp_path}"
+    result = invoke("plan", "--set", "family=tiny", "--set", out)
+    assert result.exit_code == 0
+    assert invoke("run", "--dry-run", "--resume", *_sets(out)).exit_code == 2
+    assert invoke("run", *_sets(out), "-q").exit_code == 0
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    assert invoke("plan", *_sets(out)).exit_code == 0
+    for command in (["plan"], ["run", "--dry-run"], ["run", "--dry-run", "--resume"], ["run"]):
+        result = invoke(*command, *_sets(out, "high.lr=0.9"))
+        assert result.exit_code == 2
+        assert "was begun with other settings" in result.stderr
+        assert "high.lr: 0.0001 -> 0.9" in result.stderr
+    for more in ("--accept-changes", "--fresh"):
+        assert invoke("run", "--dry-run", more, *_sets(out, "high.lr=0.9")).exit_code == 0
+    assert before == {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+
+
+def test_layers_are_known_without_weights(toy):
+    model = toy.load("high")
+    assert lora.layer_names(toy.TINY) == list(lora.layer_ranks(model, rank=4))
+    assert len(lora.layer_names(family("wan2.2-t2v-a14b"))) == 40 * 10
+    i2v = lora.layer_names(family("wan2.1-i2v-14b"))
+    assert (len(i2v), "blocks.39.attn2.add_k_proj" in i2v) == (40 * 12, True)
+    assert all(lora.layer_names(one) for one in FAMILIES.values())
+
+
+def test_the_sizes_are_those_of_the_real_model():
+    """diffusers' own class, without memory, says the same names."""
+    import torch
+    from diffusers import WanTransformer3DModel
+
+    with torch.device("meta"):
+        model = WanTransformer3DModel(num_layers=30, num_attention_heads=2, attention_head_dim=12, ffn_dim=8)
+    assert lora.layer_names(family("wan2.1-t2v-1.3b")) == list(lora.layer_ranks(model, rank=4))
+
+
+@pytest.fixture
+def uncached(monkeypatch, tmp_path):
+    """wan2.2-t2v-a14b, prepared and not cached."""
+    from wantrain import uncached as module
+
+    samples = tuple(
+        Sample(
+            sample_id=f"s{n}", clip_id=f"c{n}", source_id=f"src{n % 4}", group=f"g{n % 4}", view="main", width=832,
+            height=480, frames=81, repeats=1, start_s=float(n), class_path="",
+        )
+        for n in range(12)
+    )  # fmt: skip
+    found = Uncached(root=tmp_path, family=family("wan2.2-t2v-a14b"), samples=samples, first="`wanprep fetch x`")
+    stand_in = types.ModuleType("wanprep.dataset")
+
+    def nothing(path):
+        raise UsageError("no cached samples")
+
+    stand_in.open_cached = nothing  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wanprep.dataset", stand_in)
+    monkeypatch.setattr(module, "open_uncached", lambda root: found)
+    return found
+
+
+def test_a_plan_forecasts_before_anything_is_cached(uncached):
+    result = CliRunner().invoke(main, ["plan", "--set", "validation.share=0.2"])
+    assert result.exit_code == 0, result.output
+    assert "12 samples: 10 to train on (10 an epoch with repeats), 2 held out" in result.stdout
+    assert "forecast for one " in result.stdout
+    assert "GiB of VRAM" in result.stdout
+    assert "nothing is cached yet" in result.stdout
+    assert "Before `run`: `wanprep fetch x`" in result.stdout
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 2
+    assert "has no cached samples; run `wanprep fetch x`" in result.stderr
+
+
+def _prepared(root, states, assignments=()):
+    from wanprep.dataset import Dataset
+
+    dataset = Dataset.create(root, assignments=["family=wan2.2-t2v-a14b", *assignments])
+    dataset.save()
+    rows = [
+        {
+            "sample_id": f"s{n}", "clip_id": "c", "source_id": "src", "group": "g", "view": "main", "state": state,
+            "cache_state": cached, "width": 832, "height": 480, "frames": 81, "repeats": 2,
+        }
+        for n, (state, cached) in enumerate(states)
+    ]  # fmt: skip
+    dataset.manifest.replace("samples", rows)
+    dataset.manifest.replace("clips", [{"clip_id": "c", "start_s": 1.5}])
+
+
+def test_samples_are_read_of_the_manifest_where_nothing_is_cached(tmp_path, monkeypatch):
+    from wanprep.models import find
+
+    monkeypatch.setattr(find, "find_weights", lambda *_, **__: None)
+    _prepared(tmp_path / "a", [("ok", "pending"), ("rejected", "pending"), ("ok", "pending")])
+    found = open_uncached(tmp_path / "a")
+    assert [(s.sample_id, s.repeats, s.start_s, s.class_path) for s in found.samples] == [
+        ("s0", 2, 1.5, ""),
+        ("s2", 2, 1.5, ""),
+    ]
+    assert found.first == f"`wanprep fetch wan2.2-t2v-a14b`, then `wanprep cache --out {tmp_path / 'a'}`"
+    monkeypatch.setattr(find, "find_weights", lambda *_, **__: tmp_path)
+    words = ["caption.trigger=frung", "caption.class_word=a cup"]
+    _prepared(tmp_path / "b", [("ok", "pending")], words)
+    found = open_uncached(tmp_path / "b")
+    assert (found.samples[0].class_path, found.first) == ("to be cached", f"`wanprep cache --out {tmp_path / 'b'}`")
+    _prepared(tmp_path / "c", [("ok", "cached"), ("ok", "pending")])
+    assert open_uncached(tmp_path / "c") is None  # what is cached counts
+    assert open_uncached(tmp_path) is None
+    _prepared(tmp_path / "d", [("rejected", "pending")])
+    with pytest.raises(UsageError, match="no sample to train on yet; `wanprep status"):
+        open_uncached(tmp_path / "d")
