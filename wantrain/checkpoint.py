@@ -148,13 +148,16 @@ def _write(run: Run) -> None:
 
 
 def rename_lora(run: Run, expert: str, before: str, after: str | None) -> None:
-    """Name a checkpoint's LoRA anew in run.json; None: leave the checkpoint out. Files stay as they are."""
+    """Name an expert's finished LoRA anew in run.json; None: leave it out. Files stay as they are."""
     with _alone_in(run):
         reread(run)
         entry = run.experts[expert]
         made = [{**c, "file": after} if c["file"] == before else c for c in entry["checkpoints"]]
         entry["checkpoints"] = [c for c in made if c["file"] is not None]
-        del entry["lora"], entry["lora_digest"]
+        if after is None:
+            del entry["lora"], entry["lora_digest"]
+        else:
+            entry["lora"] = after
         _write(run)
 
 

@@ -35,9 +35,8 @@ def take_up(
         lines += _standing(run, config, name, remains.get(name, 0))
         lines += _keep_final(run, config, name)
     if run.experts and all(finished(run, config, name) for name in config.stages):
-        lines.append(
-            f"{run.folder} is complete; nothing is left to do (more: --set {config.stages[0]}.steps=N; anew: --fresh)"
-        )
+        more = f"--set {config.stages[0]}.steps=N --accept-changes"
+        lines.append(f"{run.folder} is complete; nothing is left to do (more steps: {more}; anew: --fresh)")
     lines += _new_samples(dataset, parts, memory)
     split.remember(run.folder, dataset, parts, memory)
     checkpoint.cut_metrics(run)
@@ -114,7 +113,7 @@ def _keep_final(run: checkpoint.Run, config: TrainConfig, name: str) -> list[str
     entry = run.experts.get(name, {})
     final = entry.get("lora")
     steps = [made["step"] for made in entry.get("checkpoints", []) if made["file"] == final]
-    if final is None or not steps or run.step(name) >= config.expert(name).steps:
+    if final is None or final.startswith("loras/") or not steps or run.step(name) >= config.expert(name).steps:
         return []
     path = run.folder / final
     if not path.is_file() or digest_file(path) != entry["lora_digest"]:

@@ -79,6 +79,7 @@ def test_a_finished_lora_is_safe_before_the_first_further_step(toy, dataset, tmp
     file = {row.step: row.file for row in stopped.verdicts["high"].rows}[6]
     assert file.startswith("loras/")
     assert (stopped.folder / file).read_bytes() == before
+    assert json.loads((stopped.folder / "run.json").read_text())["experts"]["high"]["lora"] == file  # what is sampled
     back = toy.train_toy(tmp_path, dataset, changes=_high(6), accept_changes=True)  # nothing is trained, all is there
     assert back.loras["high"].read_bytes() == before
 
