@@ -202,8 +202,12 @@ def test_an_edited_caption_wins_over_every_later_run(movies: Path, dataset: Path
     shutil.copytree(dataset, copy)
     file = sorted((copy / "captions").glob("*.txt"))[0]
     file.write_text("typed by hand")
+    (told,) = open_cached(copy).notes
+    assert told.startswith("1 caption was edited and not taken up yet")
+    assert told.endswith(f"wanprep cache --out {copy}")
     wanprep("run", str(movies), "--out", str(copy), "--set", "caption.trigger=frung")
     assert file.read_text() == "typed by hand"
+    assert open_cached(copy).notes == ()
     clip = next(row for row in tables(copy)["clips"] if row["clip_id"] == file.stem)
     assert (clip["caption"], clip["caption_origin"]) == ("frung typed by hand", "human")
 

@@ -102,7 +102,8 @@ class CachedDataset:
     """Samples in order of their ids, so that nothing depends on the order in which a table listed them.
 
     empty_text: (path, digest) of the empty prompt's embedding, for caption dropout and guidance. pending: good samples
-    of the dataset that are not cached (yet, or because it failed) and are therefore not among these.
+    of the dataset that are not cached (yet, or because it failed) and are therefore not among these. notes: what else
+    a trainer should say of the dataset.
     """
 
     def __init__(
@@ -112,12 +113,14 @@ class CachedDataset:
         samples: Sequence[CachedSample],
         empty_text: tuple[str, str],
         pending: int = 0,
+        notes: Sequence[str] = (),
     ) -> None:
         self.root = root
         self.family = family
         self.samples = tuple(sorted(samples, key=lambda sample: sample.sample_id))
         self.empty_text = empty_text
         self.pending = pending
+        self.notes = tuple(notes)
         self._verified: set[tuple[str, str]] = set()
         for sample, following in zip(self.samples, self.samples[1:], strict=False):
             if sample.sample_id == following.sample_id:

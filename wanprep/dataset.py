@@ -160,6 +160,7 @@ def open_cached(root: Path) -> CachedDataset:
     Good samples that are not cached are counted in `pending`. UsageError, with the command that helps, when nothing is
     cached.
     """
+    from wanprep import edits
     from wanprep.cached import CachedDataset, CachedSample, OtherText
     from wanprep.captioners.several import parsed
 
@@ -191,7 +192,8 @@ def open_cached(root: Path) -> CachedDataset:
         joined = {**row, **more, **twin(row["caption"], encoder_id)}
         samples.append(CachedSample(**{field.name: joined[field.name] for field in dataclasses.fields(CachedSample)}))
     pending = good.height - len(rows)
-    return CachedDataset(root, dataset.pipeline.model, samples, (empty[0]["path"], empty[0]["digest"]), pending)
+    blank = (empty[0]["path"], empty[0]["digest"])
+    return CachedDataset(root, dataset.pipeline.model, samples, blank, pending, edits.waiting(dataset)[1])
 
 
 def _class_key(caption: str, encoder_id: str, pipeline: Pipeline) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wanprep import outcome, standing
+from wanprep import edits, outcome, standing
 from wanprep.runner import Report
 from wanprep.stats_render import plain
 from wanprep.tables import console, print_json, table
@@ -106,8 +106,9 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
     from wanprep.steps import steps
 
     rows = [standing.standing(dataset, step) for stage in STAGES for step in steps(dataset)[stage]]
+    edited, notes = edits.waiting(dataset)
     if as_json:
-        print_json(rows)
+        print_json([row | ({"edited": edited} if row["step"] == "caption" else {}) for row in rows])
         return
     drawn = table("step", "of", ">done", ">failed", ">pending", "rejected")
     for row in rows:
@@ -123,6 +124,7 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
     for line in (
         *outcome.source_lines(dataset, tables["sources"]),
         *outcome.clip_lines(dataset, tables["clips"], tables["samples"]),
+        *map(plain, notes),
         *(f"{row['step']}: {row['waiting_for']}" for row in rows if row["waiting_for"]),
         *(f"failed in {row['step']}: {plain(item)}" for row in rows for item in row["failed_items"][:SHOWN_FAILED]),
         *_next(dataset, rows),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wanprep import flat, originals
+from wanprep import edits, flat, originals
 from wanprep.captioners import files as caption_files
 from wanprep.captioners import leads
 from wanprep.config import to_table
@@ -186,12 +186,7 @@ def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name:
 
 def find_edits(dataset: Dataset) -> tuple[int, list[str]]:
     """Record captions that were edited by hand since the last run: how many, and notes on files that are odd."""
-    folder = dataset.root / caption_files.FOLDER
-    if not folder.is_dir():
-        return 0, []
-    published = dataset.manifest.read("published").sort("seq", maintain_order=True)
-    clips = dataset.manifest.read("clips").to_dicts()
-    found = caption_files.scan(folder, clips, caption_files.known_files(published.to_dicts()))
+    found = edits.found(dataset)
     dataset.manifest.append("events", found.events)
     dataset.manifest.append("published", found.seen)
     notes = [f"captions/{name}.txt is not used: {why}" for name, why in found.unreadable.items()]

@@ -19,7 +19,7 @@ is deleted while the clip's first file stays was taken back by somebody, and one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,10 @@ def known_files(published: Iterable[Mapping[str, Any]]) -> dict[str, Known]:
     return known
 
 
-def scan(folder: Path, clips: Iterable[Mapping[str, Any]], known: Mapping[str, Known]) -> Scan:
-    """Find edits by hand in `folder`. Reads only.
+def scan(
+    folder: Path, clips: Iterable[Mapping[str, Any]], known: Mapping[str, Known], only: Collection[str] | None = None
+) -> Scan:
+    """Find edits by hand in `folder`. Reads only. only: stems of the files to open, None for all.
 
     clips: rows with clip_id, source_id, start_pts, end_pts; a file of a clip that is gone is anchored by what was
     known when it was written. Record `events` first and `seen` after them: killed in between, the same edit is found
@@ -118,7 +120,7 @@ def scan(folder: Path, clips: Iterable[Mapping[str, Any]], known: Mapping[str, K
     seen: list[Row] = []
     unreadable: dict[str, str] = {}
     unknown: list[str] = []
-    for path in sorted(folder.glob("*.txt")):
+    for path in sorted(folder.glob("*.txt") if only is None else (folder / f"{stem}.txt" for stem in only)):
         stem, state = path.stem, known.get(path.stem, Known())
         clip_id, number = clip_of(stem)
         anchor = anchors.get(clip_id) or state.anchor
