@@ -29,9 +29,13 @@ def found(dataset: Dataset, only: Collection[str] | None = None) -> files.Scan:
     folder = dataset.root / files.FOLDER
     if not folder.is_dir():
         return files.Scan()
-    published = dataset.manifest.read("published").sort("seq", maintain_order=True).to_dicts()
-    clips = dataset.manifest.read("clips").select("clip_id", *files.ANCHOR).to_dicts()
-    return files.scan(folder, clips, files.known_files(published), only)
+    published = dataset.manifest.read("published").sort("seq", maintain_order=True)
+    clips = dataset.manifest.read("clips").select("clip_id", *files.ANCHOR)
+    if only is not None:  # and numbered ones, which say something by not being there
+        numbered = pl.col("clip_id").str.contains(".", literal=True)
+        published = published.filter(pl.col("clip_id").is_in(only) | numbered)
+        clips = clips.filter(pl.col("clip_id").is_in([files.clip_of(stem)[0] for stem in only]))
+    return files.scan(folder, clips.to_dicts(), files.known_files(published.to_dicts()), only)
 
 
 def waiting(dataset: Dataset) -> tuple[int, list[str]]:
