@@ -122,6 +122,16 @@ def _open_dataset(settings: TrainConfig, folder: str) -> CachedDataset:
     return found
 
 
+def _open_aside(settings: TrainConfig) -> CachedDataset | None:
+    """The regularisation set, None without one. UsageError as `_open_dataset`."""
+    if settings.regularisation.dataset is None:
+        return None
+    try:
+        return _open_dataset(settings, settings.regularisation.dataset)
+    except UsageError as error:
+        raise UsageError(f"regularisation.dataset: {error}") from error
+
+
 def _open(settings: TrainConfig, folder: str) -> Any:
     """The cached dataset, or what stands for one (`Uncached`) where nothing is cached yet. UsageError for any other."""
     from wanprep.dataset import open_cached
@@ -165,7 +175,6 @@ def _train(
     device = pick_device(settings.run.device)
     automatic = "bf16" if device.startswith("cuda") else "fp32"
     dtype = automatic if settings.run.dtype == "auto" else settings.run.dtype
-    aside = settings.regularisation.dataset
 
     def load(expert: str, where: str) -> Any:
         return load_transformer(family, expert, folders[expert], dtype, where)
@@ -178,7 +187,7 @@ def _train(
         result = train(
             settings, cached, load, open_model=open_blocks, device=own, mode=mode, accept_changes=accept,
             base={name: model_id(folder, COMPONENTS[name]) for name, folder in folders.items()},
-            regular=_open_dataset(settings, aside) if aside else None,
+            regular=_open_aside(settings),
             stop=lambda: bool(heard.stop), save_now=heard.save_now,
             observers=observers_for(settings, verbosity, own, dtype), team=team_of(settings, rank, world),
         )  # fmt: skip
@@ -195,7 +204,8 @@ def _print_result(result: TrainResult, verbosity: int, *, as_json: bool) -> None
 
     if verbosity:
         for name, verdict in result.verdicts.items():
-            click.echo("\n".join(table_lines(name, verdict)), err=True)
+            if verdict.rows:  # none before an expert's first checkpoint
+                click.echo("\n".join(table_lines(name, verdict)), err=True)
     if as_json:
         loras = {name: str(path) for name, path in result.loras.items()}
         best = {n: v.recommended for n, v in result.verdicts.items()}
@@ -224,7 +234,7 @@ def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = Fal
     prompts = check(settings)
     planned = plan(settings, cached, cards_here()) | {"caches": caches}
     planned["previews"] = [prompt.name or prompt.prompt for prompt in prompts]
-    refused = refusals(settings, cached, lambda folder: _open_dataset(settings, folder), mode=mode, accept=accept)
+    refused = refusals(settings, cached, lambda: _open_aside(settings), mode=mode, accept=accept)
     planned["refused"] = [str(error) for error in refused]
     lines = [*plan_lines(planned), caches]
     lines += [f"previews: {len(prompts)} prompts of {settings.previews.prompts}"] if prompts else []

@@ -131,7 +131,15 @@ def load_config(path: Path | None, assignments: Iterable[str], environment: Mapp
             raise UsageError(f"experts.total_steps and {name}.{given[0]} both say how long {name} trains; keep one")
         if len(given) > 1:
             raise UsageError(f"{name}.steps and {name}.epochs both say how long {name} trains; keep one")
-    return config
+    by_file = [layer for layer in own if "prompts" in layer.table.get("previews", {})][-1:] == own[:1]
+    return _with_prompts_beside(config, path) if path and by_file else config
+
+
+def _with_prompts_beside(config: TrainConfig, path: Path) -> TrainConfig:
+    """A file of prompts that the configuration at `path` names is beside it, or else where the command is run."""
+    named = config.previews.prompts
+    beside = path.parent / Path(named or "").expanduser()
+    return replace(config, previews=replace(config.previews, prompts=str(beside))) if beside.is_file() else config
 
 
 def settled(config: TrainConfig, visits: Mapping[Bucket, int]) -> TrainConfig:

@@ -14,6 +14,7 @@ from wantrain.pace import ExpertPace, Pace, clock, memory
 from wantrain.progress import Progress
 
 REFRESH = 4  # times a second
+NARROW = 64  # columns; below, steps have no bar and the table no changes, gaps and learning rates
 
 
 class Display(Progress):
@@ -52,11 +53,14 @@ class Display(Progress):
         statuses = self.among.statuses() if self.among is not None else []
         course = self._course
         title = f"{course.folder.name} · {course.family} · {course.device}"
-        return panel(self._pace, title=title, memory=memory(course.device), busy=statuses, now=time.monotonic())
+        return panel(
+            self._pace, title=title, memory=memory(course.device), busy=statuses, now=time.monotonic(),
+            narrow=self._console.width < NARROW,
+        )  # fmt: skip
 
 
-def panel(pace: Pace, *, title: str, memory: str, busy: Sequence[str], now: float) -> Any:
-    """A rich renderable of the state at `now` (as `pace` was given it)."""
+def panel(pace: Pace, *, title: str, memory: str, busy: Sequence[str], now: float, narrow: bool = False) -> Any:
+    """A rich renderable of the state at `now` (as `pace` was given it). narrow: what 40 columns hold."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -68,10 +72,11 @@ def panel(pace: Pace, *, title: str, memory: str, busy: Sequence[str], now: floa
     rows = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     for name in ("", "step"):
         rows.add_column(name, no_wrap=True, ratio=2 if name else None)
-    for name in ("loss", "held out", "change", "gap", "lr"):
+    numbers = ("loss", "held out") if narrow else ("loss", "held out", "change", "gap", "lr")
+    for name in numbers:
         rows.add_column(name, justify="right", no_wrap=True)
     for name, own in pace.experts.items():
-        rows.add_row(*_cells(name, own, current=pace.working(name)))
+        rows.add_row(*_cells(name, own, current=pace.working(name), narrow=narrow)[: 2 + len(numbers)])
     lines: list[Any] = [head, rows, Text(" · ".join(_machine(pace, memory)), style="dim")]
     saved = [
         f"{name} {own.saved[0]}" + ("" if own.saved[1] is None else f" ({own.saved[1]:.4f})")
@@ -87,7 +92,7 @@ def panel(pace: Pace, *, title: str, memory: str, busy: Sequence[str], now: floa
     return Group(*lines)
 
 
-def _cells(name: str, own: ExpertPace, *, current: bool) -> list[Any]:
+def _cells(name: str, own: ExpertPace, *, current: bool, narrow: bool) -> list[Any]:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -100,7 +105,7 @@ def _cells(name: str, own: ExpertPace, *, current: bool) -> list[Any]:
     warn = "yellow" if own.overfit is not None else ""
     return [
         Text(f"{'▸' if current else ' '} {name}", style="bold" if current else ""),
-        Group(step),
+        f"{own.done}/{own.total}" if narrow else Group(step),
         _number(own.loss.value, ".4f"),
         _number(own.held[-1]["loss"] if own.held else None, ".4f"),
         _number(own.change, "+z.1%"),

@@ -21,10 +21,10 @@ Refusal = UsageError | Missing
 
 
 def refusals(
-    config: TrainConfig, dataset: CachedDataset, open_dataset: Callable[[str], CachedDataset], *,
+    config: TrainConfig, dataset: CachedDataset, open_aside: Callable[[], CachedDataset | None], *,
     mode: checkpoint.Mode = "auto", accept: bool = False,
 ) -> list[Refusal]:  # fmt: skip
-    """Every one that is found, in the order in which `run` meets them. open_dataset: folder -> a cached dataset."""
+    """Every one that is found, in the order in which `run` meets them. open_aside: opens the regularisation set."""
     found: list[Refusal] = []
 
     def attempt(check: Callable[[], Any]) -> Any:
@@ -35,12 +35,11 @@ def refusals(
             return None
 
     attempt(lambda: _machine(config))
-    aside = config.regularisation.dataset
-    regular = None if aside is None else attempt(lambda: open_dataset(aside))
+    regular = attempt(open_aside)
     memory = None if mode == "fresh" else split.remembered(config.folder)
     parts = split.divide(dataset.samples, config.validation.share, memory)
     config = settled(config, visits_of(dataset, parts[0]))
-    if aside is None or regular is not None:
+    if regular is not None or config.regularisation.dataset is None:
         attempt(lambda: refuse(config, dataset, parts[0], regular))
         if not found:
             attempt(lambda: _standing(config, dataset, regular, memory, mode, accept))

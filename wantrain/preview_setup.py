@@ -18,7 +18,13 @@ from wantrain.prompts import Prompt, read_prompts
 def check(config: TrainConfig) -> tuple[Prompt, ...]:
     """The prompts of a run, none without [previews] prompts. UsageError for any mistake in them. Loads no model."""
     named = config.previews.prompts
-    return () if named is None else read_prompts(Path(named).expanduser(), config.model_family)
+    if named is None:
+        return ()
+    path = Path(named).expanduser()
+    if not path.is_file():
+        looked = "" if path.is_absolute() else f": neither beside the configuration that names it nor in {Path.cwd()}"
+        raise UsageError(f"previews.prompts: {named} is not there{looked}")
+    return read_prompts(path, config.model_family)
 
 
 def prepare(config: TrainConfig, device: str, dtype: str) -> Previews | None:

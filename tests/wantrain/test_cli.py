@@ -144,6 +144,22 @@ def test_sample_makes_a_video_of_a_run(invoke, tmp_path, monkeypatch):
     assert invoke("sample", "--run", str(tmp_path), "a cat").exit_code == 2
 
 
+def test_a_table_without_rows_has_no_head(capsys, tmp_path):
+    from wantrain.cli import _print_result
+    from wantrain.ranking import judge
+    from wantrain.train import TrainResult
+
+    made = {"step": 2, "file": "loras/x", "loss": None, "asked": False}
+    verdicts = {"high": judge([made], []), "low": judge([], [])}
+    result = TrainResult(
+        folder=tmp_path, loras={}, steps={"high": 2, "low": 1}, held_out={}, verdicts=verdicts, interrupted=True
+    )
+    _print_result(result, 1, as_json=False)
+    said = capsys.readouterr().err
+    assert "high: step" in said
+    assert "low: step" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -24,6 +24,25 @@ def test_the_default_preset_says_what_the_code_does():
             assert re.search(rf"^#? ?{knob} = ", body, re.M), f"[{section}] {knob} is not in the preset"
 
 
+def test_prompts_are_looked_for_beside_the_file_that_names_them(tmp_path, monkeypatch):
+    from wantrain.preview_setup import check
+
+    (tmp_path / "cfg").mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = Path("cfg/train.toml")
+    path.write_text('family = "tiny"\n[previews]\nprompts = "p.toml"\n')
+    config = load_config(path, [], {})
+    with pytest.raises(UsageError, match=rf"p\.toml is not there: neither beside .* nor in {re.escape(str(tmp_path))}"):
+        check(config)
+    text = '[[prompt]]\nprompt = "a"\nwidth = 32\nheight = 32\nframes = 5\n'
+    Path("p.toml").write_text(text + "seed = 1\n")
+    assert check(load_config(path, [], {}))[0].seed == 1  # where the command is run
+    Path("cfg/p.toml").write_text(text + "seed = 2\n")
+    assert check(load_config(path, [], {}))[0].seed == 2
+    assert check(load_config(path, ["previews.prompts=p.toml"], {}))[0].seed == 1  # typed: as a shell means it
+    assert check(load_config(path, [], {"WANTRAIN_PREVIEWS__PROMPTS": "p.toml"}))[0].seed == 1
+
+
 def test_the_tiny_preset_loads():
     config = load_config(PIPELINES / "train-tiny.toml", [], {})
     assert (config.family, config.stages) == ("tiny", ("high", "low"))

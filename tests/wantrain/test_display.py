@@ -1,5 +1,6 @@
 """What people see of a run: right numbers, in 80 columns; TensorBoard; and mirrored copies held out together."""
 
+import io
 import json
 import sys
 import types
@@ -97,6 +98,18 @@ def test_the_panel_fits_80_columns_and_says_everything():
         "low: memorising, held-out loss 11.8% above step 250",
     ):  # fmt: skip
         assert part in text, text
+
+
+@pytest.mark.parametrize("width", [40, 50, 63, 64, 80])
+def test_a_narrow_terminal_still_shows_the_steps(width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    display = Display(console)
+    display._pace = _pace()
+    console.print(display._draw())
+    text = console.export_text()
+    for part in ("▸ low", "500/2000", "0.5000", "0.1900"):
+        assert part in text, text
+    assert ("-5.0%" in text) == (width >= 64)
 
 
 def test_the_live_display_changes_nothing(toy, dataset, finished, tmp_path):

@@ -54,7 +54,7 @@ REFUSED = [
     ("high.targets='blocks\\.2\\.'", 2, "N from 0 to 1"),
     ("low.ranks={foo=3}", 2, "low.ranks: 'foo' is found in no layer"),
     ("high.init=nope.safetensors", 2, "high.init: nope.safetensors is not there"),
-    ("regularisation.dataset=nope", 2, "nope is not a dataset"),
+    ("regularisation.dataset=nope", 2, "regularisation.dataset: nope is not a dataset"),
     ("loss.views={stills=0.5}", 2, "the dataset has no view 'stills'"),
     ("loss.preservation=1", 2, "loss.preservation needs captions with the class word"),
     ("run.device=cuda", 3, "there is no CUDA device"),
