@@ -110,3 +110,26 @@ def test_a_trainer_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = CachedDataset(root, family("tiny"), [sample], ("file", ""), notes=["3 captions were edited"])
     monkeypatch.setattr("wantrain.ready.CHECK_SECONDS", 0.0)
     assert check_caches(dataset).splitlines()[1:] == ["3 captions were edited"]
+
+
+def test_explain_shows_every_caption_that_is_trained_on(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = texts(root)[0]
+
+    def explained() -> list[str]:
+        assert cli.main(["explain", first.stem, "--out", str(root)], standalone_mode=False) is None
+        return [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+    (one,) = (line for line in explained() if line.startswith("caption"))
+    assert one.startswith("caption (template): ")  # the only one: no weight is told
+    first.write_text("a cat")
+    first.with_suffix(".3.txt").write_text("weight: 0.5\na dog")  # without a .2.txt
+    first.with_suffix(".5.txt").write_text("weight: 0\na bird")
+    typed = [f"captions/{first.stem}{number}.txt" for number in ("", ".3", ".5")]
+    told = " ".join(explained())
+    assert all(name in told for name in ("typed since, not taken up yet:", *typed))
+    assert one in told
+    run(Dataset.open(root), ("caption",), Options(workers=1))
+    assert [line for line in explained() if line.startswith(("caption", "typed"))] == [
+        "caption (human, weight 1): a cat",
+        "caption 3 (human, weight 0.5): a dog",
+    ]

@@ -34,7 +34,7 @@ def sample(number: int, state: str, cache_state: str = "", reason: str = "", **m
 @pytest.fixture
 def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(show, "planned_frames", lambda measured, pipeline: {})
-    monkeypatch.setattr(show, "caption_line", lambda dataset, row: "")
+    monkeypatch.setattr(show, "caption_lines", lambda dataset, row: [])
     tables = {
         "clips": pl.DataFrame([clip(0), clip(1, "rejected", "shake"), clip(2, "rejected", "shake", "blur")]),
         "samples": pl.DataFrame(

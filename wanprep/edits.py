@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from wanprep.captioners import files
+from wanprep.captioners.several import number_of, stem_of
 from wanprep.tables import counted
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ def waiting(dataset: Dataset) -> tuple[int, list[str]]:
         said = f"{counted(count, 'caption')} {'was' if count == 1 else 'were'} edited and not taken up yet"
         notes.insert(0, f"{said}; training shows the texts before: {_command(dataset)}")
     return count, notes
+
+
+def of_clip(dataset: Dataset, clip_id: str) -> list[str]:
+    """Names of this clip's caption files that were edited, or taken away, and not taken up."""
+    stems = {clip_id, *(path.stem for path in (dataset.root / files.FOLDER).glob(f"{clip_id}.*.txt"))}
+    events = [event for event in found(dataset, stems).events if event["clip_id"] == clip_id]
+    numbers = sorted(number_of(event["kind"]) or 1 for event in events)
+    return [f"{files.FOLDER}/{stem_of(clip_id, number)}.txt" for number in numbers]
 
 
 def _younger(folder: Path, last: dict[str, float]) -> set[str]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from wanprep.decide import planned_frames
 from wanprep.near import did_you_mean, nearest
-from wanprep.show_source import caption_line, show_named
+from wanprep.show_source import caption_lines, show_named
 from wanprep.stage import UsageError
 from wanprep.stats_render import plain
 from wanprep.tables import console, print_json, print_rows
@@ -148,9 +148,8 @@ def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
     out.print(f"  {row['n_frames']} frames at {dataset.pipeline.model.fps} fps, {row['duplicated']} of them repeats")
     if row["truncated"]:
         out.print(f"  the source is truncated: {row['truncated']}")
-    caption = caption_line(dataset, row)
-    if caption:
-        out.print(f"  {caption}")
+    for line in caption_lines(dataset, row):
+        out.print(f"  {line}")
     repeated = scores.pop("duplicate_of", None)
     if repeated:
         out.print(f"  shows the same as clip {plain(repeated[0])}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from wanprep import edits
+from wanprep.captioners.several import parsed
 from wanprep.stage import UsageError
 from wanprep.standing import reasons_of
 from wanprep.stats_render import plain
@@ -110,12 +112,22 @@ def show_named(dataset: Dataset, name: str, as_json: bool) -> None:
     show_source(dataset, found[0], as_json)
 
 
-def caption_line(dataset: Dataset, clip: Row) -> str:
-    """What is to be said of a clip's caption: the text, or why there is none; "" of a clip that is not kept."""
+def caption_lines(dataset: Dataset, clip: Row) -> list[str]:
+    """What is to be said of a clip's captions: each as trained on with its weight, or why there is none, and whether
+    somebody typed since; nothing of a clip that is not kept."""
+    if clip["state"] != "keep" and clip["caption"] is None:
+        return []
+    more = parsed(clip["more_captions"])
+    found = [_without_caption(dataset, clip)] if clip["caption"] is None else []
     if clip["caption"] is not None:
-        return f"caption ({clip['caption_origin']}): {plain(clip['caption'])}"
-    if clip["state"] != "keep":
-        return ""
+        weight = ", weight 1" if more else ""
+        found.append(f"caption ({clip['caption_origin']}{weight}): {plain(clip['caption'])}")
+    found += [f"caption {it['number']} ({it['origin']}, weight {it['weight']:g}): {plain(it['text'])}" for it in more]
+    typed = edits.of_clip(dataset, clip["clip_id"])
+    return [*found, f"typed since, not taken up yet: {', '.join(typed)}"] if typed else found
+
+
+def _without_caption(dataset: Dataset, clip: Row) -> str:
     rows = dataset.manifest.latest("captions").filter(pl.col("key") == clip["caption_key"]).to_dicts()
     if not rows or rows[0]["outcome"] == "done":
         return "caption: none yet"
