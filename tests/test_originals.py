@@ -9,7 +9,7 @@ from footage import numbered
 from movies import SETTINGS
 from PIL import Image
 
-from wanprep import originals
+from wanprep import originals, report
 from wanprep.dataset import Dataset
 from wanprep.run import run
 from wanprep.runner import Options
@@ -47,6 +47,9 @@ def test_folders_of_copies_never_stand_for_the_first(tmp_path: Path, count: int)
         shutil.copytree(first, copies)
         assert take(tmp_path / "set", copies)["ok"] == own
     assert take(tmp_path / "set", first)["ok"] == own
+    listed = report._stats(Dataset.open(tmp_path / "set"), 1).by_source
+    assert sorted(line.path for line in listed if line.outcome == "ok") == own  # told from copies of the same name
+    assert len({line.path for line in listed}) == 3 * count
 
 
 def test_copies_below_the_same_folder_do_not_either(tmp_path: Path) -> None:

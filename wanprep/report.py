@@ -159,9 +159,10 @@ def _stats(dataset: Dataset, batch_size: int) -> Stats:
     from wanprep.stats import report
 
     facts = {row["source_id"]: row for row in dataset.manifest.latest("signals").to_dicts()}
+    listed = dataset.manifest.read("sources").to_dicts()
     sources = [
-        {**row, "duration_s": _duration(facts.get(row["source_id"]))}
-        for row in dataset.manifest.read("sources").to_dicts()
+        {**row, "path": path, "duration_s": _duration(facts.get(row["source_id"]))}
+        for row, path in zip(listed, _told_apart(listed, dataset.roots))
     ]
     clips = dataset.manifest.read("clips").to_dicts()
     origins = {clip["clip_id"]: clip["caption_origin"] for clip in clips}
@@ -174,6 +175,17 @@ def _stats(dataset: Dataset, batch_size: int) -> Stats:
     ]
     artefacts = [row for row in dataset.manifest.latest("artefacts").to_dicts() if row["outcome"] == "done"]
     return report(clips, samples, sources, captions, artefacts, dataset.pipeline.model, batch_size=batch_size)
+
+
+def _told_apart(sources: Sequence[Row], roots: Mapping[str, str]) -> list[str]:
+    """The path of each source, with its folder's name before it where another folder has the same path."""
+    times = Counter(row["path"] for row in sources)
+    return [
+        f"{Path(roots[row['root']]).name}/{row['path']}"
+        if times[row["path"]] > 1 and row["root"] in roots
+        else row["path"]
+        for row in sources
+    ]
 
 
 def _duration(signal: Row | None) -> float:
