@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from wanprep.captioners import template
 from wanprep.engines import batches, threads
 from wanprep.engines.local import Outcome
 from wanprep.families import family
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _CAMERA = re.compile(r'"camera": (\[[^\]]*\])')
 _OF_CLIPS = (
-    *("clip_id", "source_id", "path", "group", "scores", "width", "height", "crop"),
+    *("clip_id", "source_id", "path", "group", "kind", "scores", "width", "height", "crop"),
     *("start_pts", "end_pts", "start_s", "end_s"),
 )
 
@@ -97,7 +98,9 @@ class Captions:
             return []
         camera = _CAMERA.search(clip["scores"])  # of all scores of every clip
         said = json.loads(camera[1])[0] if camera else None
-        fields = {"camera": said, "seconds": f"{clip['end_s'] - clip['start_s']:.1f}"}
+        still = clip["kind"] == "image"
+        fields = {"kind": template.PICTURE if still else template.CLIP, "camera": said}
+        fields |= {} if still else {"seconds": f"{clip['end_s'] - clip['start_s']:.1f}"}
         seen = media.get(clip["clip_id"]) if captioner.requires_frames else None
         return [caption.item_of(clip, path, captioner, self.config.class_word, fields=fields, media=seen)]
 

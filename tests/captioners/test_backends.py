@@ -80,6 +80,14 @@ def test_template_fills_and_closes_gaps(movie):
     assert caption.flags == ("provisional",)
     assert template.caption(request(movie)).text == "[trigger], a, reel 3 b of ponyo, 2.5 s"
     assert Template().caption(request(movie)).text == "a video clip"
+    as_the_stage_says = {"kind": "video clip", "seconds": "2.5"}  # seconds are words there, for prompts
+    assert template.caption(request(movie, fields=fields | as_the_stage_says)).text == caption.text
+
+
+def test_a_still_is_a_picture_and_takes_no_time(movie):
+    still = request(movie, fields={"kind": "picture", "class": "cup"})
+    assert Template().caption(still).text == "a picture, cup"
+    assert Template(template="{kind} of a {class}, {seconds}").caption(still).text == "picture of a cup"
 
 
 def test_template_inputs_are_the_fields_it_uses(movie):

@@ -1,5 +1,7 @@
 """Prompts by goal: what each says and leaves out, and fields that are filled in or dropped."""
 
+import re
+
 import pytest
 
 from wanprep.captioners.base import Sampling
@@ -39,6 +41,32 @@ def test_only_used_and_known_fields_are_part_of_the_key():
     assert prompt.facts({"class": "", "camera": "pan"}) == {}
     assert prompt.fill({"class": "man"}) == "A man."
     assert prompt.digest != Prompt(text="A {class}.").digest
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_a_still_is_asked_about_as_a_picture(goal):
+    prompt = prompt_for(goal, class_word="woman")
+    still = prompt.fill({"class": "woman", "kind": "picture"})
+    about = re.compile(r"\b(clip|video|footage|film it|moves|camera movement)\b")
+    assert about.search(prompt.fill(FACTS))  # what is looked for is there to be found
+    found = set(about.findall(still)) - (
+        {"moves"} if goal == "motion" else set()
+    )  # "what moves" can be seen in a still
+    assert not found
+    assert "this picture" in still
+    assert "{" not in still
+
+
+def test_what_is_asked_of_stills_is_no_part_of_the_keys_of_clips():
+    prompt = prompt_for("general")
+    without = Prompt(text=prompt.text)
+    clip = {"kind": "video clip", "camera": "pan"}
+    assert prompt.digest == without.digest
+    assert prompt.facts(clip) == without.facts(clip) == {"camera": "pan"}
+    assert prompt.facts({"kind": "picture"})["asked"] != prompt_for("motion").facts({"kind": "picture"})["asked"]
+    own = prompt_for("general", "Describe this {kind}.")
+    assert own.fill({"kind": "picture"}) == "Describe this picture."
+    assert own.facts({"kind": "picture"}) == {"kind": "picture"}
 
 
 def test_own_prompts_are_taken_as_they_are():

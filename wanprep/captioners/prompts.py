@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wanprep.captioners.template import PICTURE
 from wanprep.ids import key_of
 from wanprep.stage import UsageError
 
-FIELDS = ("class", "camera", "seconds")  # see `template.FIELDS`
+FIELDS = ("kind", "class", "camera", "seconds")  # see `template.FIELDS`
 _FIELD = re.compile(r"\{([A-Za-z_]*)\}")
 
 _MANNER = """\
@@ -65,8 +66,25 @@ Name the objects, parts, materials, tools, species or procedures that can be rec
 arranged and what happens to them; then the surroundings, the light, the viewpoint and the camera.
 Use a general word where you are not certain."""
 
+MOTION_STILL = """\
+Describe this picture, in which a movement is caught.
+Begin with the movement itself, as far as it can be seen: what moves, which way, its pose or phase, its force.
+Name the subject and the surroundings in a few plain words only; their looks do not matter here."""
+
+# A still is asked about as what it is. Everything else of a prompt stays, so that captions of both speak alike.
+_OF_A_STILL = (
+    ("this clip", "this picture"),
+    ("to film it again", "to photograph it again"),
+    ("the shot type and the camera", "the shot type and the camera angle"),
+    ("the light, the viewpoint and the camera", "the light and the viewpoint"),
+    ("ordinary live-action footage", "an ordinary photograph"),
+    (", what it does and how the camera moves", " and what it does"),
+    ("the framing and the camera movement", "the framing and the camera angle"),
+    ('"The video shows"', '"The picture shows"'),
+)
+
 REWRITE_PROSE = """\
-Rewrite the description of a video clip below as one paragraph of {length} words.
+Rewrite the description of a picture or video clip below as one paragraph of {length} words.
 Keep every fact and every name as it is; add nothing that the description does not say or directly imply.
 Order: main content, environment and light, shot type and camera, atmosphere. Plain, concrete, present tense.
 Answer with the paragraph alone: no opening, no list, no quotation marks.
@@ -75,8 +93,8 @@ Description:
 {text}"""
 
 REWRITE_TAGS = """\
-Rewrite the description of a video clip below as {length} short comma-separated tags in lower case, most important
-first: subject, action, clothing or parts, setting, light, shot type, camera, atmosphere.
+Rewrite the description of a picture or video clip below as {length} short comma-separated tags in lower case, most
+important first: subject, action, clothing or parts, setting, light, shot type, camera, atmosphere.
 Keep every fact and every name as it is; add nothing that the description does not say.
 Answer with the tags alone, on one line.
 
@@ -99,9 +117,11 @@ REWRITES: Mapping[str, tuple[str, str]] = {  # style -> (what is asked, how long
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A prompt with fields in braces; UsageError for one that does not exist."""
+    """A prompt with fields in braces; UsageError for one that does not exist. still: what is asked of stills instead,
+    None for the same. It belongs to the keys of their captions alone."""
 
     text: str
+    still: str | None = None
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -118,15 +138,20 @@ class Prompt:
         return key_of(prompt=self.text)
 
     def facts(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of the fields this prompt uses, as far as they are known: part of a caption's key."""
-        used = dict.fromkeys(_FIELD.findall(self.text))
-        return {name: fields[name] for name in used if fields.get(name) not in (None, "")}
+        """What the prompt says of this clip, as far as it is known: part of a caption's key."""
+        asked = self._asked(fields)
+        used = dict.fromkeys(_FIELD.findall(asked))
+        found = {name: fields[name] for name in used if fields.get(name) not in (None, "")}
+        return found if asked == self.text else {**found, "asked": key_of(prompt=asked)}
 
     def fill(self, fields: Mapping[str, Any]) -> str:
         """The prompt for one clip; a line with an unknown field goes."""
         facts = self.facts(fields)
-        lines = (line for line in self.text.splitlines() if set(_FIELD.findall(line)) <= facts.keys())
+        lines = (line for line in self._asked(fields).splitlines() if set(_FIELD.findall(line)) <= facts.keys())
         return "\n".join(_FIELD.sub(lambda match: str(facts[match[1]]), line) for line in lines).strip()
+
+    def _asked(self, fields: Mapping[str, Any]) -> str:
+        return self.still if self.still is not None and fields.get("kind") == PICTURE else self.text
 
 
 def prompt_for(goal: str, own: str | None = None, *, class_word: str | None = None) -> Prompt:
@@ -137,7 +162,11 @@ def prompt_for(goal: str, own: str | None = None, *, class_word: str | None = No
     if goal == "character":
         opening, unnamed, *rest = asked.splitlines()
         asked = "\n".join([opening, *rest] if class_word else ["Describe this clip.", unnamed, *rest])
-    return Prompt(text="\n".join((asked, _CAMERA, _MANNER.replace("{length}", words))))
+    manner = _MANNER.replace("{length}", words)
+    still = "\n".join((MOTION_STILL if goal == "motion" else asked, manner))
+    for of_a_clip, of_a_still in _OF_A_STILL:
+        still = still.replace(of_a_clip, of_a_still)
+    return Prompt(text="\n".join((asked, _CAMERA, manner)), still=still)
 
 
 def check_goal(goal: str) -> str:

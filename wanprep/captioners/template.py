@@ -17,14 +17,16 @@ from wanprep.captioners.base import PROVISIONAL, Captioner, CaptionRequest, Orig
 from wanprep.captioners.text import PLACEHOLDER
 from wanprep.stage import UsageError
 
-DEFAULT_TEMPLATE = "a video clip, {class}, {camera}"
+DEFAULT_TEMPLATE = "a {kind}, {class}, {camera}"
+CLIP, PICTURE = "video clip", "picture"  # what {kind} says: a still is a picture
 FIELDS: Mapping[str, Any] = {  # every field with an example value, which format specs are tried on
     "trigger": PLACEHOLDER,  # where the trigger goes, if not at the front
+    "kind": CLIP,  # or PICTURE
     "class": "woman",  # the plain word the trigger stands for
     "source": "reel 3",  # the source's file name without suffix, _ and - as spaces
     "group": "ponyo",  # the work the source belongs to
     "camera": "slow pan left",  # the movement measured on the clip, when there is one
-    "seconds": 2.5,  # length of the clip
+    "seconds": 2.5,  # length of the clip; a still has none
     "width": 1280,
     "height": 720,
 }
@@ -90,10 +92,12 @@ class Template(Captioner):
         return "".join(parts)
 
     def _values(self, request: CaptionRequest) -> dict[str, Any]:
+        still = request.fields.get("kind") == PICTURE
         own = {
+            "kind": CLIP,
             "source": re.sub(r"[_\-]+", " ", PurePosixPath(request.source_rel).stem),
             "group": request.group,
-            "seconds": round(request.end_s - request.start_s, 2),
         }
-        known = {**own, **request.fields, "trigger": PLACEHOLDER}
+        seconds = None if still else round(request.end_s - request.start_s, 1)  # a number, unlike a prompt's
+        known = {**own, **request.fields, "seconds": seconds, "trigger": PLACEHOLDER}
         return {name: "" if known.get(name) is None else known[name] for name in self.fields}
