@@ -1,4 +1,4 @@
-"""Work on whole tables in plain Python: without the garbage collector looking over every new row, and column by column."""
+"""Work on whole tables in plain Python: without the collector looking over every new row, and column by column."""
 
 from __future__ import annotations
 
