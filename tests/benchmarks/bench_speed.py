@@ -142,7 +142,8 @@ def _our_stages(movie: Path, out: Path, told: Callable[[str], None], *settings: 
 
 def bench_decide(clips: int, repeats: int) -> dict[str, Any]:
     """CPU seconds to decide anew about `clips` measured clips after a threshold was changed, by clips a source: reading
-    the tables of a dataset, deciding, and writing what changed."""
+    the tables of a dataset, deciding, and writing what changed; and the whole command, start of the program included.
+    """
     return {str(each): _redecided(clips, each, repeats) for each in (3, 10, 100)}
 
 
@@ -175,8 +176,18 @@ def _redecided(clips: int, each: int, repeats: int) -> dict[str, Any]:
             times.append([b - a for a, b in itertools.pairwise(clock)])
             kept.append(sum(clip["state"] == "keep" for clip in decided.clips))
             samples = len(decided.samples)
+        whole = statistics.median(_filtered(Path(folder), 0.11 + 0.02 * step) for step in range(repeats))
     read, made, written = (statistics.median(column) for column in zip(*times))
-    return {"clips": clips, "samples": samples, "read_s": read, "decide_s": made, "write_s": written, "kept": kept}
+    steps = {"read_s": read, "decide_s": made, "write_s": written, "command_s": whole}
+    return {"clips": clips, "samples": samples, **steps, "kept": kept}
+
+
+def _filtered(out: Path, threshold: float) -> float:
+    """CPU seconds of `wanprep filter` with another threshold."""
+    command = [sys.executable, "-m", "wanprep.cli", "filter", "--quiet", "--out", str(out)]
+    command += ["--set", f"filter.blur.threshold={threshold:g}"]
+    environment = os.environ | {"PYTHONPATH": str(HERE)}
+    return clocked(lambda: subprocess.run(command, check=True, env=environment))["cpu"]
 
 
 def film(media: Path, folder: Path) -> Path:
@@ -215,7 +226,7 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         yield f"the same with one size  CPU {row['faster_cpu_one_size']:.2f}  wall {row['faster_wall_one_size']:.2f}"
     if "decide" in report:
         for each, row in report["decide"].items():
-            times = ", ".join(f"{step} {row[step + '_s']:.2f}" for step in ("read", "decide", "write"))
+            times = ", ".join(f"{step} {row[step + '_s']:.2f}" for step in ("read", "decide", "write", "command"))
             yield f"deciding {row['clips']} clips again, {each} a source: CPU s {times} ({row['samples']} samples)"
 
 

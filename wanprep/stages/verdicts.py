@@ -86,9 +86,7 @@ class Judged:
 
     def texts(self) -> list[str]:
         """Of each clip `Verdict.scores` as JSON, by name."""
-        columns = sorted((column for column in self.columns if any(column.said)), key=lambda column: column.name)
-        if not columns:
-            return ["{}"] * len(self.clip_ids)
+        columns = sorted(self.columns, key=lambda column: column.name)
         return ["{" + ", ".join(filter(None, parts)) + "}" for parts in zip(*map(_entries, columns))]
 
     def verdicts(self) -> list[Verdict]:
