@@ -13,7 +13,7 @@ from wanprep.captioners.several import parsed
 from wanprep.stage import UsageError
 from wanprep.standing import reasons_of
 from wanprep.stats_render import plain
-from wanprep.tables import console, print_json, print_rows
+from wanprep.tables import console, counted, print_json, print_rows
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -83,8 +83,8 @@ def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
     if not found["clips"]:
         out.print("  it has no clips")
         return
-    states = Counter(clip["state"] for clip in found["clips"])
-    out.print(f"  {len(found['clips'])} clips: {', '.join(f'{n} {state}' for state, n in sorted(states.items()))}")
+    states = sorted(Counter(clip["state"] for clip in found["clips"]).items())
+    out.print(f"  {counted(len(found['clips']), 'clip')}: {', '.join(f'{n} {state}' for state, n in states)}")
     rows = []
     for clip in found["clips"]:
         samples = ", ".join(f"{count} {state}" for state, count in clip["samples"].items()) or "none"

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from wanprep.stage import UsageError
 from wanprep.stats_model import Reason, Stats
+from wanprep.tables import counted
 
 PATH_CELLS = 28
 REASON_CELLS = 32
@@ -139,7 +140,7 @@ def _totals(stats: Stats) -> RenderableType:
         (
             "clips",
             f"{clips.total}: {_states(clips.states)}; kept {minutes(clips.kept_seconds)} of "
-            f"{minutes(clips.seconds)} and {clips.stills} stills",
+            f"{minutes(clips.seconds)} and {counted(clips.stills, 'still')}",
         ),
         ("samples", f"{samples}: {_states(stats.samples)}"),
         ("epoch", f"{visits}, {epoch.batches} batches of up to {stats.batch_size}"),
