@@ -1,5 +1,6 @@
 """`make train` is `wantrain run` with what was said to make."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,5 +21,12 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_make_train_passes_the_family_on(given, arguments):
-    said = subprocess.run(["make", "-n", "train", *given], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # Under `make test` another make's flags and variables are in the environment.
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if "MAKE" not in name and name not in ("MFLAGS", "FAMILY", "CONFIG", "OUT")
+    }
+    command = ["make", "-n", "--no-print-directory", "train", *given]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=own).stdout
     assert said.splitlines()[-1].split() == [".venv/bin/wantrain", "run", *arguments.split()]
