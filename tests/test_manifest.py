@@ -169,6 +169,10 @@ def test_a_column_apart_is_stored_beside_and_read_from_where_earlier_versions_ha
     again = Manifest(tmp_path)
     assert again.final_keys("scores") == {"old", "new", "none"}
     assert again.read("evidence")["key"].to_list() == ["new"]
+    # Killed between the two appends: what is measured again is not stored a second time.
+    manifest.table("evidence").append([{"key": "late", "evidence": b"of late"}])
+    manifest.append("scores", [{"key": "late", "evidence": b"of late", **scored}])
+    assert manifest.read("evidence")["key"].to_list().count("late") == 1
 
 
 def test_rows_in_memory_are_those_that_were_stored(tmp_path: Path) -> None:

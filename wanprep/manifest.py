@@ -91,7 +91,10 @@ class Manifest:
     def append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         rows = list(rows)
         for column in APART.get(name, ()):  # first, so that no row lacks what belongs to it
-            self.table(column).append({"key": row["key"], column: row[column]} for row in rows if row.get(column))
+            held = self.table(column)
+            known = set(held.read(["key"])["key"])  # of a run that was killed between the two
+            news = {row["key"]: row[column] for row in rows if row.get(column) and row["key"] not in known}
+            held.append({"key": key, column: value} for key, value in news.items())
             rows = [{n: value for n, value in row.items() if n != column} for row in rows]
         self.table(name).append(rows)
 
