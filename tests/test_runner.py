@@ -83,6 +83,20 @@ def test_next_run_retries_failures_only(tmp_path: Path) -> None:
     assert run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=2)).final == 12
 
 
+def test_a_stage_with_nothing_to_do_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes through its items in a way of its own may load a model first."""
+    asked = []
+
+    def outcomes(self: Toy, todo: list[Item]) -> Iterable[Any]:
+        asked.append(len(todo))
+        return runner.local.run(self, todo, 0)
+
+    monkeypatch.setattr(Toy, "outcomes", outcomes, raising=False)
+    for _ in range(2):
+        assert run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=0)).failed == []
+    assert asked == [12]
+
+
 def test_an_artefact_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     toy = Toy(tmp_path, healthy=True)
     run_stage(toy, dataset(tmp_path), Options(workers=0))

@@ -72,7 +72,8 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
         batch = _Batch(dataset, stage.table)
         try:
             with collection() if todo else contextlib.nullcontext():
-                for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0):
+                # A way of a stage's own may load a model before it looks at its items.
+                for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0) if todo else ():
                     if outcome.kind == "missing":
                         raise Missing(outcome.reason, outcome.detail)
                     batch.add(rows_of(outcome))
