@@ -214,9 +214,22 @@ def _check_saved(toy, run):
         assert toy.rows(run, expert, "step")[-1]["step"] == entry["step"]
 
 
+def _as_from_a_shell():
+    """Signals as a shell leaves them to what it starts: these tests may run under nohup or in the background."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _on_its_terminal():
+    _as_from_a_shell()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_and_says_how_to_go_on(toy, tmp_path, number, code):
-    process = subprocess.Popen(_long_run(tmp_path), env=toy.environment(), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        _long_run(tmp_path), env=toy.environment(), stderr=subprocess.PIPE, text=True, preexec_fn=_as_from_a_shell
+    )
     run = tmp_path / "runs" / "toy"
     _wait_for_steps(process, run / "metrics.jsonl")
     process.send_signal(number)
@@ -233,7 +246,7 @@ def test_a_terminal_that_closes_saves(toy, tmp_path):
     ours, its = pty.openpty()
     process = subprocess.Popen(
         _long_run(tmp_path), env=toy.environment(), stdin=its, stdout=its, stderr=its, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_on_its_terminal,
     )  # fmt: skip
     os.close(its)
     reader = threading.Thread(target=_read_all, args=(ours,), daemon=True)
