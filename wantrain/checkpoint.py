@@ -75,7 +75,11 @@ def opened(folder: Path, mode: Mode = "auto") -> Iterator[Run]:
         # Of a killed process: our own names (.tmp-…), and those of safetensors, which renames as well (.tmpXXXXXX).
         for leftover in folder.rglob(".tmp*"):
             leftover.unlink()
-        yield _read(folder)
+        run = _read(folder)
+        for entry in run.experts.values():
+            for dropped in entry.get("dropped", ()):
+                (folder / dropped).unlink(missing_ok=True)
+        yield run
 
 
 def _free_name(folder: Path) -> Path:

@@ -193,11 +193,13 @@ def save(session: Session, expert: Expert, *, asked: bool = False) -> None:
         }  # fmt: skip
         known = [c for c in known if c["step"] != expert.step] + [made]
     kept = checkpoint.pruned(known, config.save.keep, config.save.keep_best)
-    checkpoint.save_expert(run, expert.name, *state(expert), entry | {"checkpoints": kept})
+    # Named before they go: a process that is killed in between leaves them to the next one.
+    dropped = [c["file"] for c in known if c not in kept]
+    checkpoint.save_expert(run, expert.name, *state(expert), entry | {"checkpoints": kept, "dropped": dropped})
     if made is not None:
         session.watch.saved({"expert": expert.name, **made})
-    for dropped in (c for c in known if c not in kept):
-        (run.folder / dropped["file"]).unlink(missing_ok=True)
+    for name in dropped:
+        (run.folder / name).unlink(missing_ok=True)
 
 
 def _versions() -> dict[str, str]:

@@ -251,3 +251,19 @@ def test_a_warmup_as_long_as_the_run_is_refused(toy, dataset, tmp_path):
         with pytest.raises(UsageError, match=rf"high\.warmup = .*still be rising when the {steps} steps"):
             toy.train_toy(tmp_path, dataset, changes=_high(steps, warmup=warmup))
     assert toy.train_toy(tmp_path, dataset, changes=_high(2, warmup=1)).steps == {"high": 2}
+
+
+def test_a_lora_that_was_to_go_when_the_run_was_killed_goes_with_the_next_run(toy, dataset, tmp_path):
+    changes = _high(6) | {"save": {"every": 2, "keep": 1, "keep_best": 0}}
+    first = toy.train_toy(tmp_path, dataset, changes=changes)
+    dropped = "loras/toy_000002_high_noise.safetensors"
+    assert not (first.folder / dropped).exists()
+    record = json.loads((first.folder / "run.json").read_text())
+    record["experts"]["high"]["dropped"] = [dropped]  # as the save of step 4 had it
+    (first.folder / "run.json").write_text(json.dumps(record))
+    (first.folder / dropped).write_bytes(b"killed before it was deleted")
+    own = first.folder / "loras" / "mine.safetensors"
+    own.write_bytes(b"somebody's own")
+    toy.train_toy(tmp_path, dataset, changes=changes)
+    assert not (first.folder / dropped).exists()
+    assert own.exists()
