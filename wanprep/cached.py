@@ -56,13 +56,12 @@ class OtherText:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CachedSample:
-    """One example ready for training.
+class Example:
+    """What is known of an example for training before it is cached.
 
-    width, height, frames: the bucket in pixels and frames. repeats: times an epoch shows it. weight: factor on its
-    loss. start_s: where its clip begins in its source, in seconds. class_path, class_digest: embedding of the caption
-    with the class word in place of the trigger, "" where there is none. others: its other captions; the first weighs 1.
-    Paths are relative to the dataset; digests are those of the whole files.
+    width, height, frames: the bucket in pixels and frames. repeats: times an epoch shows it. start_s: where its clip
+    begins in its source, in seconds. class_path: embedding of the caption with the class word in place of the trigger,
+    "" where there is none.
     """
 
     sample_id: str
@@ -74,14 +73,24 @@ class CachedSample:
     height: int
     frames: int
     repeats: int
+    start_s: float = 0.0
+    class_path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedSample(Example):
+    """One example ready for training.
+
+    weight: factor on its loss. others: its other captions; the first weighs 1. Paths are relative to the dataset;
+    digests are those of the whole files.
+    """
+
     weight: float
     latent_path: str
     latent_digest: str
     text_path: str
     text_digest: str
     caption: str
-    start_s: float = 0.0
-    class_path: str = ""
     class_digest: str = ""
     others: tuple[OtherText, ...] = ()
 

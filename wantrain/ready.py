@@ -49,10 +49,10 @@ def refuse(config: TrainConfig, dataset: CachedDataset, training: list[int], reg
     if (config.regularisation.dataset is None) != (regular is None):
         raise UsageError("regularisation.dataset is set but was not opened, or the reverse")
     for name in config.stages:
-        rise, steps = config.expert(name).warmup_steps(config.expert(name).steps), config.expert(name).steps
-        if rise >= steps > 1:
+        own = config.expert(name)
+        if own.warmup_steps(own.steps) >= own.steps > 1:
             raise UsageError(
-                f"{name}.warmup = {config.expert(name).warmup!r}: lr would still be rising when the {steps} steps of "
+                f"{name}.warmup = {own.warmup!r}: lr would still be rising when the {own.steps} steps of "
                 f"{name} end; set fewer steps, or a share of them (5%)"
             )
     for name in config.stages:  # before any model is loaded

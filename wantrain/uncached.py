@@ -9,25 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wanprep.cached import Example
 from wanprep.families import Family
 from wanprep.stage import UsageError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """What a plan needs of `wanprep.cached.CachedSample`. class_path: not empty where a class text will be cached."""
-
-    sample_id: str
-    clip_id: str
-    source_id: str
-    group: str
-    view: str
-    width: int
-    height: int
-    frames: int
-    repeats: int
-    start_s: float
-    class_path: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +20,7 @@ class Uncached:
 
     root: Path
     family: Family
-    samples: tuple[Sample, ...]
+    samples: tuple[Example, ...]
     first: str
     pending: int = 0
     empty_text: tuple[str, ...] = ()
@@ -66,9 +50,9 @@ def open_uncached(root: Path) -> Uncached | None:
     )  # fmt: skip
 
 
-def _sample(row: Mapping[str, Any], start_s: float, class_path: str) -> Sample:
+def _sample(row: Mapping[str, Any], start_s: float, class_path: str) -> Example:
     names = ("sample_id", "clip_id", "source_id", "group", "view", "width", "height", "frames", "repeats")
-    return Sample(**{name: row[name] for name in names}, start_s=start_s, class_path=class_path)
+    return Example(**{name: row[name] for name in names}, start_s=start_s, class_path=class_path)
 
 
 def _first_commands(family: Family, root: Path, weights: str) -> str:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from wanprep.cached import CachedDataset
+from wanprep.cached import CachedDataset, Example
 from wanprep.families import FAMILIES, family
 from wanprep.stage import UsageError
 from wantrain import lora
 from wantrain.cli import main
-from wantrain.uncached import Sample, Uncached, open_uncached
+from wantrain.uncached import Uncached, open_uncached
 
 SETTINGS = [
     "family=tiny", "run.name=toy", "run.deterministic=true", "run.checkpointing=false", "high.steps=2", "low.steps=2",
@@ -142,7 +142,7 @@ def uncached(monkeypatch, tmp_path):
     from wantrain import uncached as module
 
     samples = tuple(
-        Sample(
+        Example(
             sample_id=f"s{n}", clip_id=f"c{n}", source_id=f"src{n % 4}", group=f"g{n % 4}", view="main", width=832,
             height=480, frames=81, repeats=1, start_s=float(n), class_path="",
         )

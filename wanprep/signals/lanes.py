@@ -64,9 +64,9 @@ class Pool:
 
     `begin` names the functions (of modules, or parts of such), `add` gives an item to all of them: an array, a
     dataclass some of whose fields are arrays, or what a pipe carries. `end` waits for the last result. Results come to
-    `keep` in the order of the items, one function's independent of the others'. What a function raises
-    is raised by one of these calls, and so is ChildProcessError when a process died; after either the pool is closed.
-    Arrays are valid, and may be read only, while the function that got them runs: who keeps one copies it.
+    `keep` in the order of the items, one function's independent of the others'. What a function raises is raised by one
+    of these calls, and so is ChildProcessError when a process died; after either the pool is closed. Arrays are valid,
+    and may be read only, while the function that got them runs: who keeps one copies it.
     """
 
     def __init__(self) -> None:
