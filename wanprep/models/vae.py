@@ -64,7 +64,7 @@ def scaled(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 to float32 in [-1, 1], as diffusers' VideoProcessor: x/255 to [0, 1], then 2x − 1. Floats stay."""
     import torch
 
-    return (pixels.float() / 255.0) * 2.0 - 1.0 if pixels.dtype == torch.uint8 else pixels
+    return pixels.float().div_(255.0).mul_(2.0).sub_(1.0) if pixels.dtype == torch.uint8 else pixels
 
 
 def first_then_grey(pixels_FHWC: torch.Tensor) -> torch.Tensor:
@@ -80,8 +80,8 @@ def raw(vae: Any, pixels_FHWC: torch.Tensor) -> torch.Tensor:
     import torch
 
     with torch.no_grad():
-        pixels_1CFHW = scaled(pixels_FHWC.to(vae.device)).permute(3, 0, 1, 2)[None].contiguous()
-        return vae.encode(pixels_1CFHW.to(vae.dtype)).latent_dist.mode().float()[0]
+        pixels_FHWC = scaled(pixels_FHWC.to(vae.device)).to(vae.dtype)
+        return vae.encode(pixels_FHWC.permute(3, 0, 1, 2)[None].contiguous()).latent_dist.mode().float()[0]
 
 
 def standardised(config: Any, raw_ZTHW: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,8 @@
 On a GPU the fast encoder in half precision, elsewhere (and with `path = "plain"`, in fp32 and in tiles) diffusers' own
 class. Half precision means fp16 unless bf16 is asked for: at the same speed its latents are ten times nearer to those
 of fp32. Its range is smaller, so every latent is looked at: a clip that overflows is encoded again in bf16.
+
+The fast encoder cuts its work to the memory that is free (`vae_plan`), which changes no value.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wanprep.models import vae as codec
+from wanprep.models import vae_plan
 from wanprep.stage import Missing
 
 if TYPE_CHECKING:
     import torch
+
+    from wanprep.models.vae_plan import Plan
 
 PATHS = ("fast", "plain")
 
@@ -25,13 +30,16 @@ PATHS = ("fast", "plain")
 class Job:
     """An encoding under way on the device; `done` waits for it.
 
-    pixels [F, H, W, 3], raw [z, T, h, w]. compute: the type it runs in.
+    pixels [F, H, W, 3], raw [z, T, h, w]. condition: of the first frame and mid-grey ones. compute: the type it runs
+    in. plan: how it was cut, where it is the fast encoder's.
     """
 
     encoder: LatentEncoder
     pixels: torch.Tensor
     raw: torch.Tensor
+    condition: bool
     compute: str
+    plan: Plan | None
     event: Any = None
 
     def done(self) -> tuple[torch.Tensor, str]:
@@ -47,7 +55,7 @@ class Job:
         if torch.isfinite(latent).all():
             return latent, self.compute
         if self.compute == "fp16" and self.encoder.may_fall_back:
-            return self.encoder.start(self.pixels, "bf16").done()
+            return self.encoder.start(self.pixels, condition=self.condition, compute="bf16").done()
         raise RuntimeError(f"the VAE gave values that are not finite in {self.compute}; try cache.vae_compute = 'fp32'")
 
 
@@ -67,8 +75,9 @@ class LatentEncoder:
         self.may_fall_back = compute == "auto"
         self.compute = ("fp16" if on_gpu else "fp32") if compute == "auto" else compute
         self.fast = path == "fast" and on_gpu and not tiling and self.compute != "fp32"
-        self._made: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
-        self._lock = threading.Lock()
+        self._made: dict[str, Callable[..., torch.Tensor]] = {}
+        self._plans: dict[tuple[int, int, int], Plan] = {}
+        self._lock = threading.RLock()
         self.config: Any = None
 
     @property
@@ -79,54 +88,77 @@ class LatentEncoder:
         """Load the weights now, where there is one caller, rather than with the first clip."""
         self._encode_in(self.compute)
 
-    def start(self, pixels_FHWC: torch.Tensor, compute: str | None = None) -> Job:
-        """pixels: uint8 [4n+1, H, W, 3], or float32 in [-1, 1]; in pinned memory they are fetched without waiting."""
+    def start(self, pixels_FHWC: torch.Tensor, *, condition: bool = False, compute: str | None = None) -> Job:
+        """pixels: uint8 [4n+1, H, W, 3], or float32 in [-1, 1]; in pinned memory they are fetched without waiting.
+
+        condition: image-to-video's, of the first frame and mid-grey ones.
+        """
         import torch
 
         compute = compute or self.compute
-        encode = self._encode_in(compute)
-        with torch.no_grad():
-            raw = encode(pixels_FHWC)
+        frames, height, width, _ = pixels_FHWC.shape
+        # A clip that overflowed is encoded again by the thread that noticed: one at a time, or memory is taken twice.
+        with self._lock, torch.no_grad():
+            encode = self._encode_in(compute)
+            plan = self.plan(width, height, frames) if self.fast else None
+            raw = encode(pixels_FHWC, plan, condition)
         event = None
         if raw.is_cuda:
             host = torch.empty(raw.shape, dtype=raw.dtype, pin_memory=True)
             raw = host.copy_(raw, non_blocking=True)
             event = torch.cuda.Event()
             event.record()
-        return Job(encoder=self, pixels=pixels_FHWC, raw=raw, compute=compute, event=event)
+        return Job(
+            encoder=self, pixels=pixels_FHWC, raw=raw, condition=condition, compute=compute, plan=plan, event=event
+        )
 
     def refuse_too_large(self, width: int, height: int, frames: int) -> None:
         """Missing when a clip of this bucket cannot fit into the GPU's memory, before anything is encoded."""
         if not self.device.startswith("cuda") or self.tiling:
             return
-        import torch
-
         self.prepare()
-        free = torch.cuda.mem_get_info(self.device)[0] + torch.cuda.memory_reserved(self.device)
-        free -= torch.cuda.memory_allocated(self.device)
-        needed = self.peak_bytes(width, height, frames)
-        if needed > free:
+        if self.fast:
+            self.plan(width, height, frames)
+        elif (needed := self._plain_bytes(width, height, frames)) > (free := free_bytes(self.device)):
             raise Missing(
-                f"encoding {width}x{height}x{frames} takes about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} are free",
-                "Free memory of the GPU, make that view smaller, or set cache.tiling = true",
+                f"encoding {width}x{height}x{frames} by diffusers' class takes about {_gib(needed)}, {_gib(free)} are "
+                "free",
+                'Set cache.vae_path = "fast" and cache.vae_compute = "auto", whose encoder cuts its work to the '
+                "memory there is; or free memory of the GPU, make that view smaller, or set cache.tiling = true",
             )
 
-    def peak_bytes(self, width: int, height: int, frames: int) -> int:
-        if self.fast:
-            from wanprep.models.vae_fast import peak_bytes
+    def plan(self, width: int, height: int, frames: int) -> Plan:
+        """How clips of this bucket are cut, settled when first asked for. Missing when no cut is small enough."""
+        bucket = width, height, frames
+        if bucket not in self._plans:
+            from wanprep.models.vae_fast import kernels
 
-            return peak_bytes(self.config, width, height, frames)
-        # diffusers: four frames at a time, about fifteen activations of the first level (measured, bf16: 4.4 GiB at
-        # 832x480), and the clip in its type.
+            free, how = free_bytes(self.device), kernels()
+            plan = vae_plan.choose(self.config, *bucket, free, kernels=how)
+            if plan is None:
+                smallest = vae_plan.least(self.config, width, height)
+                needed = vae_plan.peak_bytes(self.config, *bucket, smallest, kernels=how)
+                raise Missing(
+                    f"encoding {width}x{height}x{frames} takes at least {_gib(needed)}, in {smallest.strips} strips "
+                    f"of {smallest.stretch} frames; {_gib(free)} are free",
+                    "Free memory of the GPU, or make that view smaller",
+                )
+            self._plans[bucket] = plan
+        return self._plans[bucket]
+
+    def _plain_bytes(self, width: int, height: int, frames: int) -> int:
+        """Memory that diffusers' class takes: four frames at a time, about fifteen activations of the first level
+        (measured, bf16: 4.4 GiB at 832x480); the clip in float32 on its way to its type."""
         size = 4 if self.compute == "fp32" else 2
         pixels = width * height // (self.config.patch_size or 1) ** 2
-        return size * (15 * 4 * pixels * self.config.base_dim + 2 * 3 * width * height * frames) + (1 << 29)
+        clip = 3 * width * height * frames
+        return size * 15 * 4 * pixels * self.config.base_dim + (4 + 2 * size) * clip + vae_plan.LIBRARIES
 
-    def _encode_in(self, compute: str) -> Callable[[torch.Tensor], torch.Tensor]:
-        with self._lock:  # a clip that overflowed is encoded again by the thread that noticed
+    def _encode_in(self, compute: str) -> Callable[..., torch.Tensor]:
+        with self._lock:
             return self._made.get(compute) or self._make(compute)
 
-    def _make(self, compute: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    def _make(self, compute: str) -> Callable[..., torch.Tensor]:
         vae = self.load(compute)
         self.config = vae.config
         if self.tiling:
@@ -134,7 +166,23 @@ class LatentEncoder:
         if self.fast:
             from wanprep.models.vae_fast import FastEncoder, kernels
 
-            self._made[compute] = FastEncoder(vae, kernels=kernels())
+            fast = FastEncoder(vae, kernels=kernels())
+            self._made[compute] = lambda pixels, plan, condition: fast(pixels, plan, condition=condition)
         else:
-            self._made[compute] = lambda pixels: codec.raw(vae, pixels)
+            self._made[compute] = lambda pixels, plan, condition: codec.raw(
+                vae, codec.first_then_grey(pixels) if condition else pixels
+            )
         return self._made[compute]
+
+
+def free_bytes(device: str) -> int:
+    """Memory of a GPU that this process can still have: what its allocator holds unused counts, and its limit."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    limit = int(total * torch.cuda.get_per_process_memory_fraction(device))
+    return min(free + torch.cuda.memory_reserved(device), limit) - torch.cuda.memory_allocated(device)
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

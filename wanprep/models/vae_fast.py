@@ -17,93 +17,113 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wanprep.models import vae_plan
 from wanprep.models.vae import scaled
 from wanprep.models.vae_layers import Attention, Block, Conv, Down, Level, Pending, settle, triton
-
-STRETCH_PIXELS = 3_200_000  # longer stretches were no faster on an H100 and cost 1.3 kB a pixel
-
-
-def stretch_frames(height: int, width: int) -> int:
-    """Frames of a stretch for pictures of this size: a multiple of 4."""
-    return max(4, STRETCH_PIXELS // (height * width) // 4 * 4)
-
-
-def peak_bytes(config: Any, width: int, height: int, frames: int) -> int:
-    """Memory that encoding a clip takes beside the weights; six peaks measured on an H100 lie within 7 % of it.
-
-    Seven activations of the widest large level while a stretch is there, or four of the widest small one for the whole
-    clip; what the large levels leave; the frames themselves; what libraries take. Twice the first without the kernels,
-    whose formulas keep copies in float32. config: the VAE's.
-    """
-    dims = [config.base_dim * m for m in (1, *config.dim_mult)]
-    pixels = width * height // (config.patch_size or 1) ** 2
-    stretch = (
-        min(frames, stretch_frames(height, width) + 1) * pixels * dims[1] * 2 * (7 if kernels() == "triton" else 14)
-    )
-    rest = frames * pixels // 32 * dims[3] * 2 * 4
-    left = frames * pixels // 32 * dims[2] * 2
-    return max(stretch, rest) + left + 6 * width * height * frames + (1 << 29)
+from wanprep.models.vae_plan import CELL, LARGE, Plan, Strip, channels, handed
 
 
 class FastEncoder:
     """Frames to the mode of the posterior.
 
     vae: diffusers' AutoencoderKLWan, whose weights are copied in `vae.dtype`. kernels: "triton", or "torch" for plain
-    formulas and cuDNN. frames: longest stretch at the large levels, a multiple of 4 (the first has one more); by
-    default about STRETCH_PIXELS of them. large: how many levels count as large. NotImplementedError for a VAE with
-    parts that Wan's do not have.
+    formulas and cuDNN. NotImplementedError for a VAE with parts that Wan's do not have.
     """
 
-    def __init__(self, vae: Any, *, kernels: str = "torch", frames: int | None = None, large: int = 2) -> None:
+    def __init__(self, vae: Any, *, kernels: str = "torch") -> None:
         encoder, self.dtype, self.device = vae.encoder, vae.dtype, vae.device
-        self.frames, self.patch, self.z = frames, vae.config.patch_size, vae.config.z_dim
+        self.config, self.patch = vae.config, vae.config.patch_size or 1
+        self.convs: list[Conv] = []
         self.settle = triton().settle if kernels == "triton" else settle
 
         def make(module: Any) -> Conv:
-            return Conv(module, self.dtype, kernels == "triton")
+            self.convs.append(Conv(module, self.dtype, kernels == "triton"))
+            return self.convs[-1]
 
         self.conv_in = make(encoder.conv_in)
         levels = [self._level(*parts, make) for parts in _levels(encoder)]
-        self.large, self.small = levels[:large], levels[large:]
+        self.large, self.small = levels[:LARGE], levels[LARGE:]
         mid = encoder.mid_block
         self.before, self.after = (Block(module, make, self.settle) for module in mid.resnets)
         self.attention = Attention(mid.attentions[0], self.settle)
         self.gamma_out = encoder.norm_out.gamma.detach().float().flatten()
         self.conv_out = make(encoder.conv_out)
-        quant = vae.quant_conv
-        self.quant = quant.weight.detach()[: self.z, :, 0, 0, 0].float(), quant.bias.detach()[: self.z].float()
+        quant, z = vae.quant_conv, vae.config.z_dim
+        self.quant = quant.weight.detach()[:z, :, 0, 0, 0].float(), quant.bias.detach()[:z].float()
 
     def _level(self, blocks: list[Any], down: Any, shortcut: Any, make: Callable[[Any], Conv]) -> Level:
         made = [Block(block, make, self.settle) for block in blocks]
         return Level(made, Down(down, self.dtype, self.settle) if down is not None else None, shortcut)
 
     @torch.no_grad()
-    def __call__(self, frames_FHWC: Tensor) -> Tensor:
-        """uint8 [4n+1, H, W, 3] or float in [-1, 1] of the same shape -> float32 [z, n+1, h, w], not normalised."""
-        total = len(frames_FHWC)
-        stretch = self.frames or stretch_frames(*frames_FHWC.shape[1:3])
-        pieces, start = [], 0
-        while start < total:
-            end = min(total, start + stretch + (1 if start == 0 else 0))
-            s = self._enter(frames_FHWC[start:end], end < total)
-            for level in self.large:
-                s = level(s, end < total)
-            pieces.append(s)
-            start = end
-        s = pieces[0] if len(pieces) == 1 else _joined(pieces)
-        del pieces
-        for level in self.small:
-            s = level(s, False)
-        s = self.attention(self.before(s, False)[0])
-        s = self.after(s, False)[0]
-        whole, room = self.conv_out.buffer(s.y)
-        self.settle(s.y, s.bias, s.res, gamma=self.gamma_out, out=room, act=True)
-        moments = self.conv_out(whole, False).float() + self.conv_out.bias
-        return functional.linear(moments, *self.quant).permute(3, 0, 1, 2).contiguous()
+    def __call__(self, frames_FHWC: Tensor, plan: Plan | None = None, *, condition: bool = False) -> Tensor:
+        """uint8 [4n+1, H, W, 3] or float in [-1, 1] of the same shape -> float32 [z, n+1, h, w], not normalised.
 
-    def _enter(self, frames_THWC: Tensor, more: bool) -> Pending:
-        x = scaled(frames_THWC.to(self.device, non_blocking=True))
-        if self.patch:
+        plan: how the work is cut, which changes no value. condition: of the first frame followed by mid-grey ones.
+        """
+        total, height, width, _ = frames_FHWC.shape
+        plan = plan or vae_plan.usual(width, height, total)
+        kept = frames_FHWC[:1] if condition else frames_FHWC
+        joined = self._large(kept.to(self.device, non_blocking=True), total, plan)
+        pieces = []
+        self._forget()
+        for start, end in vae_plan.spans(total, plan.rest):
+            part = joined[handed(self.config, start) : handed(self.config, end)]
+            pieces.append(self._rest(Pending(part), end < total))
+        return torch.cat(pieces).permute(3, 0, 1, 2).contiguous()
+
+    def _large(self, frames_FHWC: Tensor, total: int, plan: Plan) -> Tensor:
+        """What the large levels make of `total` frames: those given, then mid-grey ones."""
+        frames, height, width, _ = frames_FHWC.shape
+        rows, columns = height // self.patch, width // self.patch
+        shape = handed(self.config, total), rows // CELL, columns // CELL, channels(self.config)[LARGE]
+        joined = torch.empty(shape, dtype=self.dtype, device=self.device)
+        for strip in vae_plan.strips(self.config, rows, plan.strips):
+            self._forget()
+            of_strip = joined[:, strip.first : strip.last]
+            for start, end in vae_plan.spans(total, plan.stretch):
+                s = self._enter(frames_FHWC, start, end, strip, end < total)
+                for level in self.large:
+                    s = level(s, end < total)
+                first, last = handed(self.config, start), handed(self.config, end)
+                self._join(s, strip, of_strip[first:last])
+                if frames + vae_plan.reach(self.config) < end:  # from here on every frame is the same
+                    of_strip[last:] = of_strip[last - 1]
+                    break
+        return joined
+
+    def _join(self, s: Pending, strip: Strip, out: Tensor) -> None:
+        """Write a strip's own rows."""
+        y, bias, res = s.take()
+        own = slice(strip.first - strip.top, strip.last - strip.top)
+        self.settle(y[:, own], bias, None if res is None else res[:, own].contiguous(), out=out)
+
+    def _rest(self, s: Pending, more: bool) -> Tensor:
+        for level in self.small:
+            s = level(s, more)
+        s = self.attention(self.before(s, more)[0])
+        s = self.after(s, more)[0]
+        y, bias, res = s.take()
+        whole, room = self.conv_out.buffer(y)
+        self.settle(y, bias, res, gamma=self.gamma_out, out=room, act=True)
+        moments = self.conv_out(whole, more).float() + self.conv_out.bias
+        return functional.linear(moments, *self.quant)
+
+    def _forget(self) -> None:
+        """Nothing came before; also after a clip that was broken off."""
+        for conv in self.convs:
+            conv.tail = None
+        for level in (*self.large, *self.small):
+            if level.down is not None:
+                level.down.tail = None
+
+    def _enter(self, frames_FHWC: Tensor, start: int, end: int, strip: Strip, more: bool) -> Pending:
+        """The first convolution of frames [start, end) of one strip."""
+        rows = slice(strip.top * CELL * self.patch, strip.bottom * CELL * self.patch)
+        x = scaled(frames_FHWC[start:end, rows])
+        if (grey := end - start - len(x)) > 0:
+            x = torch.cat([x, x.new_zeros(grey, *x.shape[1:])])
+        if self.patch > 1:
             t, h, w, c = x.shape
             p = self.patch
             # diffusers' patchify: channels, then the column within the patch, then its row
@@ -119,11 +139,6 @@ def kernels() -> str:
     from importlib.util import find_spec
 
     return "triton" if find_spec("triton") else "torch"
-
-
-def _joined(pieces: list[Pending]) -> Pending:
-    res = None if pieces[0].res is None else torch.cat([p.res for p in pieces if p.res is not None])
-    return Pending(torch.cat([p.y for p in pieces]), pieces[0].bias, res)
 
 
 def _levels(encoder: Any) -> list[tuple[list[Any], Any, Any]]:

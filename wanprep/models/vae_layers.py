@@ -18,13 +18,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pending:
     """A residual stream not yet added up: y + bias + res. y [T, H, W, C], maybe strided; res contiguous."""
 
     y: Tensor
     bias: Tensor | None = None
     res: Tensor | None = None
+
+    def take(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The parts, which are then nowhere else: their memory goes when whoever took them is done with them."""
+        parts = self.y, self.bias, self.res
+        del self.y, self.bias, self.res
+        return parts
 
 
 def settle(
@@ -36,13 +42,14 @@ def settle(
     The norm is diffusers' WanRMS_norm: v / max(|v|, 1e-12) · sqrt(C) · gamma over the channels. y, out [T, H, W, C]
     with any strides but 1 for C; bias, gamma float32 [C]. The plain formulas; `vae_triton` has the same in one pass.
     """
-    v = y.float()
-    v = v if bias is None else v + bias
-    v = v if res is None else v + res.float()
-    new = v.to(y.dtype).contiguous() if keep else None
+    v = y.to(torch.float32, copy=True)
+    v = v if bias is None else v.add_(bias)
+    v = v if res is None else v.add_(res)
+    new = v.to(y.dtype, copy=True).contiguous() if keep else None
     if out is not None:
-        v = v if gamma is None else functional.normalize(v, dim=-1) * (y.shape[-1] ** 0.5 * gamma)
-        out.copy_(functional.silu(v) if act else v)
+        if gamma is not None:
+            v.div_(torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min_(1e-12)).mul_(y.shape[-1] ** 0.5 * gamma)
+        out.copy_(functional.silu(v, inplace=True) if act else v)
     return new
 
 
@@ -99,15 +106,19 @@ class Block:
     def __call__(self, s: Pending, more: bool) -> tuple[Pending, Tensor]:
         """The stream after the block, and the one before it, settled."""
         first, second = self.convs
-        whole, room = first.buffer(s.y)
-        trivial = s.bias is None and s.res is None and s.y.is_contiguous()
-        x = self.settle(s.y, s.bias, s.res, gamma=self.gammas[0], out=room, act=True, keep=not trivial)
-        x = s.y if trivial else x
+        y, bias, res = s.take()
+        whole, room = first.buffer(y)
+        trivial = bias is None and res is None and y.is_contiguous()
+        x = self.settle(y, bias, res, gamma=self.gammas[0], out=room, act=True, keep=not trivial)
+        x = y if trivial else x
+        del y, res  # here and below: at these sizes a name kept too long is a gigabyte
         y = first(whole, more)
+        del whole, room
         whole, room = second.buffer(y)
         self.settle(y, first.bias, None, gamma=self.gammas[1], out=room, act=True)
         del y
         y = second(whole, more)
+        del whole, room
         return Pending(y, second.bias, x if self.shortcut is None else functional.linear(x, *self.shortcut)), x
 
 
@@ -124,12 +135,15 @@ class Down:
         self.tail: Tensor | None = None
 
     def __call__(self, s: Pending, more: bool) -> Tensor:
-        frames, height, width, channels = s.y.shape
-        whole = torch.empty(frames, height + 1, width + 1, channels, dtype=s.y.dtype, device=s.y.device)
+        y, bias, res = s.take()
+        frames, height, width, channels = y.shape
+        whole = torch.empty(frames, height + 1, width + 1, channels, dtype=y.dtype, device=y.device)
         whole[:, height].zero_()
         whole[:, :, width].zero_()
-        self.settle(s.y, s.bias, s.res, out=whole[:, :height, :width])
+        self.settle(y, bias, res, out=whole[:, :height, :width])
+        del y, res
         x = functional.conv2d(whole.permute(0, 3, 1, 2), self.weight, self.bias, stride=2).permute(0, 2, 3, 1)
+        del whole
         if self.time is None:
             return x.contiguous()  # as it is on a GPU, where this copies nothing
         before, self.tail = self.tail, (x[-1:].clone() if more else None)
@@ -160,10 +174,11 @@ class Level:
         start: Tensor | None = None
         for block in self.blocks:
             s, before = block(s, more)
-            start = before if start is None else start
+            start = before if start is None and self.shortcut is not None else start
+            del before
         if self.down is not None:
             s = Pending(self.down(s, more))
-        if self.shortcut is not None and start is not None:
+        if start is not None:
             s = Pending(s.y, s.bias, average(start, self.shortcut) + (0 if s.res is None else s.res))
         return s
 
@@ -177,10 +192,13 @@ class Attention:
         self.qkv, self.proj = _linear(module.to_qkv), _linear(module.proj)
 
     def __call__(self, s: Pending) -> Pending:
-        normed = torch.empty(s.y.shape, dtype=s.y.dtype, device=s.y.device)
-        x = self.settle(s.y, s.bias, s.res, gamma=self.gamma, out=normed, keep=True)
+        y, bias, res = s.take()
+        normed = torch.empty(y.shape, dtype=y.dtype, device=y.device)
+        x = self.settle(y, bias, res, gamma=self.gamma, out=normed, keep=True)
         frames, height, width, channels = x.shape
+        del y, res
         qkv = functional.linear(normed, *self.qkv).view(frames, 1, height * width, 3 * channels)
+        del normed
         q, k, v = qkv.chunk(3, dim=-1)
         seen = functional.scaled_dot_product_attention(q, k, v).view(frames, height, width, channels)
         return Pending(functional.linear(seen, *self.proj), None, x)

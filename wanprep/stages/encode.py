@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from wanprep.models.vae_encoder import Job
+    from wanprep.models.vae_plan import Plan
 
 
 @dataclass(kw_only=True)
@@ -66,16 +67,15 @@ def read_sample(
 
 def start(encoder: Encoder, window: Window) -> Encoding:
     """Begin on the device."""
-    pixels = window.pixels.to(encoder.device, non_blocking=True)
-    jobs = {"latent": encoder.vae.start(pixels)}
+    jobs = {"latent": encoder.vae.start(window.pixels)}
     if encoder.condition:
-        jobs["condition"] = encoder.vae.start(codec.first_then_grey(pixels))
+        jobs["condition"] = encoder.vae.start(window.pixels, condition=True)
     image = None if window.image is None else encoder.image_encoder.states(window.image)
     return Encoding(jobs=jobs, image=image)
 
 
 def finish_latent(encoder: Encoder, store: Store, args: Mapping[str, Any], encoding: Encoding) -> dict[str, Any]:
-    """Wait for the tensors and store them: the row {kind, key, path, digest, bytes, shape, compute, way}."""
+    """Wait for the tensors and store them: the row {kind, key, path, digest, bytes, shape, compute, way, cut}."""
     made = {name: job.done() for name, job in encoding.jobs.items()}
     tensors = {name: latent for name, (latent, _) in made.items()}
     if encoding.image is not None:
@@ -94,11 +94,20 @@ def finish_latent(encoder: Encoder, store: Store, args: Mapping[str, Any], encod
         "path": encoder.vae.path,
         "tiling": "yes" if encoder.config.tiling else "no",
     }
+    cut = cut_of(encoding.jobs["latent"].plan)
+    metadata |= {"cut": cut} if cut else {}
     metadata |= {"flip": "yes"} if flip else {}
     metadata |= {"image_encoder": encoder.image_id} if encoding.image is not None else {}
     key = encoder.latent_key(args["media_digest"], start, frames, flip)
     row = store.put(encoder, "latent", key, tensors, metadata)
-    return row | {"compute": compute, "way": encoder.vae.path}
+    return row | {"compute": compute, "way": encoder.vae.path} | ({"cut": cut} if cut else {})
+
+
+def cut_of(plan: Plan | None) -> str:
+    """How the work on a clip was cut to fit into memory, for people; it changes no value (docs/decisions/0004)."""
+    if plan is None:
+        return ""
+    return f"{plan.strips} strips of {plan.stretch} frames, {plan.rest} frames below"
 
 
 def encode_latent(encoder: Encoder, root: Path, **args: Any) -> dict[str, Any]:
