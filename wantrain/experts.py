@@ -25,7 +25,7 @@ from wantrain.sigma import Sigmas
 if TYPE_CHECKING:
     import torch
 
-    from wantrain.parallel import Team
+    from wantrain.sums import Sums
 
 COMPONENTS = {"high": "transformer", "low": "transformer_2", "single": "transformer"}
 
@@ -47,7 +47,7 @@ class Expert:
     """An expert at work. `model` is its transformer with the adapter on it, `params` the adapter's parameters.
 
     regular: the cursor of the regularisation set. averages: the moving average of `params`, where there is one. ahead:
-    the next step's draws, once a step was done. team: with whom a step's batches are shared.
+    the next step's draws, once a step was done. sums: the gradients of a team, where a step's batches are shared.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Expert:
     averages: dict[str, torch.Tensor] | None = None
     step: int = 0
     ahead: Ahead | None = None
-    team: Team | None = None
+    sums: Sums | None = None
 
     @property
     def config(self) -> ExpertConfig:

@@ -4,9 +4,10 @@ parallel (experts.schedule)   each process trains one expert; they never talk wh
 otherwise                     all train the same experts in turn and share the `accumulate` batches of every step.
 
 With more processes than experts both hold: those that train the same expert form a team. A team's members walk through
-the same samples and random numbers and each computes its part of a step's batches; then one flat row of gradients is
-summed, so every member takes the same step. Nothing of the layout enters a result but the order of that sum: any number
-of processes writes the same checkpoints and goes on from them. One member of a team, its lead, measures and writes.
+the same samples and random numbers and each computes its part of a step's batches; their gradients are summed
+(sums.py), so every member takes the same step. Nothing of the layout enters a result but the order of that sum: any
+number of processes writes the same checkpoints and goes on from them. One member of a team, its lead, measures and
+writes.
 """
 
 from __future__ import annotations
@@ -81,22 +82,17 @@ class Team:
         """Which of a step's `count` batches this member computes."""
         return [number % self.size == self.place for number in range(count)]
 
-    def add_up(self, parameters: Sequence[torch.nn.Parameter], numbers: torch.Tensor) -> None:
-        """Sum gradients and `numbers` (float32, in place) over the team: one row, one exchange."""
-        if self.size == 1:
-            return
-        import torch
+    def sum_of(self, row: torch.Tensor) -> Any:
+        """Begin to sum `row` over the team, in place. -> what to `wait` for; the row must not be touched until then."""
         from torch import distributed
 
-        given = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        row = torch.cat([*(g.flatten() for g in given), numbers.flatten()])
         with _heard():
-            distributed.all_reduce(row, group=self.group)
-        at = 0
-        for parameter in parameters:
-            parameter.grad = row[at : at + parameter.numel()].view_as(parameter)
-            at += parameter.numel()
-        numbers.copy_(row[at:].view_as(numbers))
+            return distributed.all_reduce(row, group=self.group, async_op=True)
+
+    def wait(self, work: Any) -> None:
+        """Until what `sum_of` began is done, or at least, with a GPU, in the order of what it does."""
+        with _heard():
+            work.wait()
 
     def agreed(self, wish: Callable[[], bool]) -> Callable[[], bool]:
         """`wish` of any member, asked by all of them at the same place of the loop."""

@@ -19,6 +19,7 @@ from wantrain.experts import Expert, as_saved, restore, start, state
 from wantrain.observe import Course, Observers, Waits
 from wantrain.parallel import Team
 from wantrain.step import Step
+from wantrain.sums import Sums
 from wantrain.validate import Probe, digest_of, held_out_loss, probes_for
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def bring_in(session: Session, name: str) -> Expert:
     aside = session.regular
     regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
     expert = start(name, config, model, cursor, regular)
-    expert.team = session.team
+    expert.sums = Sums(session.team, expert.params.values()) if session.team.size > 1 else None
     session.watch.say(work.install(expert))
     if saved is not None:
         restore(expert, *saved)

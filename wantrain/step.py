@@ -16,7 +16,7 @@ from wantrain.experts import Ahead, Expert, Work, positions
 from wantrain.learn import Numbers, forward_backward, next_batch, pass_over, prepare
 
 if TYPE_CHECKING:
-    from wantrain.parallel import Team
+    from wantrain.sums import Sums
 
 
 @dataclass
@@ -91,9 +91,11 @@ def _learn(expert: Expert, work: list[Work], last: Callable[[], None]) -> list[d
         ours -= mine
         if mine and not ours and not expert.settings.loss.preservation:  # which takes a second backward
             last()
+            if expert.sums is not None:
+                expert.sums.begin()
         draws += forward_backward(expert, batch, made) if mine else made  # type: ignore[arg-type]
-    if expert.team is not None and expert.team.size > 1:
-        _add_up(expert, expert.team, draws)
+    if expert.sums is not None:
+        _add_up(expert, expert.sums, draws)
     return draws
 
 
@@ -102,22 +104,21 @@ def _next_work(expert: Expert, step: int) -> list[Work]:
     count = expert.config.accumulate
     batches = [next_batch(expert, number) for number in range(step * count, (step + 1) * count)]
     share = 1 / sum(len(batch.samples) for batch in batches)
-    mine = expert.team.mine(count) if expert.team is not None else [True] * count
+    mine = expert.sums.team.mine(count) if expert.sums is not None else [True] * count
     return [
         (batch, prepare(expert, batch, share) if own else pass_over(expert, batch), own)
         for batch, own in zip(batches, mine, strict=True)
     ]
 
 
-def _add_up(expert: Expert, team: Team, draws: list[dict[str, Any]]) -> None:
+def _add_up(expert: Expert, sums: Sums, draws: list[dict[str, Any]]) -> None:
     """Gradients of the whole step, and the losses that others computed, on every member of the team."""
     import torch
 
-    params = list(expert.params.values())
     cells = [(row, key) for row in draws for key in ("loss", "preservation") if key in row]
-    zero = torch.zeros((), device=params[0].device)
+    zero = torch.zeros((), device=next(iter(expert.params.values())).device)
     numbers = torch.stack([zero if row[key] is None else row[key].float() for row, key in cells])
-    team.add_up(params, numbers)
+    sums.finish(numbers)
     for (row, key), number in zip(cells, numbers, strict=True):
         row[key] = number
 

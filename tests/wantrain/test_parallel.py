@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from wanprep.stage import UsageError
 from wantrain import parallel
@@ -185,28 +184,6 @@ def test_a_step_needs_a_batch_for_every_member(toy, tmp_path, monkeypatch):
     team = parallel.team_of(config, 1, 2)
     assert (team.place, team.lead, team.mine(4)) == (1, False, [False, True, False, True])
     assert (team.group, team.words) == ("the default", "gloo")
-
-
-def test_gradients_and_losses_of_a_team_are_one_row(monkeypatch):
-    from torch import distributed
-
-    seen = []
-
-    def all_reduce(row, group=None):
-        seen.append(row.clone())
-        row.mul_(2)
-
-    monkeypatch.setattr(distributed, "all_reduce", all_reduce)
-    a, b = torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(4))
-    a.grad = torch.arange(6.0).view(2, 3)
-    numbers = torch.tensor([7.0, 8.0])
-    team = parallel.Team(stages=("high",), world=2, members=(0, 1))
-    team.add_up([a, b], numbers)
-    assert len(seen) == 1
-    assert seen[0].tolist() == [0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 7, 8]
-    assert torch.equal(a.grad, 2 * torch.arange(6.0).view(2, 3))
-    assert torch.equal(b.grad, torch.zeros(4))
-    assert numbers.tolist() == [14, 16]
 
 
 def test_what_processes_agree_on_waits_for_no_gpu(monkeypatch):
