@@ -3,7 +3,8 @@
 import polars as pl
 
 from wanprep.flat import COLUMNS, table
-from wanprep.manifest import Manifest, frame_of
+from wanprep.frames import frame_of
+from wanprep.manifest import Manifest
 
 
 def frames(tmp_path, **rows: list[dict]) -> list[pl.DataFrame]:

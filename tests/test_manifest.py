@@ -1,15 +1,18 @@
 import multiprocessing
 import random
+import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wanprep import manifest as manifest_module
+from wanprep import delta
 from wanprep.cached import Damaged
-from wanprep.manifest import Manifest, comparable, frame_of
+from wanprep.frames import frame_of
+from wanprep.manifest import Manifest, comparable
 
 
 def row(key: str, outcome: str = "done", **more: object) -> dict:
@@ -70,7 +73,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
 
 
 def test_compaction_keeps_rows_and_old_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_module, "COMPACT_ABOVE", 4)
+    monkeypatch.setattr(delta, "COMPACT_ABOVE", 4)
     manifest = Manifest(tmp_path)
     old_parts: list[Path] = []
     for index in range(11):
@@ -82,7 +85,7 @@ def test_compaction_keeps_rows_and_old_readers(tmp_path: Path, monkeypatch: pyte
 
 
 def _writer(root: str, who: int) -> None:
-    manifest_module.COMPACT_ABOVE = 10
+    delta.COMPACT_ABOVE = 10
     manifest = Manifest(Path(root))
     for index in range(12):
         manifest.append("files", [row(f"{who}-{index}")])
@@ -146,16 +149,17 @@ ROWS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(ROWS)
 def test_frames_made_by_column_hold_what_the_rows_say(rows: list[dict]) -> None:
-    schema = {name: manifest_module._POLARS[name] for name in manifest_module._POLARS}
+    schema: Any = delta._POLARS
     frame = frame_of(rows, schema)
     assert frame.to_dicts() == [{name: row.get(name) for name in schema} for row in rows]
     assert dict(frame.schema) == schema
 
 
 def test_a_value_of_another_type_is_an_error() -> None:
+    schema: Any = delta._POLARS
     for name, value in (("int", 1.5), ("int", "1"), ("text", 3), ("ints", ["a"])):
         with pytest.raises((TypeError, pl.exceptions.PolarsError)):
-            frame_of([{name: value}], {name: manifest_module._POLARS[name]})
+            frame_of([{name: value}], {name: schema[name]})
 
 
 def test_a_column_apart_is_stored_beside_and_read_from_where_earlier_versions_had_it(tmp_path: Path) -> None:
@@ -169,10 +173,12 @@ def test_a_column_apart_is_stored_beside_and_read_from_where_earlier_versions_ha
     again = Manifest(tmp_path)
     assert again.final_keys("scores") == {"old", "new", "none"}
     assert again.read("evidence")["key"].to_list() == ["new"]
-    # Killed between the two appends: what is measured again is not stored a second time.
+    # Killed between the two appends: what the next process measures again is not stored a second time.
     manifest.table("evidence").append([{"key": "late", "evidence": b"of late"}])
-    manifest.append("scores", [{"key": "late", "evidence": b"of late", **scored}])
-    assert manifest.read("evidence")["key"].to_list().count("late") == 1
+    again = Manifest(tmp_path)
+    for _ in range(2):
+        again.append("scores", [{"key": "late", "evidence": b"of late", **scored}])
+    assert again.read("evidence")["key"].to_list().count("late") == 1
 
 
 def test_rows_in_memory_are_those_that_were_stored(tmp_path: Path) -> None:
@@ -197,3 +203,53 @@ def test_a_part_that_was_read_is_not_written_again_and_one_that_was_not_is(tmp_p
     part.write_bytes(whole[:-1] + b"?")  # damaged since, and not read
     assert not Manifest(tmp_path).replace("sources", [source])
     assert part.read_bytes() == whole
+
+
+def test_a_table_is_opened_once_however_often_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    class Counted(delta.DeltaTable):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            opened.extend(args)
+            super().__init__(*args, **more)
+
+    monkeypatch.setattr(delta, "DeltaTable", Counted)
+    manifest = Manifest(tmp_path)
+    for index in range(45):
+        manifest.append("files", [row(f"k{index}")])
+        assert len(manifest.read("files")) == index + 1
+    assert len(opened) == 1
+    log = tmp_path / "files" / "_delta_log"
+    assert len(list(log.glob("*.checkpoint.parquet"))) == 2  # so that opening reads at most 20 commits
+    assert len(pl.read_delta(str(tmp_path / "files"))) == 45
+
+
+def test_an_open_table_sees_what_others_write_and_that_its_folder_is_gone(tmp_path: Path) -> None:
+    manifest, other = Manifest(tmp_path), Manifest(tmp_path)
+    for index in range(3):
+        manifest.append("files", [row(f"mine{index}")])
+        other.append("files", [row(f"other{index}")])
+        assert len(manifest.read("files")) == len(other.read("files")) == 2 * index + 2
+    shutil.rmtree(tmp_path / "files")
+    manifest.append("files", [row("again")])
+    assert other.read("files")["key"].to_list() == ["again"]
+
+
+def test_rows_that_are_as_they_were_are_not_even_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = {"source_id": "x", "path": "a.mp4", "state": "ok"}
+    Manifest(tmp_path).replace("sources", [source])
+    written = []
+
+    def noted(frame: pl.DataFrame) -> bytes:
+        written.append(frame)
+        return plain(frame)
+
+    plain = delta._parquet
+    monkeypatch.setattr(delta, "_parquet", noted)
+    manifest = Manifest(tmp_path)
+    manifest.read("sources")
+    assert not manifest.replace("sources", [source])
+    assert not written
+    Manifest(tmp_path).replace("sources", [source | {"state": "gone"}])  # by another process
+    assert manifest.replace("sources", [source])
+    assert Manifest(tmp_path).read("sources")["state"].to_list() == ["ok"]

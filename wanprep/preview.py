@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from wanprep.manifest import Manifest, frame_of
+from wanprep.frames import frame_of
+from wanprep.manifest import Manifest
 from wanprep.stage import Missing
 
 if TYPE_CHECKING:

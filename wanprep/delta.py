@@ -1,0 +1,223 @@
+"""One Delta table whose parts are named by the digest of their bytes: reading, appending, rewriting.
+
+The commit log names a part, the part's name proves its bytes, and each part is verified once a process before it is
+read, because Parquet readers do not notice a flipped bit (docs/decisions/0001).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable, Field, Schema
+from deltalake.exceptions import CommitFailedError
+from deltalake.schema import ArrayType, PrimitiveType
+from deltalake.transaction import AddAction, CommitProperties, RemoveAction
+
+from wanprep.cached import Damaged
+from wanprep.frames import frame_of
+from wanprep.ids import digest_bytes, digest_file, write_atomic
+from wanprep.lease import exclusive
+from wanprep.schema import Column
+
+CHECKPOINT_EVERY = 20  # commits; opening a table takes 0.2 ms for each commit since
+COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that
+RETRIES = 20
+
+
+class Table:
+    """One Delta table with content-addressed parts."""
+
+    def __init__(self, folder: Path, columns: Mapping[str, Column]) -> None:
+        self.folder = folder
+        self.columns = dict(columns)
+        self._verified: set[str] = set()
+        self._delta: DeltaTable | None = None
+        self._cache: dict[tuple[str, ...], tuple[int, pl.DataFrame]] = {}  # by columns: version, rows
+
+    @cached_property
+    def polars_schema(self) -> dict[str, Any]:
+        return {name: _POLARS[column] for name, column in self.columns.items()}
+
+    @cached_property
+    def delta_schema(self) -> Schema:
+        return Schema([Field(name, _DELTA[column]) for name, column in self.columns.items()])
+
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(str(self.folder))
+
+    def _open(self) -> DeltaTable:
+        """The table as it is now, made if there is none."""
+        table = self._opened()
+        if table is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            often = {"delta.checkpointInterval": str(CHECKPOINT_EVERY)}
+            try:
+                DeltaTable.create(str(self.folder), self.delta_schema, mode="ignore", configuration=often)
+            except CommitFailedError:
+                if not self.exists():  # otherwise another process made it first, and that is as good
+                    raise
+            table = self._delta = DeltaTable(str(self.folder))
+        return table
+
+    def _opened(self) -> DeltaTable | None:
+        """The table as it is now, None where there is none. Opening it reads its log, so it stays open."""
+        if self._delta is None or not self._commit_file(self._delta.version()).exists():
+            self._delta = DeltaTable(str(self.folder)) if self.exists() else None
+        elif not self._is_last(self._delta.version()):
+            self._delta.update_incremental()
+        return self._delta
+
+    def read(self, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """All rows; columns: only these. Raises Damaged naming the file when bytes have changed since they were
+        written."""
+        schema = {name: self.polars_schema[name] for name in columns or self.columns}
+        for known, (version, frame) in self._cache.items():
+            if schema.keys() <= set(known) and self._is_last(version):
+                return frame if known == tuple(schema) else frame.select(list(schema))
+        table = self._opened()
+        if table is None:
+            return pl.DataFrame(schema=schema)
+        frame = self._frame(self._parts(table), schema)
+        self._cache[tuple(schema)] = (table.version(), frame)
+        return frame
+
+    def _is_last(self, version: int) -> bool:
+        """Versions have no gaps; asking for files of the log takes a thousandth of opening the table."""
+        return self._commit_file(version).exists() and not self._commit_file(version + 1).exists()
+
+    def _commit_file(self, version: int) -> Path:
+        return self.folder / "_delta_log" / f"{version:020}.json"
+
+    def _frame(self, parts: list[str], schema: Mapping[str, Any]) -> pl.DataFrame:
+        frames = [self._part(name, schema) for name in sorted(parts)]
+        return pl.concat([pl.DataFrame(schema=dict(schema)), *frames], how="vertical")
+
+    def _parts(self, table: DeltaTable) -> list[str]:
+        return [uri.rsplit("/", 1)[-1] for uri in table.file_uris()]
+
+    def _part(self, name: str, schema: Mapping[str, Any]) -> pl.DataFrame:
+        path = self.folder / name
+        if name not in self._verified:
+            if name != _part_name(digest_file(path)):
+                raise Damaged(
+                    f"{path} does not hold the bytes that were written (its digest is not in its name)",
+                    "Restore it from a copy of the dataset, or delete the table's folder to measure again",
+                )
+            self._verified.add(name)
+        found = pl.read_parquet_schema(path)
+        frame = pl.read_parquet(path, columns=[column for column in schema if column in found])
+        # A part written before a column existed reads as null there.
+        missing = [pl.lit(None, dtype=t).alias(c) for c, t in schema.items() if c not in found]
+        return frame.with_columns(missing).select(pl.col(c).cast(t) for c, t in schema.items())
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows in one commit. Volatile columns (seq, at, host) are filled in here.
+
+        Safe beside other writers: appends never conflict. ValueError on a column that the table does not have.
+        """
+        rows = list(rows)
+        if not rows:
+            return
+        table = self._open()
+        stamp = {"seq": table.version() + 1, "at": time.time(), "host": socket.gethostname()}
+        full = [{**{k: v for k, v in stamp.items() if k in self.columns}, **row} for row in rows]
+        self._commit(table, self._write_part(self._typed(full)), removed=[])
+        if len(self._parts(table)) > COMPACT_ABOVE:
+            self._compact()
+
+    def replace(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Make `rows` the whole content, in one commit; False when they are so already."""
+        frame = self._typed(list(rows))
+        with self._rewriting():
+            table = self._open()
+            before, was = self._parts(table), table.version()
+            known, rows_known = self._cache.get(tuple(self.columns), (-1, frame))
+            if known == was and rows_known.equals(frame):  # read and verified by this process
+                return False
+            part = self._write_part(frame, there=before) if len(frame) else None
+            if before == ([part[0]] if part else []):
+                return False
+            self._commit(table, part, removed=[name for name in before if not part or name != part[0]])
+            self._cache = {tuple(self.columns): (was + 1, frame)} if table.version() == was + 1 else {}
+            return True
+
+    def _rewriting(self) -> AbstractContextManager[None]:
+        # delta-rs takes our write transactions for blind appends, so two that remove the same part would both
+        # succeed and double its rows (measured): whoever removes parts holds this lock. Appends need none.
+        return exclusive(self.folder.with_name(f".{self.folder.name}.lock"), wait=True)
+
+    def _typed(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+        unknown = set().union(*rows) - self.columns.keys()
+        if unknown:
+            raise ValueError(f"table {self.folder.name} has no column {sorted(unknown)}")
+        return frame_of(rows, self.polars_schema)
+
+    def _write_part(self, frame: pl.DataFrame, there: Sequence[str] = ()) -> tuple[str, int]:
+        """there: parts of the table as it is; one that was read by this process need not be written again."""
+        buffer = _parquet(frame)
+        name = _part_name(digest_bytes(buffer))
+        if name not in there or name not in self._verified:  # what lies there unread may be damaged
+            write_atomic(self.folder / name, buffer)
+        self._verified.add(name)
+        return name, len(buffer)
+
+    def _commit(self, table: DeltaTable, part: tuple[str, int] | None, removed: list[str], change: bool = True) -> None:
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            RemoveAction(path=name, data_change=change, deletion_timestamp=now, partition_values={}) for name in removed
+        ]
+        if part:
+            stats = json.dumps({"numRecords": -1}) if part[1] < 0 else "{}"
+            actions.append(AddAction(part[0], part[1], {}, now, change, stats))
+        table.create_write_transaction(
+            actions, "append", self.delta_schema, commit_properties=CommitProperties(max_commit_retries=RETRIES)
+        )
+
+    def _compact(self) -> None:
+        """Merge small parts once there are many. Old parts stay for readers until they are a week old."""
+        with self._rewriting():
+            table = self._open()
+            parts = self._parts(table)
+            if len(parts) > COMPACT_ABOVE:  # nobody did it while we waited
+                whole = self._write_part(self._frame(parts, self.polars_schema))
+                self._commit(table, whole, removed=parts, change=False)
+                DeltaTable(str(self.folder)).vacuum(dry_run=False)
+
+
+def _part_name(digest: str) -> str:
+    return f"part-{digest}.parquet"
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", statistics=True)
+    return buffer.getvalue()
+
+
+_POLARS: dict[Column, Any] = {
+    "text": pl.String,
+    "int": pl.Int64,
+    "float": pl.Float64,
+    "bool": pl.Boolean,
+    "bytes": pl.Binary,
+    "texts": pl.List(pl.String),
+    "ints": pl.List(pl.Int64),
+}
+_DELTA: dict[Column, Any] = {
+    "text": PrimitiveType("string"),
+    "int": PrimitiveType("long"),
+    "float": PrimitiveType("double"),
+    "bool": PrimitiveType("boolean"),
+    "bytes": PrimitiveType("binary"),
+    "texts": ArrayType(PrimitiveType("string"), contains_null=True),
+    "ints": ArrayType(PrimitiveType("long"), contains_null=True),
+}
