@@ -189,7 +189,8 @@ def encoded(frames: np.ndarray, *options: str) -> tuple[np.ndarray, list[Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.mkv"
         data = np.ascontiguousarray(frames[:, :height, :width]).tobytes()
-        subprocess.run([*program, *raw, "-pix_fmt", "yuv420p", *options, str(path)], input=data, check=True)
+        encode = [*program, *raw, "-pix_fmt", "yuv420p", *options, str(path)]
+        subprocess.run(encode, input=data, check=True, stderr=subprocess.DEVNULL)  # SVT-AV1 talks
         with open_video(path, probe(path)) as video:
             read = [(frame.gray(width, height), frame.coded()) for frame in video.frames()]
     return np.stack([gray for gray, _ in read[:n]]), [coded for _, coded in read[:n]]
@@ -218,6 +219,8 @@ def copies(frames: np.ndarray) -> dict[str, np.ndarray]:
 
 
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf")
+X265 = ("-c:v", "libx265", "-preset", "veryfast", "-x265-params", "log-level=none:pools=none", "-crf")
+SVT_AV1 = ("-c:v", "libsvtav1", "-preset", "10", "-svtav1-params", "lp=1", "-crf")
 CODECS: dict[str, tuple[str, ...]] = {
     "x264 crf 38": (*X264, "38"),
     "x264 crf 44": (*X264, "44"),
@@ -267,4 +270,8 @@ def faults() -> list[Fault]:
     fault("slow pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.03), innocent=True)
     fault("fast pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.10), innocent=True)
     fault("+30 % over the clip", "light_jump", lambda f, t, r: gained(f, np.linspace(1, 1.3, len(f))), innocent=True)
+    for codec, options, fine, coarse in (("x265", X265, 28, 40), ("svt-av1", SVT_AV1, 45, 63)):
+        for crf in (fine, coarse):
+            code = lambda f, t, r, o=options, c=crf: encoded(f, *o, str(c))  # noqa: E731
+            fault(f"{codec} crf {crf}", "compression", code, innocent=crf == fine)
     return out

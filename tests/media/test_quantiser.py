@@ -11,8 +11,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from traced import packets
 
-from wanprep.media import quantiser
+from wanprep.media import hevc, quantiser
 from wanprep.media.pixels import still_frame
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
@@ -60,11 +61,11 @@ def test_mpeg_by_the_size_of_its_steps(tmp_path, codec):
     assert found[2] == pytest.approx(37.6, abs=0.1)
 
 
-@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
-def test_vp8_and_vp9_the_coarser_the_more(tmp_path, codec):
+@pytest.mark.parametrize(("codec", "finer"), [("libvpx", 0), ("libvpx-vp9", 8)])
+def test_vp8_and_vp9_the_coarser_the_more(tmp_path, codec, finer):
     levels = (2, 20, 40, 60)
     made = [encoded(tmp_path / f"{q}.webm", "-c:v", codec, "-qmin", str(q), "-qmax", str(q), *LIBVPX) for q in levels]
-    found = [float(np.median(said(path))) for path in made]
+    found = [float(np.median(said(path))) + finer for path in made]
     assert found == sorted(found)
     assert found[0] < 20
     assert 22 < found[1] < 30
@@ -78,8 +79,7 @@ def test_each_vp8_frame_says_its_own(tmp_path):
 
 
 def test_unknown_is_nan_and_no_error(tmp_path):
-    hevc = encoded(tmp_path / "x.mkv", "-c:v", "libx265", "-x265-params", "log-level=error:pools=1")
-    assert all(math.isnan(value) for value in said(hevc))
+    assert all(math.isnan(value) for value in said(encoded(tmp_path / "x.mkv", "-c:v", "ffv1")))
     assert math.isnan(still_frame(np.zeros((16, 16, 3), np.uint8)).coded().quantiser)
 
 
@@ -161,3 +161,50 @@ def test_decoders_of_a_file_are_gone_with_its_pictures(tmp_path):
         assert decoders() == before
     finally:
         gc.enable()
+
+
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_hevc_on_the_scale_of_h264(tmp_path, suffix):
+    plain = "log-level=none:pools=2:qp=37:ipratio=1:pbratio=1"
+    assert said(encoded(tmp_path / f"x.{suffix}", *X265, plain)) == [35.0] * 8
+    ten = encoded(tmp_path / f"y.{suffix}", *X265, plain, "-pix_fmt", "yuv420p10le")
+    assert said(ten) == [35.0] * 8
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "ts"])
+@pytest.mark.parametrize(("tree", "finer"), [(1, 6.0), (0, 2.0)])
+def test_x265_says_that_what_others_refer_to_is_finer(tmp_path, suffix, tree, finer):
+    """In words: at the start of the first keyframe, or in the file's header."""
+    settings = f"log-level=none:pools=2:crf=30:aq-mode=0:keyint=4:cutree={tree}"
+    path = encoded(tmp_path / f"x.{suffix}", *X265, settings)
+    extradata, each = packets(path)
+    slices = sorted(hevc.quantiser(extradata, *both) for both in each)
+    assert sorted(said(path)) == [value - finer for value in slices]
+
+
+def test_av1_the_coarser_the_more(tmp_path):
+    found = []
+    for crf in (20, 40, 63):
+        options = ("-c:v", "libsvtav1", "-preset", "11", "-crf", str(crf), "-svtav1-params", "lp=1")
+        values = said(encoded(tmp_path / f"{crf}.mkv", *options))
+        assert sum(map(math.isfinite, values)) >= 4  # the rest was in packets before
+        found.append(np.nanmedian(values))
+    assert found == sorted(found)
+    assert found[1] < 37 < found[2] < 42
+
+
+@pytest.mark.parametrize("codec", [(*X265, "log-level=none:pools=2:bframes=3"), ("-c:v", "libsvtav1", "-preset", "11")])
+def test_threads_do_not_mix_up_headers(tmp_path, codec):
+    path = encoded(tmp_path / "x.mkv", *codec)
+    facts = probe(path)
+
+    def told(threads: int) -> list[str]:
+        with open_video(path, facts, threads=threads) as video:
+            return [str(frame.coded().quantiser) for frame in video.frames()]
+
+    alone = told(1)
+    assert len(set(alone)) > 1
+    assert all(told(4) == alone for _ in range(5))

@@ -69,8 +69,6 @@ class Flow:
                 if packet.pts is not None:
                     self._sent.add(packet.pts)
                     self._context.skip_frame = "NONREF" if self._is_needless(packet.pts) else "DEFAULT"
-                if packet.size and self._context.copy_opaque:
-                    quantiser.keep_header(packet)
                 self._keyframes.send(packet)
                 pictures = self._context.decode(packet if packet.size else None)
             except av.FFmpegError as error:

@@ -2,9 +2,9 @@
 
 FFmpeg's decoders of VP9 and MPEG-1 and -2 tell (`options` asks them to). Those of H.264 and MPEG-4 do, too, but with
 several threads of pictures that are not finished yet (measured: other numbers in one of 60 runs). So of these only
-keyframes tell, decoded once more by a decoder with one thread when they are asked (`Keyframe`). That of VP8 does not,
-so its frame header is read here (RFC 6386, section 9). HEVC and AV1 stay unknown, and so does what a film went through
-before it was encoded for the last time: that is for `signals.compression` to see.
+keyframes tell, decoded once more by a decoder with one thread when they are asked (`Keyframe`). Those of HEVC, AV1 and
+VP8 do not, so the headers of pictures that are asked are read here (`hevc`, `av1`, `vp8_index`). What a film went
+through before it was encoded for the last time is for `signals.compression` to see.
 
 All are put on one scale, that of H.264 (0..51, where 6 more double the step): a step is 0.625 * 2 ** (qp / 6).
 """
@@ -17,13 +17,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wanprep.media import av1, hevc
+
 _ASKS = {"export_side_data": "venc_params"}  # option of a decoder
 _BY_KEYFRAME = {"h264": 2.9, "mpeg4": 0.0}  # how much finer keyframes are coded than the rest (x264: 1.4 times)
-BY_HEADER = ("vp8",)  # decoders whose packets have to be kept for `of`: see `keep_header`
+_CODED_BY = {"vp8": "vp8", "hevc": "hevc", "libdav1d": "av1", "libaom-av1": "av1", "av1": "av1"}
+BY_HEADER = tuple(_CODED_BY)  # decoders that need `copy_opaque`, so that `Header` goes with a packet through them
+# By how much pictures are better than most of them say, since what others are predicted from is coded finer: such that
+# equal numbers are equal SSIM to the original (medians against x264 over 9 clips of half A of bench_quality, which
+# differ by 2 to 3). x265 says in words whether blocks are coded so, too.
+_FINER, _FINER_BY_TREE, _TREE = {"hevc": 2.0, "av1": 10.0, "vp9": 8.0}, 6.0, b" cutree "
 HELD = 64  # keyframes on their way through a decoder, at most: more than any holds back
-HEADER = 64  # bytes of a packet that hold the quantiser for sure
+HEADER = 4096  # bytes of a packet that hold the quantiser, and before it what others say
 UNFILTERED = 6.0  # MPEG-1, -2 and -4 do not smooth block edges: they show as those of a step twice as large
-_VP9, _H264, _MPEG = 0, 1, 2  # AVVideoEncParamsType
+_H264, _MPEG = 1, 2  # AVVideoEncParamsType
 # RFC 6386, section 14.1
 _VP8_STEPS = (*range(4, 59), *range(60, 117, 2), *range(119, 174, 3), *range(177, 230, 4), 234, 239, 245)
 _VP8_STEPS += tuple(range(249, 285, 5))
@@ -32,11 +39,6 @@ _VP8_STEPS += tuple(range(249, 285, 5))
 def options(codec: str) -> dict[str, str]:
     """What to tell a decoder so that its pictures speak."""
     return {} if codec in _BY_KEYFRAME else _ASKS
-
-
-def keep_header(packet: Any) -> None:
-    """Let a packet's first bytes go with it through a decoder with `copy_opaque`."""
-    packet.opaque = bytes(memoryview(packet)[:HEADER])
 
 
 class Coded(NamedTuple):
@@ -60,9 +62,18 @@ class Keyframes:
         self._stream, self._alone = context, _Alone(context)
         self._sent: dict[int, Keyframe] = {}
         self._last: Keyframe | None = None
+        self._extradata = context.extradata or b""
+        self._parameters = b""  # start of the last keyframe's packet
+        self._by_tree = _TREE in self._extradata
 
     def send(self, packet: Any) -> None:
         """Note a packet that goes to the decoder."""
+        codec = _CODED_BY.get(self._stream.name)
+        if codec and packet.size:
+            start = bytes(memoryview(packet)[:HEADER])
+            if packet.is_keyframe:
+                self._parameters, self._by_tree = start, self._by_tree or _TREE in start
+            packet.opaque = Header(codec, self._by_tree, self._extradata, self._parameters, start)
         if self._stream.name in _BY_KEYFRAME and packet.is_keyframe and _time(packet) is not None:
             self._sent[_time(packet)] = Keyframe(packet, self._alone)
             if len(self._sent) > HELD:  # of one that never comes out (damage) the packet would be kept for good
@@ -73,6 +84,26 @@ class Keyframes:
         self._last = self._sent.pop(_time(picture), self._last)
         if self._last is not None:
             picture.opaque = (self._last,)  # an object of its own: PyAV forgets it with the first picture that has it
+
+
+class Header(NamedTuple):
+    """The start of a picture's packet, and what it cannot be read without. by_tree: see `_FINER`."""
+
+    codec: str
+    by_tree: bool
+    extradata: bytes
+    keyframe: bytes
+    packet: bytes
+
+    def coded(self) -> Coded:
+        if self.codec == "vp8":
+            return Coded(_of_step(_VP8_STEPS[vp8_index(self.packet)] / 2), True)
+        if self.codec == "hevc":
+            return Coded(hevc.quantiser(*self[2:]) - (_FINER_BY_TREE if self.by_tree else _FINER["hevc"]), True)
+        said = av1.quantiser(*self[2:])
+        if math.isfinite(said):
+            said = max(0.0, _of_index(said) - _FINER["av1"])
+        return Coded(said, True)
 
 
 class Keyframe:
@@ -124,13 +155,15 @@ def _time(timed: Any) -> Any:
 def of(picture: Any) -> Coded:
     """What decoder, keyframe or header tell of an av.VideoFrame."""
     kept = picture.opaque
+    if isinstance(kept, Header):
+        return kept.coded()
     if isinstance(kept, tuple):  # before its side data: a picture that was asked for these lives until a collection
         return kept[0].coded
     for data in picture.side_data:
         if type(data).__name__ == "VideoEncParams":
             kind = int(data.codec_type)
             return Coded(_on_scale(kind, _mean(data), picture.format.components[0].bits), kind != _MPEG)
-    return Coded(_of_step(_VP8_STEPS[vp8_index(kept)] / 2), True) if isinstance(kept, bytes) and kept else UNKNOWN
+    return UNKNOWN
 
 
 def _mean(data: Any) -> float:
@@ -146,8 +179,12 @@ def _on_scale(kind: int, value: float, bits: int) -> float:
         return max(0.0, value - 6 * (bits - 8))  # deeper samples have finer steps below 0
     if kind == _MPEG:
         return _of_step(value) + UNFILTERED
-    # VP9: steps of an eighth, one after the other up to 100, then 1.85 % apart (its table, to 1 of 51).
-    return _of_step((8 + value if value < 100 else 108 * math.exp(0.01825 * (value - 100))) / 8)
+    return max(0.0, _of_index(value) - _FINER["vp9"])
+
+
+def _of_index(index: float) -> float:
+    """Of VP9 and AV1: steps of an eighth, one by one up to 100, then 1.85 % apart (their table, to 1 of 51)."""
+    return _of_step((8 + index if index < 100 else 108 * math.exp(0.01825 * (index - 100))) / 8)
 
 
 def _of_step(step: float) -> float:
