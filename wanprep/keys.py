@@ -25,12 +25,7 @@ MEDIA_VERSION = 4
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for by every stage
 def signals(source_id: str) -> str:
-    return _signals_under(ANALYSIS_VERSION)(source_id)
-
-
-@functools.lru_cache(maxsize=8)
-def _signals_under(version: int) -> Callable[[str], str]:
-    return ids.key_maker("source_id", stage="signals", version=version)
+    return ids.key_of(stage="signals", version=ANALYSIS_VERSION, source_id=source_id)
 
 
 def shots(signals_digest: str, split: Any) -> str:
@@ -53,20 +48,13 @@ def _plans_at(rate: int, version: int) -> Callable[[str], str]:
 
 def clip(source_id: str, start_pts: int, end_pts: int) -> str:
     """Identity of a clip: the span, whatever the detector settings that found it. Short, because it names files."""
-    return _clip(source_id, end_pts, start_pts)[:16]
-
-
-_clip = ids.key_maker("source_id", start_pts=ids.WHOLE, end_pts=ids.WHOLE)
+    return ids.key_of(source_id=source_id, start_pts=start_pts, end_pts=end_pts)[:16]
 
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for several times in each deciding of a whole table
 def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
-    return _scores_under(SCORES_VERSION)(signals_key, start_frame, end_frame)
-
-
-@functools.lru_cache(maxsize=8)
-def _scores_under(version: int) -> Callable[..., str]:
-    return ids.key_maker("signals", stage="scores", version=version, frames=[ids.WHOLE, ids.WHOLE])
+    frames = [start_frame, end_frame]
+    return ids.key_of(stage="scores", version=SCORES_VERSION, signals=signals_key, frames=frames)
 
 
 def pool(scores_keys: Sequence[str]) -> str:
@@ -97,20 +85,16 @@ def _match_rule() -> str:
 def media(
     clip_row: Mapping[str, Any], size: tuple[int, int], crop: Sequence[int], rate: int, colour: Sequence[float] | None
 ) -> str:
-    bars, span, source_id = clip_row["crop"], (clip_row["start_pts"], clip_row["end_pts"]), clip_row["source_id"]
-    if colour is None:
-        return _media_at(rate, MEDIA_VERSION)(source_id, *bars, *crop, span[1], *size, span[0])
-    return ids.key_of(source_id=source_id, **_of_media(rate, bars, crop, size, span), colour=list(colour))
-
-
-@functools.lru_cache(maxsize=8)
-def _media_at(rate: int, version: int) -> Callable[..., str]:
-    box = [ids.WHOLE] * 4
-    return ids.key_maker("source_id", **_of_media(rate, box, box, box[:2], box[:2]))
-
-
-def _of_media(
-    rate: int, bars: Sequence[int], crop: Sequence[int], size: Sequence[int], span: Sequence[int]
-) -> dict[str, Any]:
-    fixed = {"stage": "media", "version": MEDIA_VERSION, "rate": rate}
-    return fixed | {"start_pts": span[0], "end_pts": span[1], "bars": bars, "crop": crop, "size": size}
+    moved = {} if colour is None else {"colour": list(colour)}
+    return ids.key_of(
+        stage="media",
+        version=MEDIA_VERSION,
+        rate=rate,
+        source_id=clip_row["source_id"],
+        start_pts=clip_row["start_pts"],
+        end_pts=clip_row["end_pts"],
+        bars=clip_row["crop"],
+        crop=crop,
+        size=size,
+        **moved,
+    )
