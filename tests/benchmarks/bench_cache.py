@@ -2,6 +2,8 @@
 
 python -m tests.benchmarks.bench_cache parity              bit for bit, on the CPU, with tiny random weights
 python -m tests.benchmarks.bench_cache encoder 5b text     one GPU, full-size models with random weights
+python -m tests.benchmarks.bench_cache memory i2v          the same with memory capped; image to video's two encodings;
+                                                           without a GPU tiny ones
 python -m tests.benchmarks.bench_cache clips --clips DIR   end to end: mp4 files named WxHxF-*.mp4, one GPU
 python -m tests.benchmarks.bench_cache shards              loose files, tar and safetensors shards, on this disk
 
@@ -25,58 +27,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.vaes import FOUND, footage, random_vae, say, seconds
+
 SHAPES = ((384, 208, 45), (832, 480, 81))
-FOUND: dict[str, Any] = {}
-
-
-def say(name: str, **values: Any) -> None:
-    FOUND[name] = values
-    shown = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
-    print(f"{name:42} {'  '.join(shown)}", flush=True)
-
-
-def seconds(call: Callable[[], Any], repeats: int = 5, warm: int = 2) -> float:
-    """Median on the GPU's own clock."""
-    import torch
-
-    for _ in range(warm):
-        call()
-    times = []
-    for _ in range(repeats):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        call()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(start.elapsed_time(end) / 1000)
-    return statistics.median(times)
-
-
-def footage(width: int, height: int, frames: int, seed: int = 0) -> np.ndarray:
-    """Drifting coloured blocks with noise."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (height // 16 + frames, width // 16, 3), dtype=np.uint8)
-    blocks = np.stack([coarse[i : i + height // 16] for i in range(frames)]).repeat(16, 1).repeat(16, 2)
-    return (blocks // 2 + rng.integers(0, 64, blocks.shape, dtype=np.uint8)).astype(np.uint8)
-
-
-def random_vae(device: str, five: bool = False) -> Any:
-    """AutoencoderKLWan of full size (2.1's, or 2.2's of the 5B model) in fp32."""
-    import torch
-    from diffusers import AutoencoderKLWan
-
-    large = {
-        "base_dim": 160, "decoder_base_dim": 256, "z_dim": 48, "is_residual": True, "in_channels": 12,
-        "out_channels": 12, "patch_size": 2, "scale_factor_spatial": 16, "latents_mean": [0.0] * 48,
-        "latents_std": [1.0] * 48,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    with torch.device(device):
-        vae = AutoencoderKLWan(**(large if five else {})).eval().requires_grad_(False)
-    for module in vae.modules():
-        if hasattr(module, "gamma"):
-            module.gamma.data.uniform_(0.5, 1.5)
-    return vae
 
 
 def encoder(shapes: tuple[tuple[int, int, int], ...] = SHAPES, *, five: bool = False) -> None:
@@ -84,7 +37,8 @@ def encoder(shapes: tuple[tuple[int, int, int], ...] = SHAPES, *, five: bool = F
     import torch
 
     from wanprep.models import vae as codec
-    from wanprep.models.vae_fast import FastEncoder, kernels, peak_bytes
+    from wanprep.models.vae_fast import FastEncoder, kernels
+    from wanprep.models.vae_plan import peak_bytes, usual
 
     full = random_vae("cuda", five)
     halves = {name: copy.deepcopy(full).to(dtype) for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.half))}
@@ -103,7 +57,7 @@ def encoder(shapes: tuple[tuple[int, int, int], ...] = SHAPES, *, five: bool = F
 
         where = f"{'5b ' if five else ''}{width}x{height}x{frames}"
         measure("diffusers bf16", lambda p=pixels: codec.raw(halves["bf16"], p), where=where)
-        planned = peak_bytes(full.config, width, height, frames) / 2**30
+        planned = peak_bytes(full.config, width, height, frames, usual(width, height, frames)) / 2**30
         for name, vae in halves.items():
             fast = FastEncoder(vae, kernels=kernels())
             measure(f"ours {name}", lambda p=pixels, e=fast: e(p), where=where, planned_gib=planned)
@@ -365,8 +319,11 @@ def shards(count: int = 2000, size: int = 480_000) -> None:
 
 
 def main() -> None:
+    from tests.benchmarks.cache_memory import i2v, memory
+
     parts: dict[str, Any] = {
-        "parity": parity, "encoder": encoder, "5b": five, "text": text, "shards": shards, "clips": None,
+        "parity": parity, "encoder": encoder, "5b": five, "memory": memory, "i2v": i2v, "text": text, "shards": shards,
+        "clips": None,
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=parts)

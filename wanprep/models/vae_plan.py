@@ -102,7 +102,8 @@ def strips(config: Any, rows: int, count: int) -> list[Strip]:
 
 def usual(width: int, height: int, frames: int) -> Plan:
     """Where memory does not count."""
-    return Plan(stretch=stretch_frames(height, width), strips=1, rest=max(4, frames - 1))
+    whole = max(4, frames - 1)
+    return Plan(stretch=min(whole, stretch_frames(height, width)), strips=1, rest=whole)
 
 
 def choose(config: Any, width: int, height: int, frames: int, free: int, *, kernels: str = "triton") -> Plan | None:
