@@ -18,7 +18,7 @@ from wanprep.config import to_table
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 14
 PLANS_VERSION = 2
-SHOTS_VERSION = 7
+SHOTS_VERSION = 8
 SCORES_VERSION = 11
 MEDIA_VERSION = 4
 

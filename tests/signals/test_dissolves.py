@@ -39,7 +39,8 @@ def stored(frames: np.ndarray) -> tuple[Pictures, np.ndarray]:
 
 def found(T: Pictures, edges: np.ndarray, cuts: tuple[int, ...] = (), free: np.ndarray | None = None, **rules: float):
     free = np.ones(len(T), bool) if free is None else free
-    return dissolves.find_dissolves(T, edges, 24.0, GradualRules(**rules), cuts, free)
+    asked = GradualRules(**{"scan_doubt": 0.5, **rules})  # only what is sure, if nothing else is said
+    return dissolves.find_dissolves(T, edges, 24.0, asked, cuts, free)
 
 
 @pytest.mark.parametrize("seed", range(6))

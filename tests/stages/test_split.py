@@ -125,6 +125,36 @@ def test_doubtful_spans_and_frames_of_two_shots_are_in_no_clip(monkeypatch):
     assert [(t.kind, t.first, t.last) for t in transitions] == [("dissolve", 19, 21)]
 
 
+def test_margins_are_no_wider_than_so_many_seconds_and_wider_where_ends_are_loose(monkeypatch):
+    mix = Transition(kind="dissolve", first=60, last=99)
+    for fps, loose, margin in ((25, False, 6), (50, False, 12), (25, True, 9), (4, False, 2)):
+        found = ShotList(n_frames=200, cuts=(), transitions=(replace(mix, loose=loose),))
+        monkeypatch.setattr(stage, "find_shots", lambda *_, found=found: found)
+        config = SplitConfig(margin=2, margin_share=0.3, margin_seconds=0.25)
+        trimmed = transitions_of(signals(np.arange(200) * 1000 // fps), config)
+        assert [(t.first, t.last) for t in trimmed] == [(60 - margin, 99 + margin)]
+
+
+@pytest.mark.parametrize(("doubtful", "spans"), [
+    (((50, 50),), [(0, 49, ""), (49, 52, "maybe_mixed"), (52, 100, "")]),  # a step that may be a cut
+    (((80, 80),), [(0, 100, "")]),  # 19 frames after it are too short for a clip
+    (((10, 30),), [(0, 100, "")]),
+    (((30, 50),), [(0, 28, ""), (28, 53, "maybe_mixed"), (53, 100, "")]),
+    (((30, 50), (70, 70)), [(0, 28, ""), (28, 53, "maybe_mixed"), (53, 100, "")]),  # the longer one first
+])  # fmt: skip
+def test_doubtful_spans_divide_a_shot_only_into_clips(monkeypatch, doubtful, spans):
+    found = ShotList(
+        n_frames=100, cuts=(), transitions=(),
+        doubtful=tuple(Transition(kind="doubtful", first=a, last=b) for a, b in doubtful),
+    )  # fmt: skip
+    monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+    config = SplitConfig(margin=2, margin_share=0.0, min_seconds=1.0)
+    assert [(c.start_frame, c.end_frame, c.reason) for c in clips_of(signals(np.arange(100) * 40), config)] == spans
+    everything = replace(config, min_seconds=0.0)
+    reasons = [c.reason for c in clips_of(signals(np.arange(100) * 40), everything)]
+    assert reasons.count("maybe_mixed") == len(doubtful)
+
+
 # --- lengths ------------------------------------------------------------------------------------------------------
 
 

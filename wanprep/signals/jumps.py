@@ -37,6 +37,7 @@ WEIGHTS = {
 # ones on the quieter side ASIDE times, which that of a drawing held for three frames does not.
 ADAPTIVE, CONTENT, UNLIKE, KEPT, FOUND, ASIDE = 3.0, 15.0, 0.6, 0.4, 0.5, 1.5
 SURE = 2.0  # log-odds above the threshold
+LIKELY = -4.0  # log-odds from which on the ranks of pictures are compared
 FLAT, BARE = 10.0, 2.0  # luma deviation (0..255) of pictures in which little, or nothing can be seen
 CARD = 25.0  # luma step between two of them that is no fade's
 NEAR, FAR = 2, 4  # steps on each side; animation moves on every second or third frame, which two do not show
@@ -45,11 +46,13 @@ NEAR, FAR = 2, 4  # steps on each side; animation moves on every second or third
 @dataclass(frozen=True, kw_only=True)
 class Jump:
     """cuts: index of the first new frame of each; blended: those whose last frame before is a mix of both shots;
-    sure: those beyond doubt, which no transition spans."""
+    sure: those beyond doubt, which no transition spans; doubtful: steps clear of all cuts that are hardly less likely
+    ones."""
 
     cuts: tuple[int, ...]
     blended: tuple[int, ...]
     sure: tuple[int, ...]
+    doubtful: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +73,17 @@ class Series:
         return cls(**values)
 
 
-def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float, max_likeness: float) -> Jump:
-    """All steps whose log-odds of being a cut reach `min_odds`.
+def find_jumps(
+    series: Series, T: Pictures, *, min_odds: float, min_step: float, max_likeness: float, max_doubt: float = np.inf
+) -> Jump:
+    """All steps whose log-odds of being a cut reach `min_odds`, and those that reach `max_doubt` only.
 
     min_step: least RMS luma step. max_likeness: pictures that correlate better, in luma or in its ranks, differ by
     light or noise only.
     """
     step = steps(T)
 
-    def judged(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def judged(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = rms(T[after] - T[before])
         # The end of a fade is a step between two flat pictures; between cards of two tones it is a larger one.
         spread = np.sort([T[before].std(-1), T[after].std(-1)], axis=0)
@@ -86,10 +91,10 @@ def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float,
         keep = size >= np.where(bare, CARD, min_step)
         before, after = before[keep], after[keep]
         odds, like = log_odds(T, step, series, before, after)
-        good = (odds >= min_odds) & (like < max_likeness)
+        good = (odds >= min(min_odds, max_doubt)) & (like < max_likeness)
         # Steps of a fade, to or from a flat picture, look like cuts too.
         flat = np.minimum(T[before].std(-1), T[after].std(-1)) < FLAT
-        return after[good], (odds >= min_odds + SURE)[good] & ~flat[good]
+        return after[good], odds[good], flat[good]
 
     def likely(frames: np.ndarray) -> np.ndarray:
         # Only what sticks out a little can be a cut; the rest is not worth the sorting in log_odds.
@@ -97,16 +102,26 @@ def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float,
         return frames[step[frames] >= 0.5 * _near(step, frames, frames, NEAR).mean(1)]
 
     clear = [judged(at - 1, at) for at in map(likely, parts(np.arange(1, len(T))))]
-    cuts, sure = (np.concatenate(column) for column in zip(*clear))
     hazy = [judged(at - 1, at + 1) for at in parts(blends(T, 0.3 * min_step))]
-    after, sure_after = (np.concatenate(column) for column in zip(*hazy))
-    # A frame between two pictures of which either step is a cut by itself is a frame of one of them.
-    alone = ~np.isin(after, cuts) & ~np.isin(after - 1, cuts)
-    alone &= np.concatenate([[True], np.diff(after) > 1])[: len(after)]
-    after, sure_after = after[alone], sure_after[alone]
+    (at, odds, flat), (after, late_odds, _) = ([np.concatenate(column) for column in zip(*it)] for it in (clear, hazy))
+    cuts, mixed = at[odds >= min_odds], after[late_odds >= min_odds]
     # No transition spans a sure cut; one with a blended frame may be the heart of a short dissolve.
-    order = tuple(sorted({*cuts.tolist(), *after.tolist()}))
-    return Jump(cuts=order, blended=tuple(after.tolist()), sure=tuple(cuts[sure].tolist()))
+    sure = at[(odds >= min_odds + SURE) & ~flat]
+    # A frame between two pictures of which either step is a cut by itself is a frame of one of them.
+    alone = ~np.isin(mixed, cuts) & ~np.isin(mixed - 1, cuts)
+    alone &= np.concatenate([[True], np.diff(mixed) > 1])[: len(mixed)]
+    order = tuple(sorted({*cuts.tolist(), *mixed[alone].tolist()}))
+    doubtful = _apart(np.concatenate([at, after]), np.concatenate([odds, late_odds]), order)
+    return Jump(cuts=order, blended=tuple(mixed[alone].tolist()), sure=tuple(sure.tolist()), doubtful=doubtful)
+
+
+def _apart(frames: np.ndarray, odds: np.ndarray, cuts: tuple[int, ...]) -> tuple[int, ...]:
+    """Frames more than FAR away from every cut and from every likelier one."""
+    kept: list[int] = []
+    for frame in frames[np.argsort(-odds, kind="stable")].tolist():
+        if all(abs(frame - other) > FAR for other in (*cuts, *kept)):
+            kept.append(frame)
+    return tuple(sorted(kept))
 
 
 def steps(T: Pictures) -> np.ndarray:
@@ -163,7 +178,7 @@ def log_odds(
     coloured &= (evidence["kept"] < KEPT) & (match < FOUND)
     # Ranks are unmoved by any change of light, clipping included; they take longer than all the rest.
     alike = like.copy()
-    at = np.flatnonzero(coloured | (odds >= 0))
+    at = np.flatnonzero(coloured | (odds >= LIKELY))
     alike[at] = np.maximum(like[at], likeness(_ranks(A[at]), _ranks(B[at])))
     coloured &= alike < UNLIKE
     return np.where(coloured, np.maximum(odds, 0.0), odds), alike

@@ -48,7 +48,8 @@ __all__ = [
 class ShotRules:
     """Thresholds of hard cuts; applied to stored numbers, so changing one decodes nothing.
 
-    min_odds: log-odds of a cut that a step must reach (see jumps.py; higher: fewer cuts, 0: even odds).
+    min_odds: log-odds of a cut that a step must reach (see jumps.py; higher: fewer cuts, 0: even odds); from max_doubt
+    on it is doubtful: no cut, but no clip holds it either.
     min_step: RMS luma difference (0..255) a cut shows at least. max_likeness: correlation (−1..1) of the pictures
     before and after, above which only light, noise or compression changed.
     isolation: a cut that exceeds the steps around it so many times is one that no transition spans.
@@ -58,6 +59,7 @@ class ShotRules:
     """
 
     min_odds: float = 0.0
+    max_doubt: float = -3.0
     min_step: float = 3.0
     max_likeness: float = 0.95
     isolation: float = 3.0
@@ -79,12 +81,14 @@ class ShotRules:
 class Transition:
     """Frames first..last (inclusive) that belong to no shot.
 
-    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | wipe | black | doubtful.
+    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | wipe | black | doubtful. loose: found through
+    motion, which hides its ends: they are known to a third of its length or so.
     """
 
     kind: str
     first: int
     last: int
+    loose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +121,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
     thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
+    thresholds["max_doubt"] = rules.max_doubt
     jumps = find_jumps(Series.of(signals.frame), T, **thresholds)
     cuts = list(jumps.cuts)
     sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)})
@@ -138,12 +143,15 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     free = clear_of(transitions, N, 1)
     late = find_dissolves(T, signals.frame["edge_energy"], fps, rules.gradual, cuts, free)
     late = drop_flashes([], late, T, round(rules.flash_seconds * fps))[1]
-    transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in late if m.kind != "doubtful"]
+    transitions += [
+        Transition(kind=m.kind, first=m.first, last=m.last, loose=True) for m in late if m.kind != "doubtful"
+    ]
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
+    unsure += [(c, c) for c in drop_flashes(list(jumps.doubtful), [], T, round(rules.flash_seconds * fps))[0]]
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
 

@@ -55,7 +55,7 @@ class WipeRules:
 
     enabled: bool = True
     min_odds: float = 0.3
-    max_doubt: float = -0.6
+    max_doubt: float = -1.5
     min_change: float = 18.0
     max_likeness: float = 0.6
     max_between: float = 0.3

@@ -7,6 +7,7 @@ short or black are there as rejected, never dropped.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
 import math
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
-from wanprep.signals.shots import ShotRules, Transition, find_shots
+from wanprep.signals.shots import ShotList, ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
 from wanprep.stages.trim import TrimRules, trim
 
 if TYPE_CHECKING:
     from wanprep.media.probe import Probe
 
+LOOSE = 1.5  # times the margins of a transition whose ends are found less well
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
 
@@ -34,7 +36,8 @@ SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
 class SplitConfig:
     """[split]. min_seconds: shorter clips are rejected as too_short. max_seconds: longer shots are divided into equal
     parts. margin: frames given up on each side of a dissolve or fade, where mixing is too weak to be measured;
-    margin_share: so many more, as a share of its length.
+    margin_share: so many more, as a share of its length; margin_seconds: both together at most, where that is more
+    than margin.
     crop_bars: leave black bars out of the clips. shots, bars: detection thresholds. trim: idle heads and tails cut off
     (`idle`), for motion sets.
     """
@@ -42,7 +45,8 @@ class SplitConfig:
     min_seconds: float = 1.0
     max_seconds: float | None = None
     margin: int = 2
-    margin_share: float = 0.15
+    margin_share: float = 0.3
+    margin_seconds: float = 0.25
     crop_bars: bool = True
     shots: ShotRules = field(default_factory=ShotRules)
     bars: BarRules = field(default_factory=BarRules)
@@ -59,6 +63,8 @@ class SplitConfig:
             )
         if self.margin < 0:
             raise ValueError(f"margin must not be negative, not {self.margin} frames")
+        if self.margin_seconds < 0:
+            raise ValueError(f"margin_seconds must not be negative, not {self.margin_seconds}")
         if not 0 <= self.margin_share <= 1:
             raise ValueError(f"margin_share is a share between 0 and 1, not {self.margin_share}")
 
@@ -159,11 +165,14 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     found = find_shots(signals, config.shots)
     black = [t for t in found.transitions if t.kind == "black"]
     owner = np.full(n, -1)
-    mixes = [t for t in found.transitions if t.kind != "black"] + list(found.doubtful)
+    mixes = [t for t in found.transitions if t.kind != "black"]
+    step = float(np.median(np.diff(signals.pts)) * signals.time_base) if n > 1 else 1.0
+    found = replace(found, doubtful=tuple(_dividing(signals, found, config, step)))
+    mixes += found.doubtful
     for index, t in enumerate(mixes):
         owner[t.first : t.last + 1] = index
     shots = [part for start, end in found.shots() for part in _without_holes(start, end, signals.holes)]
-    margins = [_margin(t, config) for t in mixes]
+    margins = [_margin(t, config, step) for t in mixes]
     for start, end in shots:
         _give_margins(owner, start, end, margins)
     trimmed = [_inner(owner, start, end) for start, end in shots]
@@ -189,10 +198,29 @@ def _without_holes(start: int, end: int, holes: Sequence[int]) -> list[tuple[int
     return list(itertools.pairwise(edges))
 
 
-def _margin(transition: Transition, config: SplitConfig) -> int:
-    """Frames on each side of it that are given up."""
-    length = transition.last - transition.first + 1
-    return config.margin + math.ceil(config.margin_share * length) if length > 2 else min(config.margin, 1)
+def _margin(transition: Transition, config: SplitConfig, step: float) -> int:
+    """Frames on each side of it that are given up. step: seconds from frame to frame."""
+    length, wide = transition.last - transition.first + 1, LOOSE if transition.loose else 1.0
+    if length <= 2:
+        return min(config.margin, 1)
+    most = max(config.margin, round(wide * config.margin_seconds / step))
+    return min(math.ceil(wide * (config.margin + config.margin_share * length)), most)
+
+
+def _dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float) -> list[Transition]:
+    """The doubtful spans that leave enough for a clip on both sides. Of those that leave less most are false, and
+    taking one out would cost a shot."""
+    between = [edge for t in found.transitions for edge in (t.first, t.last + 1)]
+    edges, kept = sorted([0, len(signals.pts), *signals.holes, *found.cuts, *between]), []
+    for t in sorted(found.doubtful, key=lambda t: t.first - t.last):
+        margin, end = _margin(t, config, step), t.last + 1
+        before, after = edges[bisect.bisect(edges, t.first) - 1], edges[bisect.bisect_left(edges, end)]
+        sides = (before, t.first - margin), (end + margin, after)
+        if all(a < b and not _too_short(signals, a, b, config) for a, b in sides):
+            bisect.insort(edges, t.first)
+            bisect.insort(edges, end)
+            kept.append(t)
+    return kept
 
 
 def _give_margins(owner: np.ndarray, start: int, end: int, margins: list[int]) -> None:
@@ -224,12 +252,17 @@ def divide(signals: Signals, start: int, end: int, max_seconds: float | None) ->
     return [(i, i + 1) for i in range(start, end)]
 
 
+def _too_short(signals: Signals, start: int, end: int, config: SplitConfig) -> bool:
+    whole = signals.end_of(end) - int(signals.pts[start])
+    return whole * signals.time_base < Fraction(str(config.min_seconds))
+
+
 def _clip(
     signals: Signals, start: int, end: int, config: SplitConfig, crop: Callable[[int, int], Crop], reason: str = ""
 ) -> ClipSpan:
     first, last = int(signals.pts[start]), signals.end_of(end)
     # A lone frame is a still: it has no duration to be too short.
-    if not reason and len(signals.pts) > 1 and (last - first) * signals.time_base < Fraction(str(config.min_seconds)):
+    if not reason and len(signals.pts) > 1 and _too_short(signals, start, end, config):
         reason = "too_short"
     return ClipSpan(
         start_pts=first,

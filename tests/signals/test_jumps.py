@@ -1,0 +1,63 @@
+"""Steps that may be cuts: told apart from cuts, never beside one, and none where light alone changed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from wanprep.signals.jumps import FAR, Series, _apart, find_jumps
+from wanprep.signals.meter import FIELDS, ShotMeter
+from wanprep.signals.pictures import Pictures
+
+LIMITS = {"min_step": 3.0, "max_likeness": 0.95}
+NEVER = 1e9
+
+
+def scene(seed: int, n: int, speed: float = 1.0) -> np.ndarray:
+    """uint8[n, 72, 128, 3]: a camera that glides over a random landscape."""
+    rng = np.random.default_rng(seed)
+    wide = np.full((72, 600, 3), 120, np.float32)
+    for cells, gain in ((4, 50), (12, 35), (40, 15)):
+        wide += cv2.resize(rng.normal(0, gain, (cells, cells * 6, 3)).astype(np.float32), (600, 72))
+    return (
+        np.stack([wide[:, round(speed * t) : round(speed * t) + 128] for t in range(n)]).clip(0, 255).astype(np.uint8)
+    )
+
+
+def jumps(frames: np.ndarray, **limits: float):
+    meter = ShotMeter()
+    numbers, tiny = zip(*(meter.feed(frame) for frame in frames))
+    columns = {name: np.array([it[name] for it in numbers], np.float32) for name in FIELDS}
+    T = Pictures(np.stack(tiny).reshape(len(tiny), -1))
+    return find_jumps(Series.of(columns), T, **{**LIMITS, **limits})
+
+
+def test_a_step_short_of_a_cut_is_doubtful_and_a_cut_is_not() -> None:
+    frames = np.concatenate([scene(1, 30), scene(2, 30)])
+    sure = jumps(frames, min_odds=0.0, max_doubt=-3.0)
+    assert (sure.cuts, sure.doubtful) == ((30,), ())
+    unsure = jumps(frames, min_odds=NEVER, max_doubt=0.0)
+    assert (unsure.cuts, unsure.sure, unsure.doubtful) == ((), (), (30,))
+    assert jumps(frames, min_odds=NEVER).doubtful == ()  # nobody asked for doubtful ones
+
+
+def test_a_frame_of_two_shots_may_be_doubtful_too() -> None:
+    before, after = scene(3, 30), scene(4, 30)
+    blend = (before[-1] * 0.5 + after[0] * 0.5).astype(np.uint8)[None]
+    found = jumps(np.concatenate([before, blend, after]), min_odds=NEVER, max_doubt=-3.0)
+    assert found.cuts == ()
+    assert len(found.doubtful) == 1
+    assert found.doubtful[0] in (30, 31)
+
+
+def test_a_gliding_camera_and_changes_of_light_are_not_doubtful() -> None:
+    assert jumps(scene(5, 60, 2.0), min_odds=0.0, max_doubt=-3.0).doubtful == ()
+    darker = scene(6, 60)
+    darker[30:] = (darker[30:] * 0.6).astype(np.uint8)
+    assert jumps(darker, min_odds=0.0, max_doubt=-3.0).doubtful == ()
+
+
+def test_of_neighbours_the_likeliest_is_kept_and_none_beside_a_cut() -> None:
+    frames, odds = np.array([20, 22, 40, 50, 50 + FAR + 1]), np.array([-1.0, -0.5, -0.1, -2.0, -2.5])
+    assert _apart(frames, odds, (40 + FAR,)) == (22, 50, 50 + FAR + 1)
+    assert _apart(frames, odds, ()) == (22, 40, 50, 50 + FAR + 1)
