@@ -71,6 +71,7 @@ Runs: """ + ", ".join(bench_runs.RUNS)  # fmt: skip
 @click.option("--host", default=0.0, metavar="GIB", help="Pinned host memory for kept tensors.")
 @click.option("--cap", type=float, metavar="GIB", help="Let this process have no more of the GPU.")
 @click.option("--parity", is_flag=True, help="Compare gradients with float32 instead of timing (default 3 layers).")
+@click.option("--text-tokens", type=int, help="Of the caption; the rest of 512 is padding.  [default: no padding]")
 @click.option("--profile", is_flag=True, help="List the kernels that take the time of one step.")
 @click.option("--device", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True,
               help="cpu tries the programs at a tiny --width; its times mean nothing.")  # fmt: skip
@@ -125,7 +126,8 @@ def _asked_for(given: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
         rows = [bench_table.parity_row(family, shape, plan, given["cases"] or ("fast",), **more) for shape in chosen]
         return rows, "\n".join(map(bench_table.parity_line, rows))
     names = [*([REFERENCE] if given["against"] else []), *(given["cases"] or ("fast",))]
-    effort = bench_table.Effort(**{name: given[name] for name in ("warmups", "steps", "limit", "profile")})
+    asked = ("warmups", "steps", "limit", "profile", "text_tokens")
+    effort = bench_table.Effort(**{name: given[name] for name in asked})
     rows = bench_table.timed(family, chosen, names, plan, cut=cut, effort=effort, tell=_tell, **more)
     return rows, bench_table.table(rows)
 

@@ -34,12 +34,16 @@ CASES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How steps are timed; fewer of them where they take more than `limit` seconds. profile: list kernels, too."""
+    """How steps are timed; fewer of them where they take more than `limit` seconds. profile: list kernels, too.
+
+    text_tokens: of the caption; None: as many as there is room for.
+    """
 
     warmups: int = 5
     steps: int = 20
     limit: float = 60.0
     profile: bool = False
+    text_tokens: int | None = None
 
 
 def timed(
@@ -69,7 +73,7 @@ def timed(
             fast.install(model, own)
         for shape in shapes:
             row: dict[str, Any] = {"case": name, "shape": shape.name, "tokens": shape.tokens}
-            step = stepper(model, batch_of(family, shape, model, device))
+            step = stepper(model, batch_of(family, shape, model, device, text_tokens=effort.text_tokens))
             try:
                 timing = fast_measure.measure(
                     step, warmups=effort.warmups, steps=effort.steps, limit=effort.limit, device=device

@@ -79,8 +79,8 @@ class Fast:
 
     off, given, kept: of the forward that is under way, found out by its first block. pairs: what is cast into the
     packed layers of all blocks. card: says what is free. bold: a bucket's second step may keep more than estimates
-    allow. trial: the bucket whose first step is under way, the bytes it was planned with, those of gradients that were
-    not there, and whose peak is looked for.
+    allow. tokens: of the next forward's text, where somebody said. trial: the bucket whose first step is under way, the
+    bytes it was planned with, those that were not there (gradients, the rest of a text), and whose peak is looked for.
     """
 
     plan: Plan
@@ -98,6 +98,7 @@ class Fast:
     off: bool = False
     given: Inputs | None = None
     kept: memory.Keep | None = None
+    tokens: int | None = None
     pairs: list[tuple[Tensor, Tensor, float]] | None = None
     card: Card | None = None
     trial: tuple[tuple[int, int], float, float, int] | None = None
@@ -193,6 +194,12 @@ def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill:
 def fast_of(model: nn.Module) -> Fast | None:
     """What `install` put on the model."""
     return getattr(model, "_fast", None)
+
+
+def tell_tokens(model: nn.Module, tokens: int) -> None:
+    """In the text of the next forward all rows from `tokens` on are zero, as padding is; for a fast path, if any."""
+    if (installed := fast_of(model)) is not None and installed.on:
+        installed.tokens = tokens
 
 
 def cautious(model: nn.Module) -> bool:

@@ -16,6 +16,7 @@ from wantrain.fast_away import Mover, Stored
 from wantrain.fast_block import Inputs, Spec, Tape
 from wantrain.fast_linear import Group
 from wantrain.fast_ops import attention_back
+from wantrain.fast_pads import cross_back
 
 
 def backward(t: Tape, d: Tensor, need_input: bool) -> tuple[Tensor | None, list[Tensor | None]]:
@@ -58,7 +59,8 @@ def _cross_back(t: Tape, d2: Tensor) -> tuple[Tensor, Tensor, list[Tensor | None
     dco = s.co.input_grad(d2)
     grads_o = s.co.weight_grads(d2, t.crossed(), t.take("l_co"))
     q, (k, v) = t.take("cqn"), t.text_kv()
-    dq, dk, dv = attention_back(dco, q, k, v, t.take("co"), t.take("co_rest"), s.heads, s.backend)
+    found = t.take("co"), t.take("co_rest"), t.given.pads
+    dq, dk, dv = cross_back(dco, q, k, v, *found, s.heads, s.backend, s.ops)
     grads_kv = _context_back(t, s.kv, "kv", t.given.text, dk, dv, attn.norm_k)
     if s.ikv is not None:
         k, v = t.image_kv()

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from wantrain.fast_linear import Group
 from wantrain.fast_ops import Ops, attention
+from wantrain.fast_pads import cross
 from wantrain.memory import ELEMENTWISE
 from wantrain.stream import Store
 
@@ -86,7 +87,8 @@ class Spec:
 class Inputs:
     """What a block is given beside h0: text [B, L, D], temb [B, 6, D] or [B, S, 6, D], cos and sin [1, S, 1, D/H].
 
-    image: [B, I, D], where the block looks at one.
+    image: [B, I, D], where the block looks at one. pads: how many equal tokens the text's last stands for, 0: it is one
+    as the others (fast_pads.py).
     """
 
     text: Tensor
@@ -94,6 +96,7 @@ class Inputs:
     cos: Tensor
     sin: Tensor
     image: Tensor | None = None
+    pads: int = 0
 
 
 @dataclass
@@ -228,7 +231,8 @@ class Tape:
 
     def _make_co(self) -> None:
         heads, backend, q = self.spec.heads, self.spec.backend, self.get("cqn")
-        self.values["co"], self.values["co_rest"] = attention(q, *self.text_kv(), heads, backend)
+        found = cross(q, *self.text_kv(), self.given.pads, heads, backend, self.spec.ops)
+        self.values["co"], self.values["co_rest"] = found
         if self.spec.ikv is not None:
             self.values["ci"], self.values["ci_rest"] = attention(q, *self.image_kv(), heads, backend)
         self.done("cqn", "kv")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from wantrain import memory
 from wantrain.fast_back import Away, BlockFunction
 from wantrain.fast_block import Inputs, Tape
+from wantrain.fast_pads import rows_of
 
 if TYPE_CHECKING:
     from wantrain.fast import Fast
@@ -67,6 +68,7 @@ def _begin(fast: Fast, h: Tensor, text: Tensor, temb: Tensor, rotary: tuple[Tens
     """What all blocks of this forward share."""
     fast.off = any(getattr(layer, "disable_adapters", False) is True for layer in _adapted(fast))
     fast.given = _inputs(fast, text, temb, rotary)
+    fast.tokens = None  # of the next text nothing is known
     if not fast.off and torch.is_grad_enabled():
         fast.kept = keep_for(fast, h)
     _refresh(fast, off=fast.off)
@@ -82,11 +84,12 @@ def _inputs(fast: Fast, context: Tensor, temb: Tensor, rotary: tuple[Tensor, Ten
     of every token would be as large as six hidden states.
     """
     temb = temb.float() if temb.ndim == 3 else temb
-    if fast.specs[0].ikv is None:
-        return Inputs(context, temb, *rotary)
-    if (count := context.shape[1] - TEXT) < 1:
+    count = 0 if fast.specs[0].ikv is None else context.shape[1] - TEXT
+    if count < 1 and fast.specs[0].ikv is not None:
         raise ValueError(f"a context of {context.shape[1]} tokens has no image before its {TEXT} of text")
-    return Inputs(context[:, count:], temb, *rotary, image=context[:, :count])
+    text, image = context[:, count:], context[:, :count] if count else None
+    rows, pads = (text.shape[1], 0) if fast.tokens is None else rows_of(fast.tokens, text.shape[1])
+    return Inputs(text[:, :rows].contiguous(), temb, *rotary, image=image, pads=pads)
 
 
 def _refresh(fast: Fast, *, off: bool) -> None:
@@ -143,15 +146,23 @@ def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
         fast.buckets[key] = memory.plan(fast.sizes, key[0], free, key[1], host=fast.plan.host)
         if fast.card is not None and fast.plan.budget is None and fast.bold:
             fast.card.start()
-            grads = sum(4.0 * p.numel() for spec in fast.specs for p in spec.parameters if p.grad is None)
-            fast.trial, fast.specs[0].turned = (key, free, grads, Card.starts), False
+            later = sum(4.0 * p.numel() for spec in fast.specs for p in spec.parameters if p.grad is None)
+            later += _text_to_come(fast, h.shape[0])
+            fast.trial, fast.specs[0].turned = (key, free, later, Card.starts), False
     elif fast.trial is not None and fast.specs[0].turned:
-        tried, free, grads, starts = fast.trial
+        tried, free, later, starts = fast.trial
         fast.trial = None
         if tried == key and fast.card is not None and starts == Card.starts:  # else the peak is somebody else's
-            more = memory.spare_bytes(sum(_within(fast, fast.card)), fast.card.peak(), grads)
+            more = memory.spare_bytes(sum(_within(fast, fast.card)), fast.card.peak(), later)
             fast.buckets[key] = memory.plan(fast.sizes, key[0], free + more, key[1], host=fast.plan.host)
     return fast.buckets[key]
+
+
+def _text_to_come(fast: Fast, batch: int) -> float:
+    """Bytes of keys and values that captions longer than this step's will have."""
+    rows = fast.sizes.text if fast.given is None else fast.given.text.shape[1]
+    kv = next(item.bytes for item in memory.items(fast.sizes, 1, batch) if item.name == "kv")
+    return fast.sizes.layers * kv * (1 - min(1.0, rows / fast.sizes.text))
 
 
 def _free(fast: Fast, h: Tensor) -> float:

@@ -17,6 +17,7 @@ from wanprep.families import Family
 from wanprep.models import lazy
 from wanprep.models.lazy import Hollow
 from wantrain import lora
+from wantrain.fast import tell_tokens
 
 IMAGE_DIM = 1280  # of CLIP's embedding
 FP32_PARTS = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")  # as the class keeps them when loading
@@ -138,17 +139,22 @@ def build_hollow(
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Cached inputs of one step, on the device. image: CLIP's, where the family's transformer looks at one."""
+    """Cached inputs of one step, on the device. image: CLIP's, where the family's transformer looks at one. tokens: of
+    the text that are no padding.
+    """
 
     hidden: torch.Tensor
     wanted: torch.Tensor
     timestep: torch.Tensor
     text: torch.Tensor
     image: torch.Tensor | None = None
+    tokens: int = 512
 
 
-def batch_of(family: Family, shape: Shape, model: Any, device: str, seed: int = 1) -> Batch:
-    """Random inputs of batch size 1 in the model's type."""
+def batch_of(
+    family: Family, shape: Shape, model: Any, device: str, seed: int = 1, text_tokens: int | None = None
+) -> Batch:
+    """Random inputs of batch size 1 in the model's type. text_tokens: of a caption, without padding; None fills all."""
     stride, draw = family.spatial_stride, torch.Generator(device).manual_seed(seed)
     room = (family.latent_frames(shape.frames), shape.height // stride, shape.width // stride)
     size = (1, model.config.in_channels, *room)
@@ -157,16 +163,20 @@ def batch_of(family: Family, shape: Shape, model: Any, device: str, seed: int = 
     wanted = torch.randn((1, family.z, *room), generator=draw, device=device)
     tokens = (1, shape.tokens) if family.task == "ti2v" else (1,)
     text = torch.randn(1, family.text_len, family.text_dim, generator=draw, device=device)
+    count = text_tokens or family.text_len
+    text[:, count:] = 0
     timestep = torch.full(tokens, 900.0, device=device)
     image = None
     if family.clip_embeds:
         image = torch.randn(1, CLIP_TOKENS, IMAGE_DIM, generator=draw, device=device).to(dtype)
-    return Batch(hidden=hidden.to(dtype), wanted=wanted, timestep=timestep, text=text.to(dtype), image=image)
+    hidden, text = hidden.to(dtype), text.to(dtype)
+    return Batch(hidden=hidden, wanted=wanted, timestep=timestep, text=text, image=image, tokens=count)
 
 
 def loss_of(model: Any, batch: Batch) -> torch.Tensor:
     """Mean squared error in float32, as in training."""
     seen = {} if batch.image is None else {"encoder_hidden_states_image": batch.image}
+    tell_tokens(model, batch.tokens)
     found = model(
         hidden_states=batch.hidden, timestep=batch.timestep, encoder_hidden_states=batch.text, **seen,
         return_dict=False,

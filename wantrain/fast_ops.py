@@ -205,11 +205,41 @@ def attention_back(
     return _flat(found[0]), _flat(found[1]), _flat(found[2])
 
 
+# --- cross-attention's padding, see fast_pads.py ---
+
+
+def mix_pads(out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, more: float) -> None:
+    """Mix the padding's value into `out` [B, S, D] and its weight into `lse` [B, H, S], both in place.
+
+    k, v [B, D]: its key and value. more: what its score is greater by, ln of how many keys it stands for.
+    """
+    heads, scale = lse.shape[1], (q.shape[-1] // lse.shape[1]) ** -0.5
+    score = (q.float() * k.float()[:, None]).unflatten(-1, (heads, -1)).sum(-1) * scale + more
+    whole = torch.logaddexp(lse.transpose(1, 2), score)
+    share = torch.exp(score - whole)[..., None]
+    wide = out.float().unflatten(-1, (heads, -1))
+    out.copy_((wide + share * (v.float().unflatten(-1, (heads, -1))[:, None] - wide)).flatten(-2))
+    lse.copy_(whole.transpose(1, 2))
+
+
+def pads_back(
+    d: Tensor, out: Tensor, lse: Tensor, q: Tensor, dq: Tensor, k: Tensor, v: Tensor, more: float
+) -> tuple[Tensor, Tensor]:
+    """Gradients of k and v, float32 [B, D], given that of `out`; adds the padding's part to dq. As mixed."""
+    heads, scale = lse.shape[1], (q.shape[-1] // lse.shape[1]) ** -0.5
+    wide = {name: x.float().unflatten(-1, (heads, -1)) for name, x in (("d", d), ("out", out), ("q", q))}
+    key, value = (x.float().unflatten(-1, (heads, -1))[:, None] for x in (k, v))
+    share = torch.exp((wide["q"] * key).sum(-1) * scale + more - lse.transpose(1, 2))
+    slope = share * ((wide["d"] * value).sum(-1) - (wide["d"] * wide["out"]).sum(-1)) * scale
+    dq.add_((slope[..., None] * key).flatten(-2))
+    return (slope[..., None] * wide["q"]).sum(1).flatten(-2), (share[..., None] * wide["d"]).sum(1).flatten(-2)
+
+
 # --- compiled or not ---
 
 NAMES = (
     "modulate", "add_modulate", "add_gated", "gated", "modulate_back", "rms", "rms_back", "qk", "qkv_back", "gelu",
-    "gelu_back", "gelu_back_both",
+    "gelu_back", "gelu_back_both", "mix_pads", "pads_back",
 )  # fmt: skip
 
 
@@ -228,13 +258,15 @@ class Ops:
     gelu: Callable[..., None]
     gelu_back: Callable[..., None]
     gelu_back_both: Callable[..., None]
+    mix_pads: Callable[..., None]
+    pads_back: Callable[..., tuple[Tensor, Tensor]]
 
     def __init__(self, kind: str) -> None:
         source = globals()
         if kind == "triton":
-            from wantrain import fast_triton
+            from wantrain import fast_triton, fast_triton_pads
 
-            source = vars(fast_triton)
+            source = vars(fast_triton) | vars(fast_triton_pads)
         for name in NAMES:
             setattr(self, name, _compiled(source[name]) if kind == "inductor" else source[name])
 

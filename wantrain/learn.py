@@ -152,8 +152,8 @@ def _draw(expert: Expert, batch: Batch, place: int, share: float) -> Draw:
     return Draw(
         question=tasks.sent(question, device),
         wanted=tasks.send(flow.target(x0, noise), device),
-        text=tasks.send(dataset.empty() if dropped else dataset.text(sample), device),
-        class_text=tasks.send(dataset.class_text(sample), device) if preserved else None,
+        text=tasks.send(tasks.true_tokens(dataset.empty() if dropped else dataset.text(sample)), device),
+        class_text=tasks.send(tasks.true_tokens(dataset.class_text(sample)), device) if preserved else None,
         factor=weight * settings.loss.gradient_scale * share,
         row={"sample": sample.sample_id, "sigma": sigma, "caption_dropped": dropped},
     )

@@ -174,12 +174,12 @@ def fixed_bytes(trained: int, outside: float, *, averages: bool = False) -> floa
     return trained * (4 + 8 + 4) + (4 * trained if averages else 0) + outside + RESERVE
 
 
-def spare_bytes(limit: float, peak: float, gradients: float) -> float:
+def spare_bytes(limit: float, peak: float, later: float) -> float:
     """Bytes of `limit` that a whole forward and backward left unused, and that may be kept in next time.
 
-    peak: highest of it. gradients: bytes that were not there when it began, and may be in other steps. A margin stays.
+    peak: highest of it. later: bytes that were not there and may be in other steps. A margin stays.
     """
-    return max(0.0, limit - peak - gradients - MARGIN)
+    return max(0.0, limit - peak - later - MARGIN)
 
 
 def arrange(

@@ -77,6 +77,12 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
+def true_tokens(text: torch.Tensor) -> torch.Tensor:
+    """text [512, d] on the CPU without the zero rows at its end; one row is left of nothing."""
+    rows = text.any(dim=1).nonzero()
+    return text[: int(rows[-1]) + 1 if len(rows) else 1]
+
+
 def sent(question: Question, device: torch.device) -> Question:
     """The question on the device."""
     image = None if question.image is None else send(question.image, device)
@@ -86,22 +92,31 @@ def sent(question: Question, device: torch.device) -> Question:
 
 
 def predict(model: torch.nn.Module, question: Question, text: torch.Tensor) -> torch.Tensor:
-    """The transformer's velocity, float32 [z, T, h, w] on its device. text [512, d]."""
+    """The transformer's velocity, float32 [z, T, h, w] on its device. text [512 or fewer, d], see `true_tokens`."""
     return predict_batch(model, [question], [text])[0]
 
 
 def predict_batch(model: torch.nn.Module, questions: Sequence[Question], texts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Velocities of questions of one shape, float32 [B, z, T, h, w]. Nothing else calls the model."""
+    """Velocities of questions of one shape, float32 [B, z, T, h, w]. Nothing else calls the model.
+
+    texts: padded with zero rows to 512 tokens, as Wan was trained; the fast path is told how many are true.
+    """
     import torch
+
+    from wantrain.fast import tell_tokens
 
     device, dtype = next(model.parameters()).device, cast("torch.dtype", model.dtype)
     timesteps = torch.stack([question.timesteps for question in questions]).to(device, torch.float32)
     images = [question.image for question in questions if question.image is not None]
     seen = {"encoder_hidden_states_image": torch.stack(images).to(device, dtype)} if images else {}
+    whole = torch.zeros(len(texts), Family.text_len, texts[0].shape[1], device=device, dtype=dtype)
+    for row, text in zip(whole, texts, strict=True):
+        row[: len(text)] = text
+    tell_tokens(model, max(len(text) for text in texts))
     velocities = model(
         hidden_states=torch.stack([question.hidden for question in questions]).to(device, dtype),
         timestep=timesteps[:, 0] if timesteps.shape[1] == 1 else timesteps,
-        encoder_hidden_states=torch.stack(list(texts)).to(device, dtype),
+        encoder_hidden_states=whole,
         **seen,
         return_dict=False,
     )[0]

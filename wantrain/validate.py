@@ -100,7 +100,7 @@ def _answer(expert: Expert, probe: Probe) -> tuple[float, float]:
         first_frame=probe.first_frame,
     )  # fmt: skip
     with torch.no_grad():
-        velocity = tasks.predict(expert.model, question, dataset.text(sample))
+        velocity = tasks.predict(expert.model, question, tasks.true_tokens(dataset.text(sample)))
     return tasks.loss(velocity, wanted, question).item(), tasks.loss(torch.zeros_like(wanted), wanted, question).item()
 
 

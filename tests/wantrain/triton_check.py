@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from wantrain import fast_cast, fast_ops, fast_triton
+from wantrain import fast_cast, fast_ops, fast_triton, fast_triton_pads
 
 B, S, D, H = 2, 5, 96, 4
 draw = torch.Generator()
@@ -36,11 +36,11 @@ def modulation(per_token):
     return [part.squeeze(2) if per_token else part for part in whole.split(1, dim=-2)]
 
 
-def check(name, make, run):
+def check(name, make, run, kernels=fast_triton):
     """`run(module, *make(dtype))` gives tensors; both modules must give the same from the same inputs."""
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 6e-3)):
         results = []
-        for module in (fast_ops, fast_triton):
+        for module in (fast_ops, kernels):
             draw.manual_seed(1)
             results.append(list(run(module, *make(dtype))))
         for wanted, found in zip(*results, strict=True):
@@ -128,6 +128,25 @@ def gelus():
     check("gelu_back_both", lambda t: (strip(D, t), 3 * randn(B, S, D, dtype=t)), both)
 
 
+def padding():
+    """Of more queries than one program takes, in a layout where neighbours of a head do not lie side by side."""
+    rows, more = fast_triton_pads.STRETCH + 7, 3.0
+
+    def make(t):
+        wide = [randn(B, rows, D + 16, dtype=t)[..., :D] for _ in range(4)]
+        return *wide, randn(B, rows, H).transpose(1, 2), randn(B, 3, D, dtype=t)[:, -1], randn(B, 3, D, dtype=t)[:, -1]
+
+    def forth(m, q, out, d, dq, lse, k, v):
+        m.mix_pads(out, lse, q, k, v, more)
+        return [out, lse]
+
+    def back(m, q, out, d, dq, lse, k, v):
+        return [*m.pads_back(d, out, lse + 5, q, dq, k, v, more), dq]
+
+    check("mix_pads", make, forth, fast_triton_pads)
+    check("pads_back", make, back, fast_triton_pads)
+
+
 def casting():
     sources = [randn(4, 7), randn(30, 4)]
     targets = [torch.zeros(4, 20, dtype=torch.bfloat16)[:, :7], torch.zeros(30, 9, dtype=torch.bfloat16)[:, 3:7]]
@@ -148,5 +167,6 @@ if __name__ == "__main__":
     norms(per_token=True)
     rotary()
     gelus()
+    padding()
     casting()
     print("same")
