@@ -59,5 +59,14 @@ def test_a_gliding_camera_and_changes_of_light_are_not_doubtful() -> None:
 
 def test_of_neighbours_the_likeliest_is_kept_and_none_beside_a_cut() -> None:
     frames, odds = np.array([20, 22, 40, 50, 50 + FAR + 1]), np.array([-1.0, -0.5, -0.1, -2.0, -2.5])
-    assert _apart(frames, odds, (40 + FAR,)) == (22, 50, 50 + FAR + 1)
-    assert _apart(frames, odds, ()) == (22, 40, 50, 50 + FAR + 1)
+    assert _apart(frames, odds, (40 + FAR,), 99) == (22, 50, 50 + FAR + 1)
+    assert _apart(frames, odds, (), 99) == (22, 40, 50, 50 + FAR + 1)
+
+
+def test_a_cut_in_the_dark_is_doubtful_and_the_end_of_a_fade_is_no_cut() -> None:
+    dark = np.concatenate([(scene(seed, 30) * 0.05).astype(np.uint8) for seed in (7, 8)])
+    dark[30:] += 4
+    found = jumps(dark, min_odds=0.0, max_doubt=-3.0)
+    assert (found.cuts, found.doubtful) == ((), (30,))
+    gains = np.concatenate([np.ones(20), np.linspace(1, 0.04, 20), np.zeros(20)])
+    assert jumps((scene(9, 60) * gains[:, None, None, None]).astype(np.uint8), min_odds=0.0).cuts == ()

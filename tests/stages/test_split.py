@@ -155,6 +155,20 @@ def test_doubtful_spans_divide_a_shot_only_into_clips(monkeypatch, doubtful, spa
     assert reasons.count("maybe_mixed") == len(doubtful)
 
 
+def test_a_doubtful_span_beside_a_transition_widens_it(monkeypatch):
+    doubt = Transition(kind="doubtful", first=52, last=70)
+    config = SplitConfig(margin=2, margin_share=0.0, min_seconds=1.0)
+    for kind, last, spans in (
+        ("dissolve", 49, [(0, 38, ""), (52, 73, "maybe_mixed"), (73, 120, "")]),
+        ("dissolve", 45, [(0, 38, ""), (48, 120, "")]),  # too far away for that, too near for a clip between
+        ("black", 49, [(0, 40, ""), (40, 50, "black"), (50, 120, "")]),
+    ):
+        mix = Transition(kind=kind, first=40, last=last)
+        found = ShotList(n_frames=120, cuts=(), transitions=(mix,), doubtful=(doubt,))
+        monkeypatch.setattr(stage, "find_shots", lambda *_, found=found: found)
+        assert [(c.start_frame, c.end_frame, c.reason) for c in clips_of(signals(np.arange(120) * 40), config)] == spans
+
+
 # --- lengths ------------------------------------------------------------------------------------------------------
 
 

@@ -85,15 +85,16 @@ def find_jumps(
 
     def judged(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = rms(T[after] - T[before])
-        # The end of a fade is a step between two flat pictures; between cards of two tones it is a larger one.
-        spread = np.sort([T[before].std(-1), T[after].std(-1)], axis=0)
-        bare = (spread[0] < BARE) & (spread[1] < FLAT)
-        keep = size >= np.where(bare, CARD, min_step)
-        before, after = before[keep], after[keep]
+        before, after, size = (values[size >= min_step] for values in (before, after, size))
         odds, like = log_odds(T, step, series, before, after)
+        # The end of a fade is a step between two flat pictures; between cards of two tones it is a larger one. Cuts in
+        # the dark are as small: they are doubtful at most.
+        spread = np.sort([T[before].std(-1), T[after].std(-1)], axis=0)
+        bare = (spread[0] < BARE) & (spread[1] < FLAT) & (size < CARD)
+        odds = np.where(bare, np.minimum(odds, np.nextafter(min_odds, -np.inf)), odds)
         good = (odds >= min(min_odds, max_doubt)) & (like < max_likeness)
         # Steps of a fade, to or from a flat picture, look like cuts too.
-        flat = np.minimum(T[before].std(-1), T[after].std(-1)) < FLAT
+        flat = spread[0] < FLAT
         return after[good], odds[good], flat[good]
 
     def likely(frames: np.ndarray) -> np.ndarray:
@@ -111,15 +112,18 @@ def find_jumps(
     alone = ~np.isin(mixed, cuts) & ~np.isin(mixed - 1, cuts)
     alone &= np.concatenate([[True], np.diff(mixed) > 1])[: len(mixed)]
     order = tuple(sorted({*cuts.tolist(), *mixed[alone].tolist()}))
-    doubtful = _apart(np.concatenate([at, after]), np.concatenate([odds, late_odds]), order)
+    doubtful = _apart(np.concatenate([at, after]), np.concatenate([odds, late_odds]), order, len(T))
     return Jump(cuts=order, blended=tuple(mixed[alone].tolist()), sure=tuple(sure.tolist()), doubtful=doubtful)
 
 
-def _apart(frames: np.ndarray, odds: np.ndarray, cuts: tuple[int, ...]) -> tuple[int, ...]:
-    """Frames more than FAR away from every cut and from every likelier one."""
-    kept: list[int] = []
+def _apart(frames: np.ndarray, odds: np.ndarray, cuts: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """Those of `frames` (0..n-1) more than FAR away from every cut and from every likelier one."""
+    kept, taken = [], np.zeros(n, bool)
+    for cut in cuts:
+        taken[max(0, cut - FAR) : cut + FAR + 1] = True
     for frame in frames[np.argsort(-odds, kind="stable")].tolist():
-        if all(abs(frame - other) > FAR for other in (*cuts, *kept)):
+        if not taken[frame]:
+            taken[max(0, frame - FAR) : frame + FAR + 1] = True
             kept.append(frame)
     return tuple(sorted(kept))
 

@@ -7,10 +7,8 @@ short or black are there as rejected, never dropped.
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -20,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
-from wanprep.signals.shots import ShotList, ShotRules, Transition, find_shots
+from wanprep.signals.shots import ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
+from wanprep.stages.margins import dividing, give_margins, inner, margin_of, too_short
 from wanprep.stages.trim import TrimRules, trim
 
 if TYPE_CHECKING:
     from wanprep.media.probe import Probe
 
-LOOSE = 1.5  # times the margins of a transition whose ends are found less well
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
 
@@ -167,15 +165,15 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     owner = np.full(n, -1)
     mixes = [t for t in found.transitions if t.kind != "black"]
     step = float(np.median(np.diff(signals.pts)) * signals.time_base) if n > 1 else 1.0
-    found = replace(found, doubtful=tuple(_dividing(signals, found, config, step)))
+    found = replace(found, doubtful=tuple(dividing(signals, found, config, step)))
     mixes += found.doubtful
     for index, t in enumerate(mixes):
         owner[t.first : t.last + 1] = index
     shots = [part for start, end in found.shots() for part in _without_holes(start, end, signals.holes)]
-    margins = [_margin(t, config, step) for t in mixes]
+    margins = [margin_of(t, config, step) for t in mixes]
     for start, end in shots:
-        _give_margins(owner, start, end, margins)
-    trimmed = [_inner(owner, start, end) for start, end in shots]
+        give_margins(owner, start, end, margins)
+    trimmed = [inner(owner, start, end) for start, end in shots]
     parts = [part for start, end in trimmed if start < end for part in divide(signals, start, end, config.max_seconds)]
     kept = [trim(signals, start, end, config.trim, min_seconds=config.min_seconds) for start, end in parts]
     crop = _crops(signals, config)
@@ -198,45 +196,6 @@ def _without_holes(start: int, end: int, holes: Sequence[int]) -> list[tuple[int
     return list(itertools.pairwise(edges))
 
 
-def _margin(transition: Transition, config: SplitConfig, step: float) -> int:
-    """Frames on each side of it that are given up. step: seconds from frame to frame."""
-    length, wide = transition.last - transition.first + 1, LOOSE if transition.loose else 1.0
-    if length <= 2:
-        return min(config.margin, 1)
-    most = max(config.margin, round(wide * config.margin_seconds / step))
-    return min(math.ceil(wide * (config.margin + config.margin_share * length)), most)
-
-
-def _dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float) -> list[Transition]:
-    """The doubtful spans that leave enough for a clip on both sides. Of those that leave less most are false, and
-    taking one out would cost a shot."""
-    between = [edge for t in found.transitions for edge in (t.first, t.last + 1)]
-    edges, kept = sorted([0, len(signals.pts), *signals.holes, *found.cuts, *between]), []
-    for t in sorted(found.doubtful, key=lambda t: t.first - t.last):
-        margin, end = _margin(t, config, step), t.last + 1
-        before, after = edges[bisect.bisect(edges, t.first) - 1], edges[bisect.bisect_left(edges, end)]
-        sides = (before, t.first - margin), (end + margin, after)
-        if all(a < b and not _too_short(signals, a, b, config) for a, b in sides):
-            bisect.insort(edges, t.first)
-            bisect.insort(edges, end)
-            kept.append(t)
-    return kept
-
-
-def _give_margins(owner: np.ndarray, start: int, end: int, margins: list[int]) -> None:
-    """Hand the first and last frames of a shot to the transitions beside it (in place)."""
-    if start > 0 and (before := owner[start - 1]) >= 0:
-        owner[start : min(start + margins[before], end)] = before
-    if end < len(owner) and (after := owner[end]) >= 0:
-        tail = owner[max(start, end - margins[after]) : end]
-        tail[tail < 0] = after
-
-
-def _inner(owner: np.ndarray, start: int, end: int) -> tuple[int, int]:
-    free = np.flatnonzero(owner[start:end] < 0)
-    return (start + int(free[0]), start + int(free[-1]) + 1) if len(free) else (start, start)
-
-
 def divide(signals: Signals, start: int, end: int, max_seconds: float | None) -> list[tuple[int, int]]:
     """[start, end) in the fewest parts of equal duration none of which is longer than max_seconds (or one frame)."""
     if max_seconds is None:
@@ -252,17 +211,12 @@ def divide(signals: Signals, start: int, end: int, max_seconds: float | None) ->
     return [(i, i + 1) for i in range(start, end)]
 
 
-def _too_short(signals: Signals, start: int, end: int, config: SplitConfig) -> bool:
-    whole = signals.end_of(end) - int(signals.pts[start])
-    return whole * signals.time_base < Fraction(str(config.min_seconds))
-
-
 def _clip(
     signals: Signals, start: int, end: int, config: SplitConfig, crop: Callable[[int, int], Crop], reason: str = ""
 ) -> ClipSpan:
     first, last = int(signals.pts[start]), signals.end_of(end)
     # A lone frame is a still: it has no duration to be too short.
-    if not reason and len(signals.pts) > 1 and _too_short(signals, start, end, config):
+    if not reason and len(signals.pts) > 1 and too_short(signals, start, end, config):
         reason = "too_short"
     return ClipSpan(
         start_pts=first,

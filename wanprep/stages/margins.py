@@ -1,0 +1,70 @@
+"""What is given up beside transitions, and which doubtful spans are taken out of the clips.
+
+Pure: numbers and spans in and out. owner: int[N], which transition each frame goes with, -1: none.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from wanprep.signals.shots import ShotList, Transition
+    from wanprep.signals.store import Signals
+    from wanprep.stages.split import SplitConfig
+
+LOOSE = 1.5  # times the margins of a transition whose ends are found less well
+
+
+def margin_of(transition: Transition, config: SplitConfig, step: float) -> int:
+    """Frames on each side of it that are given up. step: seconds from frame to frame."""
+    length, wide = transition.last - transition.first + 1, LOOSE if transition.loose else 1.0
+    if length <= 2:
+        return min(config.margin, 1)
+    most = max(config.margin, round(wide * config.margin_seconds / step))
+    return min(math.ceil(wide * (config.margin + config.margin_share * length)), most)
+
+
+def dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float) -> list[Transition]:
+    """The doubtful spans that leave enough for a clip on both sides, or on one where the other adjoins a transition.
+    Of those that leave less most are false, and taking one out would cost a shot."""
+    mixing = {edge for t in found.transitions if t.kind != "black" for edge in (t.first, t.last + 1)}
+    black = [edge for t in found.transitions if t.kind == "black" for edge in (t.first, t.last + 1)]
+    edges, kept = sorted({0, len(signals.pts), *signals.holes, *found.cuts, *mixing, *black}), []
+    for t in sorted(found.doubtful, key=lambda t: t.first - t.last):
+        margin, end = margin_of(t, config, step), t.last + 1
+        before, after = edges[bisect.bisect(edges, t.first) - 1], edges[bisect.bisect_left(edges, end)]
+        rest = (before, t.first - margin), (end + margin, after)
+        clips = [a < b and not too_short(signals, a, b, config) for a, b in rest]
+        adjoins = [a >= b and edge in mixing for (a, b), edge in zip(rest, (before, after))]
+        if any(clips) and all(clip or beside for clip, beside in zip(clips, adjoins)):
+            mixing |= {t.first, end}
+            bisect.insort(edges, t.first)
+            bisect.insort(edges, end)
+            kept.append(t)
+    return kept
+
+
+def give_margins(owner: np.ndarray, start: int, end: int, margins: list[int]) -> None:
+    """Hand the first and last frames of a shot to the transitions beside it (in place)."""
+    if start > 0 and (before := owner[start - 1]) >= 0:
+        owner[start : min(start + margins[before], end)] = before
+    if end < len(owner) and (after := owner[end]) >= 0:
+        tail = owner[max(start, end - margins[after]) : end]
+        tail[tail < 0] = after
+
+
+def inner(owner: np.ndarray, start: int, end: int) -> tuple[int, int]:
+    """What is left of [start, end) when margins are given; empty when nothing is."""
+    free = np.flatnonzero(owner[start:end] < 0)
+    return (start + int(free[0]), start + int(free[-1]) + 1) if len(free) else (start, start)
+
+
+def too_short(signals: Signals, start: int, end: int, config: SplitConfig) -> bool:
+    """Whether frames start..end-1 last less than a clip has to."""
+    whole = signals.end_of(end) - int(signals.pts[start])
+    return whole * signals.time_base < Fraction(str(config.min_seconds))
