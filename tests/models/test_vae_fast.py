@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,20 @@ import torch
 from tinyvae import FIVE, WAN, make, pixels, theirs
 
 from wanprep.models import vae as codec
+from wanprep.models import vae_encoder, vae_fast
 from wanprep.models.vae_encoder import LatentEncoder
 from wanprep.models.vae_fast import FastEncoder
-from wanprep.models.vae_plan import Plan
+from wanprep.models.vae_plan import LIBRARIES, Plan
+from wanprep.stage import Missing
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """At this size a second thread makes everything ten times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("size", [WAN, FIVE], ids=["2.1", "5b"])
@@ -111,6 +123,50 @@ def test_what_a_gpu_takes(more: dict[str, Any], path: str, compute: str) -> None
     assert (encoder.path, encoder.compute) == (path, compute)
 
 
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Says how much memory is free; the fast encoder runs on the CPU with plain formulas."""
+    monkeypatch.setattr(vae_fast, "kernels", lambda: "torch")
+    return lambda free: monkeypatch.setattr(vae_encoder, "free_bytes", lambda device: free)
+
+
+def test_a_small_card_cuts_a_clip_and_its_latent_is_the_same(card: Callable[[int], None]) -> None:
+    shown = pixels(13, 96, 64)
+    found = {}
+    for name, free in (("large", 1 << 40), ("small", LIBRARIES + 2_500_000)):
+        encoder = encoder_of(lambda _: make(WAN), "cuda")
+        card(free)
+        encoder.refuse_too_large(64, 96, 13)
+        card(0)  # settled once a bucket: what comes later does not count
+        jobs = [encoder.start(shown, condition=condition) for condition in (False, True)]
+        found[name] = [job.done()[0] for job in jobs]
+        assert jobs[0].plan is not None
+        assert (jobs[0].plan.strips > 1) == (jobs[0].plan.stretch < 12) == (name == "small")
+        assert jobs[1].plan == jobs[0].plan
+    for large, small in zip(*found.values(), strict=True):
+        assert (large - small).norm() < 1e-5 * large.norm()
+    assert torch.allclose(found["large"][0], codec.encode(make(WAN), shown.numpy()), atol=1e-4)
+    assert torch.allclose(found["large"][1], codec.condition(make(WAN), shown.numpy()), atol=1e-4)
+
+
+def test_a_bucket_is_refused_only_when_its_smallest_plan_does_not_fit(card: Callable[[int], None]) -> None:
+    full = WAN | {"num_res_blocks": 2}
+    encoder = encoder_of(lambda _: make(full), "cuda")
+    card(LIBRARIES)
+    with pytest.raises(Missing, match=r"at least 0\.9 GiB, in 45 strips of 4 frames; 0\.5 GiB are free"):
+        encoder.refuse_too_large(1280, 720, 81)
+    card(1 << 30)
+    encoder.refuse_too_large(1280, 720, 81)
+    assert encoder.plan(1280, 720, 81).strips > 1
+    plain = encoder_of(lambda _: make(full), "cuda", path="plain")
+    card(LIBRARIES)
+    with pytest.raises(Missing, match=r"by diffusers' class takes about 1\.5 GiB.*") as caught:
+        plain.refuse_too_large(1280, 720, 81)
+    assert "cache.tiling = true" in caught.value.remedy
+    assert 'cache.vae_path = "fast"' in caught.value.remedy
+    encoder_of(lambda _: make(full), "cuda", tiling=True).refuse_too_large(1280, 720, 81)
+
+
 @pytest.mark.parametrize(("compute", "ends"), [("auto", "bf16"), ("fp16", "error")])
 def test_a_clip_that_overflows_fp16_is_encoded_again_in_bf16(compute: str, ends: str) -> None:
     def load(name: str) -> Any:
@@ -127,5 +183,7 @@ def test_a_clip_that_overflows_fp16_is_encoded_again_in_bf16(compute: str, ends:
             job.done()
     else:
         latent, used = job.done()
+        grey, _ = encoder.start(pixels(5, 32, 32), condition=True).done()
+        assert torch.equal(grey, codec.condition(make(WAN), pixels(5, 32, 32).numpy()))
         assert used == "bf16"
         assert torch.isfinite(latent).all()

@@ -19,7 +19,7 @@ from wanprep.models import vae_triton  # noqa: E402
 from wanprep.models.vae_fast import FastEncoder  # noqa: E402
 from wanprep.models.vae_plan import Plan  # noqa: E402
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 vae_triton.config_for = lambda channels, outputs: {"M": 128, "N": 16, "K": 16, "warps": 4, "stages": 3}
 for name, size in (("2.1", WAN), ("5b", FIVE)):
     vae = make(size)
@@ -27,8 +27,7 @@ for name, size in (("2.1", WAN), ("5b", FIVE)):
     wanted = theirs(vae, frames)
     for own in (False, True):  # cuDNN's place is taken by torch here
         vae_triton.available = lambda own=own: own
-        for strips in (1, 2):
-            found = FastEncoder(vae, kernels="triton")(frames, Plan(stretch=4, strips=strips, rest=4))
-            error = (found - wanted).norm() / wanted.norm()
-            assert error < 1e-5, (name, own, strips, error)
+        found = FastEncoder(vae, kernels="triton")(frames, Plan(stretch=4, strips=2, rest=4))
+        error = (found - wanted).norm() / wanted.norm()
+        assert error < 1e-5, (name, own, error)
 print("agree")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from tinyvae import WAN, make
 
 from wanprep.cached import Damaged
 from wanprep.families import FAMILIES
@@ -238,6 +239,30 @@ def test_missing_weights_are_said_with_the_remedy(root: Path, tmp_path: Path) ->
 def test_tiling_is_passed_on(weights: Path) -> None:
     assert Encoder(TINY, CacheConfig(weights=str(weights), tiling=True)).vae.tiling
     assert not Encoder(TINY, CacheConfig(weights=str(weights))).vae.tiling
+
+
+def test_how_a_clip_was_cut_is_recorded_and_is_not_in_its_key(
+    weights: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wanprep.models import vae_encoder, vae_fast
+
+    monkeypatch.setattr(vae_fast, "kernels", lambda: "torch")
+    rows, latents = [], []
+    for free in (1 << 40, (1 << 29) + 2_000_000):
+        encoder = Encoder(TINY, CacheConfig(weights=str(weights), device="cpu"))
+        vae = vae_encoder.LatentEncoder(lambda _: make(WAN), "cuda", compute="fp16")
+        encoder.__dict__["vae"] = vae
+        monkeypatch.setattr(vae_encoder, "free_bytes", lambda device, free=free: free)
+        rows.append(row_of(encoder, root, frames=9))
+        with safe_open(root / rows[-1]["path"], "pt") as file:
+            assert file.metadata()["cut"] == rows[-1]["cut"]
+            latents.append(file.get_tensor("latent").float())
+    assert rows[0]["cut"] == "strips 1, stretch 8, rest 8"
+    assert rows[1]["cut"] != rows[0]["cut"]
+    assert rows[0]["key"] == rows[1]["key"]
+    assert torch.allclose(*latents, atol=0.02)
+    plain = row_of(Encoder(TINY, CacheConfig(weights=str(weights), device="cpu")), root, frames=9)
+    assert "cut" not in plain
 
 
 def test_a_mirrored_sample_is_the_latent_of_the_mirrored_picture(encoder: Encoder, root: Path) -> None:

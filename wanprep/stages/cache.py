@@ -34,9 +34,10 @@ class CacheConfig:
     tensors.
     vae_compute, text_compute: dtype the models run in; "auto" (the VAE) is fp16 on a GPU, with bf16 for a clip that
     overflows there, and fp32 elsewhere. vae_path: "fast" is our encoder on a GPU in half precision (diffusers' class
-    otherwise), "plain" always diffusers' class. tiling: diffusers' tiles for frames larger than 256 pixels; less
-    memory, slightly different latents. shards: "auto" packs latents and embeddings of more than 10,000 samples into tar
-    files, "always" does, "never" does not. device: "auto", "cpu", "cuda", "cuda:1", …
+    otherwise), "plain" always diffusers' class. tiling: always diffusers' class, in blended tiles of 256 pixels, which
+    are slightly different latents; our encoder cuts its work to the memory there is without. shards: "auto" packs
+    latents and embeddings of more than 10,000 samples into tar files, "always" does, "never" does not. device: "auto",
+    "cpu", "cuda", "cuda:1", …
     """
 
     weights: str = "auto"
@@ -82,7 +83,8 @@ def latent_key(
 
     compute "auto" stands as such: what it means depends on the machine, and all of them agree within 1e-2, so a dataset
     may be looked at elsewhere and stays cached. condition: whether the file also holds image-to-video's condition.
-    image: identity of the image encoder whose embedding is in the file. flip: of the mirrored picture.
+    image: identity of the image encoder whose embedding is in the file. flip: of the mirrored picture. How the work
+    was cut to fit into memory is no part: it changes nothing beyond rounding (docs/decisions/0004).
     """
     more: dict[str, Any] = {"flip": True} if flip else {}
     if path != "plain" and compute != "fp32" and not tiling:  # elsewhere there is only one way
@@ -200,6 +202,8 @@ class Encoder:
         from wanprep.models.load import load_vae
         from wanprep.models.vae_encoder import LatentEncoder
 
+        if self.family.clip_embeds:
+            _ = self.image_encoder  # which stays beside it: what is planned with is what is left
         c = self.config
         folder = self.vae_folder
         return LatentEncoder(

@@ -104,10 +104,10 @@ def finish_latent(encoder: Encoder, store: Store, args: Mapping[str, Any], encod
 
 
 def cut_of(plan: Plan | None) -> str:
-    """How the work on a clip was cut to fit into memory, for people; it changes no value (docs/decisions/0004)."""
+    """How the work on a clip was cut (`vae_plan.Plan`), for people; it changes no value (docs/decisions/0004)."""
     if plan is None:
         return ""
-    return f"{plan.strips} strips of {plan.stretch} frames, {plan.rest} frames below"
+    return f"strips {plan.strips}, stretch {plan.stretch}, rest {plan.rest}"
 
 
 def encode_latent(encoder: Encoder, root: Path, **args: Any) -> dict[str, Any]:
