@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from wanprep import __version__, cli_care, cli_inspect, cli_models, cli_read, cli_sheet
+from wanprep.bulk import no_collection
 from wanprep.cli_options import measuring
 from wanprep.stage import Missing, UsageError
 
@@ -73,11 +75,12 @@ def filter_(preview: bool, **options: Any) -> None:
     if not preview:
         _run(("filter",), **options)
         return
-    from wanprep.dataset import Dataset
-    from wanprep.weigh import show_preview
+    with no_collection():
+        from wanprep.dataset import Dataset
+        from wanprep.weigh import show_preview
 
-    dataset = Dataset.open(options["out"], file=options["pipeline"], assignments=options["assignments"])
-    show_preview(dataset, options["as_json"])
+        dataset = Dataset.open(options["out"], file=options["pipeline"], assignments=options["assignments"])
+        show_preview(dataset, options["as_json"])
 
 
 _stage_command("bucket", "Make samples of the kept clips, and write the mp4 files they need.")
@@ -172,12 +175,12 @@ def _check(*, out: Path, as_json: bool, dry_run: bool, assignments: tuple[str, .
         show_check(dataset, Options(limit=rest["limit"], only=rest["only"]), listen, as_json)
 
 
+@no_collection()  # of tables and of what is loaded; measuring turns it on
 def _run(
     stages: tuple[str, ...], *, out: Path, as_json: bool, dry_run: bool, source: Path | None = None, **rest: Any
 ) -> None:
     from wanprep import progress, report
     from wanprep import run as runs
-    from wanprep.bulk import no_collection
     from wanprep.dataset import Dataset
     from wanprep.runner import Options
 
@@ -200,10 +203,9 @@ def _run(
         seen = preview(dataset, source)
         report.show_plan(seen, runs.plan(seen, stages, options), source, as_json, whole="bucket" in stages)
         return
-    with no_collection():  # of the tables; measuring turns it on
-        with progress.listener(rest["quiet"]) as listen:
-            summary = runs.run(dataset, stages, options, source=source, listen=listen, command=" ".join(sys.argv[1:]))
-        report.show_summary(dataset, summary, as_json, rest["quiet"])
+    with progress.listener(rest["quiet"]) as listen:
+        summary = runs.run(dataset, stages, options, source=source, listen=listen, command=" ".join(sys.argv[1:]))
+    report.show_summary(dataset, summary, as_json, rest["quiet"])
     if summary.failed:
         raise SystemExit(1)
 
@@ -215,6 +217,8 @@ for module in (cli_read, cli_inspect, cli_models, cli_care, cli_sheet):
 
 def main() -> None:
     """Entry point: turns what is raised into the exit codes of `wanprep --help`."""
+    # Read when numpy is loaded: its products are small here, and dividing them among the cores takes longer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from wanprep.cached import Damaged
     from wanprep.lease import Held
 
@@ -238,6 +242,8 @@ def main() -> None:
     except BrokenPipeError:  # `wanprep clips | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    finally:
+        gc.freeze()  # what lives now ends with the process: the collector need not look it over once more
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from wanprep.bulk import no_collection
+
 OUT = click.option(
     "-o", "--out", "out", type=click.Path(path_type=Path), default=Path("dataset"), show_default=True,
     envvar="WANPREP_OUT", help="Dataset folder.",
@@ -57,10 +59,9 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     @JSON
     @functools.wraps(command)
     def wrapped(out: Path, **rest: Any) -> Any:
-        from wanprep.bulk import no_collection
-        from wanprep.dataset import Dataset
-
         with no_collection():
+            from wanprep.dataset import Dataset
+
             return command(Dataset.open(out), **rest)
 
     return wrapped

@@ -49,7 +49,7 @@ def write(dataset: Dataset) -> None:
     """Write `manifest.parquet`, unless it is there with the same content."""
     frame = table(*(dataset.manifest.read(name) for name in ("sources", "clips", "samples")))
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd")
+    frame.write_parquet(buffer, compression="zstd", compression_level=1)
     path = dataset.root / NAME
     if not path.exists() or path.read_bytes() != buffer.getvalue():
         write_atomic(path, buffer.getvalue())

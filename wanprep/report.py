@@ -81,6 +81,8 @@ def show_plan(
 
 def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool) -> None:
     """The end panel: what was done, what is pending or provisional, what to do next."""
+    if quiet and not as_json:
+        return
     decided = summary.decided
     assert decided
     lines = outcome.lines(dataset, summary)
@@ -91,8 +93,6 @@ def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool)
             for name in ("sources", "clips", "samples")
         }
         print_json({"steps": steps, **states, "seconds": summary.seconds, "notes": lines})
-        return
-    if quiet:
         return
     out = console(err=True)
     out.print(_steps(summary.reports))
