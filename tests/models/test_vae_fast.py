@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import torch
 from tinyvae import FIVE, WAN, make, pixels, theirs
 
 from wanprep.models import vae as codec
-from wanprep.models import vae_encoder, vae_fast
+from wanprep.models import vae_encoder, vae_fast, vae_plan
 from wanprep.models.vae_encoder import LatentEncoder
 from wanprep.models.vae_fast import FastEncoder
 from wanprep.models.vae_plan import LIBRARIES, Plan
@@ -147,6 +148,36 @@ def test_a_small_card_cuts_a_clip_and_its_latent_is_the_same(card: Callable[[int
         assert (large - small).norm() < 1e-5 * large.norm()
     assert torch.allclose(found["large"][0], codec.encode(make(WAN), shown.numpy()), atol=1e-4)
     assert torch.allclose(found["large"][1], codec.condition(make(WAN), shown.numpy()), atol=1e-4)
+
+
+@pytest.mark.parametrize("times", [2, 99])
+def test_a_plan_that_runs_out_of_memory_makes_way_for_a_smaller_one(
+    card: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Memory that was free when it was planned may be gone, or in pieces."""
+    tried: list[Plan | None] = []
+    own = FastEncoder.__call__
+
+    def short(self: FastEncoder, shown: torch.Tensor, plan: Plan | None = None, **more: Any) -> torch.Tensor:
+        tried.append(plan)
+        if len(tried) <= times:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return own(self, shown, plan, **more)
+
+    monkeypatch.setattr(FastEncoder, "__call__", short)
+    size = WAN | {"num_res_blocks": 2}
+    encoder = encoder_of(lambda _: make(size), "cuda")
+    card(1 << 40)
+    if times == 99:
+        with pytest.raises(torch.OutOfMemoryError):
+            encoder.start(torch.zeros(81, 480, 832, 3, dtype=torch.uint8))
+    else:
+        monkeypatch.setattr(FastEncoder, "_large", lambda self, *_: torch.zeros(41, 4, 4, 16))
+        job = encoder.start(torch.zeros(81, 480, 832, 3, dtype=torch.uint8))
+        assert job.plan == tried[-1] == encoder.plan(832, 480, 81)
+    taken = [vae_plan.peak_bytes(encoder.config, 832, 480, 81, plan, kernels="torch") for plan in tried if plan]
+    assert len(taken) > 2
+    assert all(after <= 0.85 * before for before, after in itertools.pairwise(taken))
 
 
 def test_a_bucket_is_refused_only_when_its_smallest_plan_does_not_fit(card: Callable[[int], None]) -> None:

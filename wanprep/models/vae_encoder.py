@@ -9,6 +9,7 @@ The fast encoder cuts its work to the memory that is free (`vae_plan`), which ch
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from wanprep.models.vae_plan import Plan
 
 PATHS = ("fast", "plain")
+SMALLER = 0.85  # of what a plan takes is allowed to the next one, when memory was short
 
 
 @dataclass(kw_only=True)
@@ -84,6 +86,12 @@ class LatentEncoder:
     def path(self) -> str:
         return "fast" if self.fast else "plain"
 
+    @functools.cached_property
+    def kernels(self) -> str:
+        from wanprep.models.vae_fast import kernels
+
+        return kernels()
+
     def prepare(self) -> None:
         """Load the weights now, where there is one caller, rather than with the first clip."""
         self._encode_in(self.compute)
@@ -100,8 +108,8 @@ class LatentEncoder:
         # A clip that overflowed is encoded again by the thread that noticed: one at a time, or memory is taken twice.
         with self._lock, torch.no_grad():
             encode = self._encode_in(compute)
-            plan = self.plan(width, height, frames) if self.fast else None
-            raw = encode(pixels_FHWC, plan, condition)
+            raw = self._within_memory(lambda plan: encode(pixels_FHWC, plan, condition), width, height, frames)
+            plan = self._plans.get((width, height, frames))
         event = None
         if raw.is_cuda:
             host = torch.empty(raw.shape, dtype=raw.dtype, pin_memory=True)
@@ -131,9 +139,7 @@ class LatentEncoder:
         """How clips of this bucket are cut, settled when first asked for. Missing when no cut is small enough."""
         bucket = width, height, frames
         if bucket not in self._plans:
-            from wanprep.models.vae_fast import kernels
-
-            free, how = free_bytes(self.device), kernels()
+            free, how = free_bytes(self.device), self.kernels
             plan = vae_plan.choose(self.config, *bucket, free, kernels=how)
             if plan is None:
                 smallest = vae_plan.least(self.config, width, height)
@@ -145,6 +151,28 @@ class LatentEncoder:
                 )
             self._plans[bucket] = plan
         return self._plans[bucket]
+
+    def _within_memory(
+        self, encode: Callable[[Plan | None], torch.Tensor], width: int, height: int, frames: int
+    ) -> torch.Tensor:
+        """Encode by the bucket's plan; by smaller ones from now on when memory is short in spite of it (other programs
+        take some, free memory may be in pieces)."""
+        import torch
+
+        if not self.fast:
+            return encode(None)
+        while True:
+            plan = self.plan(width, height, frames)
+            try:
+                return encode(plan)
+            except torch.OutOfMemoryError:
+                how = self.kernels
+                less = vae_plan.peak_bytes(self.config, width, height, frames, plan, kernels=how) * SMALLER
+                smaller = vae_plan.choose(self.config, width, height, frames, int(less), kernels=how)
+                if smaller is None:
+                    raise
+            self._plans[width, height, frames] = smaller  # here, where the exception no longer holds on to tensors
+            torch.cuda.empty_cache()
 
     def _plain_bytes(self, width: int, height: int, frames: int) -> int:
         """Memory that diffusers' class takes: four frames at a time, about fifteen activations of the first level
@@ -164,9 +192,9 @@ class LatentEncoder:
         if self.tiling:
             vae.enable_tiling()
         if self.fast:
-            from wanprep.models.vae_fast import FastEncoder, kernels
+            from wanprep.models.vae_fast import FastEncoder
 
-            fast = FastEncoder(vae, kernels=kernels())
+            fast = FastEncoder(vae, kernels=self.kernels)
             self._made[compute] = lambda pixels, plan, condition: fast(pixels, plan, condition=condition)
         else:
             self._made[compute] = lambda pixels, plan, condition: codec.raw(

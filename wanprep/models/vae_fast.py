@@ -2,8 +2,8 @@
 
 diffusers goes through a clip four frames at a time, pads and concatenates copies of every activation and normalises
 in several passes. Here (`vae_layers`) nothing is copied between two convolutions; the resolutions with the most pixels
-run in stretches of many frames, what is below them once for the whole clip. Every convolution is causal, so stretches
-change no value.
+run in stretches of many frames, what is below them once for the whole clip; where memory is short, in shorter ones and
+in strips, which changes no value (`vae_plan`).
 
 Legend: T frames, H, W pixels of a level, C channels; activations are [T, H, W, C].
 """
