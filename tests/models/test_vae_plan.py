@@ -169,6 +169,9 @@ def test_the_grey_frames_are_run_until_nothing_changes_and_no_longer(monkeypatch
     assert reach(encoder.config) == 12  # 2 of the first convolution, 4 a block, 2 on the way down
     assert off() < 1e-5
     assert entered == [(0, 5), (5, 9), (9, 13), (13, 17)]
+    entered.clear()
+    assert float((encoder(shown, condition=True) - wanted).abs().max()) < 1e-5  # in one stretch, where memory allows
+    assert entered == [(0, 17)]
     monkeypatch.setattr(vae_plan, "reach", lambda config: 7)
     assert off() > 1e-5
     entered.clear()

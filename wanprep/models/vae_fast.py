@@ -78,16 +78,18 @@ class FastEncoder:
         rows, columns = height // self.patch, width // self.patch
         shape = handed(self.config, total), rows // CELL, columns // CELL, channels(self.config)[LARGE]
         joined = torch.empty(shape, dtype=self.dtype, device=self.device)
+        seen = frames + vae_plan.reach(self.config)  # later frames depend on grey ones only
+        stretch = min(plan.stretch, seen + -seen % 4)
         for strip in vae_plan.strips(self.config, rows, plan.strips):
             self._forget()
             of_strip = joined[:, strip.first : strip.last]
-            for start, end in vae_plan.spans(total, plan.stretch):
+            for start, end in vae_plan.spans(total, stretch):
                 s = self._enter(frames_FHWC, start, end, strip, end < total)
                 for level in self.large:
                     s = level(s, end < total)
                 first, last = handed(self.config, start), handed(self.config, end)
                 self._join(s, strip, of_strip[first:last])
-                if frames + vae_plan.reach(self.config) < end:  # from here on every frame is the same
+                if seen < end:  # from here on every frame is the same
                     of_strip[last:] = of_strip[last - 1]
                     break
         return joined
