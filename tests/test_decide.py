@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanprep import keys
-from wanprep.decide import Measured, decide
+from wanprep.decide import Measured, decide, judged_clips
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.signals import overlay, phash
 
@@ -123,6 +123,16 @@ def test_every_span_is_a_clip_in_one_state(pipeline: Pipeline) -> None:
         (24, "pending", []),
     ]
     assert "overlay" in clips[0]["unknown"]  # one source with one scene can neither be convicted nor acquitted
+
+
+def test_clips_are_judged_alone_as_they_are_with_all_the_rest(pipeline: Pipeline) -> None:
+    parts = [a_source(pipeline, f"{i}.mp4", f"id{i}", (0, 20, ""), (20, 60, "too_short")) for i in range(4)]
+    measured = together(*parts)
+    strict = replace(pipeline, filter=replace(pipeline.filter, blur=replace(pipeline.filter.blur, threshold=0.9)))
+    for settings_ in (pipeline, strict):
+        whole, alone = decide(measured, settings_).clips, judged_clips(measured, settings_)
+        assert alone == whole
+    assert {clip["state"] for clip in alone} == {"rejected"}
 
 
 def test_nothing_depends_on_the_order_of_rows(pipeline: Pipeline) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from rich.cells import cell_len
 
-from wanprep import preview, weigh
+from wanprep import decide, weigh
 from wanprep.stages.filter import FilterConfig
 
 NAMES = ("bikes_640x272_25fps.mp4", "crystal_handheld_defocus_480p_30fps.mp4")
@@ -25,10 +25,9 @@ def clip(number: int) -> dict[str, Any]:
 
 def test_an_example_is_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clips = pl.DataFrame([clip(0), clip(1)], schema_overrides={"reasons": pl.List(pl.String)})
-    made: Any = SimpleNamespace(
-        manifest=SimpleNamespace(read={"clips": clips}.__getitem__), pipeline=SimpleNamespace(filter=FilterConfig())
-    )
-    monkeypatch.setattr(preview, "preview", lambda dataset: made)
+    manifest = SimpleNamespace(read={"clips": clips}.__getitem__)
+    made: Any = SimpleNamespace(manifest=manifest, pipeline=SimpleNamespace(filter=FilterConfig()), measured=dict)
+    monkeypatch.setattr(decide, "judged_clips", lambda measured, pipeline: clips.to_dicts())
     weigh.show_preview(made, False)
     lines = capsys.readouterr().out.splitlines()
     assert all(cell_len(line) <= 80 for line in lines)

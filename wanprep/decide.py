@@ -27,9 +27,8 @@ from wanprep.captioners.agreement import flag_captions
 from wanprep.captioners.files import Chosen
 from wanprep.events import attach
 from wanprep.joins import decide_samples, scores_key
-from wanprep.memory import Memory
+from wanprep.memory import of_clips
 from wanprep.pipeline import Pipeline
-from wanprep.signals import overlay
 from wanprep.stages import caption, filter, looks, repeats
 from wanprep.stages.cache import Encoder
 from wanprep.stages.overlays import Apart
@@ -74,18 +73,13 @@ class Decided:
     matches: list[Row]  # rows of compared clips that were not known yet
 
 
+@no_collection()
 def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = None) -> Decided:
     """All decisions. encoder: names the latents and embeddings that are wanted; None when its weights are not on this
     machine (then no sample is cached, and none is lost)."""
-    with no_collection():
-        return _decide(measured, pipeline, encoder)
-
-
-def _decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> Decided:
     sources = decide_sources(measured)
     clips = decide_clips(sources, measured, pipeline)
-    pools = Memory(measured.pools, overlay.from_json, overlay.to_json)
-    matches = Memory(measured.matches, repeats.from_json, repeats.to_json)
+    pools, matches = of_clips(measured.pools, measured.matches)
     warnings = judge(clips, measured, pipeline, pools, matches)
     chosen, orphaned = give_captions(clips, measured, pipeline)
     samples = decide_samples(clips, measured, pipeline, encoder)
@@ -146,17 +140,24 @@ def _identity_state(row: Row, first: dict[str, Row]) -> Row | None:
 def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
     measured = signals.get(keys.signals(row["source_id"]))
     state = _measured_state(measured)
-    if state is None:
-        assert measured
-        told = {"kind": measured["kind"], "detail": measured["truncated"]}
-        state = {"state": "ok", "original_of": row["source_id"], **told}
-    return state
+    if state is not None:
+        return state
+    assert measured
+    told = {"kind": measured["kind"], "detail": measured["truncated"]}
+    return {"state": "ok", "original_of": row["source_id"], **told}
 
 
 def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
     """Every shot of every good source as a clip, before quality is judged."""
     clips = [clip for found in _shots(sources, measured, pipeline) for clip in _clips(*found)]
     return sorted(clips, key=itemgetter("path", "start_pts", "clip_id"))
+
+
+def judged_clips(measured: Measured, pipeline: Pipeline) -> list[Row]:
+    """Every clip as the filters leave it: without captions, and no samples are made."""
+    clips = decide_clips(decide_sources(measured), measured, pipeline)
+    judge(clips, measured, pipeline, *of_clips(measured.pools, measured.matches))
+    return clips
 
 
 def planned_frames(measured: Measured, pipeline: Pipeline) -> dict[str, list[int]]:

@@ -1,6 +1,6 @@
 """`wanprep filter --preview`: what each threshold drops or would drop, with the worst and the borderline clips.
 
-Pure but for `show_preview`, which prints. Nothing is stored: the decisions come from an in-memory preview.
+Pure but for `show_preview`, which prints. Nothing is stored.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Any
 
 from wanprep.stages.filter import REGISTRY, Filter, FilterConfig
@@ -26,7 +27,9 @@ def weigh(clips: Sequence[Row], stored: Mapping[str, str], config: FilterConfig)
     stored now. Returns {"clips", "kept", "newly_dropped", "newly_kept": [clip], "filters": [one a filter]}; a filter
     that is off is weighed as if it were on, with "enabled": False.
     """
-    scored = [{**clip, "scores": json.loads(clip["scores"])} for clip in clips if clip["scores"] != "{}"]
+    found = [clip for clip in clips if clip["scores"] != "{}"]
+    parsed = json.loads(f"[{','.join(clip['scores'] for clip in found)}]")  # a call for each takes longer
+    scored = [{**clip, "scores": scores} for clip, scores in zip(found, parsed)]
     kept = [clip for clip in scored if clip["state"] == "keep"]
     dropped = [clip for clip in scored if clip["state"] == "rejected"]
     return {
@@ -50,17 +53,21 @@ def _weigh(entry: Filter, clips: Sequence[Row], config: FilterConfig) -> dict[st
             beyond = sign * (value - rule.threshold)
             bad = said == "reject" or (said == "off" and beyond > 0)
             known.append((beyond, clip, value, bad))
-    known.sort(key=lambda item: (-item[0], item[1]["clip_id"]))
-    out = [item for item in known if item[3]]
-    kept = [item for item in known if not item[3]]
+    out, kept = ([item for item in known if item[3] is bad] for bad in (True, False))
+    worst = nsmallest(WORST, out, key=_worst_first)
+    just = nlargest(min(BORDERLINE, len(out) - len(worst)), out, key=_worst_first)[::-1]
     alone = sum(clip["reasons"] == [entry.name] for _, clip, _, _ in out)
     return {
         "filter": entry.name, "enabled": rule.enabled, "score": entry.score, "unit": entry.unit, "bad": entry.bad,
         "threshold": rule.threshold, "drops": len(out), "share": len(out) / max(1, len(clips)), "alone": alone,
-        "unknown": unknown, "worst": [_example(clip, value) for _, clip, value, _ in out[:WORST]],
-        "just_dropped": [_example(clip, value) for _, clip, value, _ in out[WORST:][-BORDERLINE:]],
-        "just_kept": [_example(clip, value) for _, clip, value, _ in kept[:BORDERLINE]],
+        "unknown": unknown, "worst": [_example(clip, value) for _, clip, value, _ in worst],
+        "just_dropped": [_example(clip, value) for _, clip, value, _ in just],
+        "just_kept": [_example(it[1], it[2]) for it in nsmallest(BORDERLINE, kept, key=_worst_first)],
     }  # fmt: skip
+
+
+def _worst_first(item: tuple[float, Row, float, bool]) -> tuple[float, str]:
+    return -item[0], item[1]["clip_id"]
 
 
 def _example(clip: Row, value: float | None) -> dict[str, Any]:
@@ -71,11 +78,11 @@ def _example(clip: Row, value: float | None) -> dict[str, Any]:
 
 def show_preview(dataset: Dataset, as_json: bool) -> None:
     """Weigh the dataset's clips with the settings it was opened with; on stdout."""
-    from wanprep.preview import preview
+    from wanprep.decide import judged_clips
     from wanprep.tables import console, keep_ends, print_json, print_rows, table
 
-    stored = {row["clip_id"]: row["state"] for row in dataset.manifest.read("clips").iter_rows(named=True)}
-    found = weigh(preview(dataset).manifest.read("clips").to_dicts(), stored, dataset.pipeline.filter)
+    stored = dict(dataset.manifest.read("clips").select("clip_id", "state").iter_rows())
+    found = weigh(judged_clips(dataset.measured(), dataset.pipeline), stored, dataset.pipeline.filter)
     if as_json:
         print_json(found)
         return
