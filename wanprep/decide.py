@@ -176,12 +176,12 @@ def _shots(
     list of frames, which is most of its text."""
     signals, shots, plans = (_by_key(rows) for rows in (measured.signals, measured.shots, measured.plans))
     found, spans, planned = [], [], []
-    rate = pipeline.model.fps
+    rate, shots_of = pipeline.model.fps, keys.shots_under(pipeline.split)
     for source in sources:
         if source["state"] != "ok":
             continue
         signal = signals[keys.signals(source["source_id"])]
-        shots_key = keys.shots(signal["digest"], pipeline.split)
+        shots_key = shots_of(signal["digest"])
         shot, plan = shots.get(shots_key), plans.get(keys.plans(shots_key, rate))
         if shot and shot["outcome"] == "done":
             found.append((source, signal))

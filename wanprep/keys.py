@@ -29,10 +29,15 @@ def signals(source_id: str) -> str:
 
 
 def shots(signals_digest: str, split: Any) -> str:
-    return _shots_under(split, SHOTS_VERSION)(signals_digest)
+    return shots_under(split)(signals_digest)
 
 
-@functools.lru_cache(maxsize=8)  # asked for once a source
+def shots_under(split: Any) -> Callable[[str], str]:
+    """`shots` with the same settings, which are not looked at again: for all sources of a dataset."""
+    return _shots_under(split, SHOTS_VERSION)
+
+
+@functools.lru_cache(maxsize=8)
 def _shots_under(split: Any, version: int) -> Callable[[str], str]:
     return ids.key_maker("signals", stage="shots", version=version, split=to_table(split))
 

@@ -50,7 +50,7 @@ def _signals(dataset: Dataset) -> pl.DataFrame:
 
 
 def _shots_keys(dataset: Dataset) -> list[str]:
-    return [keys.shots(digest, dataset.pipeline.split) for digest in _signals(dataset)["digest"].to_list()]
+    return list(map(keys.shots_under(dataset.pipeline.split), _signals(dataset)["digest"].to_list()))
 
 
 def _shots(dataset: Dataset) -> pl.DataFrame:
