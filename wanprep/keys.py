@@ -16,7 +16,7 @@ from wanprep import ids
 from wanprep.config import to_table
 
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 14
+ANALYSIS_VERSION = 15
 PLANS_VERSION = 2
 SHOTS_VERSION = 8
 SCORES_VERSION = 11

@@ -85,6 +85,9 @@ def test_shrinking_averages_instead_of_picking():
     bgr = planes.small_bgr(*planes.views(frame_of("yuvj420p", stripes)), (256, 144), matrix=1, limited=False)
     assert bgr.min() > 120
     assert bgr.max() < 136
+    gray = planes.gray(*planes.views(frame_of("yuvj420p", stripes)), (256, 144), limited=False)
+    assert gray.min() > 120
+    assert gray.max() < 136
 
 
 def test_other_formats_have_no_planes():

@@ -70,6 +70,19 @@ def test_what_is_measured_where():
         assert set(np.flatnonzero(~np.isnan(signals.frame[name]))) <= {0, 13, 25, 38}
 
 
+def test_noise_is_measured_once_a_second():
+    class Noisy(Fake):
+        def _picture(self, width: int, height: int) -> np.ndarray:
+            return np.random.default_rng(self.pts).normal(128, 5, (height, width)).astype(np.uint8)
+
+    times = [*range(0, 2000, 40), *range(3600, 5000, 40)]  # a gap in which the third and fourth second begin
+    signals = run([Noisy(t, 0, (640, 480)) for t in times])
+    measured = np.flatnonzero(np.isfinite(signals.frame["noise"]))
+    assert [times[i] for i in measured] == [0, 1000, 3600, 4000]
+    assert set(measured) < set(signals.sampled.tolist())
+    assert np.isfinite(signals.frame["blockiness"][signals.sampled]).all()
+
+
 def test_a_picture_of_middle_size_is_made_once():
     fakes = frames(range(0, 400, 40), (320, 240))
     run(fakes, (320, 240))

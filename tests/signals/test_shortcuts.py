@@ -115,6 +115,12 @@ def test_noise_comes_from_the_smoothest_third():
     assert compression.noise_sigma(half.astype(np.uint8)) == pytest.approx(3, abs=0.4)
 
 
+@pytest.mark.parametrize("count", [1, 2, 11, 24])
+def test_the_tenth_of_a_few_numbers(count):
+    values = RNG.random(count)
+    assert blur._tenth(values) == pytest.approx(np.quantile(values, 0.1), rel=1e-12)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 1000])
 def test_quantiles_of_logarithms(count):
     ratios = np.random.default_rng(count).lognormal(0, 0.3, count).astype(np.float32)

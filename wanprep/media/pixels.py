@@ -129,7 +129,7 @@ class Frame:
         return np.ascontiguousarray(self._picture(width, height, crop, area=True)[..., ::-1])
 
     def gray(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
-        """uint8 [height, width], luma stretched to 0..255, area-averaged: the cheapest way to look at a picture."""
+        """uint8 [height, width], luma stretched to 0..255, averaged: the cheapest way to look at a picture."""
         found = self._planes(crop)
         if found is not None:
             inner = self._inner_size(width, height)

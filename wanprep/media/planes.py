@@ -40,11 +40,17 @@ def views(frame: Any) -> tuple[list[NDArray[Any]], int] | None:
 
 
 def gray(planes_PHW: Sequence[NDArray[Any]], bits: int, size: tuple[int, int], *, limited: bool) -> NDArray[np.uint8]:
-    """uint8 [height, width]: luma stretched to 0..255, area-averaged. size: (width, height)."""
+    """uint8 [height, width]: luma stretched to 0..255. size: (width, height).
+
+    Smaller both ways it is averaged as in `small_bgr`; a picture made wider or narrower only is area-averaged, which
+    keeps more of the traces that coding left in it.
+    """
     import cv2
 
     luma: Any = planes_PHW[0]
-    if (luma.shape[1], luma.shape[0]) != size:
+    if luma.shape[1] > size[0] and luma.shape[0] > size[1]:
+        luma = _shrunk(luma, size)
+    elif (luma.shape[1], luma.shape[0]) != size:
         luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     luma = _eight(luma, bits)
     if limited:

@@ -9,7 +9,7 @@ temporary file beside the target. Only a checked file gets its final name.
 What reaches 45 dB cheapest was measured (docs/performance.md). The worst frame counts, so all frames get the same
 quantiser. 10 bits, because rounding RGB to 8-bit YUV alone uses up half of the error allowed: files are a quarter to
 a half smaller and so faster to code. At such rates an arithmetic coder takes most of the time of reading a file, and
-deblocking does nothing: both are off.
+deblocking does nothing: both are off. So is looking ahead for cuts, which a clip has none of, and for fades.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PRESET = "superfast"
 MAX_PSNR = 100.0  # what identical frames score, so that the number stays finite in tables
 PIXELS = "yuv444p10le"
 _CODER = {"vcodec": "libx264", "pix_fmt": PIXELS, "preset": PRESET, "threads": 1, "g": 48, "tune": "psnr"}
-_CODER["x264-params"] = "ipratio=1:pbratio=1:bframes=0:cabac=0:no-deblock=1"
+_CODER["x264-params"] = "ipratio=1:pbratio=1:bframes=0:cabac=0:no-deblock=1:scenecut=0:weightp=0"
 _TAGS = {"range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
 _PLAIN = {"fflags": "+bitexact", "flags": "+bitexact", "map_metadata": -1, "movflags": "+faststart", "f": "mp4"}
 

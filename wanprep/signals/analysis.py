@@ -29,6 +29,7 @@ SMALL_WIDTH = 256  # every frame
 MAX_SMALL_HEIGHT = 1024  # of pictures many times taller than wide
 MID_HEIGHT = 360  # of the luma that sharpness and smear are measured on
 SAMPLE_RATE = 2  # pictures of middle and full size a second
+NOISE_RATE = 1  # of these, how many a second noise is measured on: the costliest number, which hardly changes
 LINE_SAMPLES = 480  # pixels of a line that a percentile is taken of, at least (all of them in shorter lines)
 MANY = 400  # frames that are worth the start of processes
 FREE = 3  # threads with which they pay: two cores are filled by the decoder and one thread that measures
@@ -119,13 +120,14 @@ class _Look:
     mid: np.ndarray | None
     full: np.ndarray | None
     coded: tuple[float, bool] | None
+    noise: bool  # whether it is to be measured
 
 
 def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: int) -> Iterator[_Look]:
     import cv2
 
     small, mid = small_size(width, height), mid_size(width, height)
-    due = Due(SAMPLE_RATE)
+    due, noise_due = Due(SAMPLE_RATE), Due(NOISE_RATE)
     first: int | None = None
     for index, frame in enumerate(frames):
         first = frame.pts if first is None else first
@@ -142,6 +144,7 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
             mid=full if full is None or mid == (width, height) else frame.gray(*mid),
             full=full,
             coded=None if full is None else frame.coded(),
+            noise=full is not None and noise_due(seconds),
         )
 
 
@@ -211,7 +214,7 @@ def _sampled(look: _Look) -> tuple[int, bytes, bytes, bytes, dict[str, float]] |
     if look.full is None or look.mid is None:
         return None
     quantiser, smoothed = look.coded or (math.nan, True)
-    traces = compression.traces(look.full, smoothed) | focus(look.mid) | {"quantiser": quantiser}
+    traces = compression.traces(look.full, smoothed, noise=look.noise) | focus(look.mid) | {"quantiser": quantiser}
     rows, cols = line_p97(look.full).tobytes(), line_p97(look.full, axis=0).tobytes()
     return look.index, encode(look.bgr), rows, cols, traces
 

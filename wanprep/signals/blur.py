@@ -14,6 +14,7 @@ import numpy as np
 MIN_TEXTURE = 24.0  # Sobel gradient of the strongest edges below this: too dark or flat to say anything about focus
 REBLUR_TAPS = 11
 TILES = (6, 4)  # columns, rows
+FOLDED = 16_000  # pixels, at most, that a percentile is first looked for among
 
 
 def focus(gray_HW: np.ndarray) -> dict[str, float]:
@@ -56,13 +57,20 @@ def _gradient_quantile(gray_HW: np.ndarray, share: float) -> float:
 
 
 def _percentile(values_HW: np.ndarray, share: float) -> float:
-    """Quantile `share` of uint8 to one unit, bit by bit: counting what lies above a value eight times takes a third of
-    the time of a histogram, which stumbles over pictures of mostly equal values."""
+    """Quantile `share` of uint8 to one unit, by counting what lies above a value: a histogram stumbles over pictures of
+    mostly equal values. Of the largest of every few pixels no more lie above a value than of all, so their quantile is
+    where to begin, and for high shares hardly ever more than a level or two too low."""
     above = values_HW.size - share * values_HW.size
+    largest_P = values_P = values_HW.reshape(-1)
+    while len(largest_P) > FOLDED:
+        half = len(largest_P) // 2
+        largest_P = np.maximum(largest_P[:half], largest_P[half : 2 * half])
     found = 0
     for bit in (128, 64, 32, 16, 8, 4, 2, 1):
-        if np.count_nonzero(values_HW > found + bit - 1) > above:
+        if np.count_nonzero(largest_P > found + bit - 1) > above:
             found += bit
+    while found < 255 and np.count_nonzero(values_P > found) > above:
+        found += 1
     return float(found)
 
 
@@ -104,8 +112,17 @@ def reblur(gray_HW: np.ndarray) -> float:
         total_IJ, left_IJ = _tile_means(steps_HW) * REBLUR_TAPS, _tile_means(left_HW)
         judged_IJ = total_IJ > REBLUR_TAPS * 0.5  # below half a level a pixel there is nothing to judge
         if judged_IJ.any():
-            worst = np.fmax(worst, np.quantile(left_IJ[judged_IJ] / total_IJ[judged_IJ], 0.1))
+            worst = np.fmax(worst, _tenth(left_IJ[judged_IJ] / total_IJ[judged_IJ]))
     return float(worst)
+
+
+def _tenth(values: np.ndarray) -> float:
+    """np.quantile(values, 0.1) of a few numbers, without its 40 µs."""
+    ascending = np.sort(values)
+    place = 0.1 * (len(ascending) - 1)
+    k = int(place)
+    low, high = ascending[[k, min(k + 1, len(ascending) - 1)]]
+    return float(low + (high - low) * (place - k))
 
 
 def _tile_means(values_HW: np.ndarray) -> np.ndarray:

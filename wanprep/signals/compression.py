@@ -25,12 +25,14 @@ PEAK, CUT = 8.0, 1.05  # how much less a peak at block edges says, and where it 
 LEVEL, AT, STEEP = 0.0355, 37.0, 10.0
 
 
-def traces(luma_HW: np.ndarray, smoothed: bool = True) -> dict[str, float]:
+def traces(luma_HW: np.ndarray, smoothed: bool = True, *, noise: bool = True) -> dict[str, float]:
     """Both numbers of one frame, by the names that signals keep them under. About 4 ms at 1080p.
 
     smoothed: `media.quantiser.Coded`; without it blocks show however finely a picture is coded, and are not looked for.
+    noise: whether it is measured, which takes most of the time; else NaN.
     """
-    return {"blockiness": blockiness(luma_HW) if smoothed else math.nan, "noise": noise_sigma(luma_HW)}
+    blocks = blockiness(luma_HW) if smoothed else math.nan
+    return {"blockiness": blocks, "noise": noise_sigma(luma_HW) if noise else math.nan}
 
 
 def blockiness(luma_HW: np.ndarray) -> float:

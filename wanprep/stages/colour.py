@@ -46,12 +46,16 @@ def measure(thumbs: NDArray[np.uint8]) -> list[float] | None:
     """
     if not len(thumbs):
         return None
-    bright = thumbs.max(axis=3)
+    bright = np.maximum(np.maximum(thumbs[..., 0], thumbs[..., 1]), thumbs[..., 2])
     rows, columns = bright.max(axis=(0, 2)) > DARK, bright.max(axis=(0, 1)) > DARK
     if not rows.any() or not columns.any():
         return None
-    pixels = thumbs[:, rows][:, :, columns].reshape(-1, 3)[:, ::-1].astype(np.float64) @ YCC.T
-    means, deviations = pixels.mean(axis=0), pixels.std(axis=0)
+    bgr = thumbs[:, rows][:, :, columns].reshape(-1, 3).astype(np.float64)
+    # By their moments: a fifth of the time of converting every pixel.
+    mean = np.ones(len(bgr)) @ bgr / len(bgr)
+    spread = bgr.T @ bgr / len(bgr) - np.outer(mean, mean)
+    ycc = YCC[:, ::-1]
+    means, deviations = ycc @ mean, np.sqrt(np.maximum(np.diag(ycc @ spread @ ycc.T), 0.0))
     return [round(float(value), 2) for value in (*means, deviations[0], np.hypot(*deviations[1:]))]
 
 
