@@ -23,7 +23,6 @@ CASES: dict[str, dict[str, Any]] = {
     "unfused": {"fused": False},
     "apart": {"beside": False},
     "first-gradient": {"first": True},
-    "cublas-thin": {"thin": False},
     "flash": {"attention": "flash"},
     "plain": {"base": "plain"},
     "fp8": {"base": "fp8"},

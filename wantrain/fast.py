@@ -23,7 +23,7 @@ from wantrain import memory
 from wantrain.fast_away import Mover
 from wantrain.fast_block import Inputs, Spec
 from wantrain.fast_forward import Card, attach
-from wantrain.fast_linear import Group, Kind, Thin, refusals, thin
+from wantrain.fast_linear import Group, Kind, refusals
 from wantrain.fast_ops import ops
 from wantrain.stream import Layout, Pool, Store
 
@@ -49,7 +49,7 @@ class Plan:
     bytes that "auto" leaves free. kernels: elementwise formulas by "triton", "inductor" or "eager" torch; "auto" takes
     Triton where it runs. fused: q, k, v (and the text's k, v) in one product. beside: a LoRA's part inside the base
     layer's product. first: form the gradient of the first block's input although nothing needs it (a negative
-    control). thin: rank-wide products by a kernel of our own where Triton runs. attention: "cudnn", "flash" or "auto".
+    control). attention: "cudnn", "flash" or "auto".
     """
 
     keep: KEEP = "auto"
@@ -59,7 +59,6 @@ class Plan:
     fused: bool = True
     beside: bool = True
     first: bool = False
-    thin: bool = True
     attention: Literal["auto", "cudnn", "flash"] = "auto"
     reserve: float = memory.RESERVE
     base: Kind = "packed"
@@ -189,7 +188,6 @@ def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill:
         spec.ops, spec.backend = ops(_kernels(plan, device)), backend
         for group in spec.groups:
             group.fused, group.beside = plan.fused, plan.beside and plan.base == "packed"
-            group.thin = _thin(plan, device)
     return installed
 
 
@@ -230,24 +228,14 @@ def _kernels(plan: Plan, device: torch.device) -> str:
     return "triton" if device.type == "cuda" and importlib.util.find_spec("triton") else "eager"
 
 
-def _thin(plan: Plan, device: torch.device) -> Thin:
-    if not plan.thin or _kernels(plan, device) != "triton":
-        return thin
-    from wantrain import fast_triton_thin
-
-    return fast_triton_thin.thin
-
-
 def _layers(block: nn.Module) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return LAYERS if cast(Any, block).attn2.add_k_proj is None else LAYERS + IMAGE_LAYERS
 
 
 def _spec(block: nn.Module, config: Any, plan: Plan, backend: str, device: torch.device) -> Spec:
-    how: dict[str, Any] = {
-        "fused": plan.fused, "beside": plan.beside, "kind": plan.base, "thin": _thin(plan, device),
-    }  # fmt: skip
     groups: dict[str, Any] = {
-        name: Group([block.get_submodule(n) for n in names], **how) for name, names in _layers(block)
+        name: Group([block.get_submodule(n) for n in names], fused=plan.fused, beside=plan.beside, kind=plan.base)
+        for name, names in _layers(block)
     }
     found = ops(_kernels(plan, device))
     layers = [block.get_submodule(name) for _, names in _layers(block) for name in names]

@@ -15,7 +15,7 @@ view of P, so the plain forward still works and nothing is held twice. The LoRA'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from wantrain import fp8
 
 ALIGN = 64
-Thin = Callable[[Tensor, Tensor, Tensor, int], None]
 Kind = Literal["packed", "plain", "fp8", "fp8_twice"]
 
 
@@ -67,24 +66,16 @@ def refusals(layer: nn.Module, name: str) -> list[str]:
     return why
 
 
-def thin(a: Tensor, b: Tensor, out: Tensor, columns: int) -> None:
-    """out = a·b, of which only `columns` columns are not zero; fast_triton_thin.py has another."""
-    torch.mm(a, b, out=out)
-
-
 class Group:
     """See the top of this file. inputs, outputs: features; strip: columns of the LoRAs in P, a multiple of 64.
 
     kind: "packed" is P; "plain" is W alone, in its own type; "fp8" W8 with a scale a row; with "fp8_twice" W8 lies
     there transposed as well. In the last three the LoRA's A and s·B are matrices of their own (`down`, `up`) and its
     part is added afterwards: frozen numbers stand alone, so they can be read from elsewhere, and be those of fp8.
-    thin: makes the rank-wide products.
     """
 
-    def __init__(
-        self, layers: Sequence[nn.Module], *, fused: bool, beside: bool, kind: Kind = "packed", thin: Thin = thin
-    ) -> None:
-        self.fused, self.beside, self.kind, self.thin = fused, beside and kind == "packed", kind, thin
+    def __init__(self, layers: Sequence[nn.Module], *, fused: bool, beside: bool, kind: Kind = "packed") -> None:
+        self.fused, self.beside, self.kind = fused, beside and kind == "packed", kind
         self.members: list[Member] = []
         row = rank = 0
         for layer in layers:
@@ -196,7 +187,7 @@ class Group:
         rows = wide.flatten(0, 1)
         x, h = rows[:, : self.inputs], rows[:, self.inputs :]
         if self.strip:
-            self.thin(x, self.down_t, h, self.rank)
+            torch.mm(x, self.down_t, out=h)
         y = wide.new_empty(*wide.shape[:2], self.outputs)
         self._products(rows if self.beside else x, None if self.beside else h, y.flatten(0, 1))
         return y, wide[..., self.inputs :]
@@ -204,9 +195,7 @@ class Group:
     def forward_plain(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The same for an x [B, S, inputs] without room beside it: the LoRA's part is added afterwards."""
         rows = x.flatten(0, 1)
-        h = rows.new_empty(rows.shape[0], self.strip)
-        if self.strip:
-            self.thin(rows, self.down_t, h, self.rank)
+        h = torch.mm(rows, self.down_t)
         y = x.new_empty(*x.shape[:2], self.outputs)
         self._products(rows, h, y.flatten(0, 1))
         return y, h.view(*x.shape[:2], self.strip)
@@ -236,7 +225,7 @@ class Group:
         """g into wide = [dy | room for g]."""
         rows = wide.flatten(0, 1)
         if self.strip:
-            self.thin(rows[:, : self.outputs], self.up, rows[:, self.outputs :], self.rank)
+            torch.mm(rows[:, : self.outputs], self.up, out=rows[:, self.outputs :])
 
     def input_grad(self, wide: Tensor, out: Tensor | None = None) -> Tensor:
         """dx [B, S, inputs] from wide = [dy | room for g], which is filled. out: where to, [B, S, inputs]."""

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from wantrain import fast_cast, fast_linear, fast_ops, fast_triton, fast_triton_pads, fast_triton_thin
+from wantrain import fast_cast, fast_ops, fast_triton, fast_triton_pads
 
 B, S, D, H = 2, 5, 96, 4
 draw = torch.Generator()
@@ -36,14 +36,11 @@ def modulation(per_token):
     return [part.squeeze(2) if per_token else part for part in whole.split(1, dim=-2)]
 
 
-TYPES = ((torch.float32, 1e-5), (torch.bfloat16, 6e-3))
-
-
-def check(name, make, run, kernels=fast_triton, plain=fast_ops, types=TYPES):
+def check(name, make, run, kernels=fast_triton):
     """`run(module, *make(dtype))` gives tensors; both modules must give the same from the same inputs."""
-    for dtype, tolerance in types:
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 6e-3)):
         results = []
-        for module in (plain, kernels):
+        for module in (fast_ops, kernels):
             draw.manual_seed(1)
             results.append(list(run(module, *make(dtype))))
         for wanted, found in zip(*results, strict=True):
@@ -150,28 +147,6 @@ def padding():
     check("pads_back", make, back, fast_triton_pads)
 
 
-def thin():
-    """Both ways round (A lies by columns, B by rows), beside the operand, with padding and without, odd sums and rows.
-
-    In float32: the interpreter multiplies the bits of bfloat16.
-    """
-    for rank, strip_width, inner in ((4, 64, 96), (32, 64, 200), (64, 64, 130), (5, 16, 256), (40, 192, 96)):
-
-        def make(t, rank=rank, strip_width=strip_width, inner=inner):
-            b = torch.zeros(inner, strip_width, dtype=t)
-            b[:, :rank] = randn(inner, rank, dtype=t)
-            wide = randn(70, inner + strip_width, dtype=t)
-            return wide[:, :inner], b, wide[:, inner:]
-
-        def straight(m, a, b, out, rank=rank):
-            m.thin(a, b, out, rank)
-            return [out]
-
-        check("thin", make, straight, fast_triton_thin, fast_linear, TYPES[:1])
-        turned = lambda t, make=make: (lambda a, b, out: (a, b.t().contiguous().t(), out))(*make(t))  # noqa: E731
-        check("thin, turned", turned, straight, fast_triton_thin, fast_linear, TYPES[:1])
-
-
 def casting():
     sources = [randn(4, 7), randn(30, 4)]
     targets = [torch.zeros(4, 20, dtype=torch.bfloat16)[:, :7], torch.zeros(30, 9, dtype=torch.bfloat16)[:, 3:7]]
@@ -193,6 +168,5 @@ if __name__ == "__main__":
     rotary()
     gelus()
     padding()
-    thin()
     casting()
     print("same")
