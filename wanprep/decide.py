@@ -38,6 +38,7 @@ MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
 Rows = Sequence[Mapping[str, Any]]
 _FRAMES = re.compile(r', "frames": \[[^\]]*\]')
 UNCAPTIONED = ("caption", "caption_origin", "provisional", "caption_key", "more_captions")
+UNJUDGED = {"scores": "{}", **dict.fromkeys(UNCAPTIONED)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +108,9 @@ def decide_sources(measured: Measured) -> list[Row]:
     first: dict[str, Row] = {}
     decided = []
     for listed, stood_for in originals.in_turn(measured.sources, files):
-        row = {**listed, "source_id": None, "kind": None, "reason": "", "detail": "", "duplicate_of": None}
-        file = files.get(row["file_key"])
-        row |= {"source_id": file["source_id"] if file else None, "original_of": stood_for}
+        file = files.get(listed["file_key"])
+        row = {**listed, "source_id": file["source_id"] if file else None, "original_of": stood_for}
+        row |= {"kind": None, "reason": "", "detail": "", "duplicate_of": None}
         if stood_for:  # also of a file that is to be read again
             first.setdefault(stood_for, row)
         if listed["state"] == "gone":
@@ -197,7 +198,7 @@ def _clips(source: Row, signal: Mapping[str, Any], spans: Sequence[Row], plans: 
     numerator, denominator = _ratio(signal["time_base"])
     common = {name: source[name] for name in ("source_id", "path", "group", "kind")}
     common |= {"signals_key": signal["key"], "time_base": signal["time_base"], "truncated": signal["truncated"]}
-    common |= {"scores": "{}"} | dict.fromkeys(UNCAPTIONED)
+    common |= UNJUDGED
     for span, plan in zip(spans, plans or [{"n_frames": None, "duplicated": None}] * len(spans)):
         if plans and source["kind"] == "image":  # a still has one frame, whatever duration its file format gives it
             plan = {"n_frames": 1, "duplicated": 0}

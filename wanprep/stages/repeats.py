@@ -99,7 +99,8 @@ def _round(
         others = {gone[o].of if o in gone else o for o in near[clip] if o < clip}
         alike = (o for o in sorted(others) if min(length[o], length[clip]) >= EQUAL * max(length[o], length[clip]))
         any(drop(clip, o) for o in alike)
-    for clip in sorted(near, key=lambda i: (-length[i], i)):
+    limit = EQUAL * max(length.values(), default=0)  # from here on a clip is no part of a longer one
+    for clip in sorted((i for i in near if length[i] < limit), key=lambda i: (-length[i], i)):
         if clip not in gone:
             others = {gone[o].of if o in gone else o for o in near[clip]} - gone.keys()
             any(drop(clip, o) for o in sorted(others) if length[clip] < EQUAL * length[o])

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -79,9 +80,8 @@ class Judged:
         """Of each clip the scores whose verdict this is."""
         found: list[list[str]] = [[] for _ in self.clip_ids]
         for column in self.columns:
-            for names, verdict in zip(found, column.said):
-                if verdict == said:
-                    names.append(column.name)
+            for names in compress(found, map(said.__eq__, column.said)):  # few of many
+                names.append(column.name)
         return found
 
     def texts(self) -> list[str]:
