@@ -131,6 +131,19 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda free: monkeypatch.setattr(vae_encoder, "free_bytes", lambda device: free)
 
 
+@pytest.mark.parametrize(("device", "index"), [("cuda", 2), ("cuda:1", 1)])
+def test_free_memory_is_asked_of_a_card_by_its_number(monkeypatch: pytest.MonkeyPatch, device: str, index: int) -> None:
+    """torch tells a process's limit of a number only, and a run's device is mostly plain "cuda"."""
+    told = {
+        "current_device": lambda: 2, "mem_get_info": lambda at: (30, 100),
+        "get_per_process_memory_fraction": lambda at: 0.5 if torch.cuda._utils._get_device_index(at) == index else 0,
+        "memory_reserved": lambda at: 40, "memory_allocated": lambda at: 15,
+    }  # fmt: skip
+    for name, answer in told.items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+    assert vae_encoder.free_bytes(device) == 50 - 15
+
+
 def test_a_small_card_cuts_a_clip_and_its_latent_is_the_same(card: Callable[[int], None]) -> None:
     shown = pixels(13, 96, 64)
     found = {}

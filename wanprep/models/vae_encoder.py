@@ -207,9 +207,11 @@ def free_bytes(device: str) -> int:
     """Memory of a GPU that this process can still have: what its allocator holds unused counts, and its limit."""
     import torch
 
-    free, total = torch.cuda.mem_get_info(device)
-    limit = int(total * torch.cuda.get_per_process_memory_fraction(device))
-    return min(free + torch.cuda.memory_reserved(device), limit) - torch.cuda.memory_allocated(device)
+    index = torch.device(device).index
+    at = torch.cuda.current_device() if index is None else index  # the limit is told of a number only
+    free, total = torch.cuda.mem_get_info(at)
+    limit = int(total * torch.cuda.get_per_process_memory_fraction(at))
+    return min(free + torch.cuda.memory_reserved(at), limit) - torch.cuda.memory_allocated(at)
 
 
 def _gib(count: int) -> str:
