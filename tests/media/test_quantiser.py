@@ -181,8 +181,8 @@ def test_x265_says_that_what_others_refer_to_is_finer(tmp_path, suffix, tree, fi
     settings = f"log-level=none:pools=2:crf=30:aq-mode=0:keyint=4:cutree={tree}"
     path = encoded(tmp_path / f"x.{suffix}", *X265, settings)
     extradata, each = packets(path)
-    slices = sorted(hevc.quantiser(extradata, *both) for both in each)
-    assert sorted(said(path)) == [value - finer for value in slices]
+    slices = [hevc.quantiser(extradata, *both) - finer for both in each]
+    assert sorted(said(path)) == sorted(float(np.median(slices[: k + 1])) for k in range(len(slices)))
 
 
 def test_av1_the_coarser_the_more(tmp_path):
@@ -190,8 +190,8 @@ def test_av1_the_coarser_the_more(tmp_path):
     for crf in (20, 40, 63):
         options = ("-c:v", "libsvtav1", "-preset", "11", "-crf", str(crf), "-svtav1-params", "lp=1")
         values = said(encoded(tmp_path / f"{crf}.mkv", *options))
-        assert sum(map(math.isfinite, values)) >= 4  # the rest was in packets before
-        found.append(np.nanmedian(values))
+        assert all(map(math.isfinite, values))  # also of those whose headers were in packets before
+        found.append(np.median(values))
     assert found == sorted(found)
     assert found[1] < 37 < found[2] < 42
 

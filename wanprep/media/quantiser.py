@@ -3,16 +3,18 @@
 FFmpeg's decoders of VP9 and MPEG-1 and -2 tell (`options` asks them to). Those of H.264 and MPEG-4 do, too, but with
 several threads of pictures that are not finished yet (measured: other numbers in one of 60 runs). So of these only
 keyframes tell, decoded once more by a decoder with one thread when they are asked (`Keyframe`). Those of HEVC, AV1 and
-VP8 do not, so the headers of pictures that are asked are read here (`hevc`, `av1`, `vp8_index`). What a film went
-through before it was encoded for the last time is for `signals.compression` to see.
+VP8 do not, so headers are read here (`hevc`, `av1`, `vp8_index`): that of the picture that is asked, and of those sent
+before it. What a film went through before it was encoded for the last time is for `signals.compression` to see.
 
 All are put on one scale, that of H.264 (0..51, where 6 more double the step): a step is 0.625 * 2 ** (qp / 6).
 """
 
 from __future__ import annotations
 
+import collections
 import functools
 import math
+import statistics
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +24,13 @@ from wanprep.media import av1, hevc
 _ASKS = {"export_side_data": "venc_params"}  # option of a decoder
 _BY_KEYFRAME = {"h264": 2.9, "mpeg4": 0.0}  # how much finer keyframes are coded than the rest (x264: 1.4 times)
 _CODED_BY = {"vp8": "vp8", "hevc": "hevc", "libdav1d": "av1", "libaom-av1": "av1", "av1": "av1"}
-BY_HEADER = tuple(_CODED_BY)  # decoders that need `copy_opaque`, so that `Header` goes with a packet through them
+BY_HEADER = tuple(_CODED_BY)  # decoders that need `copy_opaque`, so that `Headers` go with a packet through them
 # By how much pictures are better than most of them say, since what others are predicted from is coded finer: such that
 # equal numbers are equal SSIM to the original (medians against x264 over 9 clips of half A of bench_quality, which
 # differ by 2 to 3). x265 says in words whether blocks are coded so, too.
 _FINER, _FINER_BY_TREE, _TREE = {"hevc": 2.0, "av1": 10.0, "vp9": 8.0}, 6.0, b" cutree "
 HELD = 64  # keyframes on their way through a decoder, at most: more than any holds back
+RECENT = 16  # pictures whose headers are looked at: of one in six, all may be of the kind that is coded finely
 HEADER = 4096  # bytes of a packet that hold the quantiser, and before it what others say
 UNFILTERED = 6.0  # MPEG-1, -2 and -4 do not smooth block edges: they show as those of a step twice as large
 _H264, _MPEG = 1, 2  # AVVideoEncParamsType
@@ -65,6 +68,7 @@ class Keyframes:
         self._extradata = context.extradata or b""
         self._parameters = b""  # start of the last keyframe's packet
         self._by_tree = _TREE in self._extradata
+        self._recent: collections.deque[Header] = collections.deque(maxlen=1 if context.name == "vp8" else RECENT)
 
     def send(self, packet: Any) -> None:
         """Note a packet that goes to the decoder."""
@@ -73,7 +77,8 @@ class Keyframes:
             start = bytes(memoryview(packet)[:HEADER])
             if packet.is_keyframe:
                 self._parameters, self._by_tree = start, self._by_tree or _TREE in start
-            packet.opaque = Header(codec, self._by_tree, self._extradata, self._parameters, start)
+            self._recent.append(Header(codec, self._by_tree, self._extradata, self._parameters, start))
+            packet.opaque = Headers(self._recent)
         if self._stream.name in _BY_KEYFRAME and packet.is_keyframe and _time(packet) is not None:
             self._sent[_time(packet)] = Keyframe(packet, self._alone)
             if len(self._sent) > HELD:  # of one that never comes out (damage) the packet would be kept for good
@@ -86,24 +91,29 @@ class Keyframes:
             picture.opaque = (self._last,)  # an object of its own: PyAV forgets it with the first picture that has it
 
 
-class Header(NamedTuple):
+class Header:
     """The start of a picture's packet, and what it cannot be read without. by_tree: see `_FINER`."""
 
-    codec: str
-    by_tree: bool
-    extradata: bytes
-    keyframe: bytes
-    packet: bytes
+    def __init__(self, codec: str, by_tree: bool, *parts: bytes) -> None:
+        self._codec, self._by_tree, self._parts = codec, by_tree, parts
+
+    @functools.cached_property
+    def said(self) -> float:
+        """The quantiser on H.264's scale, NaN where unknown."""
+        if self._codec == "vp8":
+            return _of_step(_VP8_STEPS[vp8_index(self._parts[-1])] / 2)
+        if self._codec == "hevc":
+            return hevc.quantiser(*self._parts) - (_FINER_BY_TREE if self._by_tree else _FINER["hevc"])
+        index = av1.quantiser(*self._parts)
+        return max(0.0, _of_index(index) - _FINER["av1"]) if math.isfinite(index) else index
+
+
+class Headers(tuple[Header, ...]):
+    """Those of a picture and of some that came before it."""
 
     def coded(self) -> Coded:
-        if self.codec == "vp8":
-            return Coded(_of_step(_VP8_STEPS[vp8_index(self.packet)] / 2), True)
-        if self.codec == "hevc":
-            return Coded(hevc.quantiser(*self[2:]) - (_FINER_BY_TREE if self.by_tree else _FINER["hevc"]), True)
-        said = av1.quantiser(*self[2:])
-        if math.isfinite(said):
-            said = max(0.0, _of_index(said) - _FINER["av1"])
-        return Coded(said, True)
+        known = [header.said for header in self if math.isfinite(header.said)]
+        return Coded(statistics.median(known) if known else math.nan, True)
 
 
 class Keyframe:
@@ -155,7 +165,7 @@ def _time(timed: Any) -> Any:
 def of(picture: Any) -> Coded:
     """What decoder, keyframe or header tell of an av.VideoFrame."""
     kept = picture.opaque
-    if isinstance(kept, Header):
+    if isinstance(kept, Headers):
         return kept.coded()
     if isinstance(kept, tuple):  # before its side data: a picture that was asked for these lives until a collection
         return kept[0].coded
