@@ -27,10 +27,10 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 def hold_out(samples: Sequence[CachedSample], share: float) -> tuple[list[int], list[int]]:
     """Split sample indices into (training, held out), about `share` of them held out.
 
-    Whole groups when some fit into the share, else whole sources, else a stretch of time of every source: samples that
-    look alike must not stand on both sides, or the held-out loss only measures memory. A clip's windows and views stay
-    together. Which groups is decided by a digest of their names, so that adding one moves few others. A share of 0, or
-    a single clip, holds out nothing.
+    Whole groups when those that fit make up half of the share, else whole sources, else a stretch of time of every
+    source: samples that look alike must not stand on both sides, or the held-out loss only measures memory; nor do one
+    or two samples tell anything. A clip's windows and views stay together. Which groups is decided by a digest of their
+    names, so that adding one moves few others. A share of 0, or a single clip, holds out nothing.
     """
     everything = list(range(len(samples)))
     allowed = max(1, round(share * len(samples)))
@@ -45,7 +45,7 @@ def hold_out(samples: Sequence[CachedSample], share: float) -> tuple[list[int], 
         for name in names[: len(names) - 1]:  # one unit is always left to train on
             if len(held) + len(members[name]) <= allowed:
                 held += members[name]
-        if held:
+        if 2 * len(held) >= allowed:
             return sorted(set(everything) - set(held)), sorted(held)
     held = []
     for name in names:

@@ -106,6 +106,16 @@ def test_batches_hold_one_bucket_each_and_lose_nothing(pairs, size):
     assert firsts == sorted(firsts)
 
 
+def test_a_source_that_is_much_smaller_than_the_share_is_not_all_that_is_held_out():
+    """Sources of 1, 4, 5 and 5 clips: the one that fits would leave the comparison of LoRAs to a single sample."""
+    samples = _samples([("g", f"s{s}", f"c{s}-{c}") for s, count in enumerate((1, 4, 5, 5)) for c in range(count)])
+    training, held = hold_out(samples, 0.2)
+    assert len(held) == 3
+    assert len(training) == 12
+    whole = _samples([("g", f"s{s}", f"c{s}-{c}") for s, count in enumerate((2, 4, 5, 4)) for c in range(count)])
+    assert {whole[i].source_id for i in hold_out(whole, 0.2)[1]} == {"s0"}  # two of three: a whole source it is
+
+
 def test_why_fewer_are_held_out_than_asked_for_and_what_to_set():
     few = _samples([("g", "s", f"c{i // 5}") for i in range(15)])  # three clips of five samples
     said = fewer_held_out(few, 0.1)
