@@ -10,7 +10,7 @@ from footage import make_video
 from movies import as_json, environment, make_movies, options, shots, wanprep
 
 from wanprep.dataset import Dataset
-from wanprep.inspect import judge, listing
+from wanprep.inspect import judge, listing, show_scores
 from wanprep.signals.shots import ShotList, Transition
 from wanprep.stages.filter import FilterConfig
 
@@ -58,6 +58,9 @@ def test_settings_decide(movies: Path) -> None:
     film = str(movies / "film.mp4")
     one = as_json(wanprep("cuts", film, "--json", "--set", "split.shots.min_step=250"))
     assert one[0]["hard"] == []  # type: ignore[index]
+    uncut = ("--set", "split.shots.detect=false", "--set", "split.min_seconds=4")
+    whole = as_json(wanprep("cuts", film, "--json", *uncut))
+    assert [(clip["end_frame"], clip["reason"]) for clip in whole[0]["clips"]] == [(108, "")]  # type: ignore[index]
     short = as_json(wanprep("cuts", film, "--json", "--set", "split.min_seconds=1.6"))
     assert [clip["reason"] for clip in short[0]["clips"]] == ["too_short"] * 3  # type: ignore[index]
 
@@ -116,6 +119,21 @@ def test_equal_files_are_judged_once() -> None:
     entries = [entry("x/a.mp4"), entry("y/b.mp4"), {"path": "z", "state": "rejected"}]
     judge(entries, FilterConfig())
     assert [e["clips"][0]["reasons"] for e in entries[:2]] == [["blur"], ["blur"]]
+
+
+def test_scores_of_a_repeat_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    like = "00ee447500ee4475 (a folder with a long name/another one/the film itself.mp4 0.00-12.34 s), mirrored"
+    scores = {
+        "compression": {"value": 28.123456, "threshold": 37.0, "verdict": "keep"},
+        "duplicate_of": {"value": like, "threshold": None, "verdict": "info"},
+        "overlay_box": {"value": [0.12345, 0.12345, 0.12345, 0.12345], "threshold": None, "verdict": "info"},
+    }
+    clip = {"start_frame": 100000, "end_frame": 100124, "state": "rejected", "reasons": ["duplicate"], "scores": scores}
+    show_scores([{"path": "a.mp4", "state": "ok", "reason": "", "clips": [clip]}], as_json=False)
+    out = capsys.readouterr().out
+    assert max(len(line) for line in out.splitlines() if not line.startswith("frames")) <= 80
+    assert ["compression", "28.12", "37", "keep"] in [line.split() for line in out.splitlines()]
+    assert f"frames 100000-100123: rejected, duplicate: shows the same as {like}" in out
 
 
 def test_the_environment_decides_too(movies: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+from footage import make_video, run_ffmpeg
 
 from wanprep.dataset import Dataset
+from wanprep.media.probe import probe
 from wanprep.run import take_sources
 from wanprep.scan import Hash, list_sources
 from wanprep.stage import Reject, UsageError
@@ -117,3 +119,51 @@ def test_a_folder_that_moves_takes_its_sources_along_and_brings_them_back(tmp_pa
     (tmp_path / "two").rename(tmp_path / "one")
     take_sources(dataset, tmp_path / "other" / "c.mp4")  # any run sees what came back
     assert states() == [*both, ("two", "a.mp4", "gone")]
+
+
+MADE = {  # how ffmpeg makes a file of it; docs/sources.md
+    "asf": ("-c:v", "wmv2"), "dv": ("-s", "720x576", "-r", "25", "-pix_fmt", "yuv420p"), "ivf": ("-c:v", "libvpx"),
+    "nut": (), "rm": ("-c:v", "rv20"), "rmvb": ("-f", "rm", "-c:v", "rv20"), "apng": (), "qt": ("-f", "mov"),
+    "ogm": ("-f", "ogg", "-c:v", "libtheora"), "m1v": ("-f", "mpeg1video", "-r", "25"), "m2t": ("-f", "mpegts"),
+    "divx": ("-f", "avi"), "mk3d": ("-f", "matroska"), "mpe": ("-f", "mpeg", "-r", "25"),
+    "h264": "no_timestamps", "mjpeg": "no_timestamps",
+    "exr": "unsupported_image", "jp2": "unsupported_image", "qoi": "unsupported_image",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", MADE)
+def test_every_documented_kind_is_read_or_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    how, movie = MADE[suffix], make_video(tmp_path / "s.mp4", frames=6, rate=25, size=(176, 144))
+    flags = how if isinstance(how, tuple) else ("-frames:v", "4" if how == "no_timestamps" else "1")
+    (tmp_path / "in").mkdir()
+    run_ffmpeg("-i", movie, *flags, tmp_path / "in" / f"a.{suffix}")
+    (row,) = list_sources(tmp_path / "in").rows
+    if isinstance(how, tuple):
+        assert probe(tmp_path / "in" / row["path"]).kind == "video"
+    else:
+        with pytest.raises(Reject, match=how):
+            probe(tmp_path / "in" / row["path"])
+
+
+@pytest.mark.parametrize("suffix", ["HEIC", "heif", "avif", "jxl", "psd", "hevc", "265", "obu"])
+def test_what_is_not_read_is_listed_to_be_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path / f"a.{suffix}")
+    assert [row["path"] for row in list_sources(tmp_path).rows] == [f"a.{suffix}"]
+
+
+@pytest.mark.parametrize("name", ["movies", "movies/a.mp4", "movies/../movies"])
+def test_a_dataset_does_not_lie_among_the_movies(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "movies" / "a.mp4")
+    dataset = Dataset.create(tmp_path / "movies", assignments=["family=tiny"])
+    with pytest.raises(UsageError, match=r"folder of its own: --out .*movies/dataset"):
+        take_sources(dataset, tmp_path / name)
+    below = Dataset.create(tmp_path / "movies" / "dataset", assignments=["family=tiny"])
+    take_sources(below, tmp_path / name)
+    assert [path.name for path in (tmp_path / "movies").iterdir() if path.is_file()] == ["a.mp4"]
+
+
+def test_a_dataset_is_no_folder_of_movies(tmp_path: Path) -> None:
+    touch(tmp_path / "one" / "a.mp4")
+    touch(tmp_path / "one" / "wanprep.toml")
+    with pytest.raises(UsageError, match="one is a dataset"):
+        take_sources(Dataset.create(tmp_path / "two", assignments=["family=tiny"]), tmp_path / "one")

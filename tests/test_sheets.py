@@ -121,6 +121,24 @@ def test_no_more_clips_than_asked_for_and_only_one_sheet(tmp_path):
         sheets.write_sheets(tables, clips=2, reason="shake")
 
 
+def test_sheets_of_an_earlier_call_go_and_files_of_others_stay(tmp_path):
+    source = make_video(tmp_path / "a.mp4", frames=24, picture=grey)
+    sheets.write_sheets(Tables(tmp_path, [clip(1), clip(2, "rejected", ["overlay"])], source), clips=2)
+    folder = tmp_path / "reports"
+    for name in ("rejected-mine.jpg", "overlay.jpg", "rejected-too_short.jpg", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    said: list[str] = []
+    now = Tables(tmp_path, [clip(1), clip(2), clip(3, "rejected", ["blur"])], source)
+    sheets.write_sheets(now, clips=2, reason="kept", say=said.append)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "kept.jpg",
+        "notes.txt",
+        "overlay.jpg",
+        "rejected-mine.jpg",
+    ]
+    assert [line.split(",")[0].rsplit("/", 1)[1] for line in said] == ["rejected-overlay.jpg", "rejected-too_short.jpg"]
+
+
 def test_a_source_that_is_gone_leaves_grey_tiles_and_a_word(tmp_path):
     said: list[str] = []
     (made,) = sheets.write_sheets(Tables(tmp_path, [clip(1)], tmp_path / "gone.mp4"), clips=2, say=said.append)

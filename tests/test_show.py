@@ -104,6 +104,18 @@ def test_an_id_that_begins_several_clips_lists_them(dataset: Any) -> None:
     assert len(lines) == 4
 
 
+def test_a_good_score_is_not_explained_by_the_fault(dataset: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fault = "the camera keeps turning back"
+
+    def said(clip_id: str) -> str:
+        show.show_explain(dataset, clip_id, False)
+        return " ".join(capsys.readouterr().out.split())
+
+    assert f"above the threshold: {fault}" in said("b0")
+    assert fault in said("b1")
+    assert "the threshold:" not in said("b1")
+
+
 def test_explained_samples_have_seconds_and_the_state_of_the_listing(
     dataset: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

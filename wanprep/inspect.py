@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 
 from wanprep import keys
@@ -220,22 +221,26 @@ def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
 
 def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
     """One line a score for people, the entries for programs; on stdout."""
-    from wanprep.tables import console, print_json, table
+    from wanprep.stats_render import plain
+    from wanprep.tables import print_json, print_rows
 
     if as_json:
         print_json(entries)
         return
-    out = console()
     for entry in entries:
-        out.print(f"{entry['path']}: {entry['state']} {entry['reason']}")
-        drawn = table(">frames", "score", ">value", ">threshold", "verdict")
+        click.echo(plain(f"{entry['path']}: {entry['state']} {entry['reason']}".rstrip()))
         for clip in entry.get("clips", ()):
-            why = ", ".join([clip["state"], *clip["reasons"]])
-            drawn.add_row(f"{clip['start_frame']}-{clip['end_frame'] - 1}", "", "", "", why)
-            for name, score in clip["scores"].items():
-                drawn.add_row("", name, _number(score["value"]), _number(score["threshold"]), score["verdict"])
-        if entry.get("clips"):
-            out.print(drawn)
+            scores = dict(clip["scores"])
+            like = scores.pop("duplicate_of", {"value": None})["value"]  # a path is in it, too long for a cell
+            said = ", ".join([clip["state"], *clip["reasons"]]) + (f": shows the same as {like}" if like else "")
+            click.echo(plain(f"frames {clip['start_frame']}-{clip['end_frame'] - 1}: {said}"))
+            rows = [
+                (name, _number(score["value"]), _number(score["threshold"]), score["verdict"])
+                for name, score in scores.items()
+            ]
+            if rows:
+                print_rows(("score", ">value", ">threshold", "verdict"), rows)
+        click.echo()
 
 
 def _number(value: Any) -> str:

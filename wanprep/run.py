@@ -21,7 +21,7 @@ from wanprep.dataset import Dataset
 from wanprep.decide import Decided
 from wanprep.ids import key_of
 from wanprep.runner import Listener, Options, Report, run_stage
-from wanprep.scan import list_sources
+from wanprep.scan import MARKER, list_sources
 from wanprep.stage import Missing, UsageError
 from wanprep.steps import steps
 
@@ -75,7 +75,8 @@ def run(
             report = run_stage(step, dataset, options, listen)
             summary.reports[step.name] = report
             wanted = wanted_captions(dataset) if stage == "caption" else None
-            if report.done or report.rejected or report.failed or wanted:
+            asks_anew = bool(wanted) and wanted != asked_captions(decided)
+            if report.done or report.rejected or report.failed or asks_anew:
                 decided = dataset.decide(wanted)
         if stage == "caption":
             summary.published = publish_captions(dataset, decided)
@@ -117,6 +118,7 @@ def take_sources(dataset: Dataset, source: Path) -> Counter[str]:
 
 def listed_sources(dataset: Dataset, source: Path) -> tuple[list[dict[str, Any]], Counter[str]]:
     """Rows of the table of sources as `take_sources` stores them, and what was ignored; names the folder in `roots`."""
+    _check_apart(dataset.root, source)
     listing = list_sources(source)
     root = dataset.add_root(source)
     fresh = {(row["root"], row["path"]): row for row in listing.rows}
@@ -130,6 +132,17 @@ def listed_sources(dataset: Dataset, source: Path) -> tuple[list[dict[str, Any]]
             state = "gone" if not here else "pending" if old["state"] == "gone" else old["state"]
             rows.append({**old, "state": state, "original_of": originals.carried(old)})
     return rows, listing.ignored
+
+
+def _check_apart(out: Path, source: Path) -> None:
+    """UsageError where the dataset would lie among the movies, or the movies are a dataset's own files."""
+    if source.exists() and (source if source.is_dir() else source.parent).resolve() == out.resolve():
+        raise UsageError(f"{out} holds the movies; the dataset needs a folder of its own: --out {out / 'dataset'}")
+    if (source / MARKER).is_file():
+        raise UsageError(
+            f"{source} is a dataset (it has {MARKER}): its clips are no movies. If yours lie in it, move them to a "
+            "folder of their own"
+        )
 
 
 def _is_there(dataset: Dataset, row: Mapping[str, Any]) -> bool:
@@ -198,6 +211,11 @@ def wanted_captions(dataset: Dataset) -> dict[str, str]:
     """clip_id -> key of the caption that each kept clip asks for now."""
     captions = steps(dataset)["caption"][0]
     return {item.row["clip_id"]: next(iter(item.parts)) for item in captions.items(dataset)}
+
+
+def asked_captions(decided: Decided) -> dict[str, str]:
+    """As `wanted_captions`, of the captions that these decisions were made with."""
+    return {clip["clip_id"]: clip["caption_key"] for clip in decided.clips if clip["caption_key"] is not None}
 
 
 def publish_captions(dataset: Dataset, decided: Decided) -> int:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts"})
 VIDEO |= {".vob", ".wmv", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf", ".y4m", ".gif"}
-IMAGE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-# Sound and playlists are listed so that they are rejected by name instead of being passed over.
+VIDEO |= {".asf", ".divx", ".dv", ".ivf", ".m1v", ".m2t", ".mk3d", ".mpe", ".nut", ".ogm", ".qt", ".rm", ".rmvb"}
+IMAGE = frozenset({".png", ".apng", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+# Sound, playlists, bare streams and other pictures are listed so that they are rejected by name instead of being
+# passed over.
 OTHER = frozenset([".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg", ".opus", ".m3u8", ".mpd", ".sdp"])
+OTHER |= {".h264", ".264", ".hevc", ".h265", ".265", ".obu", ".mjpeg", ".mjpg"}
+OTHER |= {".heic", ".heif", ".avif", ".jxl", ".jp2", ".exr", ".psd", ".qoi"}
 MARKER = "wanprep.toml"  # a folder with this file is a dataset of ours, not a source
 
 

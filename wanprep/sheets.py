@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from wanprep.ids import write_atomic
 from wanprep.stage import Missing, Reject, UsageError
+from wanprep.stages.split import SPLIT_REASONS
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -43,6 +44,7 @@ def write_sheets(
     """
     rows = [{**r, "scores": json.loads(r["scores"])} for r in dataset.manifest.read("clips").to_dicts()]
     groups = grouped(rows)
+    _forget_others(dataset.root / FOLDER, groups, say)
     if reason is not None:
         if reason not in groups:
             known = ", ".join(groups) or "nothing has been decided"
@@ -58,11 +60,26 @@ def write_sheets(
     for name, members in chosen.items():
         columns = PAIRS if name == "duplicate" else COLUMNS
         picture = sheet([((text, _where(row)), frames[row["clip_id"]]) for text, row in shown[name]], columns)
-        path = dataset.root / FOLDER / (f"{name}.jpg" if name == "kept" else f"rejected-{name}.jpg")
+        path = dataset.root / FOLDER / _file_name(name)
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, _jpeg(picture))
         made.append({"path": str(path), "clips": len(members), "of": len(groups[name])})
     return made
+
+
+def _file_name(group: str) -> str:
+    return f"{group}.jpg" if group == "kept" else f"rejected-{group}.jpg"
+
+
+def _forget_others(folder: Path, groups: Collection[str], say: Callable[[str], None]) -> None:
+    """Remove sheets of groups that there are no more: they would show clips as rejected that are kept by now."""
+    from wanprep.stages.filter import REGISTRY
+
+    for name in ("kept", *REGISTRY, *SPLIT_REASONS):
+        path = folder / _file_name(name)
+        if name not in groups and path.exists():
+            path.unlink()
+            say(f"removed {path}, of an earlier call: no clip is {name!r} any more")
 
 
 def grouped(rows: Sequence[Row]) -> dict[str, list[tuple[str, Row]]]:

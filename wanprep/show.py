@@ -154,7 +154,7 @@ def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
     if repeated:
         out.print(f"  shows the same as clip {plain(repeated[0])}")
     drawn = [
-        (name, _number(value), _number(threshold), verdict, _meaning(name))
+        (name, _number(value), _number(threshold), verdict, _meaning(name, verdict))
         for name, (value, threshold, verdict) in sorted(scores.items())
     ]
     if drawn:
@@ -184,8 +184,12 @@ def _number(value: Any) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _meaning(name: str) -> str:
-    from wanprep.stages import filter
+def _meaning(name: str, verdict: str) -> str:
+    """What a filter finds, in words; of a clip in which it found nothing, on which side of the threshold it would."""
+    from wanprep.stages.filter import REGISTRY
 
-    entry = getattr(filter, "REGISTRY", {}).get(name)
-    return f"{entry.meaning} [{entry.unit}]" if entry else ""
+    entry = REGISTRY.get(name)
+    if entry is None:
+        return ""
+    found = "" if verdict == "reject" else f"{entry.bad} the threshold: "
+    return f"{found}{entry.meaning} [{entry.unit}]"

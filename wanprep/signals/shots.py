@@ -48,6 +48,7 @@ __all__ = [
 class ShotRules:
     """Thresholds of hard cuts; applied to stored numbers, so changing one decodes nothing.
 
+    detect: False takes each source as one shot, for clips that were cut before.
     min_odds: log-odds of a cut that a step must reach (see jumps.py; higher: fewer cuts, 0: even odds); from max_doubt
     on it is doubtful: no cut, but no clip holds it either.
     min_step: RMS luma difference (0..255) a cut shows at least. max_likeness: correlation (−1..1) of the pictures
@@ -58,6 +59,7 @@ class ShotRules:
     doubt_seconds: longest span that is left out of the clips because it may be a transition.
     """
 
+    detect: bool = True
     min_odds: float = 0.0
     max_doubt: float = -3.0
     min_step: float = 3.0
@@ -115,7 +117,7 @@ class ShotList:
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     """Cuts and transitions of one source from its stored numbers; pure."""
     N = len(signals.pts)
-    if N < 2:
+    if N < 2 or not rules.detect:
         return ShotList(n_frames=N, cuts=(), transitions=())
     T = Pictures(signals.extra["tiny"].reshape(N, -1))
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))

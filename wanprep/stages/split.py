@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
+SPLIT_REASONS = ("too_short", "black", "idle", "maybe_mixed")  # of clips that are rejected here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,8 @@ class SplitConfig:
 class ClipSpan:
     """Frames start_frame..end_frame−1 of a source, shown from start_pts until just before end_pts.
 
-    crop: (x, y, width, height) in display pixels. state: ok | rejected. reason: "" | too_short | black | idle |
-    maybe_mixed.
+    crop: (x, y, width, height) in display pixels. state: ok | rejected. reason: "" or one of
+    SPLIT_REASONS.
     """
 
     start_pts: int
