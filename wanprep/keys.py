@@ -19,7 +19,7 @@ from wanprep.config import to_table
 ANALYSIS_VERSION = 15
 PLANS_VERSION = 2
 SHOTS_VERSION = 8
-SCORES_VERSION = 11
+SCORES_VERSION = 12
 MEDIA_VERSION = 4
 
 
@@ -70,9 +70,9 @@ def pool(scores_keys: Sequence[str]) -> str:
 
 @functools.cache
 def _overlay_rule() -> str:
-    from wanprep.signals import marks, overlay
+    from wanprep.signals import marks, overlay, recurring, scenes
 
-    return " ".join(ids.digest_file(Path(str(module.__file__))) for module in (overlay, marks))
+    return " ".join(ids.digest_file(Path(str(module.__file__))) for module in (overlay, marks, recurring, scenes))
 
 
 def match(one: str, other: str, threshold: float) -> str:

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from wanprep.signals import marks, overlay, phash
+from wanprep.signals import marks, moving, overlay, phash
 from wanprep.signals.analysis import analyse
-from wanprep.signals.overlay import SCENE, distinct_scenes
+from wanprep.signals.scenes import SCENE, distinct_scenes
 from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
 from wanprep.stages.overlays import overlays
 
@@ -51,7 +51,7 @@ KNOWN = {
 }
 MARKS = ("small_text", "bottom_line", "corner_logo", "centre")
 ALPHAS = (0.3, 0.5, 1.0)
-HALVES = [Path(__file__).with_name(f"marks-without-{half}.safetensors") for half in (0, 1)]
+SAID = ("evidence", "mark", "mark_box", "moving_mark", "moving_box")  # of a clip that overlays are judged by
 
 
 class Still:
@@ -83,11 +83,12 @@ def scores_of(frames: Any, seconds: np.ndarray) -> dict[str, Any]:
     return measure_clip(signals, 0, len(frames))
 
 
-def unseen_weights(source: str) -> marks.Weights:
+def unseen_weights(source: str, name: str) -> marks.Weights:
     """Of the network that was not trained on `source` (train_marks.py), so that no figure is of what was learnt."""
     from safetensors import safe_open
 
-    for path in HALVES:
+    for half in (0, 1):
+        path = Path(__file__).with_name(f"{name}-without-{half}.safetensors")
         with safe_open(path, "np") as file:
             if source not in json.loads(file.metadata()["sources"]):
                 return marks.load(path)
@@ -97,8 +98,9 @@ def unseen_weights(source: str) -> marks.Weights:
 def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
     """One row a clip: scores of the clip as it is, with each fault, and overlay evidence with each mark."""
     name, what = job
-    weights = unseen_weights(name)
-    marks._shipped = lambda: weights  # type: ignore[assignment]
+    for module, which in ((marks, "marks"), (moving, "moving")):
+        weights = unseen_weights(name, which)
+        module._shipped = lambda weights=weights: weights  # type: ignore[attr-defined]
     rows = []
     for number, (frames, seconds) in enumerate(clips_of(*what)):
         if number % 3 == 1:  # to end within a quarter of an hour: a third is left out, another gets marks only
@@ -121,8 +123,8 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
         row["marks"] = {}
         for kind in (*MARKS, *MOVING):
             for alpha in ALPHAS if kind in MARKS else ALPHAS[1:]:
-                found = scores_of(marked(frames[thin], kind, alpha), seconds[thin])
-                row["marks"][f"{kind} {alpha}"] = {key: found[key] for key in ("evidence", "mark", "mark_box")}
+                found = scores_of(marked(frames[thin], kind, alpha, turn=number * 0.37 % 1), seconds[thin])
+                row["marks"][f"{kind} {alpha}"] = {key: found[key] for key in SAID}
         row["copies"] = {
             kind: scores_of(copy, seconds[-len(copy) :])["signature"]
             for kind, copy in (copies(frames) if whole else {}).items()
@@ -263,9 +265,8 @@ def judge_overlays(rows: list[dict[str, Any]], threshold: float, rng: np.random.
         clean = said(None)
         report[f"{n} scenes"] = {"pools": len(pools), "clean_flagged": share(clean, threshold)}
         for name in rows[0]["marks"]:
-            if not name.startswith(MOVING):
-                found = said(name)
-                report[f"{n} scenes"][name] = {"auc": auc(clean, found), "found": share(found, threshold)}
+            found = said(name)
+            report[f"{n} scenes"][name] = {"auc": auc(clean, found), "found": share(found, threshold)}
     return report
 
 

@@ -137,17 +137,27 @@ def mark(kind: str, height: int, width: int) -> np.ndarray:
     return mask.astype(np.float32) / 255
 
 
-MOVING = ("bouncing",)  # marks that do not stay in place
+MOVING = ("bouncing", "drifting", "drifting_text", "ticker", "jumping")  # marks that do not stay in place
 
 
-def marked(frames: np.ndarray, kind: str, alpha: float) -> np.ndarray:
-    if kind == "bouncing":  # crosses the picture in about two seconds
-        logo = alpha * mark("corner_logo", *frames.shape[1:])
-        count, height, width = frames.shape
-        way = [(int(0.5 * height * k / count), int(-0.7 * width * k / count)) for k in range(count)]
-        cover = np.stack([np.roll(logo, step, axis=(0, 1)) for step in way])
-    else:
-        cover = alpha * mark(kind, *frames.shape[1:])
+def marked(frames: np.ndarray, kind: str, alpha: float, turn: float = 0.0) -> np.ndarray:
+    """White marks of that opacity. turn, 0..1: how far on its way one that moves begins, and its pace."""
+    count, height, width = frames.shape
+    if kind not in MOVING:
+        cover = alpha * mark(kind, height, width)
+        return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
+    shape = {"drifting_text": "small_text", "ticker": "bottom_line"}.get(kind, "corner_logo")
+    drawn = alpha * mark(shape, height, width)
+    part = 0.25 * turn + np.arange(count) / count * (1 + 0.3 * turn)
+    down, across = {
+        "bouncing": (0.5 * part, -0.7 * part),  # crosses the picture in about two seconds
+        "drifting": (0.2 * part, -0.25 * part),
+        "drifting_text": (-0.25 * part, -0.2 * part),
+        "ticker": (0 * part, -0.4 * part),
+        "jumping": (0.72 * (part > 0.6), -0.82 * (part > 0.6)),  # from corner to corner
+    }[kind]
+    way = zip((height * down).astype(int).tolist(), (width * across).astype(int).tolist())
+    cover = np.stack([np.roll(drawn, step, axis=(0, 1)) for step in way])
     return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
 
 

@@ -126,7 +126,7 @@ def test_common_places_of_clips_that_could_not_be_judged_or_differ_by_a_row():
 def test_convolution_is_that_of_opencv(stride, dilation):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(2, 11, 14)).astype(np.float32), rng.normal(size=(3, 2, 3, 3)).astype(np.float32)
-    found = marks._conv(x, {"k.weight": kernel, "k.bias": np.ones(3, np.float32)}, "k", stride, dilation, relu=False)
+    found = marks.conv(x, {"k.weight": kernel, "k.bias": np.ones(3, np.float32)}, "k", stride, dilation, relu=False)
     for o in range(3):
         wide = np.zeros((2, 2 * dilation + 1, 2 * dilation + 1), np.float32)
         wide[:, ::dilation, ::dilation] = kernel[o]

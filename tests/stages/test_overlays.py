@@ -103,3 +103,18 @@ def test_pieces_of_one_shot_are_judged_together():
     assert said([2.5])[0] > THRESHOLD
     assert not any(value > THRESHOLD for value in said([2.5, -2.0, -2.0, -1.0]))  # one mistake
     assert all(value > THRESHOLD for value in said([1.5, 4.0, 4.0, 3.0]))  # one doubt
+
+
+def test_a_clip_on_which_something_drawn_surely_moves_is_convicted_alone_and_a_doubtful_one_is_unknown():
+    def alone(odds: float | None) -> tuple[np.ndarray, list]:
+        row = {"source_id": "s", "group": "g", "evidence": b"", "mark": -4.0, "mark_box": None}
+        return overlays([row | {"moving_mark": odds, "moving_box": (0.1, 0.2, 0.3, 0.4)}], THRESHOLD)
+
+    values, boxes = alone(6.0)
+    assert values[0] > THRESHOLD
+    assert boxes == [(0.1, 0.2, 0.3, 0.4)]
+    assert np.isnan(alone(3.0)[0][0])
+    for odds in (0.0, None):
+        values, boxes = alone(odds)
+        assert values[0] < THRESHOLD
+        assert boxes == [None]

@@ -89,27 +89,43 @@ def common(places_NIJ: Sequence[np.ndarray], scenes: Sequence[int]) -> tuple[tup
 
 def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarray | None:
     """float32[about h/4, 64]: log-odds by which each place speaks for a mark; None where `mark` says NaN."""
-    import cv2
-
     if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 32:
         return None
     if len(thumbs_MhwC) > MAX_THUMBS:
         thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, MAX_THUMBS).astype(int)]
-    thumbs_Mhw = [cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]
-    height, width = thumbs_Mhw[0].shape
-    if width != WIDTH:
-        size = WIDTH, round(height * WIDTH / width)
-        thumbs_Mhw = [cv2.resize(t, size, interpolation=cv2.INTER_AREA) for t in thumbs_Mhw]
     w = weights or _shipped()
-    x = maps(thumbs_Mhw)
+    x = maps(lumas(thumbs_MhwC))
     whole = w["g.weight"] @ np.concatenate([x.mean(axis=(1, 2)), x.std(axis=(1, 2), ddof=1)]) + w["g.bias"]
-    y = _conv(x, w, "a", stride=2)
-    y = _conv(y, w, "b")
-    y = _conv(y, w, "c", stride=2)
-    y = np.maximum(_conv(y, w, "d", dilation=2, relu=False) + y, 0.0)
-    y = np.maximum(_conv(y, w, "e", dilation=4, relu=False) + y + whole[:, None, None], 0.0)
-    y = np.maximum(_conv(y, w, "f", dilation=8, relu=False) + y, 0.0)
+    y = conv(x, w, "a", stride=2)
+    y = conv(y, w, "b")
+    y = conv(y, w, "c", stride=2)
+    y = np.maximum(conv(y, w, "d", dilation=2, relu=False) + y, 0.0)
+    y = np.maximum(conv(y, w, "e", dilation=4, relu=False) + y + whole[:, None, None], 0.0)
+    y = np.maximum(conv(y, w, "f", dilation=8, relu=False) + y, 0.0)
     return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0] + w["bias"][0]
+
+
+def lumas(thumbs_MhwC: np.ndarray) -> list[np.ndarray]:
+    """Of BGR thumbnails, WIDTH wide."""
+    import cv2
+
+    thumbs_Mhw = [cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]
+    if not thumbs_Mhw or thumbs_Mhw[0].shape[1] == WIDTH:
+        return thumbs_Mhw
+    height, width = thumbs_Mhw[0].shape
+    size = WIDTH, round(height * WIDTH / width)
+    return [cv2.resize(t, size, interpolation=cv2.INTER_AREA) for t in thumbs_Mhw]
+
+
+def gradients(pictures: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Across and down, levels a pixel, of lumas as float32."""
+    import cv2
+
+    across, down = (
+        [cv2.Sobel(p, cv2.CV_32F, *order, scale=0.25, borderType=cv2.BORDER_REPLICATE) for p in pictures]
+        for order in ((1, 0), (0, 1))
+    )
+    return across, down
 
 
 def maps(thumbs_Mhw: Sequence[np.ndarray]) -> np.ndarray:
@@ -118,10 +134,7 @@ def maps(thumbs_Mhw: Sequence[np.ndarray]) -> np.ndarray:
     import cv2
 
     frames = [thumb.astype(np.float32) for thumb in thumbs_Mhw]
-    across, down = (
-        [cv2.Sobel(f, cv2.CV_32F, *order, scale=0.25, borderType=cv2.BORDER_REPLICATE) for f in frames]
-        for order in ((1, 0), (0, 1))
-    )
+    across, down = gradients(frames)
     kept_x, kept_y = middle(across), middle(down)
     energy = kept_x * kept_x + kept_y * kept_y
     strength = np.sqrt(energy)
@@ -146,7 +159,7 @@ def middle(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return (rows[(count - 1) // 2] + rows[count // 2]) / 2
 
 
-def _conv(x_CHW: np.ndarray, w: Weights, layer: str, stride: int = 1, dilation: int = 1, relu: bool = True):
+def conv(x_CHW: np.ndarray, w: Weights, layer: str, stride: int = 1, dilation: int = 1, relu: bool = True):
     """Convolution that keeps the size (or halves it, rounding up), as one matrix product."""
     kernel = w[f"{layer}.weight"]
     reach = kernel.shape[-1]

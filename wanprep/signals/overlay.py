@@ -6,7 +6,8 @@ except where something was drawn over all of them. Clips of the same scene count
 like a mark; with fewer than MIN_SCENES scenes the answer is unknown, never clean.
 
 The network's opinion of each place (signals/marks.py) is pooled beside the edges: its mistakes are at other places in
-every scene, a mark is not. At three scenes that says more than the edges, and both together most.
+every scene, a mark is not. At three scenes that says more than the edges, and both together most. Beside both, what
+moves over the clips is kept, for marks that do not stay (signals/recurring.py).
 
 Shape legend: M thumbnails, h x w their size, N clips, H x W the map (WIDTH wide), C = 2 gradient components, I x J
 places.
@@ -21,15 +22,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from wanprep.signals import marks
+from wanprep.signals import marks, moving, recurring
+from wanprep.signals.scenes import SCENE, distinct_scenes
 
 WIDTH = 128
-HEAD = 7  # bytes: version, rows of the map, size of the places
-SCENE = (32, 18)  # columns, rows of the picture that tells scenes apart
-BLOCKS = 2  # of its 12 blocks that may agree because of a mark
+HEAD = 8  # bytes: version, rows of the map, size of the places, drawings
 MIN_SCENES = 3
 MAX_CLIPS = 32  # of one pool that are looked at; more changes nothing but the time
-VERSION = 2
+VERSION = 3
 MARGIN = 3  # map pixels at the edges of the frame where codecs and scanners leave lines
 TOP = 60  # map pixels a mark must cover: 0.65 % of a 16:9 frame
 SOFT = 6.0  # gradient levels a pixel at which an edge counts half
@@ -45,8 +45,8 @@ class Pooled:
     score: agreement of persistent edges between scenes beyond chance, 0 (none) to 1; NaN below MIN_SCENES scenes.
     scenes: distinct scenes used. values: per clip, score weighed by how far the clip itself shows the mark; NaN like
     score. looks: per clip, log-odds of the places that speak for a mark in all scenes, half of them the clip's own;
-    NaN like score and where the network saw nothing. box: (left, top, right, bottom) in fractions of the frame, of the
-    mark or, where score is 0, of those places; None without either.
+    NaN like score and where the network saw nothing. moves: per clip, what `recurring.common` says. box: (left, top,
+    right, bottom) in fractions of the frame, of the mark or, where score is 0, of those places; None without either.
     """
 
     score: float
@@ -54,6 +54,7 @@ class Pooled:
     box: marks.Box | None
     values: tuple[float, ...]
     looks: tuple[float, ...]
+    moves: tuple[float, ...]
 
 
 def to_json(pooled: Pooled) -> str:
@@ -64,13 +65,15 @@ def to_json(pooled: Pooled) -> str:
 def from_json(text: str) -> Pooled:
     values = json.loads(text)
     box = values["box"] and tuple(values["box"])
-    return Pooled(**values | {"box": box, "values": tuple(values["values"])})
+    return Pooled(**values | {"box": box} | {name: tuple(values[name]) for name in ("values", "looks", "moves")})
 
 
-def clip_evidence(thumbs_MhwC: np.ndarray, places_IJ: np.ndarray | None = None) -> bytes:
+def clip_evidence(
+    thumbs_MhwC: np.ndarray, places_IJ: np.ndarray | None = None, drawings: Sequence[moving.Drawing] = ()
+) -> bytes:
     """Map of the persistent edges of one clip, about 13 kB, from uint8[M, h, w, 3] BGR thumbnails; b"" for none.
 
-    places_IJ: what `marks.places` says of them, kept beside.
+    places_IJ, drawings: what `marks.places` and `moving.find` say of them, kept beside.
 
     Signed gradients, so that edges of two scenes cancel where a mark's add up; the temporal median leaves what stayed.
     The strongest pixel of each 2 x 2 block is kept instead of the mean: thin letters survive halving that way.
@@ -97,8 +100,11 @@ def clip_evidence(thumbs_MhwC: np.ndarray, places_IJ: np.ndarray | None = None) 
     places = np.zeros((0, 0), np.int8)
     if places_IJ is not None:
         places = np.clip(np.rint(places_IJ * PLACE_STEPS), -128, 127).astype(np.int8)
-    head = bytes([VERSION]) + b"".join(size.to_bytes(2, "little") for size in (rows, *places.shape))
-    return head + b"".join(part.tobytes() for part in (packed_HW, np.packbits(dark_HW), places, scene))
+    drawn = recurring.packed(drawings)
+    sizes = b"".join(size.to_bytes(2, "little") for size in (rows, *places.shape))
+    parts = (packed_HW, np.packbits(dark_HW), places)
+    head = bytes([VERSION]) + sizes + bytes([len(drawn) // recurring.BYTES])
+    return head + b"".join(part.tobytes() for part in parts) + drawn + scene.tobytes()
 
 
 def _strongest(values_Chw: np.ndarray) -> np.ndarray:
@@ -114,6 +120,7 @@ class _Map:
     packed: np.ndarray  # uint8[rows, WIDTH]
     dark_bits: np.ndarray
     places: np.ndarray  # int8[I, J], [0, 0] where the network saw nothing
+    drawn: np.ndarray
     scene: np.ndarray
 
 
@@ -129,11 +136,13 @@ def _parse(evidence: bytes) -> _Map:
     data = np.frombuffer(evidence, np.uint8, offset=HEAD)
     bits = rows * WIDTH
     places = bits + rows * WIDTH // 8
-    scene = places + shape[0] * shape[1]
+    drawn = places + shape[0] * shape[1]
+    scene = drawn + evidence[7] * recurring.BYTES
     return _Map(
         packed=data[:bits].reshape(rows, WIDTH),
         dark_bits=data[bits:places],
-        places=data[places:scene].view(np.int8).reshape(shape),
+        places=data[places:drawn].view(np.int8).reshape(shape),
+        drawn=data[drawn:scene],
         scene=data[scene:],
     )
 
@@ -154,15 +163,16 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
         raise ValueError("overlay maps of different heights cannot be pooled; pool them by map_rows first")
     last = len(evidences) - 1
     chosen: list[int] = np.unique(np.linspace(0, last, MAX_CLIPS).astype(int)).tolist() if evidences else []
-    maps = [_parse(evidences[i]) for i in chosen]
+    everything = [_parse(e) for e in evidences]
+    maps = [everything[i] for i in chosen]
     dead_HW = _dead(maps) if maps else np.zeros((0, 0), bool)
     kept = distinct_scenes(np.stack([m.scene for m in maps]), dead_HW) if maps else []
     if len(kept) < MIN_SCENES:
         unknown = (math.nan,) * len(evidences)
-        return Pooled(score=math.nan, scenes=len(kept), box=None, values=unknown, looks=unknown)
-    looks, look_box = marks.common(
-        [_parse(e).places / np.float32(PLACE_STEPS) for e in evidences], [chosen[i] for i in kept]
-    )
+        return Pooled(score=math.nan, scenes=len(kept), box=None, values=unknown, looks=unknown, moves=unknown)
+    scenes = [chosen[i] for i in kept]
+    looks, look_box = marks.common([m.places / np.float32(PLACE_STEPS) for m in everything], scenes)
+    moves = recurring.common([recurring.unpacked(m.drawn) for m in everything], scenes)
     edges_CNHW = _unpack(np.stack([maps[i].packed for i in kept]))
     edges_CNHW[:, :, dead_HW] = 0
     smooth_HW, best = _top(_agreement(edges_CNHW))
@@ -170,7 +180,8 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
     if score > 0.0:
         score = min(score, best - 1.2 * _misaligned(edges_CNHW))
     if score <= 0.0:
-        return Pooled(score=0.0, scenes=len(kept), box=look_box, values=(0.0,) * len(evidences), looks=looks)
+        none = (0.0,) * len(evidences)
+        return Pooled(score=0.0, scenes=len(kept), box=look_box, values=none, looks=looks, moves=moves)
     mark_HW = smooth_HW >= 0.5 * best
     in_pool = {chosen[i]: n for n, i in enumerate(kept)}
     return Pooled(
@@ -179,48 +190,8 @@ def pool(evidences: Sequence[bytes]) -> Pooled:
         box=_box(mark_HW, smooth_HW),
         values=_values(evidences, edges_CNHW, mark_HW, score, in_pool),
         looks=looks,
+        moves=moves,
     )
-
-
-def distinct_scenes(scenes_NP: np.ndarray, dead_HW: np.ndarray) -> list[int]:
-    """Indices of clips with different scenes (uint8[N, P] pictures), the first of each kept; a fixed camera is one.
-
-    dead_HW: bool, bars and the like, which all scenes share.
-
-    Same scene: picture and detail both correlate, even without the BLOCKS places that agree best, so that a mark
-    alone does not make two scenes alike while the objects before a fixed camera do, a lorry in between or not.
-    """
-    import cv2
-
-    live = cv2.resize(dead_HW.astype(np.float32), SCENE, interpolation=cv2.INTER_AREA) < 0.5
-    if not live.any():
-        return [0] if len(scenes_NP) else []
-    pictures = scenes_NP.reshape(-1, SCENE[1], SCENE[0]).astype(np.float32)
-    pictures -= pictures[:, live].mean(axis=1)[:, None, None]
-    pictures *= live
-    details = np.stack([np.clip(p - cv2.blur(p, (5, 5)), -12, 12) for p in pictures])
-    alike = (_likeness(pictures) > 0.4) & (_likeness(details * live) > 0.13)
-    kept: list[int] = []
-    for i in range(len(pictures)):
-        if not alike[i, kept].any():
-            kept.append(i)
-    return kept
-
-
-def _likeness(pictures_Nhw: np.ndarray) -> np.ndarray:
-    """float[N, N]: correlation over a grid of 4 x 3 blocks, the best BLOCKS of them left out."""
-    n = len(pictures_Nhw)
-    blocks_NBP = pictures_Nhw.reshape(n, 3, 6, 4, 8).transpose(0, 1, 3, 2, 4).reshape(n, 12, 48)
-    dots_NNB = np.einsum("ibp,jbp->ijb", blocks_NBP, blocks_NBP, optimize=True)
-    energy_NB = np.square(blocks_NBP).sum(axis=2)
-    rest_NNB = np.argsort(dots_NNB, axis=2)[:, :, : 12 - BLOCKS]
-    shape = dots_NNB.shape
-    own, other = (
-        np.take_along_axis(np.broadcast_to(e, shape), rest_NNB, axis=2).sum(axis=2)
-        for e in (energy_NB[:, None], energy_NB[None])
-    )
-    # +400: black pictures resemble nothing
-    return np.take_along_axis(dots_NNB, rest_NNB, axis=2).sum(axis=2) / (np.sqrt(own * other) + 400.0)
 
 
 def _agreement(edges_CNHW: np.ndarray) -> np.ndarray:

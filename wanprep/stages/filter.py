@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from wanprep.bulk import columns
-from wanprep.signals import cards, marks, overlay, phash, quality
+from wanprep.signals import cards, marks, moving, overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 from wanprep.stages.looks import LooksConfig, with_identity
@@ -179,17 +179,25 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     signature = b""
     if "tiny" in signals.extra:
         signature = phash.clip_signature(thumbs, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
+    drawings = moving.find(thumbs)
     if len(thumbs) > MAX_THUMBS:
         thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
     camera, speed = quality.clip_camera(signals, i0, i1)
     places = marks.places(thumbs)
     mark, mark_box = marks.judged(places)
-    evidence = overlay.clip_evidence(thumbs, places)
-    numbers = {**quality.clip_scores(signals, i0, i1), "camera_speed": speed, "card": cards.card(thumbs), "mark": mark}
+    evidence = overlay.clip_evidence(thumbs, places, drawings)
+    numbers = {
+        **quality.clip_scores(signals, i0, i1),
+        "camera_speed": speed,
+        "card": cards.card(thumbs),
+        "mark": mark,
+        "moving_mark": drawings[0].odds if drawings else math.nan,
+    }
     return {
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "mark_box": mark_box,
+        "moving_box": drawings[0].box if drawings else None,
         "colour": colour.measure(thumbs),
         "evidence": evidence,
         "map_rows": overlay.map_rows(evidence) if evidence else 0,

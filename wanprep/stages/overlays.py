@@ -3,7 +3,8 @@
 Two kinds of evidence as log-odds, added: the agreement of the scenes of a source or group (signals/overlay.py), and
 what the network makes of the places that look drawn in all of them (signals/marks.py). A source of three scenes or
 more is known; a clip that looks drawn on very much is convicted whatever the others look like. A single clip is judged
-by its own look alone, and is `unknown`, never clean, where that is not decided. Pure.
+by its own look alone, and is `unknown`, never clean, where that is not decided. Marks that move are known where three
+scenes show the same drawing on the move (signals/recurring.py), else where one clip's is very sure. Pure.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ EVEN, LOOK = -1.8, 1.5  # what the scenes' common look must exceed to speak for 
 OWN = 0.45  # share of a clip's own look in its log-odds beside the least of the clips of its source
 POOLED, SINGLE = 0.7, 1.4  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
+MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
+SURE, SURER = 3.8, 5.8  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
 DOUBT = 1.5  # below even odds by less than this, a single clip is unknown
 Apart = Callable[[], Mapping[str, bytes]]
 
@@ -36,30 +39,40 @@ def overlays(
 ) -> tuple[np.ndarray, list[Any]]:
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
-    rows: source_id, group, mark (log-odds or None), mark_box, evidence (bytes) or map_rows (the height of its map, 0
-    for none) with the bytes in `apart`, by scores_key, which is asked for only where a pool is not known. pools: the
-    memory of pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on a clip is called marked.
+    rows: source_id, group, mark and moving_mark (log-odds or None), mark_box, moving_box, evidence (bytes) or map_rows
+    (the height of its map, 0 for none) with the bytes in `apart`, by scores_key, which is asked for only where a pool
+    is not known. pools: the memory of pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on
+    a clip is called marked.
 
     A source with too few scenes falls back on its group, which may convict but not acquit (a mark on one source of
     many would be outvoted), and then on each clip alone.
     """
-    marks = np.array([math.nan if row.get("mark") is None else row["mark"] for row in rows], np.float64)
+    marks, moving = (
+        np.array([math.nan if row.get(name) is None else row[name] for row in rows], np.float64)
+        for name in ("mark", "moving_mark")
+    )
+    moving = np.nan_to_num(moving, nan=-math.inf)
     maps = _Maps(rows, pools, apart)
     limit = _logit(threshold)
     logits = np.full(len(rows), math.nan)
     boxes: list[Any] = [None] * len(rows)
     for owner, may_acquit in (("source_id", True), ("group", False)):
-        who, odds, seen = _pooled(maps, owner, np.isnan(logits), marks, alone=may_acquit)
+        who, odds, moves, seen = _pooled(maps, owner, np.isnan(logits), marks, alone=may_acquit)
+        moves = np.fmax(moves, moving[who] - SURER)
+        still, odds = odds, np.fmax(odds, moves)
         settled = np.isnan(logits[who]) & ((odds > limit) | may_acquit)
         logits[who[settled]] = odds[settled]
         for k in np.flatnonzero(settled & (odds > limit)).tolist():
-            boxes[who[k]] = seen[k] or rows[who[k]].get("mark_box")
+            own = rows[who[k]]
+            boxes[who[k]] = own.get("moving_box") if still[k] < moves[k] else seen[k] or own.get("mark_box")
     looks = _smoothed(marks, [row["source_id"] for row in rows])
     for i in np.flatnonzero(np.isnan(logits) & np.isfinite(marks)).tolist():
-        odds_alone = looks[i] - SINGLE
+        still, moves = looks[i] - SINGLE, moving[i] - SURE
+        odds_alone = max(still, moves)
         if not limit - DOUBT < odds_alone <= limit:
             logits[i] = odds_alone
-            boxes[i] = rows[i].get("mark_box") if odds_alone > limit else None
+            which = "moving_box" if still < moves else "mark_box"
+            boxes[i] = rows[i].get(which) if odds_alone > limit else None
     return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
 
 
@@ -102,8 +115,9 @@ class _Maps:
 
 def _pooled(
     maps: _Maps, owner: str, open_clips: np.ndarray, marks: np.ndarray, *, alone: bool
-) -> tuple[np.ndarray, np.ndarray, list[Any]]:
-    """(indices, log-odds, boxes) of the clips that are pooled with others of their owner where one of them is open.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Any]]:
+    """(indices, log-odds of a mark that stays, of one that moves, boxes) of the clips that are pooled with others of
+    their owner where one of them is open.
 
     alone: what the network sees counts clip by clip; otherwise only what all share.
     """
@@ -118,7 +132,8 @@ def _pooled(
         for start, end in itertools.pairwise(ends):
             looks[start:end] = np.minimum(looks[start:end], looks[start:end].mean())
     odds = np.fmax(AGREEMENT * values + looks - POOLED, marks[who] - STRONG)
-    return who, odds, [pool.box for members, pool in found for _ in members]
+    moves = MOVES * np.array([value for _, pool in found for value in pool.moves], np.float64)
+    return who, odds, moves, [pool.box for members, pool in found for _ in members]
 
 
 def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:

@@ -1,0 +1,239 @@
+"""Marks that move over a clip: a logo that drifts or crosses the picture, a ticker, a name that bounces off the edges.
+
+A mark moves as one, on a way of its own, and looks drawn. What moves as one is found by correlating the edges of
+thumbnails with those of the next, less those that stay and whitened, so that a few sharp letters outweigh a whole soft
+scene; what moves with its surroundings is let go. Each place found is followed through the clip, held still, and
+judged by a small convolutional network (15,000 weights beside this file, trained by tests/benchmarks/train_moving.py,
+run with numpy). What cars and people in one clip can pass for, the scenes of a source tell apart: see
+signals/recurring.py, for which the drawing itself is kept.
+
+Shape legend: N thumbnails, h x w their size, C maps, H x W a window.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wanprep.signals import marks
+
+WEIGHTS = Path(__file__).with_name("moving.safetensors")
+HEIGHT, WIDTH = 32, 64  # of a window, in pixels of a thumbnail 256 wide
+MARGIN = (12, 16)  # around it, for the network
+MOST = 6  # thumbnails, from the middle of the clip
+SPEEDS = 8  # that are looked at
+SOFT = 8.0  # gradient levels a pixel at which an edge counts half
+REACH = 2  # pixels beside the expected place
+ALIKE = 0.22  # correlation below which a picture does not show the thing again
+ALONG = 0.25  # agreement of the rest of the picture with a speed that is the scene's own
+Parts = tuple[np.ndarray, np.ndarray]
+Track = dict[int, tuple[int, int, float]]  # picture: row and column of the window, correlation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Something that moves over a clip as one. odds: log-odds that it is a mark. box: where it is in the middle of the
+    clip. edges: float32[2, HEIGHT, WIDTH], its soft gradient, across and down, -1..1."""
+
+    odds: float
+    box: marks.Box
+    edges: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Something that moves as one. facts: what the network is told of it besides its look."""
+
+    track: Track
+    facts: tuple[float, ...]
+
+
+def find(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> list[Drawing]:
+    """Things that move over uint8[M, h, w, 3] BGR thumbnails of one clip, in order, the likeliest mark first.
+
+    None without three thumbnails of some size. weights: others than the shipped ones, see `marks.load`.
+    """
+    first = max(0, (len(thumbs_MhwC) - MOST) // 2)
+    if len(thumbs_MhwC) < 3 or thumbs_MhwC.shape[1] * marks.WIDTH < 2 * HEIGHT * thumbs_MhwC.shape[2]:
+        return []
+    thumbs_Nhw = marks.lumas(thumbs_MhwC[first : first + MOST])
+    height, width = thumbs_Nhw[0].shape
+    parts = soft_edges(thumbs_Nhw)
+    out = []
+    for found in things(parts):
+        y, x, _ = found.track[len(thumbs_Nhw) // 2]
+        left, top, right, bottom = x / width, y / height, (x + WIDTH) / width, (y + HEIGHT) / height
+        shown = ([part[t, i : i + HEIGHT, j : j + WIDTH] for t, (i, j, _) in found.track.items()] for part in parts)
+        out.append(
+            Drawing(
+                odds=_judged(held(thumbs_Nhw, found.track), found.facts, weights or _shipped()),
+                box=(round(left, 3), round(top, 3), round(right, 3), round(bottom, 3)),
+                edges=np.stack([marks.middle(seen) for seen in shown]),
+            )
+        )
+    return sorted(out, key=lambda drawing: -drawing.odds)
+
+
+def soft_edges(thumbs_Nhw: Sequence[np.ndarray]) -> Parts:
+    """float32[N, h, w], across and down: gradient less what of it stays, soft: its length is below 1."""
+    across, down = (np.stack(d) for d in marks.gradients([thumb.astype(np.float32) for thumb in thumbs_Nhw]))
+    across -= marks.middle(list(across))
+    down -= marks.middle(list(down))
+    length = np.sqrt(across * across + down * down) + SOFT
+    across /= length
+    down /= length
+    return across, down
+
+
+def things(parts: Parts) -> list[Found]:
+    """What moves as one and not with its surroundings, and how: one place a speed, followed through the clip."""
+    import cv2
+
+    n, height, width = parts[0].shape
+    energy_hw = (np.square(parts[0]) + np.square(parts[1])).sum(axis=0) * ((n - 1) / n)
+    out = []
+    for dy, dx, peak in _speeds(parts):
+        agreement_hw = _agreement(parts, dy, dx)
+        near_hw = cv2.boxFilter(agreement_hw, -1, (48, 24), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        row, column = divmod(int(near_hw.argmax()), width)
+        y, x = (int(np.clip(v, 0, top)) for v, top in (
+            (row - HEIGHT // 2, height - HEIGHT), (column - WIDTH // 2, width - WIDTH)))  # fmt: skip
+        track = _followed(parts, y, x, (dy, dx))
+        if len(track) < 2:
+            continue
+        around = slice(max(0, y - 8), y + HEIGHT + 8), slice(max(0, x - 12), x + WIDTH + 12)
+        rest, possible = (float(v.sum() - v[around].sum()) for v in (agreement_hw, energy_hw))
+        along = rest / (possible + 1.0)
+        if along > ALONG:
+            continue
+        inside = float(agreement_hw[y : y + HEIGHT, x : x + WIDTH].sum())
+        share = inside / max(1.0, float(np.maximum(agreement_hw, 0.0).sum()))
+        again = [alike for t, (_, _, alike) in track.items() if t != n // 2]
+        facts = (
+            math.log(max(peak, 1.0)), math.log(max(float(near_hw.max()) / (n - 1), 1.0)), float(np.mean(again)),
+            min(again), along, share, len(track) / n, math.log1p(math.hypot(dy, dx)) / 3,
+        )  # fmt: skip
+        out.append(Found(track=track, facts=facts))
+    return out
+
+
+def _speeds(parts: Parts) -> list[tuple[int, int, float]]:
+    """(rows, columns a picture, height of the peak in standard deviations): where the correlation of pictures with the
+    next, and with the next but one at twice the distance, is highest; each frequency counts about alike."""
+    import cv2
+
+    n, height, width = parts[0].shape
+    waves = [cv2.dft(cv2.merge(picture), flags=cv2.DFT_COMPLEX_OUTPUT) for picture in zip(*parts)]
+    usual = np.sqrt(sum(wave[..., 0] * wave[..., 0] + wave[..., 1] * wave[..., 1] for wave in waves) / n)
+    even = (1 / (usual + 0.5 * usual.mean() + 1e-6))[..., None]
+    waves = [wave * even for wave in waves]
+    peaks = _correlation(waves, 1)
+    if n >= 4:
+        twice = cv2.dilate(_correlation(waves, 2), np.ones((3, 3), np.uint8))
+        peaks += 0.5 * twice[np.ix_(2 * np.arange(height) % height, 2 * np.arange(width) % width)]
+    peaks /= peaks.std() + 1e-9
+    out = []
+    _hide(peaks, 0, 0, 1)  # what stays, and its noise
+    for _ in range(SPEEDS):
+        dy, dx = divmod(int(peaks.argmax()), width)
+        out.append((dy - height * (dy > height // 2), dx - width * (dx > width // 2), float(peaks[dy, dx])))
+        _hide(peaks, dy, dx, 3)
+    return out
+
+
+def _correlation(waves: Sequence[np.ndarray], apart: int) -> np.ndarray:
+    """float32[h, w]: mean correlation of pictures that many apart, by how far the later one is shifted."""
+    import cv2
+
+    products = [cv2.mulSpectrums(later, wave, 0, conjB=True) for wave, later in zip(waves, waves[apart:])]
+    product = functools.reduce(np.add, products) / np.float32(len(products))
+    return np.ascontiguousarray(cv2.idft(product, flags=cv2.DFT_SCALE)[..., 0])
+
+
+def _hide(peaks_hw: np.ndarray, y: int, x: int, reach: int) -> None:
+    height, width = peaks_hw.shape
+    near = np.arange(-reach, reach + 1)
+    peaks_hw[np.ix_((y + near) % height, (x + near) % width)] = -math.inf
+
+
+def _agreement(parts: Parts, dy: int, dx: int) -> np.ndarray:
+    """float32[h, w]: sum over neighbouring pictures of the products of their edges along a speed, at the place in the
+    middle picture."""
+    n, height, width = parts[0].shape
+    out = np.zeros((height, width), np.float32)
+    for t in range(n - 1):
+        k = t - n // 2
+        rows = _shared(height, k * dy, (k + 1) * dy)
+        columns = _shared(width, k * dx, (k + 1) * dx)
+        if rows and columns:
+            here, one, two = zip(rows, columns)
+            for part in parts:
+                out[here] += part[t][one] * part[t + 1][two]
+    return out
+
+
+def _shared(size: int, a: int, b: int) -> tuple[slice, slice, slice] | None:
+    """The places 0..size-1 that stay inside when shifted by a, and by b: themselves, and the two shifted."""
+    low, high = max(0, -a, -b), min(size, size - a, size - b)
+    return (slice(low, high), slice(low + a, high + a), slice(low + b, high + b)) if low < high else None
+
+
+def _followed(parts: Parts, y: int, x: int, speed: tuple[int, int]) -> Track:
+    """Where the window at (y, x) of the middle picture is in the others, as far as it is seen there."""
+    import cv2
+
+    n, height, width = parts[0].shape
+    window = [part[n // 2, y : y + HEIGHT, x : x + WIDTH] for part in parts]
+    strength = sum(float(np.square(w).sum()) for w in window) + 1e-3
+    track: Track = {n // 2: (y, x, 1.0)}
+    for way in (1, -1):
+        at, step, t = (y, x), (speed[0] * way, speed[1] * way), n // 2 + way
+        while 0 <= t < n:
+            low = [max(0, a + s - REACH) for a, s in zip(at, step)]
+            high = [min(top, a + s + REACH + size) for a, s, size, top in zip(
+                at, step, (HEIGHT, WIDTH), (height, width))]  # fmt: skip
+            if high[0] - low[0] < HEIGHT or high[1] - low[1] < WIDTH:
+                break
+            near = [part[t, low[0] : high[0], low[1] : high[1]] for part in parts]
+            match = np.add(*(cv2.matchTemplate(a, w, cv2.TM_CCORR) for a, w in zip(near, window)))
+            i, j = divmod(int(match.argmax()), match.shape[1])
+            other = sum(float(np.square(a[i : i + HEIGHT, j : j + WIDTH]).sum()) for a in near) + 1e-3
+            found = low[0] + i, low[1] + j
+            alike = float(match[i, j]) / math.sqrt(strength * other)
+            if alike >= ALIKE:
+                track[t] = (*found, alike)
+            step, at, t = (found[0] - at[0], found[1] - at[1]), found, t + way
+    return track
+
+
+def held(thumbs_Nhw: Sequence[np.ndarray], track: Track) -> np.ndarray:
+    """float32[C, H, W]: maps of the pictures as if the thing stood still, with a margin."""
+    import cv2
+
+    tall, wide = MARGIN
+    still = []
+    for t, (y, x, _) in sorted(track.items()):
+        around = cv2.copyMakeBorder(thumbs_Nhw[t], tall, tall, wide, wide, cv2.BORDER_REFLECT_101)
+        still.append(around[y : y + HEIGHT + 2 * tall, x : x + WIDTH + 2 * wide])
+    return marks.maps(still)
+
+
+def _judged(maps_CHW: np.ndarray, facts: Sequence[float], w: marks.Weights) -> float:
+    y = marks.conv(maps_CHW, w, "a", stride=2)
+    y = marks.conv(y, w, "b", stride=2)
+    y = marks.conv(y, w, "c")
+    y = np.maximum(marks.conv(y, w, "d", dilation=2, relu=False) + y, 0.0)
+    scaled = (np.array(facts, np.float32) - w["mean"]) / w["spread"]
+    whole = np.concatenate([y[:, 3:-3, 4:-4].mean(axis=(1, 2)), y.max(axis=(1, 2)), scaled])
+    hidden = np.maximum(w["g.weight"] @ whole + w["g.bias"], 0.0)
+    return float(w["o.weight"][0] @ hidden + w["o.bias"][0])
+
+
+@functools.cache
+def _shipped() -> marks.Weights:
+    return marks.load(WEIGHTS)
