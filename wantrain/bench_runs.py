@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -17,6 +16,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
+
+from wanprep.engines.children import PYTHON, environment
 
 if TYPE_CHECKING:
     from wantrain.fast_run import Job
@@ -48,7 +49,7 @@ PATIENCE = 540.0  # seconds for one run
 def apart(job: Job, world: int = 1) -> list[dict[str, Any]]:
     """`timed_run` of a job in `world` processes. -> the row of each, or one row with `error`."""
     asked = json.dumps(asdict(job))
-    base = dict(os.environ)
+    base = environment()
     base.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     if job.device == "cpu":
         base.setdefault("OMP_NUM_THREADS", "1")  # tiny products on several threads wait for one another
@@ -61,7 +62,7 @@ def apart(job: Job, world: int = 1) -> list[dict[str, Any]]:
         ends = [tuple(stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2)) for _ in range(world)]
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "wantrain.bench_runs", asked], stdout=out, stderr=said,
+                [*PYTHON, "-m", "wantrain.bench_runs", asked], stdout=out, stderr=said,
                 env=base | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if world > 1 else {}),
             )
             for rank, (out, said) in enumerate(ends)

@@ -12,7 +12,6 @@ import json
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ import torch
 
 from wanprep.cached import CachedDataset, CachedSample
 from wanprep.config import from_table
+from wanprep.engines.children import PYTHON
 from wanprep.families import Family, family
 from wanprep.ids import digest_bytes, write_atomic
 from wantrain import parallel
@@ -120,7 +120,7 @@ class Guest(Observer):
         with self.course.parked():
             _wait(self.device)
             marks.append(time.perf_counter())
-            command = [sys.executable, "-c", GUEST, self.device, str(self.size)]
+            command = [*PYTHON, "-c", GUEST, self.device, str(self.size)]
             done = subprocess.run(command, capture_output=True, text=True)
             marks.append(time.perf_counter())
         _wait(self.device)

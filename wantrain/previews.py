@@ -15,7 +15,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.config import to_table
+from wanprep.engines.children import PYTHON, environment
 from wanprep.ids import digest_file, key_of, write_atomic
 from wantrain.observe import Course, Observer
 from wantrain.preview_worker import Job, label
@@ -58,7 +58,7 @@ class PreviewSetup:
     at_end: str
     waits: bool
     alternate: bool
-    command: tuple[str, ...] = (sys.executable, "-m", "wantrain.preview_worker")
+    command: tuple[str, ...] = (*PYTHON, "-m", "wantrain.preview_worker")
 
 
 class Previews(Observer):
@@ -164,16 +164,14 @@ class Previews(Observer):
         if lacking:
             shutil.rmtree(folder, ignore_errors=True)
             return self._note(steps, f"skipped: {lacking}", problem=True)
-        environment = dict(os.environ)
-        here = str(Path(__file__).parents[1])
-        environment["PYTHONPATH"] = os.pathsep.join(p for p in (here, environment.get("PYTHONPATH")) if p)
+        child = environment()
         if not job.device.startswith("cuda"):
-            environment["CUDA_VISIBLE_DEVICES"] = ""  # or its context would take memory of the GPU that trains
+            child["CUDA_VISIBLE_DEVICES"] = ""  # or its context would take memory of the GPU that trains
         try:
             with (folder / "log.txt").open("wb") as log:
                 process = subprocess.Popen(
                     [*self.setup.command, str(folder)], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                    env=environment, start_new_session=True,
+                    env=child, start_new_session=True,
                 )  # fmt: skip
         except OSError as error:
             shutil.rmtree(folder / "loras", ignore_errors=True)

@@ -1,6 +1,7 @@
 """Where items are measured: in this process, or in workers that know today's environment."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Where:
         import cv2
 
         seen = {"pid": os.getpid(), "told": os.environ.get("WANPREP_TOLD"), "cv2": cv2.getNumThreads()}
+        seen |= {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
         return [{"key": key, **seen, "threads": local.threads()} for key in parts]
 
 
@@ -51,6 +53,21 @@ def test_decoding_never_happens_in_this_process():
 def test_workers_see_the_environment_of_now(monkeypatch, word):
     monkeypatch.setenv("WANPREP_TOLD", word)
     assert {row["told"] for row in measured(Where(), workers=2)} == {word}
+
+
+def test_workers_are_born_deaf_to_ctrl_c_and_this_process_is_not():
+    assert {row["deaf"] for row in measured(Where(), workers=2)} == {True}  # so were they while they loaded modules
+    assert {row["deaf"] for row in measured(Where(), workers=0)} == {False}
+
+
+@pytest.mark.parametrize("error", [EOFError(), ConnectionRefusedError(111, "Connection refused")])
+def test_workers_that_cannot_be_started_are_an_error_that_says_so(monkeypatch, error):
+    def start(self: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(type(local._context().Process()), "start", start)
+    with pytest.raises(ChildProcessError, match="starts workers ended"):
+        measured(Where(), workers=2)
 
 
 def test_a_little_plain_work_starts_nobody(monkeypatch):

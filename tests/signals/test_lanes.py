@@ -59,6 +59,12 @@ def give(lane: Pool | Here, items: Any, functions: Any) -> list[list[Any]]:
 TIMES = [partial(operator.mul, k) for k in range(1, LANES + 1)]
 
 
+def test_processes_are_born_deaf_to_ctrl_c(shared):
+    masked = partial(signal.pthread_sigmask, signal.SIG_BLOCK)
+    assert all(signal.SIGINT in mask for (mask,) in give(shared, [()], [masked] * LANES))
+    assert signal.SIGINT not in masked(())
+
+
 @pytest.mark.parametrize("count", [0, 1, BATCH - 1, BATCH, BATCH * SLOTS * 3 + 1])
 def test_everyone_gets_everything_in_order(shared, count):
     wanted = [[k * item for item in range(count)] for k in range(1, LANES + 1)]

@@ -19,16 +19,18 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from wanprep.engines.children import deaf
 from wanprep.stage import Item, Missing, Reject, Row, Stage
 
 THREADS = "WANPREP_WORKER_THREADS"
 
-
 PATIENCE_S = 1.0
+# Read when the server starts. Workers never need more than one thread of numpy's; for the path see engines/children.py.
+SERVER = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
 # What workers load sooner or later; a name that cannot be imported is left out.
 PRELOAD = (
     *("__main__", "av", "cv2", "ffmpeg", "safetensors.numpy", "wanprep.steps"),
@@ -43,19 +45,26 @@ def _context() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
-    before = os.environ.get("OPENBLAS_NUM_THREADS")
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read by numpy when the server loads it; workers never need more
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ.pop("OPENBLAS_NUM_THREADS")
-        if before is not None:
-            os.environ["OPENBLAS_NUM_THREADS"] = before
     # Waited for, so that the time its workers took is found among that of our children.
     stop = getattr(getattr(forkserver, "_forkserver", None), "_stop", None)
     if stop:
         atexit.register(stop)
     return context
+
+
+def _ensure_server() -> None:
+    """Start what workers come from, unless it is there: the first time, and when it has died."""
+    before = {name: os.environ.get(name) for name in SERVER}
+    os.environ.update(SERVER)
+    try:
+        resource_tracker.ensure_running()  # before: having started, it lets Ctrl-C through again
+        with deaf():
+            forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def threads() -> int:
@@ -147,11 +156,16 @@ class _Worker:
 
     def _start(self) -> None:
         context = _context()
+        if context.get_start_method() == "forkserver":
+            _ensure_server()
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
             target=_serve, args=(theirs, self.stage, self.threads, dict(os.environ)), daemon=True
         )
-        self.process.start()
+        try:
+            self.process.start()
+        except (EOFError, OSError) as error:
+            raise ChildProcessError("the process that starts workers ended; is there memory left?") from error
         theirs.close()
 
     def give(self, item: Item) -> None:

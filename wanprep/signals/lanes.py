@@ -29,6 +29,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wanprep.engines.children import PYTHON, deaf
+
 LANES = 4  # processes
 BATCH = 16  # items a message: each wakes four processes
 SLOTS = 4  # batches on their way at once
@@ -75,10 +77,11 @@ class Pool:
         self._memory = mmap.mmap(handle, SLOTS * SLOT_BYTES)
         pairs = [socket.socketpair() for _ in range(LANES)]
         theirs = [handle, *(their.fileno() for _, their in pairs)]
-        command = [sys.executable, "-c", START, json.dumps(sys.path), *map(str, theirs)]
+        command = [*PYTHON, "-c", START, json.dumps(sys.path), *map(str, theirs)]
         environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         try:
-            self._process = subprocess.Popen(command, pass_fds=theirs, stdin=subprocess.DEVNULL, env=environment)
+            with deaf():
+                self._process = subprocess.Popen(command, pass_fds=theirs, stdin=subprocess.DEVNULL, env=environment)
         finally:
             for _, their in pairs:
                 their.close()
