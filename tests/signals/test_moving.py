@@ -76,9 +76,11 @@ def test_the_same_word_on_its_way_over_three_scenes_is_a_mark_and_what_passes_in
     assert not max(pooled(scenes).moves) > 0
 
 
-def test_what_two_of_three_scenes_share_convicts_nobody():
-    clips = [drifting(scene(seed), "studio", *way) for seed, way in zip((1, 2), WAYS)]
-    assert not max(pooled([*clips, passing(scene(3), "lorry", *WAYS[2])]).moves) > 0
+def test_what_two_of_three_scenes_share_convicts_where_it_looks_drawn_and_a_lorry_does_not():
+    third = passing(scene(3), "ball", *WAYS[2])
+    for make, about, convicts in ((drifting, "studio", True), (passing, "lorry", False)):
+        clips = [make(scene(seed), about, *way) for seed, way in zip((1, 2), WAYS)]
+        assert (max(pooled([*clips, third]).moves) > 0) == convicts
 
 
 def test_a_clip_that_misses_the_mark_of_most_scenes_counts_with_them():

@@ -1,8 +1,9 @@
 """The same drawing at different places in several scenes of a source: a mark that moves.
 
 What moves over one clip may be a logo or a car; the very same edges, to the pixel, move over three different scenes
-only where they were drawn over all of them. Drawings (signals/moving.py) are compared by their whitened correlation
-under any shift of up to half a window, because what is found of a long name is now its head and now its tail.
+only where they were drawn over all of them, or over two where they look it as well. Drawings (signals/moving.py) are
+compared by their whitened correlation under any shift of up to half a window, because what is found of a long name is
+now its head and now its tail.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from wanprep.signals.moving import HEIGHT, WIDTH, Drawing
 MOST = 3  # drawings of a clip that are kept
 SCENES = 6  # that are compared with each other; more change nothing but the time
 LIMIT = 0.11  # likeness that drawings of three unmarked scenes do not reach (0.10 at most, measured)
+PAIR, DRAWN = 0.1, 1.0  # how much more alike two scenes must be without a third, and the log-odds of both
+PLAIN = 0.02  # by how much less than LIMIT things count at most that do not look drawn
 LOOK, LOOKS = 0.01, (-4.0, 2.0)  # what log-odds of the drawings count, and how far: less than likeness by chance does
 SHIFT = (12, 32)  # rows and columns
 ROOM = (48, 96)  # of the transform: a window and half of the shift
@@ -56,8 +59,8 @@ def unpacked(data: np.ndarray) -> Drawn:
 
 
 def common(clips: Sequence[Drawn], scenes: Sequence[int]) -> tuple[float, ...]:
-    """Of each clip, by how much the drawing that three scenes share most exceeds what is alike by chance; NaN for all
-    where fewer than three scenes have drawings.
+    """Of each clip, by how much the drawing that scenes share exceeds what is alike by chance; NaN for all where fewer
+    than three scenes have drawings.
 
     scenes: indices of clips of different scenes. Where half of those that were compared show it every clip counts,
     for what moves is missed in some; otherwise the others count for what they show of it.
@@ -74,11 +77,13 @@ def common(clips: Sequence[Drawn], scenes: Sequence[int]) -> tuple[float, ...]:
         for k, look in enumerate(clips[one].odds):
             rest = [(alike[one, other][k], clips[other].odds) for other in compared if other != one]
             found = sorted(((row.max(), looks[row.argmax()]) for row, looks in rest), reverse=True)
-            (_, first), (alike_too, second) = found[:2]  # two scenes may show one thing, three do not
+            (alike_most, first), (alike_too, second) = found[:2]
             looks = float(look + first + second) / 3
             score = float(alike_too) + LOOK * min(max(looks, LOOKS[0]), LOOKS[1])
             if looks < 0:  # a ball, a lorry: the same in all scenes, but not drawn
-                score = min(score, LIMIT)
+                score = min(score, LIMIT - PLAIN)
+            if (look + first) / 2 > DRAWN:
+                score = max(score, float(alike_most) - PAIR)
             if score > best:
                 best, which = score, waves[one][k]
                 shown = 1 + sum(likeness > LIMIT for likeness, _ in found)

@@ -3,7 +3,7 @@
 Two kinds of evidence as log-odds, added: the agreement of the scenes of a source or group (signals/overlay.py), and
 what the network makes of the places that look drawn in all of them (signals/marks.py). A source of three scenes or
 more is known; a clip that looks drawn on very much is convicted whatever the others look like. A single clip is judged
-by its own look alone, and is `unknown`, never clean, where that is not decided. Marks that move are known where three
+by its own look alone, and is `unknown`, never clean, where that is not decided. Marks that move are known where
 scenes show the same drawing on the move (signals/recurring.py), else where one clip's is very sure. Pure.
 """
 
