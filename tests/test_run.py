@@ -1,16 +1,21 @@
 """The whole path with the tiny family, through the command line."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from footage import read_number
+from footage import make_video, read_number
 from movies import SETTINGS, as_json, check_files, make_movies, options, tables, wanprep
 
+from wanprep import run as runs
 from wanprep.dataset import Dataset, open_cached
+from wanprep.lease import Held
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
+from wanprep.runner import Options, Report
 from wanprep.steps import steps
 from wanprep.wanted import wanted
 
@@ -110,6 +115,26 @@ def test_files_are_whole_and_a_second_run_has_nothing_to_do(movies: Path, datase
     assert tables(dataset) == before
     assert check_files(dataset) == count
     assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*.mp4")} == stamps
+
+
+def test_deciding_again_is_for_what_was_measured_or_is_asked_anew(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, decided = Dataset.decide, []
+
+    def noted(self: Dataset, wanted: Any = None) -> Any:
+        decided.append(wanted)
+        return plain(self, wanted)
+
+    monkeypatch.setattr(Dataset, "decide", noted)
+    out = shutil.copytree(dataset, tmp_path / "copy")
+    counts = []
+    for assignments in ((), ("caption.template=another {source}",), ()):
+        runs.run(Dataset.open(out, assignments=assignments), ("caption",), runs.Options())
+        counts.append(len(decided))
+    assert counts == [1, 3, 4]
+    captions = {row["caption"] for row in Dataset.open(out).manifest.read("clips").to_dicts() if row["state"] == "keep"}
+    assert all(caption.startswith("another ") for caption in captions)
 
 
 @pytest.mark.parametrize(
@@ -252,12 +277,53 @@ def test_dry_run_writes_nothing(movies: Path, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_a_held_stage_ends_with_4(dataset: Path) -> None:
-    from wanprep.lease import exclusive
+@pytest.mark.parametrize(
+    "command", [("run", "SRC"), ("filter",), ("caption", "--trigger", "zzz"), ("caption", "--check")], ids=" ".join
+)
+def test_while_a_command_changes_a_dataset_others_end_with_4_and_store_nothing(
+    dataset: Path, movies: Path, command: tuple[str, ...]
+) -> None:
+    before = (dataset / "wanprep.toml").read_bytes()
+    with Dataset.open(dataset).lease():
+        words = [str(movies) if word == "SRC" else word for word in command]
+        done = wanprep(*words, "--out", str(dataset), "--set", "filter.blur.threshold=0.5", check=4)
+        assert f"dataset {dataset} is held by process" in done.stderr
+        wanprep("status", "--out", str(dataset))  # looking is no change
+    assert (dataset / "wanprep.toml").read_bytes() == before
 
-    with exclusive(dataset / "manifest" / ".stage-filter.lock"):
-        done = wanprep("filter", "--out", str(dataset), check=4)
-    assert "stage 'filter' is held by process" in done.stderr
+
+def test_a_run_has_the_dataset_for_itself_from_its_first_step_to_its_last(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    make_video(tmp_path / "in" / "film.mp4", frames=30, size=(96, 48))
+    opened = Dataset.create(tmp_path / "set", assignments=SETTINGS)
+    refused = []
+
+    def listen(report: Report, outcome: object, total: int) -> None:
+        with pytest.raises(Held), Dataset.create(tmp_path / "set").lease():
+            pass
+        refused.append(report.stage)
+
+    runs.run(opened, runs.STAGES, Options(), source=tmp_path / "in", listen=listen)
+    assert refused[0] == "scan"
+    assert refused[-1] == "latents"
+    with Dataset.open(tmp_path / "set").lease():  # negative control: now it is free
+        pass
+
+
+def test_settings_that_another_command_stored_meanwhile_are_not_written_over(dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "set")
+    first, second = (
+        Dataset.open(copy, assignments=[f"caption.trigger='{word}'"]) for word in ("one of them", "the other")
+    )
+    runs.run(second, ("filter",), Options())
+    with pytest.raises(Held, match=r"wanprep\.toml was changed"):
+        runs.run(first, ("filter",), Options())
+    assert Dataset.open(copy).pipeline.caption.trigger == "the other"
+
+
+def test_a_wrong_source_leaves_no_dataset_behind(tmp_path: Path) -> None:
+    wanprep("run", str(tmp_path / "nothing"), "--out", str(tmp_path / "set"), check=2)
+    assert not (tmp_path / "set").exists()
 
 
 def test_reasons_are_counted_in_json(dataset: Path) -> None:

@@ -141,7 +141,7 @@ def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
         "filter": sum(clip["state"] == "pending" for clip in decided.clips),
         "bucket": len({row["clip_id"] for row in ok if not row["media_digest"]}),
         "caption": len(mute),
-        "cache": _texts(dataset, ok),
+        "cache": _texts(dataset),
         "latents": sum(not row["latent_path"] for row in ok),
     }
     return {step: count for step, count in found.items() if count}
@@ -150,16 +150,16 @@ def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
 def unencoded(dataset: Dataset) -> dict[str, int]:
     """Texts and latents that good samples lack, those included that have no key yet for want of files or weights."""
     ok = dataset.manifest.read("samples").filter(pl.col("state") == "ok")
-    captioned = ok.filter(pl.col("caption").is_not_null()).select("caption", "text_path", "cache_state")
-    return {"cache": _texts(dataset, captioned.to_dicts()), "latents": ok["latent_path"].null_count()}
+    return {"cache": _texts(dataset), "latents": ok["latent_path"].null_count()}
 
 
-def _texts(dataset: Dataset, ok: Sequence[Row]) -> int:
+def _texts(dataset: Dataset) -> int:
     """Texts still to be encoded. Listing them takes a while in a large dataset, so not where all samples are cached."""
     from wanprep.steps import steps
 
-    captioned = [row for row in ok if row["caption"] is not None]
-    if all(row["cache_state"] == "cached" for row in captioned) and not dataset.pipeline.caption.class_word:
+    good = (pl.col("state") == "ok") & pl.col("caption").is_not_null()
+    captioned = dataset.manifest.read("samples").filter(good)
+    if (captioned["cache_state"] == "cached").all() and not dataset.pipeline.caption.class_word:
         return 0
     try:
         items = steps(dataset)["cache"][0].items(dataset) if dataset.encoder() else []
@@ -169,7 +169,7 @@ def _texts(dataset: Dataset, ok: Sequence[Row]) -> int:
         ended = dataset.manifest.outcomes("artefacts")
         final = set(ended.filter(pl.col("outcome").is_in(FINAL))["key"])
         return sum(not item.parts.keys() <= final for item in items)
-    return len({row["caption"] for row in captioned if not row["text_path"]})
+    return captioned.filter(pl.col("text_path").is_null())["caption"].n_unique()
 
 
 def go_on(dataset: Dataset, steps: Iterable[str]) -> str:
