@@ -35,6 +35,16 @@ def test_sidecar_precedence(movie):
     assert find_sidecar(folder / "below" / "other.mp4") is None  # a default is for its own folder only
 
 
+def test_the_extension_may_be_in_capitals(movie):
+    movie.with_suffix(".TXT").write_text("shouted")
+    movie.with_suffix(".2.Txt").write_text("another")
+    assert find_sidecar(movie).name == "movie.TXT"
+    assert Sidecar().caption(request(movie)).more == ("another",)
+    movie.with_suffix(".txt").write_text("said")
+    assert find_sidecar(movie).name == "movie.txt"
+    assert find_sidecar(movie.with_name("Movie.mp4")) is None  # another film
+
+
 def test_sidecar_reads_utf8_with_and_without_mark(movie):
     sidecar = movie.with_suffix(".txt")
     for encoding in ("utf-8", "utf-8-sig"):

@@ -187,6 +187,21 @@ def test_equal_captions_and_weight_zero_are_no_other_captions(world):
     assert world.more == [(4, 1.0, "frung, a kitten", "sidecar")]
 
 
+def test_a_number_that_is_missing_stays_missing(world):
+    world.step(more=["", "", "a tom"])
+    assert [number for number, *_ in world.more] == [4]
+
+
+def test_a_weight_before_the_first_caption_is_no_part_of_it(world):
+    for typed, said in (("weight: 0.5\na pier", "a pier"), ("weight: heavy\na pier", "weight: heavy a pier")):
+        row = {**ROW, "text": typed}
+        assert decide([CLIP], [row], [], CaptionConfig())["c1"].text == said
+        world.write("c1.txt", typed)
+        world.step()
+        assert world.chosen["c1"].text == f"frung, {said}"
+        assert world.files["c1.txt"] == typed
+
+
 def test_texts_beside_a_source(tmp_path):
     (tmp_path / "film.mp4").touch()
     (tmp_path / "film.txt").write_text("one")
@@ -197,9 +212,12 @@ def test_texts_beside_a_source(tmp_path):
         clip_id="c", source_path=tmp_path / "film.mp4", source_rel="film.mp4", group="", start_s=0, end_s=1
     )
     before = captioner.inputs(request)
-    assert captioner.caption(request).more == ("weight: 0.5\ntwo",)
+    assert captioner.caption(request).more == ("weight: 0.5\ntwo", "", "behind a gap")
     (tmp_path / "film.2.txt").write_text("weight: 0.25\ntwo")
     assert captioner.inputs(request) != before
+    (tmp_path / "film.4.txt").unlink()
+    (tmp_path / "film.2019.txt").write_text("of a film of its own, perhaps")
+    assert captioner.caption(request).more == ("weight: 0.25\ntwo",)
     (tmp_path / "film.2.mp4").touch()  # the text is this film's own
     assert captioner.caption(request).more == ()
     assert captioner.inputs(request) == {"digest": before["digest"]}  # as ever, without others

@@ -144,7 +144,7 @@ def _best(rows: Sequence[Row], captioner: str, wanted: str | None) -> Row | None
 
 
 def _by_hand(event: Row, config: CaptionConfig) -> Chosen:
-    body, lead = typed_body(event["value"], event.get("leads"), config)
+    body, lead = typed_body(several.without_weight(event["value"]), event.get("leads"), config)
     final = config.final(body)
     return Chosen(text=final, raw=event["value"], origin="human", flags=() if final else ("empty",), lead=lead)
 
@@ -152,6 +152,8 @@ def _by_hand(event: Row, config: CaptionConfig) -> Chosen:
 def _chosen(row: Row, config: CaptionConfig, rewritten: Mapping[str, Row]) -> Chosen:
     found = judged(row, config)
     body, flags = found.text, found.flags
+    if row["origin"] == "sidecar":
+        body = several.without_weight(body)
     settings = config.rewrite
     if settings.enabled and row["origin"] in settings.origins and body:
         better = rewritten.get(rewrite_key(body, settings.identity(config.sampling)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from wanprep.captioners.openai import EndpointConfig
 from wanprep.captioners.prompts import Prompt, check_goal, prompt_for
 from wanprep.captioners.registry import AUTO, check_name, make, vlm_on_disk
 from wanprep.captioners.rewrite import RewriteConfig
-from wanprep.captioners.sidecar import find_sidecar
+from wanprep.captioners.sidecar import Folder, find_sidecar
 from wanprep.captioners.template import DEFAULT_TEMPLATE, parse_template
 from wanprep.captioners.text import PLACEHOLDER, clean, final_text
 from wanprep.captioners.vlm import VlmConfig
@@ -105,6 +106,7 @@ class Captioners:
         self.config = config
         self._made: dict[str, Captioner] = {}
         self._fallback: str | None = None
+        self._folders = functools.cache(Folder.of)  # asked for every clip
 
     def named(self, name: str) -> Captioner:
         """The captioner of that name; UsageError and Missing as `registry.make`."""
@@ -116,7 +118,7 @@ class Captioners:
         """The captioner for one clip of this source: the named one, or the first that "auto" finds."""
         if self.config.captioner != AUTO:
             return self.named(self.config.captioner)
-        if find_sidecar(source_path):
+        if find_sidecar(source_path, self._folders):
             return self.named("sidecar")
         if self._fallback is None:
             self._fallback = vlm_on_disk(self.config.vlm.memory_gb, self.config.vlm.model) or "template"
@@ -129,7 +131,7 @@ class Captioners:
     def _options(self, name: str) -> dict[str, Any]:
         config = self.config
         if name == "sidecar":
-            return {}
+            return {"folders": self._folders}
         if name == "template":
             return {"template": config.template}
         settings = config.endpoint if name == "openai" else config.vlm

@@ -59,6 +59,14 @@ def split_weight(text: str) -> tuple[float, str]:
     return weight, text[found.end() :].strip()
 
 
+def without_weight(text: str) -> str:
+    """The text of a first caption, which always weighs 1, without the line that says how much a numbered one does."""
+    try:
+        return split_weight(text)[1] if _WEIGHT.match(text.replace("\r\n", "\n")) else text
+    except Reject:  # no number: somebody's words
+        return text
+
+
 def with_weight(weight: float, text: str) -> str:
     """What a numbered file of ours holds."""
     return text if weight == 1 else f"weight: {weight:g}\n{text}"

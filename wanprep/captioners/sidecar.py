@@ -5,48 +5,80 @@ Looked for in this order, the first that exists wins:
 2. `movie.txt`      the same stem, as every trainer's folder convention has it
 3. `_default.txt`   one caption for all sources of this folder (not of its subfolders). The underscore keeps it from
                     being taken for the caption of a source called `default` or `caption`
-A sidecar describes the whole source, so every clip cut from it gets the same text.
-Other captions of the same source stand beside the one that was found, numbered without a gap: `movie.2.txt`, … (see
-`several`).
+The extension may be in capitals. A sidecar describes the whole source, so every clip cut from it gets the same text.
+Other captions of the same source stand beside the one that was found, numbered: `movie.2.txt`, … (see `several`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wanprep.captioners.base import Captioner, CaptionRequest, Origin, RawCaption
-from wanprep.captioners.several import split_weight
+from wanprep.captioners.several import clip_of, split_weight, stem_of
 from wanprep.ids import digest_file
 from wanprep.stage import Reject
 
 FOLDER_DEFAULT = "_default.txt"
+MOST_CAPTIONS = 99  # a larger number is part of the name: `holiday.2019.txt`
 MAX_BYTES = 64 * 1024  # a caption is at most a few hundred words; a transcript or a log is not one
 
 
-def find_sidecar(source_path: Path) -> Path | None:
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """What lies in a folder of sources. texts: name with `.txt` in small letters -> the name; numbers: stem -> numbers
+    of its other captions, ascending; others: stems of the files that are no texts."""
+
+    texts: Mapping[str, str]
+    numbers: Mapping[str, list[int]]
+    others: Collection[str]
+
+    @classmethod
+    def of(cls, path: str) -> Folder:
+        """Empty where the folder cannot be listed."""
+        try:
+            names = sorted(os.listdir(path or "."))  # noqa: PTH208  as text; of a.TXT and a.txt the latter comes last
+        except OSError:
+            names = []
+        pairs = [(*os.path.splitext(name), name) for name in names]  # noqa: PTH122
+        texts = {stem + ".txt": name for stem, suffix, name in pairs if suffix.lower() == ".txt"}
+        numbers: dict[str, list[int]] = {}
+        for name in texts:
+            stem, number = clip_of(name.removesuffix(".txt"))
+            if 1 < number <= MOST_CAPTIONS:
+                numbers.setdefault(stem, []).append(number)
+        others = {stem for stem, suffix, _ in pairs if suffix.lower() != ".txt"}
+        return cls(texts=texts, numbers={stem: sorted(found) for stem, found in numbers.items()}, others=others)
+
+
+Folders = Callable[[str], Folder]
+
+
+def find_sidecar(source_path: Path, folders: Folders = Folder.of) -> Path | None:
     """The text file that captions this source, or None."""
-    folder, own = os.path.split(source_path)  # as text: it is asked for every clip
-    for name in (own + ".txt", source_path.stem + ".txt", FOLDER_DEFAULT):  # a name too long for a file is not there
-        if name != own and os.path.isfile(f"{folder or '.'}/{name}"):  # noqa: PTH113
-            return source_path.with_name(name)
+    path, own = os.path.split(source_path)  # as text: it is asked for every clip
+    texts = folders(path).texts
+    for name in (own + ".txt", source_path.stem + ".txt", FOLDER_DEFAULT):
+        real = texts.get(name)
+        if real and real != own and os.path.isfile(f"{path or '.'}/{real}"):  # noqa: PTH113
+            return source_path.with_name(real)
     return None
 
 
-def find_others(sidecar: Path, source_path: Path) -> list[Path]:
-    """Files of other captions beside a source's text file: .2.txt, .3.txt, … up to the first gap. One that captions a
-    source of its own (`movie.2.mp4`) is none."""
-    found: list[Path] = []
-    while True:
-        stem = f"{sidecar.stem}.{len(found) + 2}"
-        candidate = sidecar.with_name(f"{stem}.txt")
-        with contextlib.suppress(OSError):
-            if candidate.is_file() and not sidecar.with_name(stem + source_path.suffix).exists():
-                found.append(candidate)
-                continue
-        return found
+def find_others(sidecar: Path, folders: Folders = Folder.of) -> dict[int, Path]:
+    """Files of other captions beside a source's text file, by number: .2.txt, .3.txt, ... One that captions a source of
+    its own (`movie.2.mp4`) is none."""
+    folder = folders(os.path.split(sidecar)[0])
+    found = {}
+    for number in folder.numbers.get(sidecar.stem, ()):
+        stem = stem_of(sidecar.stem, number)
+        path = sidecar.with_name(folder.texts[stem + ".txt"])
+        if stem not in folder.others and path.is_file():
+            found[number] = path
+    return found
 
 
 def decode_caption(data: bytes, name: str) -> str:
@@ -73,21 +105,30 @@ class Sidecar(Captioner):
     def identity(self) -> dict[str, Any]:
         return {"captioner": self.name}
 
+    def __init__(self, folders: Folders = Folder.of) -> None:
+        self.folders = folders
+
     def inputs(self, request: CaptionRequest) -> dict[str, Any]:
         """The digest of the file's bytes, None without a file: editing or adding the file measures again."""
-        path = find_sidecar(request.source_path)
-        others = [digest_file(other) for other in find_others(path, request.source_path)] if path else []
-        return {"digest": digest_file(path) if path else None, **({"others": others} if others else {})}
+        path = find_sidecar(request.source_path, self.folders)
+        others = _in_order(find_others(path, self.folders)) if path else []
+        digests = [digest_file(other) if other else None for other in others]
+        return {"digest": digest_file(path) if path else None, **({"others": digests} if digests else {})}
 
     def caption(self, request: CaptionRequest, attempt: int = 0) -> RawCaption:
         """Reject: no_sidecar, caption_too_long, caption_not_utf8, caption_empty, caption_weight."""
-        path = find_sidecar(request.source_path)
+        path = find_sidecar(request.source_path, self.folders)
         if path is None:
             raise Reject("no_sidecar", f"no {request.source_path.stem}.txt beside {request.source_rel}")
-        others = [_read(other) for other in find_others(path, request.source_path)]
+        others = [_read(other) if other else "" for other in _in_order(find_others(path, self.folders))]
         for text in others:
             split_weight(text)
         return RawCaption(text=_read(path), more=tuple(others))
+
+
+def _in_order(others: Mapping[int, Path]) -> list[Path | None]:
+    """From number 2 on, None where a number has no file."""
+    return [others.get(number) for number in range(2, max(others, default=1) + 1)]
 
 
 def _read(path: Path) -> str:
