@@ -98,7 +98,7 @@ def test_gc_names_and_removes_only_what_is_ours_and_unspoken_of(dataset: Path) -
     assert "2 files, 10 B would go; nothing was removed" in said
     assert "1 other file lies there that is not ours" in said
     assert everything(dataset) == before
-    with exclusive(dataset / "manifest" / ".stage-latents.lock"):
+    with exclusive(dataset / "manifest" / ".run.lock"):
         wanprep("gc", *out, "--delete", check=4)
         wanprep("verify", *out, "--repair", check=4)
     assert everything(dataset).keys() == before.keys()

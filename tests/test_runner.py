@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 
 from wanprep import ids, runner
-from wanprep.lease import Held, exclusive
 from wanprep.manifest import Manifest, comparable
 from wanprep.runner import Options, run_stage
 from wanprep.stage import Item, Missing, Reject
@@ -114,12 +113,6 @@ def test_limit_only_and_dry_run_say_what_is_left(tmp_path: Path) -> None:
     assert (report.done, report.pending) == (2, 10)
     report = run_stage(toy, dataset(tmp_path), Options(workers=0, only="item 1?"))
     assert (report.done, report.pending) == (2, 8)
-
-
-def test_stage_held_by_another_run_is_refused(tmp_path: Path) -> None:
-    data = dataset(tmp_path)
-    with exclusive(data.manifest.root / ".stage-toy.lock"), pytest.raises(Held, match="toy"):
-        run_stage(Toy(tmp_path), data, Options())
 
 
 def test_missing_stops_the_run_but_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 Both read what is there and change nothing unless told to. What is repaired or removed was made by us and can be made
 again: names that are not ours are left alone, and so are captions, sources and everything outside the folders of
-artefacts. While any stage runs, neither repairs nor removes.
+artefacts. While another command changes the dataset, neither repairs nor removes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from wanprep import shards
 from wanprep.cached import Damaged
 from wanprep.ids import digest_bytes, digest_file
-from wanprep.lease import exclusive
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -94,11 +93,9 @@ def verify(dataset: Dataset, *, repair: bool = False, workers: int = 4) -> Check
     """Compare the digest of every artefact, and of every table's parts, with what was recorded.
 
     repair: what is not as recorded becomes pending, so that the next run makes it again; nothing is deleted. Held when
-    a stage runs meanwhile.
+    another command changes the dataset meanwhile.
     """
-    with contextlib.ExitStack() as locks:
-        if repair:
-            _hold(locks, dataset)
+    with dataset.lease() if repair else contextlib.nullcontext():
         faults = _tables(dataset)
         listed = [] if faults else list(artefacts(dataset))
         with ThreadPoolExecutor(workers) as pool:
@@ -107,6 +104,8 @@ def verify(dataset: Dataset, *, repair: bool = False, workers: int = 4) -> Check
         broken = [fault.artefact for fault in faults if fault.artefact is not None]
         if repair and broken:
             take_back(dataset, broken, "damaged")
+            if dataset.encoder() is not None:
+                dataset.decide()
         size = sum(artefact.bytes for artefact in listed)
         done = len(broken) if repair else 0
         return Checked(files=len(listed), bytes=size, faults=tuple(faults), repaired=done)
@@ -176,11 +175,11 @@ def leftovers(dataset: Dataset, *, unused: bool = False) -> Leftovers:
 
 
 def collect(dataset: Dataset, *, unused: bool = False, delete: bool = False) -> Leftovers:
-    """What may go, and with `delete` gone. Held when a stage runs: it writes files before their rows."""
-    with contextlib.ExitStack() as locks:
-        if not delete:
-            return leftovers(dataset, unused=unused)
-        _hold(locks, dataset)
+    """What may go, and with `delete` gone. Held when another command changes the dataset: a run writes
+    files before their rows."""
+    if not delete:
+        return leftovers(dataset, unused=unused)
+    with dataset.lease():
         found = leftovers(dataset, unused=unused)
         if found.void:
             take_back(dataset, found.void, "unused")  # first, so that no row speaks of a file that is gone
@@ -210,11 +209,3 @@ def _files(root: Path) -> Iterator[tuple[str, int]]:
                 path = Path(folder, file)
                 if path.is_file() and not path.is_symlink():
                     yield path.relative_to(root).as_posix(), path.stat().st_size
-
-
-def _hold(locks: contextlib.ExitStack, dataset: Dataset) -> None:
-    """Every stage's lock: nothing is measured meanwhile."""
-    from wanprep.steps import steps
-
-    for name in sorted({step.name for stage in steps(dataset).values() for step in stage}):
-        locks.enter_context(exclusive(dataset.manifest.root / f".stage-{name}.lock", f"stage {name!r}"))

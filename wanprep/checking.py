@@ -188,16 +188,17 @@ def check(
     from wanprep import flat
     from wanprep.run import find_edits
 
-    _, notes = find_edits(dataset)
-    dataset.decide()
     report, missing = None, None
-    if dataset.pipeline.caption.check.windows:
-        try:
-            report = run_stage(Agreements(str(dataset.root), dataset.pipeline), dataset, options, listen)
-        except Missing as error:
-            missing = error
-    decided = dataset.decide()
-    flat.write(dataset)
+    with dataset.lease():
+        _, notes = find_edits(dataset)
+        dataset.decide()
+        if dataset.pipeline.caption.check.windows:
+            try:
+                report = run_stage(Agreements(str(dataset.root), dataset.pipeline), dataset, options, listen)
+            except Missing as error:
+                missing = error
+        decided = dataset.decide()
+        flat.write(dataset)
     config = dataset.pipeline.caption.check
     measured = dataset.manifest.read("agreement").sort("seq", maintain_order=True).to_dicts()
     found = agreement.agreements(decided.clips, decided.samples, measured, dataset.pipeline)

@@ -29,8 +29,6 @@ def verify(dataset: Dataset, as_json: bool, repair: bool) -> None:
     from wanprep import care, tables
 
     checked = care.verify(dataset, repair=repair)
-    if repair and checked.repaired and dataset.encoder() is not None:
-        dataset.decide()
     if as_json:
         faults = [{"reason": f.reason, "path": f.path, "detail": f.detail} for f in checked.faults]
         tables.print_json(

@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from wanprep import config
 from wanprep.bulk import no_collection
 from wanprep.captioners.leads import with_leads
 from wanprep.ids import write_atomic
+from wanprep.lease import Held, exclusive
 from wanprep.manifest import Manifest
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.scan import MARKER, root_id
@@ -50,11 +52,13 @@ HEADER = """\
 class Dataset:
     """An opened dataset folder."""
 
-    def __init__(self, root: Path, pipeline: Pipeline, roots: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, pipeline: Pipeline, roots: Mapping[str, str], opened: bytes) -> None:
+        """opened: what wanprep.toml held when the pipeline was read."""
         self.root = root
         self.pipeline = pipeline
         self.roots = dict(roots)
         self.manifest = Manifest(root / "manifest")
+        self._opened = opened
 
     @classmethod
     def open(cls, root: Path, *, file: Path | None = None, assignments: Iterable[str] = ()) -> Dataset:
@@ -68,10 +72,20 @@ class Dataset:
         """Open the dataset at `root`, or prepare one in memory; nothing is written before `save`."""
         if root.exists() and not root.is_dir():
             raise UsageError(f"{root} is a file; give a folder for the dataset")
-        stored = config.read_toml(root / MARKER) if (root / MARKER).is_file() else {}
+        opened = _stored(root)
+        stored = config.read_toml(root / MARKER) if opened else {}
         roots = stored.pop("roots", {})
         pipeline = resolve(stored=stored, stored_in=root / MARKER, file=file, assignments=assignments)
-        return cls(root, pipeline, roots)
+        return cls(root, pipeline, roots, opened)
+
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[None]:
+        """Held by whoever changes this dataset: what is measured, what is decided, its settings. Raises Held when
+        somebody else has it, and when somebody stored other settings since it was opened here."""
+        with exclusive(self.manifest.root / ".run.lock", f"dataset {self.root}"):
+            if _stored(self.root) != self._opened:
+                raise Held(f"{self.root / MARKER} was changed while this command started; try again")
+            yield
 
     def save(self) -> str:
         """Store the resolved pipeline and source folders, unless they are stored so already. Returns a line on the
@@ -79,6 +93,7 @@ class Dataset:
         text = HEADER + as_toml(self.pipeline)
         if self.roots:
             text += "\n" + config.dump_toml({"roots": self.roots})
+        self._opened = text.encode()
         path = self.root / MARKER
         if not path.exists():
             write_atomic(path, text.encode())
@@ -152,6 +167,11 @@ class Dataset:
                 f"{self.root / MARKER} does not name the folder of {row['path']} in [roots]; run with SRC again"
             )
         return f"{self.roots[row['root']]}/{row['path']}"
+
+
+def _stored(root: Path) -> bytes:
+    path = root / MARKER
+    return path.read_bytes() if path.is_file() else b""
 
 
 def open_cached(root: Path) -> CachedDataset:

@@ -21,7 +21,7 @@ from wanprep.dataset import Dataset
 from wanprep.decide import Decided
 from wanprep.ids import key_of
 from wanprep.runner import Listener, Options, Report, run_stage
-from wanprep.scan import MARKER, list_sources
+from wanprep.scan import MARKER, Listing, list_sources
 from wanprep.stage import Missing, UsageError
 from wanprep.steps import steps
 
@@ -60,13 +60,26 @@ def run(
     summary = Summary()
     if "cache" in stages:
         _check_named_weights(dataset)
-    if source is not None:
-        summary.ignored = take_sources(dataset, source)
+    listing = None if source is None else found_sources(dataset, source)  # first: a wrong SRC leaves nothing behind
+    with dataset.lease():
+        if source is not None:
+            summary.ignored = take_sources(dataset, source, listing)
+        _take_stock(dataset, summary, command)
+        _go_through(dataset, stages, options, summary, listen)
+    summary.seconds = time.perf_counter() - start
+    return summary
+
+
+def _take_stock(dataset: Dataset, summary: Summary, command: str) -> None:
+    """Store the settings, and take over what was edited by hand."""
     stored = dataset.save()
     _note_run(dataset, command)
     summary.edited, summary.notes = find_edits(dataset)
     summary.notes += [stored] if stored else []
     summary.notes += dataset.pipeline.caption.warnings()
+
+
+def _go_through(dataset: Dataset, stages: Sequence[str], options: Options, summary: Summary, listen: Listener) -> None:
     decided = dataset.decide()
     for stage in stages:
         if stage == "cache" and not _can_cache(dataset, decided, summary, by_name=len(stages) == 1):
@@ -83,8 +96,6 @@ def run(
             summary.notes += leads.notes(decided.chosen, dataset.pipeline.caption)
     flat.write(dataset)
     summary.decided = decided
-    summary.seconds = time.perf_counter() - start
-    return summary
 
 
 def plan(dataset: Dataset, stages: Sequence[str], options: Options) -> dict[str, Report]:
@@ -103,23 +114,33 @@ def plan(dataset: Dataset, stages: Sequence[str], options: Options) -> dict[str,
     return found
 
 
-def take_sources(dataset: Dataset, source: Path) -> Counter[str]:
+def take_sources(dataset: Dataset, source: Path, listing: Listing | None = None) -> Counter[str]:
     """Bring the table of sources up to what lies under `source` now, and to what of other folders is still there.
 
     Returns what was ignored, by extension. Sources of other folders (a movie that was moved, a disk that is not there)
     are gone as long as their files are, and come back with them.
     """
-    rows, ignored = listed_sources(dataset, source)
+    rows, ignored = listed_sources(dataset, source, listing)
     known = dataset.manifest.read("sources")
     if _listing(rows) != _listing(known.to_dicts()):
         dataset.manifest.replace("sources", rows)
     return ignored
 
 
-def listed_sources(dataset: Dataset, source: Path) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """Rows of the table of sources as `take_sources` stores them, and what was ignored; names the folder in `roots`."""
+def found_sources(dataset: Dataset, source: Path) -> Listing:
+    """What lies under `source`. UsageError when that is nothing, or the dataset and the movies are in one place."""
     _check_apart(dataset.root, source)
-    listing = list_sources(source)
+    return list_sources(source)
+
+
+def listed_sources(
+    dataset: Dataset, source: Path, listing: Listing | None = None
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Rows of the table of sources as `take_sources` stores them, and what was ignored; names the folder in `roots`.
+
+    listing: of `source`, where it is known already.
+    """
+    listing = listing or found_sources(dataset, source)
     root = dataset.add_root(source)
     fresh = {(row["root"], row["path"]): row for row in listing.rows}
     known = {(row["root"], row["path"]): row for row in dataset.manifest.read("sources").iter_rows(named=True)}

@@ -1,4 +1,4 @@
-"""Run the measuring half of a stage: leave out what is final, take the lease, measure, commit in batches.
+"""Run the measuring half of a stage: leave out what is final, measure, commit in batches.
 
 The order that makes a kill at any moment harmless: an artefact gets its final name before its row exists, and rows are
 committed in small batches, so whatever is lost is measured again to the same bytes.
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from wanprep.bulk import collection, no_collection
 from wanprep.engines import local
 from wanprep.engines.local import Outcome
-from wanprep.lease import exclusive
 from wanprep.stage import Item, Missing, Stage
 from wanprep.wanted import wanted
 
@@ -60,27 +59,26 @@ Listener = Callable[[Report, Outcome | None, int], None]
 
 
 def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener = lambda *_: None) -> Report:
-    """Measure what is not final yet. Raises Held when another run holds this stage, Missing as the stage does."""
+    """Measure what is not final yet; the caller holds the dataset's lease. Raises Missing as the stage does."""
     start = time.perf_counter()
     report = Report(stage=stage.name)
     if options.dry_run:
         report.pending = len(_pending(stage, dataset, options, report))
         return report
-    with exclusive(dataset.manifest.root / f".stage-{stage.name}.lock", f"stage {stage.name!r}"):
-        todo = _pending(stage, dataset, options, report)
-        listen(report, None, len(todo))
-        batch = _Batch(dataset, stage.table)
-        try:
-            with collection() if todo else contextlib.nullcontext():
-                # A way of a stage's own may load a model before it looks at its items.
-                for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0) if todo else ():
-                    if outcome.kind == "missing":
-                        raise Missing(outcome.reason, outcome.detail)
-                    batch.add(rows_of(outcome))
-                    _count(report, outcome)
-                    listen(report, outcome, len(todo))
-        finally:
-            batch.commit()
+    todo = _pending(stage, dataset, options, report)
+    listen(report, None, len(todo))
+    batch = _Batch(dataset, stage.table)
+    try:
+        with collection() if todo else contextlib.nullcontext():
+            # A way of a stage's own may load a model before it looks at its items.
+            for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0) if todo else ():
+                if outcome.kind == "missing":
+                    raise Missing(outcome.reason, outcome.detail)
+                batch.add(rows_of(outcome))
+                _count(report, outcome)
+                listen(report, outcome, len(todo))
+    finally:
+        batch.commit()
     report.seconds = time.perf_counter() - start
     return report
 

@@ -28,9 +28,11 @@ def export(dataset: Dataset, folder: Path) -> tuple[int, list[str]]:
         raise UsageError(f"{folder} is not empty; name a new folder for the captions")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a new folder for the captions")
-    _, notes = find_edits(dataset)
     texts: dict[str, str] = {}
-    for clip in dataset.decide().clips:
+    with dataset.lease():
+        _, notes = find_edits(dataset)
+        clips = dataset.decide().clips
+    for clip in clips:
         if clip["state"] == "keep" and clip["caption"] is not None:
             texts[clip["clip_id"]] = clip["caption"]
             for row in parsed(clip["more_captions"]):
