@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _CAMERA = re.compile(r'"camera": (\[[^\]]*\])')
 _OF_CLIPS = (
-    *("clip_id", "source_id", "path", "group", "kind", "scores", "width", "height", "crop"),
+    *("clip_id", "source_id", "path", "group", "kind", "scores", "width", "height", "crop", "caption_origin"),
     *("start_pts", "end_pts", "start_s", "end_s"),
 )
 
@@ -86,15 +86,19 @@ class Captions:
     def _item(
         self, dataset: Dataset, clip: Mapping[str, Any], path: Path, media: Mapping[str, dict[str, Any] | None]
     ) -> list[Item]:
-        """The item of one clip; none for a clip without samples whose captioner would have to look at it."""
+        """The item of one clip; none for a clip without samples, or with a caption by hand, whose captioner would have
+        to look at it."""
+        typed = clip["caption_origin"] == "human"
         try:
             captioner = self.captioners.wanted(path)
         except Missing:
+            if typed:
+                return []
             key = self._had.get((clip["source_id"], clip["start_pts"], clip["end_pts"])) or self._look_up(dataset, clip)
             if key is None:
                 raise
             return [Item(label=clip["clip_id"], parts={key: None}, row={"clip_id": clip["clip_id"]})]
-        if captioner.requires_frames and clip["clip_id"] not in media:
+        if captioner.requires_frames and (typed or clip["clip_id"] not in media):
             return []
         camera = _CAMERA.search(clip["scores"])  # of all scores of every clip
         said = json.loads(camera[1])[0] if camera else None
@@ -124,7 +128,7 @@ class Captions:
         columns = ("clip_id", "state", "width", "height", "media_digest", "media_path")
         for sample in dataset.manifest.read("samples").select(columns).to_dicts():
             clip_id, area = sample["clip_id"], sample["width"] * sample["height"] if sample["width"] else 0
-            if sample["state"] == "ok":
+            if sample["state"] == "ok" or sample["media_digest"]:  # or its caption was rejected
                 found.setdefault(clip_id, None)
             if sample["media_digest"] and area > areas.get(clip_id, 0):
                 still = sample["media_path"].endswith(".png")
@@ -187,7 +191,8 @@ class Rewrites:
         clips = [row for row in dataset.manifest.read("clips").to_dicts() if row["state"] == "keep"]
         rows = dataset.manifest.read("captions").sort("seq", maintain_order=True).to_dicts()
         wanted = {clip["clip_id"]: clip["caption_key"] for clip in clips if clip["caption_key"]}
-        return caption.rewrite_items(clips, rows, self.config, wanted or None)
+        asked = [clip for clip in clips if clip["caption_origin"] != "human"]
+        return caption.rewrite_items(asked, rows, self.config, wanted or None)
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
         (result,) = self._measured([args["text"]])

@@ -181,6 +181,25 @@ def test_a_server_captions_several_clips_at_a_time(dataset, capsys):
     assert any("4000 tokens in, 80 out, cost 0.01" in note for note in report["notes"])
 
 
+def test_clips_captioned_by_hand_are_sent_to_nobody(dataset, capsys):
+    clip, other = sorted(texts(dataset))[:2]
+    (dataset / "captions" / f"{clip}.txt").write_text("typed by hand\n")
+    again = ("caption.rewrite.by=endpoint", "caption.rewrite.model=m", "caption.rewrite.origins=['vlm', 'template']")
+    with serving(good(CAPTION)) as server:
+        report = ask(capsys, dataset, server)
+        assert (report["steps"]["caption"]["wanted"], report["steps"]["caption"]["done"]) == (3, 3)
+        assert report["notes"][-1].startswith("cache 4, latents 10 are pending")  # and no captions
+        asked = len(server.bodies)
+        (dataset / "captions" / f"{other}.txt").write_text("this one, too\n")
+        report = ask(capsys, dataset, server, *again, "caption.sampling.seed=1")
+        assert report["steps"]["caption"]["wanted"] == 2
+        assert report["steps"]["rewrite"]["wanted"] == 2
+        assert len(server.bodies) == asked + 4
+    assert (texts(dataset)[clip], texts(dataset)[other]) == ("typed by hand", "this one, too")
+    stored = Dataset.open(dataset).manifest.read("clips").filter(pl.col("caption_origin") == "human")
+    assert sorted(stored["caption"]) == ["this one, too", "typed by hand"]
+
+
 def test_what_failed_is_tried_again_by_the_next_run_and_only_that(dataset, capsys):
     with serving(good(CAPTION), status(400, "odd"), good(CAPTION)) as server:
         report = ask(capsys, dataset, server, "caption.endpoint.concurrency=1", code=1)
