@@ -1,12 +1,18 @@
+import errno
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from footage import make_video, run_ffmpeg
 
+from wanprep import run as runs
 from wanprep.dataset import Dataset
 from wanprep.media.probe import probe
 from wanprep.run import take_sources
+from wanprep.runner import Options
 from wanprep.scan import Hash, list_sources
 from wanprep.stage import Reject, UsageError
 
@@ -31,6 +37,58 @@ def test_missing_or_empty_source_is_a_usage_error(tmp_path: Path, name: str) -> 
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=name):
         list_sources(tmp_path / name)
+
+
+@pytest.fixture
+def lock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Folders that this user may not list from now on; tests may run as root, for whom permissions do not count."""
+    real = {name: getattr(os, name) for name in ("scandir", "listdir")}
+
+    def lock(*folders: Path) -> None:
+        def refusing(name: str) -> Callable[..., Any]:
+            def call(path: Any = ".") -> Any:
+                if isinstance(path, str | Path) and Path(path) in folders:
+                    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+                return real[name](path)
+
+            return call
+
+        for name in real:
+            monkeypatch.setattr(os, name, refusing(name))
+
+    return lock
+
+
+def test_a_folder_that_cannot_be_listed_fails_by_name_and_its_movies_stay(tmp_path: Path, lock: Any) -> None:
+    movies, out = tmp_path / "movies", tmp_path / "out"
+    make_video(touch(movies / "a.mp4"), frames=20, size=(96, 48))
+    make_video(touch(movies / "locked" / "b.mp4"), frames=21, size=(96, 48))
+    touch(movies / "lost+found" / "c.mp4")
+
+    def run() -> tuple[list[str], dict[str, str]]:
+        summary = runs.run(Dataset.create(out, assignments=["family=tiny"]), ("split",), Options(), source=movies)
+        rows = Dataset.open(out).manifest.read("sources").to_dicts()
+        return [" ".join(failure) for failure in summary.failed], {row["path"]: row["state"] for row in rows}
+
+    lock(movies / "locked", movies / "lost+found")
+    (failed,), states = run()
+    assert failed == f"locked/ PermissionError: Permission denied: {movies / 'locked'}"
+    assert states == {"a.mp4": "ok", "locked/": "failed"}
+    lock()
+    assert run() == ([], {"a.mp4": "ok", "locked/b.mp4": "ok"})  # the folder itself was never a source
+    lock(movies / "locked")
+    (failed,), states = run()
+    assert "locked" in failed
+    assert states == {"a.mp4": "ok", "locked/": "failed", "locked/b.mp4": "ok"}  # nobody knows that it is gone
+    lock()
+    shutil.rmtree(movies / "locked")
+    assert run() == ([], {"a.mp4": "ok", "locked/b.mp4": "gone"})
+
+
+def test_a_source_that_cannot_be_listed_is_a_usage_error(tmp_path: Path, lock: Any) -> None:
+    lock(tmp_path)
+    with pytest.raises(UsageError, match="cannot be listed: Permission denied"):
+        list_sources(tmp_path)
 
 
 def test_one_file_is_a_source_too(tmp_path: Path) -> None:

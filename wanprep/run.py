@@ -147,11 +147,14 @@ def listed_sources(
     rows = [
         {**row, "state": "pending", "original_of": originals.carried(known.get(place))} for place, row in fresh.items()
     ]
+    unlisted = tuple(row["path"] for row in listing.rows if row["path"].endswith("/"))
     for place, old in known.items():
         if place not in fresh:
-            here = _is_there(dataset, old) and not (old["root"] == root and source.is_dir())
+            hidden = old["root"] == root and old["path"].startswith(unlisted)  # nobody can tell whether it is gone
+            here = hidden or (_is_there(dataset, old) and not (old["root"] == root and source.is_dir()))
             state = "gone" if not here else "pending" if old["state"] == "gone" else old["state"]
-            rows.append({**old, "state": state, "original_of": originals.carried(old)})
+            if here or not old["path"].endswith("/"):  # a folder that is listed now is no source
+                rows.append({**old, "state": state, "original_of": originals.carried(old)})
     return rows, listing.ignored
 
 

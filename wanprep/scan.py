@@ -34,7 +34,10 @@ MARKER = "wanprep.toml"  # a folder with this file is a dataset of ours, not a s
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a walk found: rows for the `sources` table (still without identity), and other files by extension."""
+    """What a walk found: rows for the `sources` table (still without identity), and other files by extension.
+
+    A folder that could not be listed has a row, too (its path ends with a slash): `Hash` fails on it by name.
+    """
 
     rows: tuple[dict[str, Any], ...]
     ignored: Counter[str]
@@ -48,12 +51,13 @@ def root_id(root: Path) -> str:
 def list_sources(root: Path) -> Listing:
     """Walk `root` (or take the one file it names) and list sources, ordered by path.
 
-    UsageError when `root` does not exist or holds no source. Linked folders are followed once each.
+    UsageError when `root` does not exist, cannot be listed or holds no source. Linked folders are followed once each.
     """
     if not root.exists():
         raise UsageError(f"{root} does not exist; give the folder with your movies")
     base = root if root.is_dir() else root.parent
-    files = _walk(root) if root.is_dir() else iter([root])
+    unlisted: list[OSError] = []
+    files = _walk(root, unlisted) if root.is_dir() else iter([root])
     rows, ignored = [], Counter[str]()
     for path in files:
         suffix = path.suffix.lower()
@@ -61,27 +65,31 @@ def list_sources(root: Path) -> Listing:
             rows.append(_row(base, path))
         else:
             ignored[suffix or "without extension"] += 1
+    for error in unlisted:
+        if Path(error.filename) == root:
+            raise UsageError(f"{root} cannot be listed: {error.strerror}")
+        rows.append(_row(base, Path(error.filename), end="/"))
     if not rows:
         raise UsageError(f"{root} holds no movie or picture (looked for {' '.join(sorted(VIDEO | IMAGE))})")
     return Listing(rows=tuple(sorted(rows, key=lambda row: row["path"])), ignored=ignored)
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _walk(root: Path, unlisted: list[OSError]) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
-    for folder, names, files in os.walk(root, followlinks=True):
+    for folder, names, files in os.walk(root, onerror=unlisted.append, followlinks=True):
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen or MARKER in files:
             names.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if not name.startswith(".") and name != "lost+found")
         yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
 
 
-def _row(base: Path, path: Path) -> dict[str, Any]:
+def _row(base: Path, path: Path, end: str = "") -> dict[str, Any]:
     relative = path.relative_to(base)
     # Tables hold UTF-8 only. A name that is not keeps a readable form here and is rejected by `Hash`.
-    text = os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+    text = os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace") + end
     group = os.fsencode(relative.parent.as_posix()).decode("utf-8", "backslashreplace")
     try:
         status = path.stat()
@@ -121,6 +129,9 @@ class Hash:
             raise Reject("name_not_utf8", "the file name is not UTF-8; rename the file")
         if not path.exists():
             raise Reject("broken_link", "the link points to nothing")
+        if path.is_dir():
+            next(path.iterdir(), None)  # raises again, with the reason
+            raise OSError(f"the folder {path} could not be listed a moment ago; run again")
         if not path.is_file():
             raise Reject("not_a_file", "a pipe, socket or device, not a regular file")
         digest = digest_file(path)
