@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from wanprep import standing
+from wanprep.captioners import beside, leads
 from wanprep.captioners.checks import SERIOUS
 from wanprep.tables import counted
 
@@ -30,8 +31,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
     assert decided
     found = [state_line(name, getattr(decided, name)) for name in ("sources", "clips", "samples")]
     found += source_lines(dataset, decided.sources) + clip_lines(dataset, decided.clips, decided.samples)
-    if summary.ignored:
-        found.append(f"left alone (no movie or picture): {listed(summary.ignored)}")
+    found += _text_lines(dataset, summary, decided)
     if summary.edited:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
     if decided.orphaned:
@@ -117,6 +117,18 @@ def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
         spent = f", cost {cost:.2f}" if cost else ""
         found.append(f"captions so far: {rows['tokens_in'].sum()} tokens in, {rows['tokens_out'].sum()} out{spent}")
     return found
+
+
+def _text_lines(dataset: Dataset, summary: Summary, decided: Decided) -> list[str]:
+    """Captions beside the sources, and files that are neither."""
+    if not summary.ignored and "caption" not in summary.reports:
+        return []
+    texts, config = beside.texts_of(decided.sources, dataset.roots), dataset.pipeline.caption
+    found = beside.lines(texts, decided.clips, dataset.roots, config.captioner)
+    earlier = leads.every(dataset.manifest.read("runs").to_dicts())
+    found += beside.trigger_lines(decided.chosen, decided.clips, texts, config, earlier, dataset.roots)
+    rest = beside.left_alone(summary.ignored, texts, summary.root)
+    return [_plain(line) for line in found] + ([f"left alone (no movie or picture): {listed(rest)}"] if rest else [])
 
 
 def _last_line(dataset: Dataset, summary: Summary) -> str:

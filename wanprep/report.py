@@ -53,11 +53,14 @@ def show_plan(
     """
     listing = None
     if source is not None:
+        from wanprep.captioners import beside
         from wanprep.scan import list_sources
 
         found = list_sources(source)
+        texts = beside.texts_of(dataset.manifest.read("sources").to_dicts(), dataset.roots)
+        ignored = beside.left_alone(found.ignored, texts, found.rows[0]["root"])
         size = sum(max(0, row["bytes"]) for row in found.rows)
-        listing = {"sources": len(found.rows), "bytes": size, "ignored": dict(found.ignored)}
+        listing = {"sources": len(found.rows), "bytes": size, "captions": len(texts.used), "ignored": dict(ignored)}
     stats = _stats(dataset, 1) if whole and not dataset.manifest.read("clips").is_empty() else None
     if as_json:
         steps = {name: _report_json(report) for name, report in reports.items()}
@@ -65,9 +68,10 @@ def show_plan(
         return
     out = console()
     if listing:
-        ignored = ", ".join(f"{count} {suffix}" for suffix, count in sorted(listing["ignored"].items()))
+        alone = outcome.listed(listing["ignored"])
         out.print(
-            f"{source}: {listing['sources']} sources, {listing['bytes'] / 1e6:.1f} MB; left alone: {ignored or 'none'}"
+            f"{source}: {listing['sources']} sources, {listing['bytes'] / 1e6:.1f} MB; "
+            f"captions beside them: {listing['captions']}; left alone: {alone}"
         )
     if stats:
         from wanprep.stats import render

@@ -21,7 +21,7 @@ from wanprep.dataset import Dataset
 from wanprep.decide import Decided
 from wanprep.ids import key_of
 from wanprep.runner import Listener, Options, Report, run_stage
-from wanprep.scan import MARKER, Listing, list_sources
+from wanprep.scan import MARKER, Listing, list_sources, root_id
 from wanprep.stage import Missing, UsageError
 from wanprep.steps import steps
 
@@ -34,6 +34,7 @@ class Summary:
 
     reports: dict[str, Report] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
+    root: str = ""  # of SRC
     edited: int = 0  # captions changed by hand since the last run
     published: int = 0  # caption files written
     notes: list[str] = field(default_factory=list)  # what people should look at
@@ -64,6 +65,7 @@ def run(
     with dataset.lease():
         if source is not None:
             summary.ignored = take_sources(dataset, source, listing)
+            summary.root = root_id(source if source.is_dir() else source.parent)
         _take_stock(dataset, summary, command)
         _go_through(dataset, stages, options, summary, listen)
     summary.seconds = time.perf_counter() - start

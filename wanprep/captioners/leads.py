@@ -79,6 +79,11 @@ def _lead(pipeline: str) -> Lead | None:
     return (trigger, caption.get("separator", " ")) if trigger else None
 
 
+def every(runs: Iterable[Row]) -> list[Lead]:
+    """All triggers that a set ever had."""
+    return list(dict.fromkeys(lead for row in runs if (lead := _lead(row["pipeline"]))))
+
+
 def typed_body(text: str, leads: Leads | None, config: CaptionConfig) -> tuple[str, str]:
     """What somebody typed without the trigger that was ours, and EXCHANGED, UNSURE or "" (nothing to do). Pure.
 
