@@ -29,7 +29,7 @@ def cli() -> None:
     wanprep explain CLIP                  why a clip was kept or rejected
 
     Settings come from --set, then WANPREP_* variables (WANPREP_FAMILY=tiny,
-    WANPREP_FILTER__BLUR=...), then the pipeline file, then the defaults.
+    WANPREP_FILTER__BLUR__THRESHOLD=0.2), then the pipeline file, then the defaults.
 
     Exit codes: 0 all is done (rejected content is done), 1 some items failed,
     2 usage, 3 something is missing on this machine, 4 another run is at it,
@@ -235,13 +235,20 @@ def main() -> None:
     except Damaged as error:
         click.echo(f"wanprep: {error}", err=True)
         raise SystemExit(1) from None
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as stop:
+        if isinstance(stop.__cause__, EOFError):  # click takes the end of any pipe for somebody's Ctrl-D
+            raise stop.__cause__ from None
         again = " ".join(["wanprep", *(json.dumps(a) if " " in a else a for a in sys.argv[1:])])
         click.echo(f"\nwanprep: interrupted; what was done is kept. Go on with: {again}", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:  # `wanprep clips | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        if not error.filename and not isinstance(error, ChildProcessError):
+            raise
+        click.echo(f"wanprep: {f'{error.strerror}: {error.filename}' if error.filename else error}", err=True)
+        raise SystemExit(1) from None
     finally:
         gc.freeze()  # what lives now ends with the process: the collector need not look it over once more
 

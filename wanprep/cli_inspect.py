@@ -35,7 +35,11 @@ def _inspect(files: tuple[Path, ...], scores: bool, workers: int | None, as_json
 
     pipeline = resolve(file=rest["pipeline"], assignments=rest["assignments"])
     workers = workers or os.cpu_count() or 1
-    entries = inspect.look(files, pipeline.split, scores=scores, workers=workers, say=say)
+    try:
+        entries = inspect.look(files, pipeline.split, scores=scores, workers=workers, say=say)
+    except KeyboardInterrupt:
+        say("\nwanprep: interrupted; nothing is kept of it")
+        raise SystemExit(130) from None
     if scores:
         for warning in inspect.judge(entries, pipeline.filter):
             say(warning)
