@@ -55,6 +55,14 @@ def test_what_nobody_foresaw_keeps_its_traceback(ending: Any, monkeypatch: Any, 
         ending("cuts", "film.mp4")
 
 
+def test_a_full_disk_is_one_line(tmp_path: Path, ending: Any, monkeypatch: Any) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"x")
+    monkeypatch.setattr("wanprep.run.run_stage", raising(OSError(28, "No space left on device")))
+    code, said = ending("run", tmp_path / "film.mp4", "--out", tmp_path / "set")
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("wanprep: the disk is full; what was done is kept. Make room, then: wanprep run ")
+
+
 def test_only_what_keeps_something_says_so_when_it_is_interrupted(
     tmp_path: Path, ending: Any, monkeypatch: Any
 ) -> None:

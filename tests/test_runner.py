@@ -1,5 +1,6 @@
 """The runner on a toy stage: outcomes, resume, leases, and what SIGKILL leaves behind."""
 
+import errno
 import os
 import random
 import signal
@@ -126,6 +127,22 @@ def test_missing_stops_the_run_but_keeps_what_was_done(tmp_path: Path, monkeypat
     monkeypatch.setattr(Toy, "measure", measure)
     with pytest.raises(Missing, match="no weights"):
         run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=0))
+    assert len(dataset(tmp_path).manifest.final_keys("artefacts")) == 2
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_stops_the_run_but_keeps_what_was_done(tmp_path: Path, monkeypatch: Any, code: int) -> None:
+    good = Toy.measure
+
+    def measure(self: Toy, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        if args["n"] == 2:
+            raise OSError(code, os.strerror(code))
+        return good(self, args, parts)
+
+    monkeypatch.setattr(Toy, "measure", measure)
+    with pytest.raises(OSError, match=os.strerror(code)) as told:
+        run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=0))
+    assert told.value.errno == errno.ENOSPC
     assert len(dataset(tmp_path).manifest.final_keys("artefacts")) == 2
 
 

@@ -14,7 +14,7 @@ import click
 from wanprep import __version__, cli_care, cli_inspect, cli_models, cli_read, cli_sheet
 from wanprep.bulk import no_collection
 from wanprep.cli_options import measuring
-from wanprep.stage import Missing, UsageError
+from wanprep.stage import DISK_FULL, Missing, UsageError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -215,6 +215,11 @@ for module in (cli_read, cli_inspect, cli_models, cli_care, cli_sheet):
         cli.add_command(item)
 
 
+def _again() -> str:
+    """This command line, to be typed once more."""
+    return " ".join(["wanprep", *(json.dumps(a) if " " in a else a for a in sys.argv[1:])])
+
+
 def main() -> None:
     """Entry point: turns what is raised into the exit codes of `wanprep --help`."""
     # Read when numpy is loaded: its products are small here, and dividing them among the cores takes longer.
@@ -238,13 +243,16 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort) as stop:
         if isinstance(stop.__cause__, EOFError):  # click takes the end of any pipe for somebody's Ctrl-D
             raise stop.__cause__ from None
-        again = " ".join(["wanprep", *(json.dumps(a) if " " in a else a for a in sys.argv[1:])])
-        click.echo(f"\nwanprep: interrupted; what was done is kept. Go on with: {again}", err=True)
+        said = "interrupted; what was under way begins anew, what was done is kept. Go on with"
+        click.echo(f"\nwanprep: {said}: {_again()}", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:  # `wanprep clips | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except OSError as error:
+        if error.errno in DISK_FULL:
+            click.echo(f"wanprep: the disk is full; what was done is kept. Make room, then: {_again()}", err=True)
+            raise SystemExit(1) from None
         if not error.filename and not isinstance(error, ChildProcessError):
             raise
         click.echo(f"wanprep: {f'{error.strerror}: {error.filename}' if error.filename else error}", err=True)

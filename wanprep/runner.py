@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import time
 from collections import Counter
@@ -74,6 +75,8 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
             for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0) if todo else ():
                 if outcome.kind == "missing":
                     raise Missing(outcome.reason, outcome.detail)
+                if outcome.reason == "disk_full":
+                    raise OSError(errno.ENOSPC, outcome.detail)
                 batch.add(rows_of(outcome))
                 _count(report, outcome)
                 listen(report, outcome, len(todo))

@@ -7,12 +7,16 @@ meets can vanish. See design, section 3.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
+
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: no further item can end well either
 
 
 class Reject(Exception):

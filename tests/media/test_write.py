@@ -1,5 +1,6 @@
 """Writing: checked against what was fed, repeatable to the byte, and nothing left behind when it goes wrong."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -124,6 +125,15 @@ def test_what_ffmpeg_says_is_reported_when_it_dies(tmp_path, monkeypatch, footag
     with pytest.raises(RuntimeError, match=r"status 3: Unknown encoder libx264"):
         write_mp4(tmp_path / "out" / "a.mp4", [footage.numbered(n) for n in range(60)], width=192, height=108, rate=16)
     assert left_over(tmp_path / "out") == []
+
+
+def test_a_full_disk_is_told_from_other_failures(tmp_path, monkeypatch, footage):
+    fake_ffmpeg(
+        tmp_path, monkeypatch, "echo '[out#0/mp4] Error writing trailer: No space left on device' >&2\nexit 228\n"
+    )
+    with pytest.raises(OSError, match="No space left") as told:
+        write_mp4(tmp_path / "a.mp4", [footage.numbered(n) for n in range(60)], width=192, height=108, rate=16)
+    assert told.value.errno == errno.ENOSPC
 
 
 def test_an_ffmpeg_that_loses_frames_is_caught(tmp_path, monkeypatch, footage):

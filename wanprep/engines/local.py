@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from wanprep.engines.children import deaf
-from wanprep.stage import Item, Missing, Reject, Row, Stage
+from wanprep.stage import DISK_FULL, Item, Missing, Reject, Row, Stage
 
 THREADS = "WANPREP_WORKER_THREADS"
 
@@ -98,7 +98,8 @@ def measure_one(stage: Stage, item: Item) -> Outcome:
     except Missing as missing:
         return outcome("missing", reason=missing.what, detail=missing.remedy)
     except Exception as error:
-        return outcome("failed", reason=type(error).__name__, detail=failure(error))
+        full = isinstance(error, OSError) and error.errno in DISK_FULL
+        return outcome("failed", reason="disk_full" if full else type(error).__name__, detail=failure(error))
     lost = set(item.parts) - {row["key"] for row in rows}
     if lost:
         return outcome("failed", reason="lost_part", detail=f"{stage.name} gave no row for {len(lost)} of its parts")

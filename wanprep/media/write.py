@@ -15,7 +15,9 @@ deblocking does nothing: both are off. So is looking ahead for cuts, which a cli
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
+import os
 import shutil
 import subprocess
 import tempfile
@@ -101,8 +103,9 @@ def write_many(
 
     frames: for each moment a mapping with one array uint8 [height, width, 3] for every key of `targets`; they are kept
     and must not be changed afterwards.
-    Raises ValueError for no frames or a wrong shape, RuntimeError when ffmpeg fails or min_psnr (dB, worst frame, over
-    R, G and B) cannot be reached, Missing without ffmpeg, and whatever `frames` raises. On any error nothing is left.
+    Raises ValueError for no frames or a wrong shape, OSError for a full disk, RuntimeError when ffmpeg fails or
+    min_psnr (dB, worst frame, over R, G and B) cannot be reached, Missing without ffmpeg, and whatever `frames` raises.
+    On any error nothing is left.
     """
     if rate < 1:
         raise ValueError(f"rate must be a whole number of frames a second, at least 1, got {rate}")
@@ -276,11 +279,13 @@ class _Encoder:
         self._process.wait()
         self._said.close()
 
-    def _failure(self) -> RuntimeError:
+    def _failure(self) -> Exception:
         code = self._process.wait()
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip()[-2000:]
         self._end()
+        if os.strerror(errno.ENOSPC) in said or os.strerror(errno.EDQUOT) in said:
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if "pix_fmt" in said or "pixel format" in said:
             said += f" (its libx264 must know {PIXELS}; the one of imageio-ffmpeg does: take this ffmpeg off PATH)"
         return RuntimeError(f"ffmpeg failed with status {code}: {said or 'it said nothing'}")
