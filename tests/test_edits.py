@@ -120,7 +120,7 @@ def test_explain_shows_every_caption_that_is_trained_on(root: Path, capsys: pyte
         return [line.strip() for line in capsys.readouterr().out.splitlines()]
 
     (one,) = (line for line in explained() if line.startswith("caption"))
-    assert one == "caption (template): a picture"  # the only one: no weight is told
+    assert one == "caption (template; provisional): a picture"  # the only one: no weight is told
     first.write_text("a cat")
     first.with_suffix(".3.txt").write_text("weight: 0.5\na dog")  # without a .2.txt
     first.with_suffix(".5.txt").write_text("weight: 0\na bird")

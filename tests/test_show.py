@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from rich.cells import cell_len
 
-from wanprep import show
+from wanprep import show, show_source
 from wanprep.stage import UsageError
 
 ANY: dict[str, Any] = {"state": None, "reason": None, "source": None}
@@ -22,13 +22,14 @@ def clip(number: int, state: str = "keep", *reasons: str, **more: Any) -> dict[s
     row: dict[str, Any] = {"clip_id": f"b{number}{'0' * 14}", "path": SOURCES[number % 3], "state": state}
     row |= {"reasons": list(reasons), "unknown": [], "scores": json.dumps(scores), "truncated": "", "duplicated": 0}
     row |= {"start_s": 9.68, "end_s": 39.85, "start_frame": 242, "end_frame": 1195, "n_frames": 400}
-    return row | {"crop": [0, 0, 640, 272], "caption": None, "caption_origin": None} | more
+    row |= {"crop": [0, 0, 640, 272], "caption": None, "caption_origin": None}
+    return row | {"caption_flags": [], "provisional": False} | more
 
 
 def sample(number: int, state: str, cache_state: str = "", reason: str = "", **more: Any) -> dict[str, Any]:
     size = {"width": 480, "height": 272} if state == "ok" else {"width": None, "height": None}
     row = {"clip_id": f"b{number}{'0' * 14}", "view": "motion", "frames": 41, "start": 58, "state": state, **size}
-    return row | {"cache_state": cache_state, "reason": reason, "detail": ""} | more
+    return row | {"cache_state": cache_state, "reason": reason, "detail": "", "flip": False} | more
 
 
 @pytest.fixture
@@ -126,3 +127,24 @@ def test_explained_samples_have_seconds_and_the_state_of_the_listing(
     ]
     show.show_explain(dataset, "b2", False)
     assert "view" not in capsys.readouterr().out  # no samples, no empty table
+
+
+def test_flags_of_a_caption_are_shown_and_found(dataset: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    flagged = clip(0, caption="a car a car", caption_origin="vlm", caption_flags=["loop"], provisional=True)
+    rows = pl.DataFrame([flagged, clip(1), clip(2, "rejected", "shake")], infer_schema_length=None)
+    dataset.manifest.read = {"clips": rows}.__getitem__
+    (line,) = listed(capsys, show.show_clips, dataset, reason="loop")
+    assert " ".join(line.split()).endswith("keep caption: loop, provisional")
+    assert len(listed(capsys, show.show_clips, dataset, reason="provisional")) == 1
+    assert len(listed(capsys, show.show_clips, dataset, reason="shake")) == 1
+    assert show_source.flags_of(clip(1)) == []
+
+
+def test_a_mirrored_copy_is_told_from_its_sample(dataset: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pl.DataFrame([sample(0, "ok", "cached"), sample(0, "ok", "cached", flip=True)])
+    tables = {"clips": dataset.manifest.read("clips"), "samples": rows}
+    dataset.manifest.read = tables.__getitem__
+    lines = listed(capsys, show.show_samples, dataset)
+    assert [" motion mirrored " in line for line in lines] == [False, True]
+    show.show_explain(dataset, "b0", False)
+    assert "motion mirrored" in capsys.readouterr().out

@@ -349,3 +349,15 @@ def test_importing_stats_loads_nothing_heavy():
     code = "import sys, wanprep.stats; print([m for m in ('torch', 'numpy', 'polars', 'rich') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_lengths_that_no_clip_has_take_no_row_and_several_reasons_are_told():
+    clips = [clip("c1", 20), clip("c2", 62), clip("c3", 90, state="rejected", reasons=["blurred", "static"])]
+    text = drawn(report(clips, samples_for(clips), SOURCES, [], [], WAN))
+    assert len(report(clips, [], SOURCES, [], [], WAN).lengths) > 2
+    lengths = text.split("Kept clips by length")[1].split("Buckets")[0]
+    assert lengths.count("█") > 2
+    assert len([line for line in lengths.splitlines() if line[:1] == " "]) <= 3
+    assert [line.split()[2] for line in lengths.splitlines()[3:] if line.strip()] == ["1", "1"]
+    assert "1 clip with several reasons, counted for each" in text
+    assert "several" not in drawn(report(clips[:2], [], SOURCES, [], [], WAN))

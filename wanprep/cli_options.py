@@ -61,7 +61,11 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(out: Path, **rest: Any) -> Any:
         with no_collection():
             from wanprep.dataset import Dataset
+            from wanprep.preview import as_it_is
 
-            return command(Dataset.open(out), **rest)
+            dataset, why = as_it_is(Dataset.open(out))
+            if why:
+                click.echo(f"wanprep: shown as a run would decide now, not stored yet: {why}", err=True)
+            return command(dataset, **rest)
 
     return wrapped

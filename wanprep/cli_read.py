@@ -57,7 +57,7 @@ def _filters(states: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options that choose rows. states: those there are, for the help."""
     options = [
         click.option("--state", metavar="STATE", help=f"Only rows in this state: {states}."),
-        click.option("--reason", metavar="REASON", help="Only rows with this reason."),
+        click.option("--reason", metavar="REASON", help="Only rows with this reason (clips: or caption flag)."),
         click.option("--source", "source", metavar="TEXT", help="Only rows whose source path contains TEXT."),
     ]
 

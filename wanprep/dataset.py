@@ -26,7 +26,7 @@ from wanprep.lease import Held, exclusive
 from wanprep.manifest import Manifest
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.scan import MARKER, root_id
-from wanprep.schema import VOLATILE
+from wanprep.schema import TABLES, VOLATILE
 from wanprep.stage import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from wanprep.decide import Decided, Measured
     from wanprep.stages.cache import Encoder
 
+DECIDED = "decided.json"  # in manifest/: what the stored decisions were made of
+BASIS = tuple(  # tables that decisions depend on, and they themselves; not what is remembered of deciding
+    name for name in TABLES if name not in ("evidence", "pools", "matches", "published", "runs")
+)
 READ = {  # what deciding reads of the measured tables; a row of them all has three times as much
     "files": "key outcome reason detail source_id",
     "signals": "key outcome reason detail kind digest truncated time_base first_pts width height",
@@ -148,13 +152,36 @@ class Dataset:
         from wanprep.decide import decide
 
         with no_collection():
+            basis = self._basis()  # before anything is read: what others add meanwhile is not in these decisions
             decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
             self.manifest.append("pools", decided.pools)
             self.manifest.append("matches", decided.matches)
             self.manifest.replace("sources", decided.sources)
             self.manifest.replace("clips", decided.clips)
             self.manifest.replace("samples", decided.samples)
+            basis["tables"] |= {name: self.manifest.table(name).version() for name in ("sources", "clips", "samples")}
+            write_atomic(self.manifest.root / DECIDED, json.dumps(basis).encode())
         return decided
+
+    def _basis(self) -> dict[str, Any]:
+        """What deciding now would decide of: the settings, and the tables by their versions."""
+        from wanprep import keys
+
+        versions = {name: self.manifest.table(name).version() for name in BASIS}
+        measure = [keys.signals(""), keys.scores("", 0, 0)]  # others where this version measures in another way
+        return {"pipeline": config.to_table(self.pipeline), "tables": versions, "measure": measure}
+
+    def overtaken(self) -> str:
+        """Why the stored decisions are not those that would be made now, for people; "" when they are. Those of an
+        earlier version that measured in another way stand until a run measures anew: till then nothing else is known.
+        """
+        path = self.manifest.root / DECIDED
+        if not path.exists():
+            return ""
+        basis, now = json.loads(path.read_bytes()), self._basis()
+        if basis == now or basis["measure"] != now["measure"]:
+            return ""
+        return config.changes(basis["pipeline"], now["pipeline"]) or "a command was stopped, or is at work"
 
     def source_path(self, row: Mapping[str, Any]) -> Path:
         """Where a source lies on this machine; row: one of the sources table."""

@@ -5,8 +5,8 @@ every change. So a changed threshold decodes nothing, and the tables always agre
 beside them.
 
 States. source: ok | rejected | failed | pending | gone. clip: keep | rejected | pending. sample: ok | rejected |
-duplicate; its cache_state: cached | pending | failed. A clip that is kept, and a sample that is ok, has a reason only
-when its caption was rejected: it waits for another one and is not trained on until then.
+duplicate; cache_state of an ok one: cached | pending | failed. A clip that is kept has a reason only when its caption
+was rejected: its samples are rejected until it has another one.
 """
 
 from __future__ import annotations

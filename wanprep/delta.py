@@ -54,6 +54,12 @@ class Table:
     def exists(self) -> bool:
         return DeltaTable.is_deltatable(str(self.folder))
 
+    def version(self) -> int:
+        """Of the last commit, -1 without one; read off the names in the log, which opens nothing."""
+        log = self.folder / "_delta_log"
+        names = (path.name for path in log.iterdir()) if log.is_dir() else ()
+        return max((int(name[:20]) for name in names if name.endswith(".json") and name[:20].isdigit()), default=-1)
+
     def _open(self) -> DeltaTable:
         """The table as it is now, made if there is none."""
         table = self._opened()

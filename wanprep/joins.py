@@ -24,6 +24,7 @@ JOINED = (
     *("media_key", "media_path", "media_digest", "caption", "latent_key", "latent_path", "latent_digest"),
     *("text_key", "text_path", "text_digest", "cache_state", "more_texts", "colour"),
 )
+MUTE = "the caption of its clip was rejected"  # detail of a sample that waits for another caption
 
 
 def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> list[Row]:
@@ -43,14 +44,15 @@ def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline,
             if sample["flip"]:
                 _reject_named_side(sample, more)
             if sample["state"] == "ok":
-                if clip["reasons"]:
-                    sample |= {"reason": clip["reasons"][0], "detail": "the caption of its clip was rejected"}
                 size = (sample["width"], sample["height"])
                 if size not in media_keys:
                     media_keys[size] = keys.media(clip, size, sample["crop"], family.fps, moved)
                 sample["colour"] = None if moved is None else json.dumps(moved)
                 sample["media_key"] = media_keys[size]
                 join_media(sample, artefacts)
+                if sample["state"] == "ok" and clip["reasons"]:  # its file stays: another captioner may look at it
+                    sample |= {"state": "rejected", "reason": clip["reasons"][0], "detail": MUTE}
+                    continue
                 sample["cache_state"] = "pending"
                 if encoder:
                     join_cache(sample, artefacts, encoder, more)

@@ -12,7 +12,6 @@ Two kinds of table:
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import polars as pl
 
 from wanprep.delta import Table
 from wanprep.schema import APART, FINAL, TABLES, VOLATILE
-from wanprep.shards import file_bytes, stored_bytes
+from wanprep.shards import MEMBER, file_bytes
 
 
 class Manifest:
@@ -67,11 +66,25 @@ class Manifest:
     def final_keys(self, name: str) -> set[str]:
         """Keys that need no further measurement: final, and if a file was made, it is still there in full."""
         rows = self.outcomes(name).filter(pl.col("outcome").is_in(FINAL))
-        if "path" not in rows.columns:
-            return set(rows["key"])
-        size_of = functools.cache(file_bytes)  # a shard holds many
-        root, listed = self.root.parent, zip(rows["key"], rows["path"], rows["bytes"])
-        return {key for key, path, size in listed if path is None or stored_bytes(root, path, size_of) == size}
+        return set(rows["key"]) - self.absent(name).keys()
+
+    def absent(self, name: str) -> dict[str, str]:
+        """Key -> path of what was made and is not there in full any more: files are looked at, by size, not read."""
+        if "path" not in TABLES[name]:
+            return {}
+        rows, root = self.made(name).select("key", "path", "bytes"), self.root.parent
+        member = pl.col("path").str.extract_groups(MEMBER).struct.field("file", "offset", "length")
+        placed = rows.with_columns(member).with_columns(pl.col("file").fill_null(pl.col("path")))
+        files = placed["file"].unique()  # a shard holds many
+        sizes = {"file": files, "size": [file_bytes(f"{root}/{file}") for file in files]}
+        there = (pl.col("size") - pl.col("offset").cast(pl.Int64)).clip(0, pl.col("length").cast(pl.Int64))
+        stored = pl.when(pl.col("offset").is_null() | (pl.col("size") < 0)).then("size").otherwise(there)
+        joined = placed.join(pl.DataFrame(sizes, schema={"file": pl.String, "size": pl.Int64}), on="file", how="left")
+        return dict(joined.filter(stored.ne_missing(pl.col("bytes"))).select("key", "path").iter_rows())
+
+    def made(self, name: str) -> pl.DataFrame:
+        """Rows of a table that name a file."""
+        return self.outcomes(name).filter(pl.col("outcome").is_in(FINAL) & pl.col("path").is_not_null())
 
     def append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         rows = list(rows)
@@ -84,7 +97,7 @@ class Manifest:
         self.table(name).append(rows)
 
     def _held_keys(self, column: str) -> set[str]:
-        """Read once: who measures holds the stage's lease, so no other process adds to them meanwhile."""
+        """Read once: who measures holds the dataset's lease, so no other process adds to them meanwhile."""
         if column not in self._held:
             self._held[column] = set(self.table(column).read(["key"])["key"])
         return self._held[column]

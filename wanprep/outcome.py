@@ -53,25 +53,30 @@ def state_line(name: str, rows: Sequence[Row]) -> str:
     parts = []
     for state, count in sorted(states.items()):
         why = standing.reasons_of(rows, state) if state in ("rejected", "duplicate") else Counter()
-        parts.append(f"{count} {state}" + (f" ({_most(why)})" if why else ""))
+        parts.append(f"{count} {state}" + (f" ({_most(why)}{several_reasons(rows, state)})" if why else ""))
     return f"{name:8} {', '.join(parts) or 'none'}"
 
 
 def source_lines(dataset: Dataset, sources: Sequence[Row]) -> list[str]:
     """Sources that are not whole, by name: rejected, gone, or cut off."""
     out, found = _out(dataset), []
-    for what, rows in (
-        ("rejected", [row for row in sources if row["state"] == "rejected"]),
-        ("gone", [row for row in sources if row["state"] == "gone"]),
-        ("damaged, its good part is used", standing.damaged(sources)),
-    ):
-        names = ", ".join(_plain(row["path"]) for row in rows[:SHOWN_NAMES])
-        more = f" and {len(rows) - SHOWN_NAMES} more" if len(rows) > SHOWN_NAMES else ""
-        if rows:
-            found.append(f"{what}: {names}{more}")
+    named, now = list(zip(sources, standing.names_of(dataset, sources))), standing.moved(dataset, sources)
+    groups = {
+        "rejected": [name for row, name in named if row["state"] == "rejected"],
+        "gone": [name + _now(now.get(row["source_id"])) for row, name in named if row["state"] == "gone"],
+        "damaged, its good part is used": [name for row, name in named if standing.is_damaged(row)],
+    }
+    for what, names in groups.items():
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        if names:
+            found.append(f"{what}: {', '.join(map(_plain, names[:SHOWN_NAMES]))}{more}")
     if found:
         found.append(f"why: wanprep explain NAME{out}; all of them: wanprep stats --by source{out}")
     return found
+
+
+def _now(name: str | None) -> str:
+    return f" (now {name})" if name else ""
 
 
 def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -> list[str]:
@@ -107,14 +112,17 @@ def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
     flagged = [clip for clip in clips if clip["provisional"] and clip["caption_origin"] != "template"]
     if flagged:
         counts = Counter(flag for clip in flagged for flag in clip["caption_flags"] if flag in SERIOUS)
-        found.append(f"{len(flagged)} captions need a look ({listed(counts)}): wanprep clips, edit captions/*.txt")
+        found.append(
+            f"{len(flagged)} captions need a look ({listed(counts)}): "
+            f"wanprep clips --reason {_first(counts)}{_out(dataset)}, edit captions/*.txt"
+        )
     alike = sum("near_identical" in clip["caption_flags"] for clip in clips)
     if alike:
         found.append(f"{alike} captions say nearly the same as that of another clip")
     rows = dataset.manifest.latest("captions")
     if len(rows) and rows["tokens_in"].sum():
         cost = rows["cost"].sum()
-        spent = f", cost {cost:.2f}" if cost else ""
+        spent = f", cost {cost:.2f}" if cost >= 0.1 else f", cost {cost:.2g}" if cost else ""
         found.append(f"captions so far: {rows['tokens_in'].sum()} tokens in, {rows['tokens_out'].sum()} out{spent}")
     return found
 
@@ -176,9 +184,16 @@ def _first(counts: Mapping[str, int]) -> str:
 
 
 def _most(counts: Counter[str]) -> str:
-    """As `listed`, the most frequent first and not endless."""
-    shown = [f"{count} {name}" for name, count in counts.most_common(SHOWN_REASONS)]
-    return ", ".join([*shown, *(["..."] if len(counts) > SHOWN_REASONS else [])])
+    """As `listed`, the most frequent first and not endless; a single one is not left out, it takes no more room."""
+    top = SHOWN_REASONS + (len(counts) == SHOWN_REASONS + 1)
+    shown = [f"{count} {name}" for name, count in counts.most_common(top)]
+    return ", ".join([*shown, *([f"{len(counts) - top} more reasons"] if len(counts) > top else [])])
+
+
+def several_reasons(rows: Sequence[Row], state: str = "rejected") -> str:
+    """`; 3 have several reasons, ...`: why counts by reason may add up to more than there are rows."""
+    count = sum(len(set(row.get("reasons") or ())) > 1 for row in rows if row["state"] == state)
+    return f"; {count} {'has' if count == 1 else 'have'} several reasons, counted for each" if count else ""
 
 
 def are(count: int) -> str:

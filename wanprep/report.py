@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanprep import edits, outcome, standing
+from wanprep.care import STORED
 from wanprep.runner import Report
 from wanprep.stats_render import plain
 from wanprep.tables import console, print_json, table
@@ -120,20 +122,34 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
         drawn.add_row(row["step"], row["of"], *states, _rejected(row))
     out = console()
     out.print(drawn)
-    told = {"sources": ("path", "state", "reason", "detail"), "clips": ("clip_id", "state", "reasons")}
-    told |= {"samples": ("clip_id", "state", "reason")}
+    told: dict[str, tuple[str, ...]] = {"sources": ("source_id", "root", "path", "state", "reason", "detail")}
+    told |= {"clips": ("clip_id", "state", "reasons"), "samples": ("clip_id", "state", "reason")}
     tables = {name: dataset.manifest.read(name).select(columns).to_dicts() for name, columns in told.items()}
     for name, kept in tables.items():
-        out.print(f"{name:8} {outcome.listed(Counter(row['state'] for row in kept))}")
+        counts = outcome.listed(Counter(row["state"] for row in kept))
+        out.print(f"{name:8} {counts}{outcome.several_reasons(kept)}")
     for line in (
         *outcome.source_lines(dataset, tables["sources"]),
         *outcome.clip_lines(dataset, tables["clips"], tables["samples"]),
         *map(plain, notes),
         *(f"{row['step']}: {row['waiting_for']}" for row in rows if row["waiting_for"]),
         *(f"failed in {row['step']}: {plain(item)}" for row in rows for item in row["failed_items"][:SHOWN_FAILED]),
+        _looked_at(dataset),
         *_next(dataset, rows),
     ):
         out.print(line)
+
+
+def _files(dataset: Dataset) -> tuple[int, int]:
+    """How many stored files tables speak of, and how many of them are not there in full: pending again."""
+    tables = [(dataset.manifest.made(name).height, len(dataset.manifest.absent(name))) for name in STORED]
+    return sum(made for made, _ in tables), sum(absent for _, absent in tables)
+
+
+def _looked_at(dataset: Dataset) -> str:
+    made, absent = _files(dataset)
+    found = f"{absent} missing or of another size" if absent else "all there"
+    return f"stored files: {made} looked at (existence and size; `wanprep verify` reads them), {found}"
 
 
 def _rejected(row: Row) -> str:
@@ -166,30 +182,26 @@ def _stats(dataset: Dataset, batch_size: int) -> Stats:
     listed = dataset.manifest.read("sources").to_dicts()
     sources = [
         {**row, "path": path, "duration_s": _duration(facts.get(row["source_id"]))}
-        for row, path in zip(listed, _told_apart(listed, dataset.roots))
+        for row, path in zip(listed, standing.names_of(dataset, listed))
     ]
     clips = dataset.manifest.read("clips").to_dicts()
     origins = {clip["clip_id"]: clip["caption_origin"] for clip in clips}
-    samples = [
-        {**row, "caption_origin": origins.get(row["clip_id"]), "mp4_state": "done" if row["media_path"] else "pending"}
-        for row in dataset.manifest.read("samples").to_dicts()
-    ]
+    lost = dataset.manifest.absent("artefacts")
+    samples = []
+    for row in dataset.manifest.read("samples").to_dicts():
+        mp4 = "done" if row["media_path"] and row["media_key"] not in lost else "pending"
+        samples.append({**row, "caption_origin": origins.get(row["clip_id"]), "mp4_state": mp4})
     captions = [
         {"clip_id": clip["clip_id"], "origin": clip["caption_origin"]} for clip in clips if clip["caption_origin"]
     ]
-    artefacts = [row for row in dataset.manifest.latest("artefacts").to_dicts() if row["outcome"] == "done"]
-    return report(clips, samples, sources, captions, artefacts, dataset.pipeline.model, batch_size=batch_size)
-
-
-def _told_apart(sources: Sequence[Row], roots: Mapping[str, str]) -> list[str]:
-    """The path of each source, with its folder's name before it where another folder has the same path."""
-    times = Counter(row["path"] for row in sources)
-    return [
-        f"{Path(roots[row['root']]).name}/{row['path']}"
-        if times[row["path"]] > 1 and row["root"] in roots
-        else row["path"]
-        for row in sources
+    artefacts = [
+        row
+        for row in dataset.manifest.latest("artefacts").to_dicts()
+        if row["outcome"] == "done" and row["key"] not in lost
     ]
+    made = report(clips, samples, sources, captions, artefacts, dataset.pipeline.model, batch_size=batch_size)
+    looked_at, absent = _files(dataset)
+    return replace(made, cache=replace(made.cache, looked_at=looked_at, absent=absent))
 
 
 def _duration(signal: Row | None) -> float:

@@ -12,7 +12,7 @@ import polars as pl
 
 from wanprep.decide import planned_frames
 from wanprep.near import did_you_mean, nearest
-from wanprep.show_source import caption_lines, show_named
+from wanprep.show_source import caption_lines, flags_of, show_named
 from wanprep.stage import UsageError
 from wanprep.stats_render import plain
 from wanprep.tables import console, print_json, print_rows
@@ -49,7 +49,8 @@ def _select(rows: Sequence[Row], what: str, state: str | None, reason: str | Non
 
 
 def _reasons(row: Row) -> list[str]:
-    return row["reasons"] if "reasons" in row else [row["reason"]] if row["reason"] else []
+    """What --reason finds a row by: a clip by flags of its caption, too."""
+    return [*row["reasons"], *flags_of(row)] if "reasons" in row else [row["reason"]] if row["reason"] else []
 
 
 def _states(row: Row) -> tuple[str, ...]:
@@ -79,6 +80,8 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
         scores = json.loads(row["scores"]) if row["reasons"] else {}
         why = ", ".join(_with_value(reason, scores) for reason in row["reasons"])
         why = why or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
+        flags = ", ".join(flags_of(row))
+        why = "; ".join(filter(None, (why, flags and f"caption: {flags}")))
         frames = f"{row['start_frame']}-{row['end_frame'] - 1}"
         drawn.append((row["clip_id"][:8], plain(row["path"]), _span(row), frames, row["state"], why))
     print_rows(("clip", "~source", ">seconds", ">?frames", "state", "why"), drawn)
@@ -111,8 +114,12 @@ def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
     for it in chosen:
         state = ": ".join(filter(None, (_listed_state(it), it["reason"])))
         frames = f"{it['start_frame']}-{it['end_frame'] - 1}" if "start_frame" in it else ""
-        drawn.append((it["clip_id"][:6], plain(it["path"]), it["view"], _bucket(it), _span(it), frames, state))
+        drawn.append((it["clip_id"][:6], plain(it["path"]), _view(it), _bucket(it), _span(it), frames, state))
     print_rows(("clip", "~source", "view", "bucket", ">seconds", ">?frames", "state"), drawn)
+
+
+def _view(sample: Row) -> str:
+    return f"{sample['view']} mirrored" if sample["flip"] else sample["view"]
 
 
 def _bucket(sample: Row) -> str:
@@ -169,7 +176,7 @@ def _draw_samples(samples: Sequence[Row], clip: Row, rate: int) -> None:
     drawn = []
     for it in samples:
         why = it["detail"] or it["reason"]
-        drawn.append((it["view"], _bucket(it), _span(_times(it, clip, rate)), _listed_state(it), why))
+        drawn.append((_view(it), _bucket(it), _span(_times(it, clip, rate)), _listed_state(it), why))
     click.echo()
     print_rows(("view", "bucket", ">seconds", "state", "why"), drawn)
 

@@ -11,7 +11,7 @@ import polars as pl
 from wanprep import edits
 from wanprep.captioners.several import parsed
 from wanprep.stage import UsageError
-from wanprep.standing import reasons_of
+from wanprep.standing import moved, reasons_of
 from wanprep.stats_render import plain
 from wanprep.tables import console, counted, print_json, print_rows
 
@@ -54,6 +54,9 @@ def facts(dataset: Dataset, source: Row) -> dict[str, Any]:
         **source,
         "file": dataset.source_name(source) if source["root"] in dataset.roots else None,
         "damage": source["detail"] if source["state"] == "ok" else "",
+        "now": moved(dataset, dataset.manifest.read("sources").to_dicts()).get(source["source_id"])
+        if source["state"] == "gone"
+        else None,
         "clips": [_clip(clip, of.get(clip["clip_id"], [])) for clip in mine],
     }
 
@@ -76,6 +79,8 @@ def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
     out.print(f"source {plain(found['path'])}: {found['state']}{reason}")
     if found["detail"] and not found["damage"]:
         out.print(f"  {plain(found['detail'])}")
+    if found["now"]:
+        out.print(f"  the same file is there as {plain(found['now'])}")
     if found["damage"]:
         out.print(f"  damaged: {plain(found['damage'])}; its good part is used{_until(found['clips'])}")
     size = "size unknown" if found["bytes"] < 0 else f"{found['bytes'] / 1e6:.1f} MB"
@@ -112,6 +117,11 @@ def show_named(dataset: Dataset, name: str, as_json: bool) -> None:
     show_source(dataset, found[0], as_json)
 
 
+def flags_of(clip: Row) -> list[str]:
+    """What the checks say of a clip's caption, and whether it is provisional."""
+    return list(dict.fromkeys([*(clip["caption_flags"] or ()), *(["provisional"] if clip["provisional"] else [])]))
+
+
 def caption_lines(dataset: Dataset, clip: Row) -> list[str]:
     """What is to be said of a clip's captions: each as trained on with its weight, or why there is none, and whether
     somebody typed since; nothing of a clip that is not kept."""
@@ -121,7 +131,8 @@ def caption_lines(dataset: Dataset, clip: Row) -> list[str]:
     found = [_without_caption(dataset, clip)] if clip["caption"] is None else []
     if clip["caption"] is not None:
         weight = ", weight 1" if more else ""
-        found.append(f"caption ({clip['caption_origin']}{weight}): {plain(clip['caption'])}")
+        flags = f"; {', '.join(flags_of(clip))}" if flags_of(clip) else ""
+        found.append(f"caption ({clip['caption_origin']}{weight}{flags}): {plain(clip['caption'])}")
     found += [f"caption {it['number']} ({it['origin']}, weight {it['weight']:g}): {plain(it['text'])}" for it in more]
     typed = edits.of_clip(dataset, clip["clip_id"])
     return [*found, f"typed since, not taken up yet: {', '.join(typed)}"] if typed else found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep.schema import FINAL
+from wanprep.joins import MUTE
 from wanprep.stage import Missing
 from wanprep.wanted import wanted
 
@@ -30,7 +30,9 @@ UNITS = {
     **dict.fromkeys(("rewrite", "cache"), "texts"),
     "latents": "samples",
 }
-DECIDES = {"shots": "clips", "filter": "clips", "bucket": "samples"}  # steps that leave out by a decision: what
+DECIDES = {  # steps that leave out by a decision: what
+    **{"shots": "clips", "filter": "clips", "bucket": "samples", "caption": "samples"},
+}
 STAGE_OF = {
     **{"scan": "split", "split": "split", "shots": "split", "fps": "fps", "filter": "filter", "looks": "filter"},
     **{"appraise": "filter", "bucket": "bucket", "caption": "caption", "rewrite": "caption"},
@@ -55,9 +57,11 @@ def uncaptioned(clips: Iterable[Row]) -> Counter[str]:
 
 
 def without_samples(clips: Sequence[Row], samples: Sequence[Row]) -> tuple[int, Counter[str]]:
-    """How many kept clips give no sample, and the reasons of theirs, each counted once a clip."""
-    used = {row["clip_id"] for row in samples if row["state"] == "ok"}
-    idle = {clip["clip_id"] for clip in clips if clip["state"] == "keep" and clip["clip_id"] not in used}
+    """How many kept clips give no sample, and the reasons of theirs, each counted once a clip; one whose samples wait
+    for a caption alone does."""
+    kept = {clip["clip_id"]: clip["reasons"] for clip in clips if clip["state"] == "keep"}
+    used = {r["clip_id"] for r in samples if r["state"] == "ok" or r["reason"] in kept.get(r["clip_id"], ())}
+    idle = kept.keys() - used
     if not idle:
         return 0, Counter()
     why = {(row["clip_id"], row["reason"]) for row in samples if row["clip_id"] in idle and row["reason"]}
@@ -65,9 +69,28 @@ def without_samples(clips: Sequence[Row], samples: Sequence[Row]) -> tuple[int, 
     return len(bucketed), Counter(reason for _, reason in why)
 
 
-def damaged(sources: Iterable[Row]) -> list[Row]:
-    """Sources of which a good part is used: their stream breaks off, or pictures in it are broken."""
-    return [row for row in sources if row["state"] == "ok" and row["detail"]]
+def names_of(dataset: Dataset, sources: Sequence[Row]) -> list[str]:
+    """The path of each source, with its folder's name before it where another folder has the same path."""
+    times = Counter(row["path"] for row in sources)
+    roots = {root: Path(folder).name for root, folder in dataset.roots.items()}
+    return [
+        f"{roots[row['root']]}/{row['path']}" if times[row["path"]] > 1 and row["root"] in roots else row["path"]
+        for row in sources
+    ]
+
+
+def moved(dataset: Dataset, sources: Sequence[Row]) -> dict[str, str]:
+    """source_id -> name of the source that is there with these bytes, of those that are gone under another name."""
+    gone = {row["source_id"] for row in sources if row["state"] == "gone"} - {None}
+    if not gone:
+        return {}
+    named = zip(sources, names_of(dataset, sources))
+    return {row["source_id"]: name for row, name in named if row["state"] == "ok" and row["source_id"] in gone}
+
+
+def is_damaged(source: Row) -> bool:
+    """A good part of it is used: its stream breaks off, or pictures in it are broken."""
+    return source["state"] == "ok" and bool(source["detail"])
 
 
 def standing(dataset: Dataset, step: Stage) -> dict[str, Any]:
@@ -101,6 +124,9 @@ def _ended(dataset: Dataset, step: Stage) -> tuple[Counter[str], Counter[str], l
         parts = [(number, key) for number, item in enumerate(items) for key in item.parts]
         listed = pl.DataFrame(parts, {"item": pl.Int64, "key": pl.String}, orient="row")
     ended = dataset.manifest.outcomes(step.table).select("key", "outcome", "reason")
+    absent = dataset.manifest.absent(step.table)
+    if absent:  # to be made again
+        ended = ended.filter(~pl.col("key").is_in(list(absent)))
     joined = listed.join(ended, on="key", how="left", maintain_order="left")
     outcome = pl.when(pl.col("outcome").is_in(_ORDER)).then("outcome").otherwise(pl.lit("pending"))
     places = pl.col("outcome").cast(pl.Enum(_ORDER))
@@ -114,8 +140,9 @@ def _ended(dataset: Dataset, step: Stage) -> tuple[Counter[str], Counter[str], l
 
 
 def _left_out(dataset: Dataset, step: str) -> Counter[str]:
-    if step == "bucket":
-        rows = dataset.manifest.read("samples").filter(pl.col("state") == "rejected")
+    if step in ("bucket", "caption"):
+        waits = pl.col("detail").eq_missing(MUTE) == (step == "caption")
+        rows = dataset.manifest.read("samples").filter((pl.col("state") == "rejected") & waits)
         return Counter(rows["reason"].to_list())
     if step not in DECIDES:
         return Counter()
@@ -128,6 +155,7 @@ def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
     """Step -> items it has still to do, read off the decisions alone: quick, whatever the size of the dataset."""
     sources = [row for row in decided.sources if row["state"] in ("pending", "failed")]
     ok = [row for row in decided.samples if row["state"] == "ok"]
+    files = [row for row in decided.samples if row["state"] == "ok" or row["detail"] == MUTE]
     used = {row["clip_id"] for row in ok}
     looks_at_none = dataset.pipeline.caption.captioner in ("template", "sidecar")
     mute = [
@@ -139,7 +167,7 @@ def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
     found = {
         "split": len(sources),
         "filter": sum(clip["state"] == "pending" for clip in decided.clips),
-        "bucket": len({row["clip_id"] for row in ok if not row["media_digest"]}),
+        "bucket": len({row["clip_id"] for row in files if not row["media_digest"]}),
         "caption": len(mute),
         "cache": _texts(dataset),
         "latents": sum(not row["latent_path"] for row in ok),
@@ -166,8 +194,7 @@ def _texts(dataset: Dataset) -> int:
     except Missing:
         items = []
     if items:
-        ended = dataset.manifest.outcomes("artefacts")
-        final = set(ended.filter(pl.col("outcome").is_in(FINAL))["key"])
+        final = dataset.manifest.final_keys("artefacts")
         return sum(not item.parts.keys() <= final for item in items)
     return captioned.filter(pl.col("text_path").is_null())["caption"].n_unique()
 

@@ -126,6 +126,7 @@ def _clips(clips: list[Row], kept: list[Row], moving: list[Row]) -> ClipStats:
         states=_counts(row["state"] for row in clips),
         kept=len(kept),
         stills=len(kept) - len(moving),
+        several=sum(len(set(row["reasons"] or ())) > 1 for row in clips),
         seconds=sum(_seconds(row) for row in clips),
         kept_seconds=sum(_seconds(row) for row in kept),
     )

@@ -21,12 +21,15 @@ class SourceStats:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipStats:
-    """stills: kept ones. seconds and kept_seconds: of all and of kept clips; a still has none."""
+    """stills: kept ones. several: rejected for several reasons. seconds and kept_seconds: of all and of kept clips; a
+    still has none.
+    """
 
     total: int
     states: dict[str, int]
     kept: int
     stills: int
+    several: int
     seconds: float
     kept_seconds: float
 
@@ -97,13 +100,16 @@ class Reason:
 class CacheStats:
     """latents: ok samples by state. files: (clip, size) pairs by state. expected_bytes: latents when all are cached.
 
-    artefacts: kind -> {"files", "bytes"} as recorded.
+    artefacts: kind -> {"files", "bytes"} as recorded. looked_at: stored files, for existence and size; absent: those of
+    them that are not there in full, which count as pending.
     """
 
     latents: dict[str, int]
     files: dict[str, int]
     expected_bytes: int
     artefacts: dict[str, dict[str, int]]
+    looked_at: int = 0
+    absent: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,7 +161,7 @@ def _lengths(stats: Stats) -> RenderableType:
     table = _table(title, [("frames", "right"), ("seconds", "right"), ("clips", "right")])
     table.add_column(ratio=1)
     table.expand = True
-    for entry in stats.lengths:
+    for entry in filter(lambda it: it.clips, stats.lengths):
         low, high = entry.low, entry.high
         frames = f"{low} and more" if high is None else f"{low}-{high}"
         until = " and more" if high is None else f"-{(high + 1) / stats.fps:.2f}"
@@ -198,7 +198,9 @@ def _reasons(stats: Stats, top: int | None = None) -> RenderableType:
         if r in shown:
             example = [plain(r.example)] if top is None else []
             _row(table, r.of, keep_start(r.reason, REASON_CELLS), r.count, percent(r.share), *example)
-    return _with_rest(table, len(stats.reasons), top, "reason")
+    drawn = _with_rest(table, len(stats.reasons), top, "reason")
+    several = f"  {counted(stats.clips.several, 'clip')} with several reasons, counted for each"
+    return Group(drawn, Text(several)) if stats.clips.several else drawn
 
 
 def _storage(stats: Stats) -> RenderableType:
@@ -208,6 +210,9 @@ def _storage(stats: Stats) -> RenderableType:
         ("clip files", _states(cache.files)),
         ("latents", f"{_states(cache.latents)}; {human_bytes(cache.expected_bytes)} when all are cached"),
     ]
+    if cache.looked_at:
+        absent = f"{cache.absent} missing or of another size" if cache.absent else "all there"
+        rows.append(("files", f"{cache.looked_at} looked at (existence and size), {absent}"))
     for kind, entry in cache.artefacts.items():
         files = f"{entry['files']} {'file' if entry['files'] == 1 else 'files'}"
         rows.append((f"stored {plain(kind)}", f"{files}, {human_bytes(entry['bytes'])}"))
