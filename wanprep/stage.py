@@ -43,6 +43,17 @@ class Missing(Exception):
         return (Missing, (self.what, self.remedy))
 
 
+class Failed(RuntimeError):
+    """A failure outside of this program, a server's say: `reason` and the words say all, no place in the code helps."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Failed, (self.reason, str(self)))
+
+
 class UsageError(Exception):
     """A wrong command line or configuration: exit code 2."""
 

@@ -178,7 +178,7 @@ def test_a_server_captions_several_clips_at_a_time(dataset, capsys):
         assert server.most_at_once == 3
     assert len(set(texts(dataset).values())) == 4
     assert rows(dataset)["cost"].sum() == pytest.approx(4 * 1000 * 3.0 / 1e6)
-    assert any("4000 tokens in, 80 out, cost 0.01" in note for note in report["notes"])
+    assert any("4000 tokens in, 80 out, cost 0.012" in note for note in report["notes"])
 
 
 def test_clips_captioned_by_hand_are_sent_to_nobody(dataset, capsys):
@@ -204,6 +204,9 @@ def test_what_failed_is_tried_again_by_the_next_run_and_only_that(dataset, capsy
     with serving(good(CAPTION), status(400, "odd"), good(CAPTION)) as server:
         report = ask(capsys, dataset, server, "caption.endpoint.concurrency=1", code=1)
         assert (report["steps"]["caption"]["done"], len(report["steps"]["caption"]["failed"])) == (3, 1)
+        (failed,) = report["steps"]["caption"]["failed"]
+        assert not failed["why"].endswith("]")  # no place in the code, and no name of an exception
+        assert "Error" not in failed["why"]
         asked = len(server.bodies)
         report = ask(capsys, dataset, server, "caption.endpoint.concurrency=1")
         assert (report["steps"]["caption"]["done"], report["steps"]["caption"]["final"]) == (1, 3)

@@ -132,7 +132,8 @@ def scan(
             if text is not None and number > 1:
                 split_weight(text)
         except Reject as problem:
-            unreadable[stem] = str(problem)
+            said = problem.detail.removeprefix(path.name).lstrip(": ")  # whoever tells of it names the file
+            unreadable[stem] = f"{problem.reason}: {said}"
             continue
         if text is not None and text_digest(text) not in state.ours:
             events.append(_event(stem, anchor, text, state))

@@ -22,7 +22,7 @@ from wanprep.captioners.base import Captioner, CaptionRequest, Origin, RawCaptio
 from wanprep.captioners.frames import Frames, Seen, look, media_of
 from wanprep.captioners.prompts import Prompt
 from wanprep.config import to_table
-from wanprep.stage import Missing, Reject, UsageError
+from wanprep.stage import Failed, Missing, Reject, UsageError
 
 LAYOUT = 1  # raise it when the same clip and prompt are put into other messages
 JPEG_QUALITY = 92
@@ -111,7 +111,7 @@ class Client:
 
     def ask(self, messages: Sequence[Mapping[str, Any]], sampling: Sampling) -> Said:
         """One answer. Reject when the server refuses the content, Missing when it knows neither key nor model,
-        RuntimeError when all tries failed."""
+        Failed when all tries failed."""
         body: dict[str, Any] = {"model": self.settings.model, "messages": list(messages)}
         body["max_tokens"] = sampling.max_new_tokens
         body |= {"temperature": sampling.temperature, "seed": sampling.seed % 2**31, **self.settings.extra}
@@ -137,10 +137,10 @@ class Client:
             except http.Garbled as error:
                 problem = error
             if wait is not None and wait > self.settings.max_wait_s:
-                raise RuntimeError(f"{self.url} asks to wait {wait:.0f} s ({problem}); run again later")
+                raise Failed("endpoint_busy", f"{self.url} asks to wait {wait:.0f} s ({problem}); run again later")
             if number + 1 < tries:
                 self._pause(number, wait)
-        raise RuntimeError(f"{self.url}: {problem} ({tries} {'try' if tries == 1 else 'tries'})")
+        raise Failed("endpoint_failed", f"{self.url}: {problem} ({tries} {'try' if tries == 1 else 'tries'})")
 
     def _wait_turn(self) -> None:
         """Leave as soon as the rate limit and a pause asked for by the server allow."""
@@ -175,7 +175,7 @@ class Client:
             return Missing(f"{self.url} was not found ({error})", f"Check base_url and model {self.settings.model!r}")
         if error.status in (400, 403, 422, 451) and _POLICY.search(error.body):
             return Reject("caption_refused_by_endpoint", error.body)
-        return RuntimeError(f"{self.url} does not take the request ({error})")
+        return Failed("endpoint_failed", f"{self.url} does not take the request ({error})")
 
     def _answer(self, answer: Any) -> Said:
         """What an answer says; Garbled when it is not in the form of a chat completion."""

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from wanprep.engines.children import deaf
-from wanprep.stage import DISK_FULL, Item, Missing, Reject, Row, Stage
+from wanprep.stage import DISK_FULL, Failed, Item, Missing, Reject, Row, Stage
 
 THREADS = "WANPREP_WORKER_THREADS"
 
@@ -97,6 +97,8 @@ def measure_one(stage: Stage, item: Item) -> Outcome:
         return outcome("rejected", reason=reject.reason, detail=reject.detail)
     except Missing as missing:
         return outcome("missing", reason=missing.what, detail=missing.remedy)
+    except Failed as error:
+        return outcome("failed", reason=error.reason, detail=str(error))
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in DISK_FULL
         return outcome("failed", reason="disk_full" if full else type(error).__name__, detail=failure(error))

@@ -107,7 +107,7 @@ def _load(cls: Any, family: Family, part: str, folder: Path, dtype: str, device:
         raise Missing(f"{inner} cannot serve as {part} of {family.name}: {'; '.join(wrong)}")
     options: dict[str, Any] = {"local_files_only": True, "output_loading_info": True, "use_safetensors": True}
     name = "dtype" if cls.__module__.startswith("transformers") else "torch_dtype"
-    with _quiet():
+    with quiet():
         try:
             model, info = cls.from_pretrained(inner, **{name: torch_dtype(dtype)}, **options)
         except (ValueError, RuntimeError) as error:
@@ -135,7 +135,7 @@ def refuse_differences(inner: Path, info: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and no warnings of the libraries while loading: what they would warn of is an error here."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

@@ -89,6 +89,8 @@ def build(folder: Path) -> None:
     import torch
     from diffusers import UniPCMultistepScheduler, WanPipeline
 
+    from wanprep.models.load import quiet
+
     with _reproducible():
         tokenizer = make_tokenizer()
         pipeline: Any = WanPipeline(
@@ -102,7 +104,7 @@ def build(folder: Path) -> None:
             transformer_2=_make_transformer(seed=2),
             boundary_ratio=_FAMILY.boundary,
         )
-        with torch.no_grad():
+        with torch.no_grad(), quiet():
             pipeline.save_pretrained(folder, safe_serialization=True)
 
 
