@@ -31,6 +31,7 @@ def dataset(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = wanprep("run", str(movies), *options(out), "--workers", "2")
     assert done.stdout == ""  # progress and the end panel go to stderr
     assert "\x1b" not in done.stderr
+    assert "leaked" not in done.stderr  # what libraries say of objects that nobody collected
     assert "rejected  empty.mp4: empty_file" in done.stderr
     return out
 

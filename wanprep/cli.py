@@ -258,7 +258,8 @@ def main() -> None:
         click.echo(f"wanprep: {f'{error.strerror}: {error.filename}' if error.filename else error}", err=True)
         raise SystemExit(1) from None
     finally:
-        gc.freeze()  # what lives now ends with the process: the collector need not look it over once more
+        if "torch" not in sys.modules:  # of which triton complains about what is left uncollected
+            gc.freeze()  # what lives now ends with the process: the collector need not look it over once more
 
 
 if __name__ == "__main__":
