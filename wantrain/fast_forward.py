@@ -159,10 +159,10 @@ def keep_for(fast: Fast, h: Tensor) -> memory.Keep:
 
 
 def _text_to_come(fast: Fast, batch: int) -> float:
-    """Bytes of keys and values that captions longer than this step's will have."""
-    rows = fast.sizes.text if fast.given is None else fast.given.text.shape[1]
+    """Bytes of keys and values that a caption without padding has beside this step's."""
+    spared = 0 if fast.given is None else max(0, fast.given.pads - 1)
     kv = next(item.bytes for item in memory.items(fast.sizes, 1, batch) if item.name == "kv")
-    return fast.sizes.layers * kv * (1 - min(1.0, rows / fast.sizes.text))
+    return fast.sizes.layers * kv * spared / fast.sizes.text
 
 
 def _free(fast: Fast, h: Tensor) -> float:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from wantrain import fast, fast_ops, fast_pads, tasks
+from wantrain import fast, fast_forward, fast_ops, fast_pads, memory, tasks
 
 torch.set_num_threads(2)
 LENGTH = 512
@@ -46,6 +46,24 @@ def test_no_more_rows_are_computed_than_are_true(small, monkeypatch):
         seen.clear()
         told_step(small, model, params, padded_input(small, [tokens]), tokens)
         assert set(seen) == {keys}, tokens
+
+
+def test_room_is_left_for_longer_captions(small, monkeypatch):
+    """What a bucket's first step left unused is kept in the second, but not what only its short caption left."""
+    model, params = small.make_model()
+    installed, seen = fast.install(model, fast.Plan(keep="all")), []
+    begin = fast_forward._inputs
+
+    def inputs(*given):
+        installed.given = begin(*given)
+        seen.append(fast_forward._text_to_come(installed, 1))
+        return installed.given
+
+    monkeypatch.setattr(fast_forward, "_inputs", inputs)
+    for tokens in (1, 64, 512):
+        told_step(small, model, params, padded_input(small, [tokens]), tokens)
+    whole = 3 * 512 * (2 * 48 + memory.STRIP) * installed.sizes.itemsize
+    assert seen == pytest.approx([whole * 448 / 512, whole * 384 / 512, 0])
 
 
 def test_a_wrong_count_is_wrong(small):
