@@ -30,9 +30,8 @@ UNITS = {
     **dict.fromkeys(("rewrite", "cache"), "texts"),
     "latents": "samples",
 }
-DECIDES = {  # steps that leave out by a decision: what
-    **{"shots": "clips", "filter": "clips", "bucket": "samples", "caption": "samples"},
-}
+# Steps that leave out by a decision: what.
+DECIDES = {"shots": "clips", "filter": "clips", "bucket": "samples", "caption": "samples"}
 STAGE_OF = {
     **{"scan": "split", "split": "split", "shots": "split", "fps": "fps", "filter": "filter", "looks": "filter"},
     **{"appraise": "filter", "bucket": "bucket", "caption": "caption", "rewrite": "caption"},

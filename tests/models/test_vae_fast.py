@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,7 @@ from wanprep.models.vae_fast import FastEncoder
 from wanprep.models.vae_plan import LIBRARIES, Plan
 from wanprep.stage import Missing
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """At this size a second thread makes everything ten times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("size", [WAN, FIVE], ids=["2.1", "5b"])

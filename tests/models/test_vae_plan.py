@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,13 +37,7 @@ FIVE_FULL = type("Config", (), FULL | {"base_dim": 160, "patch_size": 2, "in_cha
 GIB = 2**30
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """At this size a second thread makes everything ten times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Counted(TorchDispatchMode):

@@ -13,8 +13,6 @@ from wantrain.sums import Sums, shares
 class Other:
     """A team of two whose other member has three times our gradients. `told`: what happened, in order."""
 
-    size = 2
-
     def __init__(self):
         self.told = []
 
