@@ -34,3 +34,41 @@ def test_shots_depend_on_the_signals_and_on_the_settings() -> None:
     expected = key_of(stage="shots", version=keys.SHOTS_VERSION, signals="digest", split=to_table(plain))
     assert keys.shots("digest", plain) == expected
     assert len({keys.shots("digest", plain), keys.shots("digest", other), keys.shots("another", plain)}) == 3
+
+
+WHOLE = st.integers(min_value=-(2**62), max_value=2**62)
+BOX = st.tuples(WHOLE, WHOLE, WHOLE, WHOLE).map(list)
+OWNER = st.text(max_size=12) | st.just("film\udcff")  # of the name of a file that is no UTF-8
+
+
+@settings(max_examples=200, deadline=None)
+@given(owner=OWNER, start=WHOLE, end=WHOLE)
+def test_clips_and_scores_have_the_keys_of_their_parts(owner: str, start: int, end: int) -> None:
+    assert keys.clip(owner, start, end) == key_of(source_id=owner, start_pts=start, end_pts=end)[:16]
+    parts = {"stage": "scores", "version": keys.SCORES_VERSION, "signals": owner, "frames": [start, end]}
+    assert keys.scores(owner, start, end) == key_of(**parts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    owner=OWNER,
+    span=st.tuples(WHOLE, WHOLE),
+    boxes=st.tuples(BOX, BOX),
+    size=st.tuples(WHOLE, WHOLE),
+    rate=st.integers(1, 60),
+    colour=st.none() | st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+)
+def test_media_have_the_keys_of_their_parts(
+    owner: str, span: tuple, boxes: tuple, size: tuple, rate: int, colour: list | None
+) -> None:
+    clip = {"source_id": owner, "start_pts": span[0], "end_pts": span[1], "crop": boxes[0]}
+    moved = {} if colour is None else {"colour": colour}
+    told = {"source_id": owner, "start_pts": span[0], "end_pts": span[1], "bars": boxes[0], "crop": boxes[1]}
+    expected = key_of(stage="media", version=keys.MEDIA_VERSION, rate=rate, size=size, **told, **moved)
+    assert keys.media(clip, size, boxes[1], rate, colour) == expected
+    assert keys.media(clip | {"crop": [*boxes[0][:3], boxes[0][3] + 1]}, size, boxes[1], rate, colour) != expected
+
+
+def test_an_owner_that_is_no_text_has_no_key() -> None:
+    with pytest.raises(TypeError):
+        keys.clip(None, 0, 1)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,15 @@ def key_of(**parts: Any) -> str:
     Canonical JSON: sorted names, no white space, no NaN. Anything else raises TypeError, so that an object with
     an unstable repr can never become part of a key.
     """
-    return digest_bytes(_canonical(parts).encode("utf-8", "surrogateescape"))
+    return digest_text(canonical(parts))
 
 
-def _canonical_json() -> Callable[[Mapping[str, Any]], str]:
+def digest_text(text: str) -> str:
+    """`digest_bytes` of a text, names of files that are no UTF-8 included."""
+    return digest_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _canonical_json() -> Callable[[Any], str]:
     """Writer of canonical JSON, set up once: `json.dumps` does that in each call, which takes half of its time."""
     encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     parts: Any = json.encoder
@@ -48,7 +53,8 @@ def _canonical_json() -> Callable[[Mapping[str, Any]], str]:
     return lambda parts: "".join(made(parts, 0))
 
 
-_canonical = _canonical_json()
+canonical = _canonical_json()
+canonical_text = json.encoder.encode_basestring  # of a text; TypeError for anything else
 
 
 def key_maker(name: str, **fixed: Any) -> Callable[[str], str]:
@@ -57,12 +63,8 @@ def key_maker(name: str, **fixed: Any) -> Callable[[str], str]:
     What is fixed is written once, so a call takes half the time, and less where much is fixed.
     """
     place = "\0here\0"
-    before, after = _canonical({**fixed, name: place}).split(_canonical_text(place))
-    return lambda text: digest_bytes(f"{before}{_canonical_text(text)}{after}".encode("utf-8", "surrogateescape"))
-
-
-def _canonical_text(text: str) -> str:
-    return json.encoder.encode_basestring(text)
+    before, after = canonical({**fixed, name: place}).split(canonical_text(place))
+    return lambda text: digest_text(f"{before}{canonical_text(text)}{after}")
 
 
 def temporary_name(path: Path) -> Path:

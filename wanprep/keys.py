@@ -3,6 +3,9 @@
 The one exception is `shots` and `plans`, which remember decisions that are worth remembering (they read every frame's
 numbers); what they depend on includes the settings of `[split]` and the family's rate. Latents and embeddings have
 their keys in `stages.cache`, captions in `stages.caption`.
+
+Keys that deciding asks for by the ten thousand (`clip`, `scores`, `media`) write the canonical JSON of `ids.key_of` as
+one text, names in their order.
 """
 
 from __future__ import annotations
@@ -53,13 +56,14 @@ def _plans_at(rate: int, version: int) -> Callable[[str], str]:
 
 def clip(source_id: str, start_pts: int, end_pts: int) -> str:
     """Identity of a clip: the span, whatever the detector settings that found it. Short, because it names files."""
-    return ids.key_of(source_id=source_id, start_pts=start_pts, end_pts=end_pts)[:16]
+    owner = ids.canonical_text(source_id)
+    return ids.digest_text(f'{{"end_pts":{end_pts},"source_id":{owner},"start_pts":{start_pts}}}')[:16]
 
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for several times in each deciding of a whole table
 def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
-    frames = [start_frame, end_frame]
-    return ids.key_of(stage="scores", version=SCORES_VERSION, signals=signals_key, frames=frames)
+    told = f'"signals":{ids.canonical_text(signals_key)},"stage":"scores","version":{SCORES_VERSION}'
+    return ids.digest_text(f'{{"frames":[{start_frame},{end_frame}],{told}}}')
 
 
 def pool(scores_keys: Sequence[str]) -> str:
@@ -90,16 +94,12 @@ def _match_rule() -> str:
 def media(
     clip_row: Mapping[str, Any], size: tuple[int, int], crop: Sequence[int], rate: int, colour: Sequence[float] | None
 ) -> str:
-    moved = {} if colour is None else {"colour": list(colour)}
-    return ids.key_of(
-        stage="media",
-        version=MEDIA_VERSION,
-        rate=rate,
-        source_id=clip_row["source_id"],
-        start_pts=clip_row["start_pts"],
-        end_pts=clip_row["end_pts"],
-        bars=clip_row["crop"],
-        crop=crop,
-        size=size,
-        **moved,
+    """Of the file of a clip in one size. colour: the transform of its pictures, if there is one."""
+    (left, top, wide, high), (x, y, w, h), (width, height) = clip_row["crop"], crop, size
+    moved = "" if colour is None else f'"colour":{ids.canonical(list(colour))},'
+    owner = ids.canonical_text(clip_row["source_id"])
+    return ids.digest_text(
+        f'{{"bars":[{left},{top},{wide},{high}],{moved}"crop":[{x},{y},{w},{h}],"end_pts":{clip_row["end_pts"]},'
+        f'"rate":{rate},"size":[{width},{height}],"source_id":{owner},"stage":"media",'
+        f'"start_pts":{clip_row["start_pts"]},"version":{MEDIA_VERSION}}}'
     )

@@ -11,13 +11,13 @@ from wanprep.stages.verdicts import Column, Judged, info
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.one_of(st.none(), FINITE, st.integers(), st.text(max_size=6), st.tuples(FINITE, FINITE))
 SAID = st.sampled_from(["keep", "reject", "unknown", "off", ""])
-NAMES = st.lists(st.text("abcdefgü_", min_size=1, max_size=5), unique=True, max_size=5)
+NAMES = st.lists(st.text("abcdefgü_%", min_size=1, max_size=5), unique=True, max_size=5)
 
 
 @st.composite
 def judged(draw: st.DrawFn) -> Judged:
     clips = draw(st.integers(0, 6))
-    kinds = [st.one_of(st.none(), FINITE), VALUES]
+    kinds = [st.one_of(st.none(), FINITE), st.one_of(st.none(), st.text(max_size=3)), VALUES]
     columns = []
     for name in draw(NAMES):
         values = draw(st.lists(draw(st.sampled_from(kinds)), min_size=clips, max_size=clips))

@@ -4,6 +4,7 @@ only where somebody asks for it. Pure.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,9 @@ class Judged:
     def texts(self) -> list[str]:
         """Of each clip `Verdict.scores` as JSON, by name."""
         columns = sorted(self.columns, key=lambda column: column.name)
-        return ["{" + ", ".join(filter(None, parts)) + "}" for parts in zip(*map(_entries, columns))]
+        form = functools.cache(lambda said: _form(columns, said))  # few clips are told apart by their verdicts
+        told = zip(*(column.said for column in columns))
+        return [form(said) % values for said, values in zip(told, zip(*(_json_of_each(c.values) for c in columns)))]
 
     def verdicts(self) -> list[Verdict]:
         """In order of clip_ids."""
@@ -102,15 +105,21 @@ class Judged:
         ]
 
 
-def _entries(column: Column) -> list[str]:
-    """Of each clip `"name": [value, threshold, "verdict"]`, "" where nothing is said."""
-    begin, limit = f"{json.dumps(column.name)}: [", json.dumps(column.threshold)
-    ends = {said: f", {limit}, {json.dumps(said)}]" for said in set(column.said)}
-    values = _json_of_each(column.values)
-    return [begin + value + ends[said] if said else "" for value, said in zip(values, column.said)]
+def _form(columns: Sequence[Column], said: Sequence[str]) -> str:
+    """JSON of the scores of clips of which this is said, with a place for the value of each column."""
+    text, comma = "", ""
+    for column, verdict in zip(columns, said):
+        name, limit, last = (json.dumps(part).replace("%", "%%") for part in (column.name, column.threshold, verdict))
+        text += f"{comma}{name}: [%s, {limit}, {last}]" if verdict else "%.0s"  # a place that shows nothing
+        comma = ", " if verdict else comma
+    return f"{{{text}}}"
 
 
-def _json_of_each(values: Sequence[Any]) -> list[str]:
-    if set(map(type, values)) <= {float, type(None)}:  # all of them in one call, which is far quicker
+def _json_of_each(values: Sequence[Any]) -> Sequence[str]:
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {float}:  # all of them in one call, which is far quicker
         return json.dumps(values)[1:-1].split(", ")
+    if kinds <= {str}:  # words, few of them
+        texts = {value: json.dumps(value) for value in set(values)}
+        return [texts[value] for value in values]
     return ["null" if value is None else json.dumps(value) for value in values]
