@@ -58,6 +58,7 @@ def apart(job: Job, world: int = 1) -> list[dict[str, Any]]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         base |= {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        base.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does
     with contextlib.ExitStack() as stack:
         ends = [tuple(stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2)) for _ in range(world)]
         processes = [
