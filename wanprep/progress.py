@@ -62,12 +62,12 @@ def listener(quiet: bool = False) -> Iterator[Listener]:
 class _Plain:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
-        self.last = time.monotonic()
+        self.began = self.last = time.monotonic()
         self.count = 0
 
     def __call__(self, report: Report, outcome: Outcome | None, total: int) -> None:
         if outcome is None:
-            self.count = 0
+            self.count, self.began = 0, time.monotonic()
             if total and not self.quiet:
                 log.info("%s: %d to do, %d were done before", TITLES[report.stage], total, report.final)
             return
@@ -75,7 +75,17 @@ class _Plain:
         _tell(outcome)
         if not self.quiet and time.monotonic() - self.last > PLAIN_SECONDS:
             self.last = time.monotonic()
-            log.info("%s: %d of %d", TITLES[report.stage], self.count, total)
+            rest = time_left(self.count, total, self.last - self.began)
+            log.info("%s: %d of %d, about %s left", TITLES[report.stage], self.count, total, rest)
+
+
+def time_left(done: int, total: int, seconds: float) -> str:
+    """What the rest takes if it goes on as the first `done` items did: "40 s", "12 min", "3 h 05 min"."""
+    rest = seconds * (total - done) / done
+    if rest < 90:
+        return f"{rest:.0f} s"
+    minutes = round(rest / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _tell(outcome: Outcome) -> None:
