@@ -3,14 +3,16 @@
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wanprep import decide as deciding
 from wanprep import keys
-from wanprep.decide import Measured, decide, judged_clips
+from wanprep.decide import Measured, judged_clips
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.signals import overlay, phash
 
@@ -20,6 +22,12 @@ SETTINGS = ["family=tiny", 'views=[{name="look",resolution=[64,32],frames=[9]}]'
 @pytest.fixture
 def pipeline() -> Pipeline:
     return resolve(environment={}, assignments=SETTINGS)
+
+
+def decide(measured: Measured, pipeline: Pipeline) -> Any:
+    """With samples as rows, which can be compared."""
+    made = deciding.decide(measured, pipeline)
+    return replace(made, samples=made.samples.to_dicts())
 
 
 def listed(path: str, state: str = "pending", root: str = "r") -> dict:

@@ -72,3 +72,9 @@ def test_media_have_the_keys_of_their_parts(
 def test_an_owner_that_is_no_text_has_no_key() -> None:
     with pytest.raises(TypeError):
         keys.clip(None, 0, 1)  # type: ignore[arg-type]
+
+
+@settings(max_examples=100, deadline=None)
+@given(scores=st.lists(OWNER, max_size=4))
+def test_pools_have_the_keys_of_their_parts(scores: list[str]) -> None:
+    assert keys.pool(scores) == key_of(stage="pool", rule=keys._overlay_rule(), scores=scores)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wanprep import delta
+from wanprep import delta, frames
 from wanprep.cached import Damaged
 from wanprep.frames import frame_of
 from wanprep.manifest import Manifest, comparable
@@ -149,14 +149,14 @@ ROWS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(ROWS)
 def test_frames_made_by_column_hold_what_the_rows_say(rows: list[dict]) -> None:
-    schema: Any = delta._POLARS
+    schema: Any = frames.POLARS
     frame = frame_of(rows, schema)
     assert frame.to_dicts() == [{name: row.get(name) for name in schema} for row in rows]
     assert dict(frame.schema) == schema
 
 
 def test_a_value_of_another_type_is_an_error() -> None:
-    schema: Any = delta._POLARS
+    schema: Any = frames.POLARS
     for name, value in (("int", 1.5), ("int", "1"), ("text", 3), ("ints", ["a"])):
         with pytest.raises((TypeError, pl.exceptions.PolarsError)):
             frame_of([{name: value}], {name: schema[name]})

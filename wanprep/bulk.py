@@ -38,11 +38,14 @@ def columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Seq
     """Of each name the values of all rows, None where a row has none.
 
     Each row is looked into once, since rows by the ten thousand do not fit into a processor's cache; what the first row
-    lacks is looked for one by one.
+    lacks and another has is looked for one by one.
     """
     there = [name for name in names if rows and name in rows[0]]
+    lacking = set(names) - set(there)
     found: dict[str, Sequence[Any]] = {}
+    if lacking and all(map(lacking.isdisjoint, rows)):
+        found = dict.fromkeys(lacking, [None] * len(rows))
     with contextlib.suppress(KeyError):  # a later row lacks one
         if there:
-            found = dict(zip(there, zip(*map(itemgetter(*there, there[0]), rows))))
+            found |= zip(there, zip(*map(itemgetter(*there, there[0]), rows)))
     return [found[name] if name in found else [row.get(name) for row in rows] for name in names]

@@ -21,6 +21,7 @@ import polars as pl
 from wanprep import config
 from wanprep.bulk import no_collection
 from wanprep.captioners.leads import with_leads
+from wanprep.frames import rows_of
 from wanprep.ids import write_atomic
 from wanprep.lease import Held, exclusive
 from wanprep.manifest import Manifest
@@ -139,7 +140,7 @@ class Dataset:
             tables[name] = self.manifest.read(name).sort("seq", maintain_order=True)
         for name in ("sources", "pools", "matches"):
             tables[name] = self.manifest.read(name)
-        rows = {name: table.drop(VOLATILE, strict=False).to_dicts() for name, table in tables.items()}
+        rows = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
         if rows["events"]:
             published, runs = (self.manifest.read(name).to_dicts() for name in ("published", "runs"))
             events = with_leads(tables["events"].to_dicts(), published, runs)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wanprep import keys, originals
 from wanprep.bulk import no_collection
@@ -32,6 +32,9 @@ from wanprep.pipeline import Pipeline
 from wanprep.stages import caption, filter, looks, repeats
 from wanprep.stages.cache import Encoder
 from wanprep.stages.overlays import Apart
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Row = dict[str, Any]
 MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
@@ -66,7 +69,7 @@ class Measured:
 class Decided:
     sources: list[Row]
     clips: list[Row]
-    samples: list[Row]
+    samples: pl.DataFrame
     chosen: dict[str, Chosen]  # clip_id -> its caption
     orphaned: list[Row]  # human decisions whose clip is no more
     warnings: list[str]  # filters that reject suspiciously much
@@ -84,7 +87,8 @@ def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = Non
     warnings = judge(clips, measured, pipeline, pools, matches)
     chosen, orphaned = give_captions(clips, measured, pipeline)
     samples = decide_samples(clips, measured, pipeline, encoder)
-    flag_captions(clips, samples, measured.agreement, pipeline)
+    if measured.agreement:
+        flag_captions(clips, samples.to_dicts(), measured.agreement, pipeline)
     return Decided(
         sources=sources,
         clips=clips,
@@ -109,8 +113,8 @@ def decide_sources(measured: Measured) -> list[Row]:
     decided = []
     for listed, stood_for in originals.in_turn(measured.sources, files):
         file = files.get(listed["file_key"])
-        row = {**listed, "source_id": file["source_id"] if file else None, "original_of": stood_for}
-        row |= {"kind": None, "reason": "", "detail": "", "duplicate_of": None}
+        known = {"source_id": file["source_id"] if file else None, "original_of": stood_for}
+        row = {**listed, **known, "kind": None, "reason": "", "detail": "", "duplicate_of": None}
         if stood_for:  # also of a file that is to be read again
             first.setdefault(stood_for, row)
         if listed["state"] == "gone":
@@ -254,13 +258,17 @@ def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> lis
     """What `filter.judge` needs of the clips that have been scored."""
     scores = _by_key(measured.scores)
     looked = {row["about"]: row for row in measured.looks if row["outcome"] == "done"}  # of several the newest
-    waiting = (clip for clip in clips if clip["state"] == "pending" and clip["n_frames"] is not None)
-    paired = [(clip, scores.get(scores_key(clip))) for clip in waiting]
-    found = [(clip, row) for clip, row in paired if row and row["outcome"] == "done"]
-    parsed: list[Row] = json.loads(f"[{','.join(row['scores'] for _, row in found)}]")
+    found = []
+    for clip in clips:
+        if clip["state"] == "pending" and clip["n_frames"] is not None:
+            row = scores.get(scores_key(clip))
+            if row and row["outcome"] == "done":
+                found.append((clip, row))
+    parsed: list[Row] = json.loads(f"[{','.join([row['scores'] for _, row in found])}]")
+    names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s")
+    values = itemgetter(*names)
     for mine, (clip, row) in zip(parsed, found):
-        for name in ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s"):
-            mine[name] = clip[name]
+        mine |= zip(names, values(clip))
         mine["signature"], mine["scores_key"] = row.get("signature"), row["key"]
         if "evidence" in row:
             mine["evidence"] = row["evidence"]

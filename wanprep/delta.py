@@ -23,7 +23,7 @@ from deltalake.schema import ArrayType, PrimitiveType
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
 from wanprep.cached import Damaged
-from wanprep.frames import frame_of
+from wanprep.frames import frame_of, types_of
 from wanprep.ids import digest_bytes, digest_file, write_atomic
 from wanprep.lease import exclusive
 from wanprep.schema import Column
@@ -45,7 +45,7 @@ class Table:
 
     @cached_property
     def polars_schema(self) -> dict[str, Any]:
-        return {name: _POLARS[column] for name, column in self.columns.items()}
+        return types_of(self.columns)
 
     @cached_property
     def delta_schema(self) -> Schema:
@@ -140,9 +140,10 @@ class Table:
         if len(self._parts(table)) > COMPACT_ABOVE:
             self._compact()
 
-    def replace(self, rows: Iterable[Mapping[str, Any]]) -> bool:
-        """Make `rows` the whole content, in one commit; False when they are so already."""
-        frame = self._typed(list(rows))
+    def replace(self, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> bool:
+        """Make `rows` the whole content, in one commit; False when they are so already. A frame has the table's
+        columns, all of them, in their order; ValueError otherwise."""
+        frame = self._fitting(rows) if isinstance(rows, pl.DataFrame) else self._typed(list(rows))
         with self._rewriting():
             table = self._open()
             before, was = self._parts(table), table.version()
@@ -160,6 +161,11 @@ class Table:
         # delta-rs takes our write transactions for blind appends, so two that remove the same part would both
         # succeed and double its rows (measured): whoever removes parts holds this lock. Appends need none.
         return exclusive(self.folder.with_name(f".{self.folder.name}.lock"), wait=True)
+
+    def _fitting(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if frame.schema != self.polars_schema:
+            raise ValueError(f"table {self.folder.name} has the columns {self.polars_schema}, not {dict(frame.schema)}")
+        return frame.rechunk()
 
     def _typed(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         unknown = set().union(*rows) - self.columns.keys()
@@ -210,15 +216,6 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-_POLARS: dict[Column, Any] = {
-    "text": pl.String,
-    "int": pl.Int64,
-    "float": pl.Float64,
-    "bool": pl.Boolean,
-    "bytes": pl.Binary,
-    "texts": pl.List(pl.String),
-    "ints": pl.List(pl.Int64),
-}
 _DELTA: dict[Column, Any] = {
     "text": PrimitiveType("string"),
     "int": PrimitiveType("long"),

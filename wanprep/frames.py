@@ -8,6 +8,22 @@ from typing import Any
 import polars as pl
 
 from wanprep.bulk import columns
+from wanprep.schema import Column
+
+POLARS: dict[Column, Any] = {
+    "text": pl.String,
+    "int": pl.Int64,
+    "float": pl.Float64,
+    "bool": pl.Boolean,
+    "bytes": pl.Binary,
+    "texts": pl.List(pl.String),
+    "ints": pl.List(pl.Int64),
+}
+
+
+def types_of(columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Columns of a table as polars knows them."""
+    return {name: POLARS[column] for name, column in columns.items()}
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
@@ -15,6 +31,12 @@ def frame_of(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl
     What a row leaves out is null. TypeError for a value of another type."""
     values = columns(rows, list(schema))
     return pl.DataFrame([_series(name, column, kind) for (name, kind), column in zip(schema.items(), values)])
+
+
+def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """`to_dicts` in half of its time."""
+    names = frame.columns
+    return [dict(zip(names, row)) for row in zip(*(column.to_list() for column in frame))]
 
 
 def _series(name: str, values: Sequence[Any], kind: Any) -> pl.Series:

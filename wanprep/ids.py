@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 DIGEST_BYTES = 16
+_BEGUN = hashlib.blake2b(digest_size=DIGEST_BYTES)
 
 
 def digest_bytes(data: bytes) -> str:
@@ -40,7 +41,9 @@ def key_of(**parts: Any) -> str:
 
 def digest_text(text: str) -> str:
     """`digest_bytes` of a text, names of files that are no UTF-8 included."""
-    return digest_bytes(text.encode("utf-8", "surrogateescape"))
+    digest = _BEGUN.copy()  # a new one takes longer than hashing a key's text
+    digest.update(text.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _canonical_json() -> Callable[[Any], str]:

@@ -4,66 +4,138 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from wanprep import keys
 from wanprep.captioners import several
+from wanprep.frames import frame_of
 from wanprep.pipeline import Pipeline
+from wanprep.schema import TABLES
 from wanprep.stages import colour
-from wanprep.stages.bucket import ClipInfo, names_a_side, samples_of
+from wanprep.stages.bucket import ClipInfo, names_a_side, sample_frame
 from wanprep.stages.cache import Encoder
 
 if TYPE_CHECKING:
     from wanprep.decide import Measured
 
 Row = dict[str, Any]
-JOINED = (
-    *("media_key", "media_path", "media_digest", "caption", "latent_key", "latent_path", "latent_digest"),
-    *("text_key", "text_path", "text_digest", "cache_state", "more_texts", "colour"),
-)
+# What all samples of a clip share. mute, side: why they are rejected, side the mirrored ones; moved: of its colours.
+_CLIP: dict[str, Any] = {
+    **dict.fromkeys(("clip_id", "caption", "text_key", "mute", "side", "moved", "more_texts"), pl.String),
+    **dict.fromkeys(("others_there", "others_failed"), pl.Boolean),
+}
+_FILES = dict.fromkeys(("key", "outcome", "reason", "detail", "path", "digest"), pl.String)
 MUTE = "the caption of its clip was rejected"  # detail of a sample that waits for another caption
 
 
-def decide_samples(clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None) -> list[Row]:
-    """Samples of the kept clips, with their files as far as these are made."""
+def decide_samples(
+    clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None
+) -> pl.DataFrame:
+    """Samples of the kept clips, with their files as far as these are made: the table `samples`."""
     kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
-    artefacts = {row["key"]: row for row in measured.artefacts}
+    files = frame_of(measured.artefacts, _FILES).unique("key", keep="last")
+    samples = sample_frame(clip_infos(clips, measured), pipeline.views, pipeline.model)
     colours = _colours(list(kept.values()), measured, pipeline)
-    family = pipeline.model
-    samples = samples_of(clip_infos(clips, measured), pipeline.views, family)
-    for clip_id, mine in itertools.groupby(samples, key=lambda sample: sample["clip_id"]):
-        clip, moved = kept[clip_id], colours.get(clip_id)
-        more = several.parsed(clip["more_captions"])
-        joined = dict.fromkeys(JOINED) | {"caption": clip["caption"]}
-        media_keys: dict[tuple[int, int], str] = {}  # the samples of a clip share few files
-        for sample in mine:
-            sample |= joined
-            if sample["flip"]:
-                _reject_named_side(sample, more)
-            if sample["state"] == "ok":
-                size = (sample["width"], sample["height"])
-                if size not in media_keys:
-                    media_keys[size] = keys.media(clip, size, sample["crop"], family.fps, moved)
-                sample["colour"] = None if moved is None else json.dumps(moved)
-                sample["media_key"] = media_keys[size]
-                join_media(sample, artefacts)
-                if sample["state"] == "ok" and clip["reasons"]:  # its file stays: another captioner may look at it
-                    sample |= {"state": "rejected", "reason": clip["reasons"][0], "detail": MUTE}
-                    continue
-                sample["cache_state"] = "pending"
-                if encoder:
-                    join_cache(sample, artefacts, encoder, more)
-    return samples
+    about = _about(kept.values(), colours, measured, encoder, mirrored=bool(samples["flip"].any()))
+    samples = samples.join(_with_files("text", about, files), on="clip_id", how="left", maintain_order="left")
+    one_sided = pl.col("flip") & pl.col("side").is_not_null()
+    samples = _rejected(samples, one_sided, pl.lit("caption_names_a_side"), pl.col("side"))
+    made = _media_keys(samples, kept, colours, pipeline.model.fps)
+    samples = _with_files("media", samples.with_columns(media_key=made), files)
+    refused = pl.col("media_outcome") == "rejected"
+    samples = _rejected(samples, refused, pl.col("media_reason"), pl.col("media_detail"))
+    # Where the caption was rejected the file stays: another captioner may look at it.
+    mute = (pl.col("state") == "ok") & pl.col("mute").is_not_null()
+    samples = samples.with_columns(wanted=pl.col("media_key").is_not_null() & ~mute)
+    samples = _rejected(samples, mute, pl.col("mute"), pl.lit(MUTE))
+    samples = _with_files("latent", samples.with_columns(latent_key=_latent_keys(samples, encoder)), files)
+    return _cached(samples).select(TABLES["samples"].keys())
 
 
-def _reject_named_side(sample: Row, more: Iterable[Row]) -> None:
-    side = names_a_side(" | ".join([sample["caption"] or "", *(row["text"] for row in more)]))
-    if side and sample["state"] == "ok":
-        detail = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
-        sample |= {"state": "rejected", "reason": "caption_names_a_side", "detail": detail}
+def _with_files(name: str, rows: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
+    """Rows, and what became of the file whose key is in `<name>_key`: path and digest of one that was made."""
+    done = pl.col("outcome") == "done"
+    made = files.with_columns(pl.when(done).then(pl.col(column)).alias(column) for column in ("path", "digest"))
+    about = made.select(pl.all().name.prefix(f"{name}_"))
+    return rows.join(about, on=f"{name}_key", how="left", maintain_order="left")
+
+
+def _rejected(samples: pl.DataFrame, where: pl.Expr, reason: pl.Expr, detail: pl.Expr) -> pl.DataFrame:
+    """Good samples are rejected where this holds."""
+    where = where & (pl.col("state") == "ok")
+    said = {"state": pl.lit("rejected"), "reason": reason, "detail": detail}
+    return samples.with_columns(**{n: pl.when(where).then(value).otherwise(pl.col(n)) for n, value in said.items()})
+
+
+def _about(
+    clips: Iterable[Row],
+    colours: Mapping[str, Sequence[float]],
+    measured: Measured,
+    encoder: Encoder | None,
+    mirrored: bool,
+) -> pl.DataFrame:
+    """Rows of _CLIP. mirrored: whether any sample is."""
+    artefacts = {row["key"]: row for row in measured.artefacts} if encoder else {}
+    rows = []
+    for clip in clips:
+        caption, more = clip["caption"], several.parsed(clip["more_captions"])
+        row = {"clip_id": clip["clip_id"], "caption": caption, "mute": (clip["reasons"] or [None])[0]}
+        if clip["clip_id"] in colours:
+            row["moved"] = json.dumps(colours[clip["clip_id"]])
+        side = names_a_side(" | ".join([caption or "", *(text["text"] for text in more)])) if mirrored else None
+        if side:
+            row["side"] = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
+        if encoder:
+            others = several.joined(more, artefacts, encoder)
+            row["text_key"] = None if caption is None else encoder.text_key(caption)
+            row["more_texts"] = json.dumps(others, ensure_ascii=False) if others else None
+            row["others_there"] = all(text["path"] for text in others)
+            row["others_failed"] = any(text["failed"] for text in others)
+        rows.append(row)
+    return frame_of(rows, _CLIP)
+
+
+def _media_keys(
+    samples: pl.DataFrame, kept: Mapping[str, Row], colours: Mapping[str, Sequence[float]], rate: int
+) -> pl.Series:
+    """Of the samples that are good."""
+    found: dict[tuple[str, int, int], str] = {}  # the samples of a clip share few files
+    crops = zip(*(samples["crop"].list.get(k).to_list() for k in range(4)))
+    places = zip(*(samples[name].to_list() for name in ("clip_id", "width", "height")))
+    made: list[str | None] = []
+    for state, place, crop in zip(samples["state"].to_list(), places, crops):
+        if state == "ok" and place not in found:
+            found[place] = keys.media(kept[place[0]], place[1:], crop, rate, colours.get(place[0]))
+        made.append(found[place] if state == "ok" else None)
+    return pl.Series(made, dtype=pl.String)
+
+
+def _latent_keys(samples: pl.DataFrame, encoder: Encoder | None) -> pl.Series:
+    found: list[str | None] = [None] * len(samples)
+    if encoder:
+        rows = samples.select("media_digest", "start", "frames", "flip", "wanted").iter_rows()
+        for k, (digest, start, frames, flip, wanted) in enumerate(rows):
+            if wanted and digest:
+                found[k] = encoder.latent_key(digest, start, frames, flip)
+    return pl.Series(found, dtype=pl.String)
+
+
+def _cached(samples: pl.DataFrame) -> pl.DataFrame:
+    """With the state of what is `wanted`; others have no text to encode, and without a file no colour."""
+    wanted = pl.col("wanted")
+    there = pl.col("latent_path").is_not_null() & pl.col("text_path").is_not_null() & pl.col("others_there")
+    failed = (pl.col("latent_outcome") == "failed") | (pl.col("text_outcome") == "failed") | pl.col("others_failed")
+    state = pl.when(wanted & there).then(pl.lit("cached")).when(wanted & failed).then(pl.lit("failed"))
+    names = ("text_key", "text_path", "text_digest", "more_texts")
+    return samples.with_columns(
+        *(pl.when(wanted).then(pl.col(name)).alias(name) for name in names),
+        cache_state=state.when(wanted).then(pl.lit("pending")),
+        colour=pl.when(pl.col("media_key").is_not_null()).then(pl.col("moved")),
+    )
 
 
 def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dict[str, list[float]]:
@@ -77,37 +149,6 @@ def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dic
 
 def scores_key(clip: Mapping[str, Any]) -> str:
     return keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"])
-
-
-def join_media(sample: Row, artefacts: Mapping[str, Mapping[str, Any]]) -> None:
-    media = artefacts.get(sample["media_key"])
-    if media and media["outcome"] == "done":
-        sample["media_path"], sample["media_digest"] = media["path"], media["digest"]
-    elif media and media["outcome"] == "rejected":
-        sample |= {"state": "rejected", "reason": media["reason"], "detail": media["detail"]}
-
-
-def join_cache(sample: Row, artefacts: Mapping[str, Mapping[str, Any]], encoder: Encoder, more: Sequence[Row]) -> None:
-    found = []
-    if sample["media_digest"]:
-        sample["latent_key"] = encoder.latent_key(
-            sample["media_digest"], sample["start"], sample["frames"], bool(sample["flip"])
-        )
-        found.append(("latent", artefacts.get(sample["latent_key"])))
-    if sample["caption"] is not None:
-        sample["text_key"] = encoder.text_key(sample["caption"])
-        found.append(("text", artefacts.get(sample["text_key"])))
-    for name, row in found:
-        if row and row["outcome"] == "done":
-            sample[f"{name}_path"], sample[f"{name}_digest"] = row["path"], row["digest"]
-        elif row and row["outcome"] == "failed":
-            sample["cache_state"] = "failed"
-    texts = several.joined(more, artefacts, encoder)
-    sample["more_texts"] = json.dumps(texts, ensure_ascii=False) if texts else None
-    if any(text["failed"] for text in texts):
-        sample["cache_state"] = "failed"
-    if sample["latent_path"] and sample["text_path"] and all(text["path"] for text in texts):
-        sample["cache_state"] = "cached"
 
 
 def clip_infos(clips: Iterable[Mapping[str, Any]], measured: Measured) -> list[ClipInfo]:

@@ -4,8 +4,8 @@ The one exception is `shots` and `plans`, which remember decisions that are wort
 numbers); what they depend on includes the settings of `[split]` and the family's rate. Latents and embeddings have
 their keys in `stages.cache`, captions in `stages.caption`.
 
-Keys that deciding asks for by the ten thousand (`clip`, `scores`, `media`) write the canonical JSON of `ids.key_of` as
-one text, names in their order.
+Keys that deciding asks for by the ten thousand (`signals`, `clip`, `scores`, `pool`, `media`) write the canonical JSON
+of `ids.key_of` as one text, names in their order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ MEDIA_VERSION = 4
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for by every stage
 def signals(source_id: str) -> str:
-    return ids.key_of(stage="signals", version=ANALYSIS_VERSION, source_id=source_id)
+    source = ids.canonical_text(source_id)
+    return ids.digest_text(f'{{"source_id":{source},"stage":"signals","version":{ANALYSIS_VERSION}}}')
 
 
 def shots(signals_digest: str, split: Any) -> str:
@@ -69,7 +70,8 @@ def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
 def pool(scores_keys: Sequence[str]) -> str:
     """Of what several clips say of an overlay together. The rule itself is part of the key, by its source text: it is
     pure, and a memory of it that outlives a change of it would be wrong without a sign."""
-    return ids.key_of(stage="pool", rule=_overlay_rule(), scores=list(scores_keys))
+    rule, scores = ids.canonical_text(_overlay_rule()), ",".join(map(ids.canonical_text, scores_keys))
+    return ids.digest_text(f'{{"rule":{rule},"scores":[{scores}],"stage":"pool"}}')
 
 
 @functools.cache

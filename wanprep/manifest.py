@@ -102,7 +102,7 @@ class Manifest:
             self._held[column] = set(self.table(column).read(["key"])["key"])
         return self._held[column]
 
-    def replace(self, name: str, rows: Iterable[Mapping[str, Any]]) -> bool:
+    def replace(self, name: str, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> bool:
         return self.table(name).replace(rows)
 
 
@@ -114,8 +114,9 @@ def comparable(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:
     rows = _without_void(rows)
-    final = pl.col("outcome").is_in(FINAL)
-    rows = rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True)
+    if "path" in rows.columns or rows["key"].n_unique() < len(rows):
+        final = pl.col("outcome").is_in(FINAL)
+        rows = rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True)
     if "path" in rows.columns:
         newest = pl.col("seq").rank("ordinal", descending=True).over("path") == 1
         rows = rows.filter(pl.col("path").is_null() | newest)

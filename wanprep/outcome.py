@@ -29,8 +29,10 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
     """What the end panel says below its table; the last line is the state of things."""
     decided = summary.decided
     assert decided
-    found = [state_line(name, getattr(decided, name)) for name in ("sources", "clips", "samples")]
-    found += source_lines(dataset, decided.sources) + clip_lines(dataset, decided.clips, decided.samples)
+    samples = decided.samples.select("clip_id", "state", "reason").to_dicts()
+    tables = {"sources": decided.sources, "clips": decided.clips, "samples": samples}
+    found = [state_line(name, rows) for name, rows in tables.items()]
+    found += source_lines(dataset, decided.sources) + clip_lines(dataset, decided.clips, samples)
     found += _text_lines(dataset, summary, decided)
     if summary.edited:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")

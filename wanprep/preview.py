@@ -74,8 +74,8 @@ def preview(dataset: Dataset, source: Path | None = None) -> Dataset:
     if source is not None:
         measured = replace(measured, sources=listed_sources(dataset, source)[0])
     decided = decide(measured, dataset.pipeline, encoder)
-    derived = {}
-    for name in ("sources", "clips", "samples"):
+    derived = {"samples": decided.samples}
+    for name in ("sources", "clips"):
         derived[name] = frame_of(getattr(decided, name), dataset.manifest.table(name).polars_schema)
     seen = copy.copy(dataset)
     seen.manifest = _Decided(dataset.manifest, derived)

@@ -94,10 +94,8 @@ def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool)
     lines = outcome.lines(dataset, summary)
     if as_json:
         steps = {name: _report_json(report) for name, report in summary.reports.items()}
-        states = {
-            name: dict(Counter(row["state"] for row in getattr(decided, name)))
-            for name in ("sources", "clips", "samples")
-        }
+        states = {name: dict(Counter(row["state"] for row in getattr(decided, name))) for name in ("sources", "clips")}
+        states["samples"] = dict(Counter(decided.samples["state"]))
         print_json({"steps": steps, **states, "seconds": summary.seconds, "notes": lines})
         return
     out = console(err=True)

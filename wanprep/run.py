@@ -217,7 +217,7 @@ def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name:
     remedy = download_hint(model, *absent)
     if by_name:
         raise Missing(what, remedy)
-    pending = sum(sample["state"] == "ok" for sample in decided.samples)
+    pending = len(decided.samples.filter(state="ok"))
     summary.reports["cache"] = Report(stage="cache", wanted=pending, pending=pending, waiting_for=what)
     summary.waiting = f"{what}. {remedy}"
     return False

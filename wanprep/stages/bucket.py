@@ -11,18 +11,23 @@ are cut off (rotation and sample aspect ratio applied).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wanprep.families import Family
 from wanprep.ids import key_maker
+from wanprep.schema import TABLES
 from wanprep.stage import Reject
 from wanprep.stages.crop import MAX_ASPECT, Box, Size, buckets_of, choose, crop_box, follow
 from wanprep.stages.windows import View, Window, check_views, shortfalls, windows
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "MAX_ASPECT",
@@ -34,6 +39,7 @@ __all__ = [
     "crop_box",
     "mp4_needs",
     "names_a_side",
+    "sample_frame",
     "samples_of",
 ]
 
@@ -43,6 +49,7 @@ SAMPLE_COLUMNS = (
     *("sample_id", "clip_id", "source_id", "group", "view", "start", "frames", "width", "height", "crop"),
     *("flip", "repeats", "weight", "tokens", "state", "reason", "detail"),
 )
+_OF_CLIP = ("clip_id", "source_id", "group")
 _SIDE = re.compile(r"\b(?:left|right)(?:most|wards?|-hand)?\b", re.IGNORECASE)
 
 
@@ -165,7 +172,12 @@ def _unwanted(is_image: bool) -> _Plan:
 
 
 def samples_of(clips: Iterable[ClipInfo], views: Sequence[View], family: Family) -> list[dict[str, Any]]:
-    """Every sample of the kept clips, as rows of SAMPLE_COLUMNS, by clip_id, then in the order of the views.
+    """The rows of `sample_frame`."""
+    return sample_frame(clips, views, family).to_dicts()
+
+
+def sample_frame(clips: Iterable[ClipInfo], views: Sequence[View], family: Family) -> pl.DataFrame:
+    """Every sample of the kept clips, with SAMPLE_COLUMNS, by clip_id, then in the order of the views.
 
     state "ok": an example. "rejected": asked for, cannot be made (`too_short_for_<frames>`, `would_upscale`,
     `crop_too_large`, `no_view_for_<media>`). "duplicate" (`duplicate_window`): same clip, frames and size as an
@@ -183,11 +195,7 @@ def samples_of(clips: Iterable[ClipInfo], views: Sequence[View], family: Family)
         shape = _shape(clip)
         if shape not in plans:
             plans[shape] = _plan(*shape, views, family)
-    moved = _moved_crops(ordered, plans)
-    rows: list[dict[str, Any]] = []
-    for clip in ordered:
-        rows += _rows(clip, plans[_shape(clip)], moved.get(clip.clip_id, {}))
-    return rows
+    return _frame(ordered, plans, _moved_crops(ordered, plans))
 
 
 def _shape(clip: ClipInfo) -> tuple[int, int, int, bool]:
@@ -213,19 +221,57 @@ def _moved_crops(clips: Sequence[ClipInfo], plans: Mapping[Any, list[_Plan]]) ->
     return moved
 
 
-def _rows(clip: ClipInfo, plan: list[_Plan], moved: Mapping[Any, Box]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for item in plan:
-        row = item.columns.copy()
-        row["sample_id"] = item.sample_id(clip.clip_id)
-        row["clip_id"], row["source_id"], row["group"] = clip.clip_id, clip.source_id, clip.group
-        if moved and item.follows and row["crop"]:
-            row["crop"] = list(moved.get(tuple(row["crop"]), row["crop"]))
-        if item.first is not None:
-            first = rows[item.first]
-            row["detail"] = f"same frames and size as sample {first['sample_id']} of view {first['view']!r}"
-        rows.append(row)
-    return rows
+def _frame(
+    clips: Sequence[ClipInfo], plans: Mapping[Any, list[_Plan]], moved: Mapping[str, Mapping[Box, Box]]
+) -> pl.DataFrame:
+    """A sample is a row of a plan and a clip: most of its columns are gathered from the one or the other."""
+    import polars as pl
+
+    from wanprep.frames import frame_of, types_of
+
+    types = types_of({name: TABLES["samples"][name] for name in SAMPLE_COLUMNS})
+    planned = [item for plan in plans.values() for item in plan]
+    starts = dict(zip(plans, itertools.accumulate(map(len, plans.values()), initial=0)))
+    doubled = {shape for shape, plan in plans.items() if any(item.first is not None for item in plan)}
+    rows: list[int] = []  # of each sample its place in `planned`
+    owners: list[int] = []  # and its clip
+    ids: list[str] = []
+    crops: dict[int, list[int]] = {}  # by sample, where it is not that of the plan
+    details: dict[int, str] = {}  # the same
+    for number, clip in enumerate(clips):
+        shape, first = _shape(clip), len(ids)
+        plan, start = plans[shape], starts[shape]
+        rows += range(start, start + len(plan))
+        owners += [number] * len(plan)
+        ids += [item.sample_id(clip.clip_id) for item in plan]
+        boxes: Mapping[Any, Box] = moved.get(clip.clip_id, {})
+        for k, item in enumerate(plan) if boxes or shape in doubled else ():
+            box = tuple(item.columns["crop"] or ())
+            if item.follows and box in boxes:
+                crops[first + k] = list(boxes[box])
+            if item.first is not None:
+                view = plan[item.first].columns["view"]
+                details[first + k] = f"same frames and size as sample {ids[first + item.first]} of view {view!r}"
+    made = frame_of([item.columns for item in planned], types)
+    whose = pl.Series(owners, dtype=pl.UInt32)
+    about = {name: pl.Series([getattr(clip, name) for clip in clips], dtype=types[name]) for name in _OF_CLIP}
+    return made[pl.Series(rows, dtype=pl.UInt32)].with_columns(
+        crop=_gathered(made["crop"], rows, crops),
+        detail=_gathered(made["detail"], rows, details),
+        sample_id=pl.Series(ids, dtype=pl.String),
+        **{name: column.gather(whose) for name, column in about.items()},
+    )
+
+
+def _gathered(column: pl.Series, rows: Sequence[int], others: Mapping[int, Any]) -> pl.Series:
+    """The values of a column in these rows. others: values that stand in for them, by their place in `rows`."""
+    import polars as pl
+
+    places = list(rows)
+    for place, number in zip(others, itertools.count(len(column))):
+        places[place] = number
+    held = pl.concat([column, pl.Series(column.name, list(others.values()), column.dtype)])
+    return held.gather(pl.Series(places, dtype=pl.UInt32))
 
 
 def names_a_side(caption: str) -> str | None:

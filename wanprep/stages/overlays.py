@@ -121,7 +121,8 @@ def _pooled(
 
     alone: what the network sees counts clip by clip; otherwise only what all share.
     """
-    asked = (members for members in maps.together(owner) if open_clips[members].any())
+    still_open = open_clips.tolist()
+    asked = (members for members in maps.together(owner) if any(still_open[i] for i in members))
     found = [(members, pool) for members in asked if not math.isnan((pool := maps.pool(members)).score)]
     who = np.array([i for members, _ in found for i in members], np.int64)
     values = np.array([value for _, pool in found for value in pool.values], np.float64)

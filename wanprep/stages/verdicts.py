@@ -81,8 +81,9 @@ class Judged:
         """Of each clip the scores whose verdict this is."""
         found: list[list[str]] = [[] for _ in self.clip_ids]
         for column in self.columns:
-            for names in compress(found, map(said.__eq__, column.said)):  # few of many
-                names.append(column.name)
+            if said in column.said:
+                for names in compress(found, map(said.__eq__, column.said)):  # few of many
+                    names.append(column.name)
         return found
 
     def texts(self) -> list[str]:
