@@ -1,9 +1,13 @@
 """Long listings: aligned by what a terminal shows, folded in the last column, nothing lost."""
 
+import re
+from pathlib import Path
+
 import pytest
 from rich.cells import cell_len
 
-from wanprep.tables import keep_ends, print_rows, short_names
+import wanprep
+from wanprep.tables import console, keep_ends, print_rows, short_names, table
 
 
 def drawn(capsys: pytest.CaptureFixture[str], columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
@@ -75,3 +79,24 @@ def test_both_ends_are_kept_by_what_a_terminal_shows() -> None:
     assert keep_ends("bikes_640x272_25fps.mp4", 11) == "bikes_….mp4"
     assert cell_len(keep_ends("映画" * 20, 11)) <= 11
     assert keep_ends("a\x1b[31mb", 20) == "a?[31mb"
+
+
+TYPED = "anime, :d smile, :x: mouth, <lora:fire:1> :cat: [bold]loud[/bold] [/]"
+
+
+@pytest.mark.parametrize("err", [False, True])
+def test_what_people_type_is_shown_as_it_is(capsys: pytest.CaptureFixture[str], err: bool) -> None:
+    drawn = table("clip", "caption", title=TYPED)
+    drawn.add_row("a", TYPED)
+    for thing in (TYPED, drawn):
+        console(err=err).print(thing)
+    captured = capsys.readouterr()
+    assert " ".join((captured.err if err else captured.out).split()).count(TYPED) == 3
+
+
+def test_nothing_is_shown_on_another_console() -> None:
+    """One made elsewhere would read what people typed as markup again."""
+    package = Path(wanprep.__file__).parent
+    modules = [path for folder in (package, package.with_name("wantrain")) for path in folder.rglob("*.py")]
+    made = [path.name for path in modules if re.search(r"\bConsole\(", path.read_text(encoding="utf-8"))]
+    assert made == ["tables.py"]

@@ -41,7 +41,6 @@ class Bars(Silent):
         self.task: Any = None
 
     def begin(self, wanted: Wanted) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             DownloadColumn,
@@ -51,16 +50,18 @@ class Bars(Silent):
             TransferSpeedColumn,
         )
 
+        from wanprep.tables import console
+
         if wanted.whole:
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
-        self.progress = Progress(*columns, console=Console(stderr=True))
+        self.progress = Progress(*columns, console=console(err=True))
         self.progress.start()
         done = wanted.remote.size - wanted.left
         self.task = self.progress.add_task(wanted.path, total=wanted.remote.size, completed=done)

@@ -40,11 +40,12 @@ def listener(quiet: bool = False) -> Iterator[Listener]:
     if quiet or not sys.stderr.isatty():
         yield _Plain(quiet)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from wanprep.tables import console
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console(err=True)) as progress:
         tasks: dict[str, int] = {}
 
         def listen(report: Report, outcome: Outcome | None, total: int) -> None:
@@ -111,10 +112,11 @@ def set_up_logging(verbose: int, quiet: bool, log_file: str | None) -> None:
     log.handlers.clear()
     screen: logging.Handler
     if sys.stderr.isatty():
-        from rich.console import Console
         from rich.logging import RichHandler
 
-        screen = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=False)
+        from wanprep.tables import console
+
+        screen = RichHandler(console=console(err=True), show_time=False, show_path=False, show_level=False)
     else:
         screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(level)

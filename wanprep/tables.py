@@ -21,11 +21,15 @@ LAST_MOST = 28  # cells that the last column asks for; what is longer stands bel
 
 
 def console(err: bool = False) -> Console:
-    """A console that never colours off a terminal and is 80 columns wide there."""
+    """The console that everything is shown on: it never colours off a terminal and is 80 columns wide there.
+
+    Captions, prompts and file names come from people and models. Their `[bold]` and `:x:` stay what they are: rich's
+    markup and codes of pictures are off.
+    """
     from rich.console import Console
 
-    stream = sys.stderr if err else sys.stdout
-    return Console(stderr=err, width=None if stream.isatty() else 80, highlight=False, soft_wrap=False, markup=False)
+    width = None if (sys.stderr if err else sys.stdout).isatty() else 80
+    return Console(stderr=err, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def table(*columns: str, title: str | None = None) -> Any:

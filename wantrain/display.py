@@ -21,10 +21,10 @@ class Display(Progress):
     """What `Progress` says, above a panel that stays. console: another place than stderr, for tests."""
 
     def __init__(self, console: Any = None) -> None:
-        from rich.console import Console
+        from wanprep.tables import console as shown_on
 
         super().__init__()
-        self._console = console or Console(stderr=True)
+        self._console = console or shown_on(err=True)
         self._live: Any = None
         self._course = Course(folder=_nowhere(), family="", device="cpu", steps={})
 
