@@ -58,7 +58,8 @@ class Job:
             return latent, self.compute
         if self.compute == "fp16" and self.encoder.may_fall_back:
             return self.encoder.start(self.pixels, condition=self.condition, compute="bf16").done()
-        raise RuntimeError(f"the VAE gave values that are not finite in {self.compute}; try cache.vae_compute = 'fp32'")
+        way = "; its weights are damaged" if self.compute == "fp32" else "; try cache.vae_compute = 'fp32'"
+        raise RuntimeError(f"the VAE gave values that are not finite in {self.compute}{way}")
 
 
 class LatentEncoder:

@@ -16,6 +16,7 @@ import numpy as np
 from wanprep.ids import digest_bytes, write_atomic
 from wanprep.models import vae as codec
 from wanprep.shards import ShardWriter
+from wanprep.stages.alive import refuse_dead
 from wanprep.stages.cache import FORMAT, Encoder, artefact_path
 from wanprep.stages.window import read_window, verify
 
@@ -149,10 +150,12 @@ class Store:
     def put(
         self, encoder: Encoder, kind: str, key: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
     ) -> dict[str, Any]:
-        """The row {kind, key, path, digest, bytes, shape}. kind names the tensor that `shape` is of."""
+        """The row {kind, key, path, digest, bytes, shape}. kind names the tensor that `shape` is of. Raises as
+        `refuse_dead` does."""
         from wanprep.models.load import torch_dtype
         from wanprep.tensors import to_bytes
 
+        refuse_dead(encoder, tensors)
         stored = {name: tensor.to(torch_dtype(encoder.config.dtype)) for name, tensor in tensors.items()}
         data = to_bytes(stored, {"format": FORMAT, "family": encoder.family.name, "key": key} | dict(metadata))
         path = artefact_path(kind, key)
