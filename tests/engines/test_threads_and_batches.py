@@ -34,9 +34,10 @@ class Waiting:
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         self.begun.append(args["n"])
         if self.gate:
-            self.held += 1
-            self.gate.wait(30)
-            self.held -= 1
+            with threads.waiting():
+                self.held += 1
+                self.gate.wait(30)
+                self.held -= 1
         time.sleep(self.delay)
         match args["n"]:
             case 1:
@@ -81,6 +82,51 @@ def test_left_early_nothing_more_is_begun_and_nobody_is_waited_for() -> None:
     stage.gate.set()
     time.sleep(0.2)
     assert len(stage.begun) <= begun + 2 < 500  # each thread may have taken an item before it was told
+
+
+@dataclass
+class Computing(Waiting):
+    """Waits for a server (the gate) in its first item only, and computes until it may stop in all others."""
+
+    enough: threading.Event = field(default_factory=threading.Event)
+    computed: list[int] = field(default_factory=list)
+
+    def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        self.begun.append(args["n"])
+        if args["n"] == 0:
+            return [{"key": key} for key in parts]
+        if args["n"] == 1:
+            assert self.gate
+            with threads.waiting():
+                self.gate.wait(30)
+        else:
+            self.enough.wait(30)
+        self.computed.append(args["n"])
+        return [{"key": key} for key in parts]
+
+
+def test_left_early_what_computes_is_waited_for_and_what_waits_computes_nothing_more() -> None:
+    stage = Computing(gate=threading.Event())
+    run = threads.run(stage, items(3), 3)
+    assert next(run).item.args["n"] == 0
+    while len(stage.begun) < 3:
+        time.sleep(0.01)
+    threading.Timer(0.2, stage.enough.set).start()
+    run.close()
+    assert stage.computed == [2]  # a process that ended now would find no thread in a library's code
+    assert stage.gate
+    stage.gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("waiting-"):
+            thread.join(30)
+    assert stage.computed == [2]
+
+
+def test_outside_of_lanes_waiting_is_nothing() -> None:
+    with threads.waiting():
+        pass
+    with pytest.raises(OSError, match="down"), threads.waiting():
+        raise OSError("down")
 
 
 def test_batches_keep_order_and_single_faults_apart() -> None:

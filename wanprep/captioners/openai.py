@@ -22,6 +22,7 @@ from wanprep.captioners.base import Captioner, CaptionRequest, Origin, RawCaptio
 from wanprep.captioners.frames import Frames, Seen, look, media_of
 from wanprep.captioners.prompts import Prompt
 from wanprep.config import to_table
+from wanprep.engines.threads import waiting
 from wanprep.stage import Failed, Missing, Reject, UsageError
 
 LAYOUT = 1  # raise it when the same clip and prompt are put into other messages
@@ -99,7 +100,7 @@ class Client:
         self.url = settings.base_url.rstrip("/") + "/chat/completions"
         self.link = http.Link(timeout_s=settings.timeout_s, headers=_key(settings), proxy=settings.proxy)
         self._stopped = threading.Event()
-        self._sleep = self._stopped.wait if sleep is None else sleep
+        self._wait = self._stopped.wait if sleep is None else sleep
         self._lock = threading.Lock()
         self._free_at = 0.0  # monotonic time from which the next request may leave
         self._unanswered = 0
@@ -123,7 +124,9 @@ class Client:
             wait: float | None = None
             self._wait_turn()
             try:
-                said = self._answer(http.post_json(self.url, body, self.link))
+                with waiting():
+                    answer = http.post_json(self.url, body, self.link)
+                said = self._answer(answer)
                 self._unanswered = 0
                 return said
             except http.Refused as error:
@@ -141,6 +144,10 @@ class Client:
             if number + 1 < tries:
                 self._pause(number, wait)
         raise Failed("endpoint_failed", f"{self.url}: {problem} ({tries} {'try' if tries == 1 else 'tries'})")
+
+    def _sleep(self, seconds: float) -> None:
+        with waiting():
+            self._wait(seconds)
 
     def _wait_turn(self) -> None:
         """Leave as soon as the rate limit and a pause asked for by the server allow."""
