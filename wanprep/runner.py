@@ -12,7 +12,7 @@ import errno
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
@@ -70,11 +70,9 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
     listen(report, None, len(todo))
     batch = _Batch(dataset, stage.table)
     try:
-        with (
-            collection() if todo else contextlib.nullcontext(),
-            contextlib.closing(_outcomes(stage, todo, options.workers if len(todo) > 1 else 0)) as outcomes,
-        ):
-            for outcome in outcomes:
+        with collection() if todo else contextlib.nullcontext():
+            # A way of a stage's own may load a model before it looks at its items.
+            for outcome in _outcomes(stage, todo, options.workers if len(todo) > 1 else 0) if todo else ():
                 if outcome.kind == "missing":
                     raise Missing(outcome.reason, outcome.detail)
                 if outcome.reason == "disk_full":
@@ -88,15 +86,10 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
     return report
 
 
-def _outcomes(stage: Stage, todo: list[Item], workers: int) -> Generator[Outcome]:
-    """A stage may bring a way of its own to go through its items (threads, batches); others take local processes.
-
-    To be closed when it is left early: threads and processes under way are told then, and not when the last reference
-    to it happens to go, which a traceback may hold until the interpreter is being taken down.
-    """
-    if todo:  # a way of a stage's own may load a model before it looks at its items
-        own = getattr(stage, "outcomes", None)
-        yield from own(todo) if own else local.run(stage, todo, workers)
+def _outcomes(stage: Stage, todo: list[Item], workers: int) -> Iterator[Outcome]:
+    """A stage may bring a way of its own to go through its items (threads, batches); others take local processes."""
+    own = getattr(stage, "outcomes", None)
+    return own(todo) if own else local.run(stage, todo, workers)
 
 
 def _pending(stage: Stage, dataset: Dataset, options: Options, report: Report) -> list[Item]:
