@@ -25,8 +25,11 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     wanprep models wan2.2-t2v-a14b --json
     """
     from wanprep.families import FAMILIES, family
+    from wanprep.models.find import roots_that_are_not_there
     from wanprep.models.listing import lines, listing
 
+    for lost in roots_that_are_not_there():
+        click.echo(lost, err=True)
     entries = [listing(family(name)) for name in names or FAMILIES]
     click.echo(
         json.dumps(entries, indent=1) if as_json else "\n".join(line for entry in entries for line in lines(entry))

@@ -5,7 +5,9 @@ A path stands for either: the folder, or each part by its label, `vae=â€¦:text=â
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,25 @@ def whole_base(family: Family, override: Path | None) -> Path:
         if os.pathsep in str(path):
             raise UsageError(f"{path} has a {os.pathsep!r} in its name, which stands between places; move or link it")
     return Path(os.pathsep.join(f"{part}={path}" for part, path in found.items()))
+
+
+def base_ids(folders: Mapping[str, Path]) -> dict[str, str]:
+    """Expert -> identity of its weights. folders: expert -> its diffusers folder or file.
+
+    UsageError for two experts with the same weights: nothing later would tell, and one of the two LoRAs would be of the
+    wrong one. Reads whole files, the first time.
+    """
+    from wanprep.models.identity import model_id
+    from wantrain.experts import COMPONENTS
+
+    ids = {name: model_id(folder, COMPONENTS[name]) for name, folder in folders.items()}
+    for one, other in itertools.combinations(ids, 2):
+        if ids[one] == ids[other]:
+            raise UsageError(
+                f"{one} and {other} have the same weights, to the byte ({folders[one]} and {folders[other]}); name the "
+                f"file of each expert: weights = {one}=FILE{os.pathsep}{other}=FILE"
+            )
+    return ids
 
 
 def base_parts(base: Path) -> dict[str, Path]:

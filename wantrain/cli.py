@@ -159,9 +159,9 @@ def _train(
     # Before torch is loaded: without it, what blocks keep in one step leaves holes that the next cannot use.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     from wanprep.models.find import require_weights
-    from wanprep.models.identity import model_id
     from wanprep.models.lazy import open_transformer
     from wanprep.models.load import load_transformer, pick_device
+    from wantrain.base import base_ids
     from wantrain.experts import COMPONENTS
     from wantrain.parallel import joined, team_of
     from wantrain.train import train
@@ -186,7 +186,7 @@ def _train(
         verbosity = verbosity if rank == 0 else 0
         result = train(
             settings, cached, load, open_model=open_blocks, device=own, mode=mode, accept_changes=accept,
-            base={name: model_id(folder, COMPONENTS[name]) for name, folder in folders.items()},
+            base=base_ids(folders),
             regular=_open_aside(settings),
             stop=lambda: bool(heard.stop), save_now=heard.save_now,
             observers=observers_for(settings, verbosity, own, dtype), team=team_of(settings, rank, world),

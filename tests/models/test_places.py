@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import singlefiles as files
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from wanprep.cli import cli
 from wanprep.families import FAMILIES
 from wanprep.models.claims import Claims, claims_of, is_of, part_named
 from wanprep.models.find import available, find_weights, require_weights
@@ -181,3 +183,28 @@ def test_a_named_file_of_another_part_is_refused_only_for_its_own(comfy: Path) -
         find_weights(TINY, "vae", override=comfy / "x.gguf")
     with pytest.raises(Missing, match=r"no vae of wan2\.2-t2v-a14b"):
         find_weights(A14B, "vae", override=files.save(comfy / "other.safetensors", {"x": torch.zeros(1)}))
+
+
+def test_one_file_is_not_two_parts(tmp_path: Path) -> None:
+    one, link, two = (tmp_path / name for name in ("one.safetensors", "link.safetensors", "two.safetensors"))
+    one.write_bytes(b"1")
+    two.write_bytes(b"1")
+    link.symlink_to(one)
+    for other in (one, link):
+        with pytest.raises(UsageError, match=r"one.safetensors are one file|link.safetensors are one file"):
+            places(Path(f"high={one}{os.pathsep}low={other}"), A14B)
+    assert [place.part for place in places(Path(f"high={one}{os.pathsep}low={two}"), A14B)] == [
+        "transformer", "transformer_2",
+    ]  # fmt: skip
+    folder = places(Path(f"high={tmp_path}{os.pathsep}low={tmp_path}"), A14B)  # which may hold both
+    assert [place.path for place in folder] == [tmp_path, tmp_path]
+
+
+def test_a_mistyped_folder_of_models_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANPREP_MODELS", os.pathsep.join([str(tmp_path), str(tmp_path / "modles")]))
+    with pytest.raises(Missing, match=r"\(WANPREP_MODELS names .*/modles, which is not there\)"):
+        require_weights(A14B, "vae")
+    said = CliRunner().invoke(cli, ["models", A14B.name])
+    assert said.stderr.count("which is not there") == 1
+    assert "modles" in said.stderr
+    assert said.exit_code == 0

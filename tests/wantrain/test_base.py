@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from safetensors.torch import load_file
 from wanprep.models.identity import model_id
 from wanprep.models.load import load_transformer
 from wanprep.models.tiny import tiny_folder
-from wanprep.stage import Missing
-from wantrain.base import base_parts, whole_base
+from wanprep.stage import Missing, UsageError
+from wantrain.base import base_ids, base_parts, whole_base
 from wantrain.cli import main
 from wantrain.room import weight_bytes
 from wantrain.sample import Request, load_pipeline, sample_video
@@ -284,3 +285,13 @@ def test_every_task_is_sampled_from_single_files(name, small_sizes, tmp_path):
     assert ours.shape == (5, size, size, 3)
     assert len(np.unique(ours)) > 20
     assert np.array_equal(ours, sample_video(whole, family, request))
+
+
+def test_two_experts_do_not_have_the_same_weights(tmp_path):
+    whole = tiny_folder()
+    ids = base_ids({"high": whole, "low": whole})
+    assert ids["high"] != ids["low"]
+    shutil.copytree(whole / "transformer", tmp_path / "transformer")
+    shutil.copytree(whole / "transformer", tmp_path / "transformer_2")
+    with pytest.raises(UsageError, match="high and low have the same weights, to the byte"):
+        base_ids({"high": tmp_path, "low": tmp_path})

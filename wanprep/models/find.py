@@ -65,7 +65,8 @@ def wanting(family: Family, part: str) -> list[str]:
 
 def _seen(family: Family, part: str) -> str:
     looked = wanting(family, part)
-    return f" (looked at {'; '.join(looked[:3])})" if looked else ""
+    said = [*roots_that_are_not_there(), *([f"looked at {'; '.join(looked[:3])}"] if looked else [])]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def download_hint(family: Family, *parts: str) -> str:
@@ -174,6 +175,11 @@ def model_roots() -> list[Path]:
     """Folders of $WANPREP_MODELS, separated as in $PATH."""
     named = os.environ.get("WANPREP_MODELS", "")
     return [Path(name).expanduser() for name in named.split(os.pathsep) if name]
+
+
+def roots_that_are_not_there() -> list[str]:
+    """A sentence for each folder of $WANPREP_MODELS that does not exist: most likely its name was mistyped."""
+    return [f"WANPREP_MODELS names {root}, which is not there" for root in model_roots() if not root.is_dir()]
 
 
 def hub_cache() -> Path:

@@ -8,6 +8,7 @@ high=/a/mine_1.safetensors:low=/a/mine_2.safetensors:/ComfyUI/models
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ class Place:
 
 
 def places(named: Path, family: Family) -> list[Place]:
-    """The places in what the user named. UsageError for a label that stands for no part of the family."""
+    """The places in what the user named. UsageError for a label that stands for no part of the family, and for one file
+    that is named as two parts."""
     whole = named.expanduser()
     if whole.exists():
         return [Place(path=whole)]
@@ -42,4 +44,11 @@ def places(named: Path, family: Family) -> list[Place]:
             known = ", ".join(label for label in ("vae", "text", "clip", *family.experts))
             raise UsageError(f"weights: {label!r} in {text!r} is no part of {family.name}; parts are {known}")
         found.append(Place(path=Path(rest).expanduser(), part=_LABELS[label]))
+    files = [place for place in found if place.part and place.path.is_file()]
+    for one, other in itertools.combinations(files, 2):
+        if one.part != other.part and one.path.samefile(other.path):
+            raise UsageError(
+                f"weights: {one.path} and {other.path} are one file, and it was named as two parts of {family.name}, "
+                "which are two files"
+            )
     return found
