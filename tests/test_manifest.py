@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import random
 import shutil
@@ -6,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -253,3 +255,30 @@ def test_rows_that_are_as_they_were_are_not_even_written(tmp_path: Path, monkeyp
     Manifest(tmp_path).replace("sources", [source | {"state": "gone"}])  # by another process
     assert manifest.replace("sources", [source])
     assert Manifest(tmp_path).read("sources")["state"].to_list() == ["ok"]
+
+
+NO_ROOM = "Generic LocalFileSystem error\n  Unable to copy data to file\n  No space left on device (os error 28)"
+
+
+def test_a_full_disk_is_one_whoever_meets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delta's errors tell what the system said in words only."""
+    table = Manifest(tmp_path).table("files")
+    table.append([row("a")])
+
+    def refuse(error: Exception) -> None:
+        def commit(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(DeltaTable, "create_write_transaction", commit)
+
+    refuse(OSError(NO_ROOM))  # it has no errno
+    with pytest.raises(OSError, match=r"No space left on device: .*/files'") as told:
+        table.append([row("b")])
+    assert told.value.errno == errno.ENOSPC
+    refuse(OSError("Generic LocalFileSystem error"))
+    with pytest.raises(OSError, match="LocalFileSystem") as told:
+        table.append([row("b")])
+    assert told.value.errno is None
+    monkeypatch.undo()
+    table.append([row("b")])
+    assert sorted(table.read()["key"]) == ["a", "b"]

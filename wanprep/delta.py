@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
 from wanprep.cached import Damaged
 from wanprep.frames import frame_of, types_of
-from wanprep.ids import digest_bytes, digest_file, write_atomic
+from wanprep.ids import digest_bytes, digest_file, numbered_errors, write_atomic
 from wanprep.lease import exclusive
 from wanprep.schema import Column
 
@@ -67,7 +67,8 @@ class Table:
             self.folder.mkdir(parents=True, exist_ok=True)
             often = {"delta.checkpointInterval": str(CHECKPOINT_EVERY)}
             try:
-                DeltaTable.create(str(self.folder), self.delta_schema, mode="ignore", configuration=often)
+                with numbered_errors(self.folder):
+                    DeltaTable.create(str(self.folder), self.delta_schema, mode="ignore", configuration=often)
             except CommitFailedError:
                 if not self.exists():  # otherwise another process made it first, and that is as good
                     raise
@@ -190,9 +191,9 @@ class Table:
         if part:
             stats = json.dumps({"numRecords": -1}) if part[1] < 0 else "{}"
             actions.append(AddAction(part[0], part[1], {}, now, change, stats))
-        table.create_write_transaction(
-            actions, "append", self.delta_schema, commit_properties=CommitProperties(max_commit_retries=RETRIES)
-        )
+        often = CommitProperties(max_commit_retries=RETRIES)
+        with numbered_errors(self.folder):
+            table.create_write_transaction(actions, "append", self.delta_schema, commit_properties=often)
 
     def _compact(self) -> None:
         """Merge small parts once there are many. Old parts stay for readers until they are a week old."""
@@ -202,7 +203,8 @@ class Table:
             if len(parts) > COMPACT_ABOVE:  # nobody did it while we waited
                 whole = self._write_part(self._frame(parts, self.polars_schema))
                 self._commit(table, whole, removed=parts, change=False)
-                DeltaTable(str(self.folder)).vacuum(dry_run=False)
+                with numbered_errors(self.folder):
+                    DeltaTable(str(self.folder)).vacuum(dry_run=False)
 
 
 def _part_name(digest: str) -> str:

@@ -7,11 +7,13 @@ than SHA-256 on every machine we run on and long enough for content addressing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,19 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def numbered_errors(path: Path) -> Iterator[None]:
+    """Libraries in Rust tell what the system refused in words, "... (os error 28)": raised as Python raises it, an
+    OSError with that number and `path`, so that a full disk is one wherever it is met."""
+    try:
+        yield
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def write_atomic(path: Path, data: bytes | Callable[[Path], Any]) -> str:

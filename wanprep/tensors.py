@@ -8,14 +8,12 @@ Format: https://huggingface.co/docs/safetensors#format
 from __future__ import annotations
 
 import json
-import os
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wanprep.ids import write_atomic
+from wanprep.ids import numbered_errors, write_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +40,6 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
     Whoever may read other files of this process may read it: the library's own files are their owner's alone.
     Raises OSError when the disk is full, as other writers do; the library's own error only says so in its text.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     def save(temporary: Path) -> None:
@@ -51,13 +48,8 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
         save_file(dict(tensors), str(temporary), metadata=dict(metadata))
         temporary.chmod(mode)
 
-    try:
+    with numbered_errors(path):
         return write_atomic(path, save)
-    except SafetensorError as error:
-        number = re.search(r"os error (\d+)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def metadata_of(data: bytes) -> dict[str, str]:
