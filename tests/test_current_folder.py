@@ -36,20 +36,34 @@ def test_the_traps_work(downloads: Path) -> None:
     assert ran(downloads) == ["random.ran"]
 
 
+@pytest.mark.parametrize("start", ["script", "module"])
 @pytest.mark.parametrize("command", ["run", "score"])
-def test_no_worker_imports_what_lies_there(downloads: Path, tmp_path: Path, command: str) -> None:
+def test_no_worker_imports_what_lies_there(downloads: Path, tmp_path: Path, command: str, start: str) -> None:
     (tmp_path / "in").mkdir()
     movies = [make_video(tmp_path / "in" / f"{n}.mp4", frames=30 + n, size=(96, 54)) for n in range(2)]
     script = tmp_path / "bin" / "wanprep"  # as it is installed: its own folder is on the path, not the current one
     script.parent.mkdir()
     script.write_text("from wanprep.cli import main\nif __name__ == '__main__':\n    main()\n")
     what = [str(tmp_path / "in"), *options(tmp_path / "set", SETTINGS)] if command == "run" else map(str, movies)
+    begun = [str(script)] if start == "script" else ["-m", "wanprep"]
     done = subprocess.run(
-        [sys.executable, str(script), command, *what, "--workers", "2"],
+        [sys.executable, *begun, command, *what, "--workers", "2"],
         cwd=downloads, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    assert ran(downloads) == []
+
+
+@pytest.mark.parametrize("package", ["wanprep", "wantrain"])
+def test_nor_does_a_package_that_is_run_as_a_module(downloads: Path, package: str) -> None:
+    command = [sys.executable, "-m", package]
+    for folder in (downloads, Path(lanes.__file__).parents[2]):  # of the clone, too
+        told = subprocess.run([*command, "--help"], cwd=folder, env=environment(), capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+        assert told.stdout.startswith(f"Usage: python -m {package} ")
+    wrong = subprocess.run([*command, "nonsense"], cwd=downloads, env=environment(), capture_output=True, check=False)
+    assert wrong.returncode == 2
     assert ran(downloads) == []
 
 
