@@ -77,6 +77,8 @@ def test_what_the_trigger_stands_before(folder: Path) -> None:
     (told,) = said("frung, young woman,", A="a cat", B="frung walks")
     assert '"frung", but not with the whole trigger' in told
     assert told.endswith('"frung, young woman, frung walks": b.txt')
+    (told,) = said("frung", A="a cat", B="Frung's dog")
+    assert told.endswith('behind it: 1, the first trained on as "frung Frung\'s dog": b.txt')
     assert said("frung, young woman,", A="frung, young woman, walks", B="frungy walks") == []
     assert said("a woman", A="a dog", B="a woman walks") == []  # an ordinary word is no trigger
     assert len(said(None, A="zorb on a pier")) == 1

@@ -32,7 +32,6 @@ def test_exactly_what_we_wrote_is_taken_away():
     [
         "Frung, young woman, a man in a car",  # a sentence may begin like this
         "frung young woman sits",
-        '"frung, young woman," she says',
     ],
 )
 def test_what_only_resembles_an_earlier_trigger_is_kept_and_told(text):
@@ -48,7 +47,8 @@ def test_an_earlier_trigger_that_we_did_not_write_there_is_kept_and_told():
 def test_other_words_are_nobodys_trigger():
     for text in ("a man in a car", "frungy, young woman, sits", "she met frung, young woman, there", ""):
         assert body(text) == (text, "")
-    assert body("frungs sit", held=[("frung", " ")], earlier=[("frung", " ")]) == ("frungs sit", "")
+    for text in ("frungs sit", "frung's dog sits", "frung-like", '"frung," she says', "(frung:1.2)"):
+        assert body(text, held=[("frung", " ")], earlier=[("frung", " ")]) == (text, "")
     assert typed_body("frung, young woman, sits", None, ZORP) == ("frung, young woman, sits", "")
 
 
@@ -132,7 +132,8 @@ def test_notes_count_and_name():
 
 
 def test_begins_with_and_without_exactly():
-    assert begins_with("Frung! a man", "frung", " ") == len("Frung")
+    assert begins_with("Frung: a man", "frung", " ") == len("Frung")
+    assert begins_with("Frung's man", "frung", " ") == 0
     assert begins_with("frungy man", "frung", " ") == 0
     assert without_exactly("frung: a man", "frung", " ") == "a man"
     assert without_exactly("frungy man", "frung", " ") is None

@@ -17,15 +17,19 @@ LEADS = [GHIBLI, FRUNG, ("Studio Ghibli style.", " "), ("frung", " "), ("ohwx_01
         ("A girl runs.", GHIBLI, "Studio Ghibli style. A girl runs."),
         ("Studio Ghibli style. A girl runs.", GHIBLI, "Studio Ghibli style. A girl runs."),
         ("studio ghibli STYLE: A girl runs.", GHIBLI, "Studio Ghibli style. A girl runs."),
-        ("**Studio Ghibli style** - A girl", GHIBLI, "Studio Ghibli style. A girl"),
-        ('"Studio-Ghibli style", a girl', GHIBLI, "Studio Ghibli style. a girl"),
+        ("studio ghibli style - A girl", GHIBLI, "Studio Ghibli style. A girl"),
+        ("Studio-Ghibli style, a girl", GHIBLI, "Studio Ghibli style. a girl"),
         ("Studio Ghibli style. Studio Ghibli style. A girl", GHIBLI, "Studio Ghibli style. A girl"),
         ("A girl in Studio Ghibli style.", GHIBLI, "Studio Ghibli style. A girl in Studio Ghibli style."),
         ("Studio Ghibli styled houses", GHIBLI, "Studio Ghibli style. Studio Ghibli styled houses"),
         ("Studio Ghibli style.", GHIBLI, "Studio Ghibli style"),
         ("", GHIBLI, "Studio Ghibli style"),
         ("frung, young woman, smiling", FRUNG, "frung, young woman, smiling"),
-        ("Frung (young woman) smiling", FRUNG, "frung, young woman, smiling"),
+        ("Frung - young woman: smiling", FRUNG, "frung, young woman, smiling"),
+        ("frung -- a girl", ("frung", " "), "frung a girl"),
+        ("frung – a girl", ("frung", " "), "frung a girl"),
+        ("frung，女孩", ("frung", " "), "frung 女孩"),
+        ("ohwx:a girl", ("ohwx", ":"), "ohwx:a girl"),
         ("frung smiling", FRUNG, "frung, young woman, smiling"),
         ("frung", FRUNG, "frung, young woman"),
         ("frungy hair", FRUNG, "frung, young woman, frungy hair"),
@@ -37,6 +41,36 @@ LEADS = [GHIBLI, FRUNG, ("Studio Ghibli style.", " "), ("frung", " "), ("ohwx_01
 )
 def test_examples(raw, lead, expected):
     assert final_text(raw, *lead) == expected
+
+
+@pytest.mark.parametrize("lead", [("frung", " "), ("frung,", " "), ("frung", ". "), FRUNG])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Frung's red dress flutters",
+        "frung-like creature runs",
+        "frung-Maria smiles",
+        '"Frung!" a man shouts',
+        "(frung:1.2), portrait",
+        "[frung:0.8] close-up",
+        "frung/dog style",
+        "frung... and then rain",
+        "**frung** runs",
+        "frung! A man runs",
+        ":d smile",
+        "-5 degrees",
+        "...and then rain",
+    ],
+)
+def test_what_is_not_the_trigger_by_itself_stays_whole(words, lead):
+    text = final_text(words, *lead)
+    assert text.endswith(f" {words}")
+    assert final_text(text, *lead) == text
+
+
+def test_a_trigger_with_signs_is_no_shorter_word():
+    assert final_text("C minor chords", "c++", " ") == "c++ C minor chords"
+    assert final_text("C++ code on a screen", "c++", " ") == "c++ code on a screen"
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,8 @@ def trigger_lines(
     roots: Mapping[str, str],
 ) -> list[str]:
     """Texts beside sources that begin with an earlier trigger of this set, and captions that begin with the first word
-    of the trigger and not with all of it: in both cases the trigger is put before what stands there."""
+    of the trigger and not with all of it, or with more behind it ("NAME's"): the trigger is put before what stands
+    there."""
     today = clean(config.trigger or "")
     beside: dict[str, str] = {}
     for text, rows in texts.used.items():
@@ -148,9 +149,10 @@ def trigger_lines(
         name = f"captions/{file}" if typed else str(beside.get(clip["source_id"], clip["path"]))
         if not typed and any(begins_with(body, *lead) for lead in others):  # of typed ones see `leads`
             old[name] = choice.text
-        elif word and word.lower() not in ORDINARY and begins_with(body, word, ""):
+        elif word and word.lower() not in ORDINARY and re.match(rf"\W*{word}\b", body, re.IGNORECASE):
             part[name] = choice.text
-    kinds = ((old, "an earlier trigger"), (part, f'"{word}", but not with the whole trigger'))
+    whole = f'"{word}", but not with the whole trigger and a space, comma or dash behind it'
+    kinds = ((old, "an earlier trigger"), (part, whole))
     return [
         f"captions that begin with {what}: {len(found)}, the first trained on as "
         f"{_start(next(iter(found.values())))}: {_named(list(found), roots)}"

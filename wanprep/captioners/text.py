@@ -12,9 +12,12 @@ import re
 
 PLACEHOLDER = "[trigger]"
 _PLACEHOLDER = re.compile(re.escape(PLACEHOLDER), re.IGNORECASE)
-_JOINTS = " \t\n,.;:!|-–—，。、；："  # what people and models put between a trigger and the sentence after it
-_OPENERS = re.escape("\"'“‘«*_`([{")
-_CLOSERS = re.escape("\"'”’»*_`)]}")
+_JOINTS = " ,.;:|-–—，。、；："  # what people put between a trigger and the sentence after it, and between its words
+_DENSE = r"\u2e80-\u9fff\uac00-\ud7a3"  # scripts without spaces, before which cleaning leaves "," for "，"
+_JOINT = rf"(?:[,.;:|–—-]|--)(?=[\s{_DENSE}]|$)|[，。、；：]"  # what may end the trigger: no "'s", no "-like"
+_END = rf"(?=\s|$|{_JOINT})"
+_BETWEEN = re.escape(_JOINTS)
+_LEADING = re.compile(rf"(?:\s|{_JOINT})*")
 
 
 def clean(text: str) -> str:
@@ -39,7 +42,9 @@ def final_text(raw: str, trigger: str | None, separator: str = " ", *, class_wor
     """The caption to train on: cleaned, trigger first exactly once.
 
     raw: any text. trigger: put first with `separator` behind it; a repetition of it at the start of `raw` (other case,
-    quotes, punctuation or separator) is taken away first, mentions further in stay, `[trigger]` becomes the trigger.
+    joints or separator) is taken away first. It is one only where white space, a joint and white space, or the end
+    follow: "TRIGGER's", "TRIGGER-like", "(TRIGGER:1.2)" are words of the caption, which all stay, as mentions further
+    in do. `[trigger]` becomes the trigger.
     Without a trigger `[trigger]` becomes `class_word`, or goes. Idempotent. ValueError if the trigger or the class
     word contains the placeholder.
     """
@@ -59,9 +64,8 @@ def final_text(raw: str, trigger: str | None, separator: str = " ", *, class_wor
 
 
 def begins_with(text: str, trigger: str, separator: str) -> int:
-    """How many characters at the start of a cleaned text repeat the (cleaned) trigger, however spelt; 0 for none."""
-    body = text.lstrip(_JOINTS)
-    match = _lead_pattern(trigger, separator).match(body)
+    """How many characters at the start of a cleaned text repeat the (cleaned) trigger, in any case; 0 for none."""
+    match = _lead_pattern(trigger, separator).match(_without_joints(text))
     return match.end() if match else 0
 
 
@@ -77,8 +81,12 @@ def without_exactly(text: str, trigger: str, separator: str) -> str | None:
 
 
 def _after(text: str, start: str) -> str | None:
-    glued = start[-1:].isalnum() and text[len(start) : len(start) + 1].isalnum()
-    return text[len(start) :].lstrip(_JOINTS) if text.startswith(start) and not glued else None
+    found = re.match(re.escape(start) + _END, text)
+    return _without_joints(text[found.end() :]) if found else None
+
+
+def _without_joints(text: str) -> str:
+    return _LEADING.sub("", text, count=1)
 
 
 def _fill_placeholder(text: str, replacement: str) -> str:
@@ -86,35 +94,32 @@ def _fill_placeholder(text: str, replacement: str) -> str:
     filled = text
     while _PLACEHOLDER.search(filled):
         filled = clean(_PLACEHOLDER.sub(lambda _: replacement, filled))
-    return filled.lstrip(_JOINTS) if filled != text and not replacement else filled
+    return _without_joints(filled) if filled != text and not replacement else filled
 
 
 def _without_lead(text: str, trigger: str, separator: str) -> str:
     """`text` without any leading repetition of the trigger and without joints at its start."""
     pattern = _lead_pattern(trigger, separator)
     while True:
-        text = text.lstrip(_JOINTS)
         match = pattern.match(text)
-        if match is None or not match.end():
+        rest = _without_joints(text[match.end() :] if match else text)
+        if rest == text:
             return text
-        text = text[match.end() :]
+        text = rest
 
 
 @functools.cache
 def _lead_pattern(trigger: str, separator: str) -> re.Pattern[str]:
-    """The trigger at the start of a text: its words with any punctuation between, then the separator's words or not.
-
-    Never inside a longer word: the trigger "frung" does not match "frungy".
-    """
-    exact = re.escape(re.sub(r"\s+", " ", trigger + separator).strip())
-    loose = _loose(trigger)
+    """The trigger at the start of a text, joints between its words or not, then the separator's words or not."""
+    exact = re.escape(re.sub(r"\s+", " ", trigger + separator).rstrip())  # what we write ourselves: ":" may end it
+    ours = exact + ("" if separator and not separator[-1].isspace() else _END)
     tail = _loose(separator)
-    if tail:
-        loose = rf"{loose}(?:[\W_]*{tail})?"
-    return re.compile(rf"(?:{exact}|[{_OPENERS}]*{loose})(?!(?<=[^\W_])[^\W_])[{_CLOSERS}]*", re.IGNORECASE)
+    more = rf"(?:[{_BETWEEN}]*{tail})?" if tail else ""
+    either = "|".join(filter(None, (re.escape(trigger), _loose(trigger))))
+    return re.compile(rf"{ours}|(?:{either}){more}{_END}", re.IGNORECASE)
 
 
 def _loose(phrase: str) -> str:
-    """A pattern for the words of `phrase` with any punctuation between them; without words, the phrase itself."""
-    words = re.findall(r"[^\W_]+", phrase)
-    return r"[\W_]+".join(re.escape(word) for word in words) if words else re.escape(phrase.strip(_JOINTS))
+    """A pattern for the words of `phrase` (whatever stands between joints) with any joints between them."""
+    words = re.split(rf"[{_BETWEEN}]+", phrase.strip(_JOINTS))
+    return rf"[{_BETWEEN}]+".join(map(re.escape, words)) if words != [""] else ""
