@@ -15,9 +15,10 @@ from footage import numbered, read_number
 from servers import dripping, good, hang_up, raw, serving, slow, status
 
 from wanprep.captioners.base import CaptionRequest, Media, Sampling
+from wanprep.captioners.checks import check
+from wanprep.captioners.client import Client, EndpointConfig
 from wanprep.captioners.frames import Frames
 from wanprep.captioners.http import retry_after
-from wanprep.captioners.openai import Client, EndpointConfig
 from wanprep.captioners.prompts import prompt_for
 from wanprep.captioners.registry import make
 from wanprep.ids import digest_file
@@ -167,7 +168,13 @@ def test_when_nobody_is_there_later_items_do_not_wait():
         (status(403, {"message": "flagged by moderation"}), Reject, "caption_refused_by_endpoint"),
         (status(422, {"type": "content_filter"}), Reject, "caption_refused_by_endpoint"),
         (good("", finish="content_filter"), Reject, "content filter"),
-        (status(302, "moved", Location="http://127.0.0.1:1/v1/chat/completions"), RuntimeError, "HTTP 302"),
+        (
+            status(302, "", Location="https://me:pw@h.org/v1/x?key=1"),
+            Missing,
+            r"302: it leads to https://h\.org/v1/x\)",
+        ),
+        (status(308, "", Location="/api/v1/chat"), Missing, r"leads to http://127\.0\.0\.1:\d+/api/v1/chat\)"),
+        (status(302, "no place"), Missing, "HTTP 302: no place"),
     ],
 )
 def test_what_will_not_pass_is_not_tried_again(reply, error, message):
@@ -184,9 +191,24 @@ def test_answers_of_other_shapes():
         assert ask(server).text == "A dog."
     with serving(good(content=None, refusal="I cannot help with that.")) as server:
         assert ask(server).text.startswith("I'm sorry")  # the checks call it a refusal
+    with serving(raw(b'{"choices": [{"message": {"content": "A dog."}}]}', kind="text/plain; charset=utf-8")) as server:
+        assert ask(server).text == "A dog."
     with serving(raw(b'{"choices": [{"message": {"content": null}}]}')) as server:
         said = ask(server)
         assert (said.text, said.finished, said.tokens_in, said.cost) == ("", None, None, 0)
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thoughts_that_left_no_room_for_an_answer_are_an_unfinished_thought(field):
+    thoughts = {field: "Okay, the user wants a caption. I see a dog."}
+    with serving(good("", finish="length", **thoughts)) as server:
+        said = ask(server)
+        assert check(said.text, finished=said.finished).flags == ("unfinished_thought",)
+        assert check(said.text).text == ""
+    with serving(good(TEXT, **thoughts)) as server:  # thoughts beside an answer are no part of it
+        assert ask(server).text == TEXT
+    with serving(good("", **{field: " "})) as server:
+        assert ask(server).text == ""
 
 
 def test_the_key_comes_from_the_environment_only(monkeypatch):
@@ -321,7 +343,8 @@ def test_a_clip_may_travel_as_its_mp4(clip):
         head, _, data = part["video_url"]["url"].partition(",")
         assert head == "data:video/mp4;base64"
         assert base64.b64decode(data) == (clip / "c1.mp4").read_bytes()
-        with pytest.raises(RuntimeError, match="max_upload_mb"):
+        mb = f"{len(data) * 3 // 4 / 1e6:.3f}"[:5]
+        with pytest.raises(RuntimeError, match=rf"has {mb}\d* MB, more than max_upload_mb = 0\.001"):
             captioner(server, send="video", max_upload_mb=0.001).caption(request(clip / "c1.mp4"))
 
 

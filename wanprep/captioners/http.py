@@ -12,6 +12,7 @@ import http.client
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,8 +67,8 @@ def post_json(url: str, body: Any, link: Link) -> Any:
             text = _read(response, deadline, link.timeout_s)
     except urllib.error.HTTPError as error:
         with error, contextlib.suppress(OSError, http.client.HTTPException, Garbled):
-            said = _read(error, deadline, link.timeout_s)
-            raise Refused(error.code, _words(said), retry_after(error.headers.get("Retry-After"))) from None
+            said = _leads_to(url, error) or _words(_read(error, deadline, link.timeout_s))
+            raise Refused(error.code, said, retry_after(error.headers.get("Retry-After"))) from None
         raise Refused(error.code, "") from None
     except TimeoutError:
         raise Garbled(f"no answer within {link.timeout_s:g} s") from None
@@ -77,12 +78,11 @@ def post_json(url: str, body: Any, link: Link) -> Any:
         raise Unreachable(str(error.reason)) from None
     except (ConnectionError, http.client.HTTPException) as error:
         raise Garbled(f"the answer broke off ({type(error).__name__})") from None
-    if "json" not in kind:
-        raise Garbled(f"the answer is {kind}, not JSON: {_short(text)}")
     try:
-        return json.loads(text)
+        return json.loads(text)  # whatever it calls itself: some servers say text/plain
     except ValueError as error:
-        raise Garbled(f"the answer is not whole JSON ({error}): {_short(text)}") from None
+        why = f"not whole JSON ({error})" if "json" in kind else f"{kind}, not JSON"
+        raise Garbled(f"the answer is {why}: {_short(text)}") from None
 
 
 def _read(response: Any, deadline: float, timeout_s: float) -> bytes:
@@ -98,6 +98,15 @@ def _read(response: Any, deadline: float, timeout_s: float) -> bytes:
     if response.length:  # announced and not sent
         raise Garbled(f"the answer broke off {response.length} bytes early")
     return b"".join(blocks)
+
+
+def _leads_to(url: str, error: urllib.error.HTTPError) -> str:
+    """Where a redirect leads, without what may be a secret in it; "" for other answers."""
+    place = error.headers.get("Location") if 300 <= error.code < 400 else None
+    if not place:
+        return ""
+    parts = urllib.parse.urlsplit(urllib.parse.urljoin(url, place))
+    return f"it leads to {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _words(body: bytes) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from wanprep.captioners import weights
 from wanprep.captioners.base import RawCaption, Sampling
-from wanprep.captioners.openai import Client, EndpointConfig
+from wanprep.captioners.client import Client, EndpointConfig
 from wanprep.captioners.prompts import REWRITES
 from wanprep.captioners.vlm import VlmConfig
 from wanprep.config import to_table
