@@ -249,7 +249,7 @@ def test_listing_opens_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
     monkeypatch.setenv("WANPREP_MODELS", str(tmp_path))
     bad = tmp_path / "wan2.2_vae.safetensors"
-    bad.write_bytes(b"x" * 40)
+    bad.write_bytes((400).to_bytes(8, "little") + b"{" * 32)
     singlefiles.full_size("wan2.1-t2v-14b", "vae", tmp_path / "wan_2.1_vae.safetensors")
     done = run("models")
     assert done.exit_code == 0, done.output

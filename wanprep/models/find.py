@@ -97,10 +97,16 @@ def candidates(family: Family, part: str) -> Iterator[Path]:
             names = (hub_id.rpartition("/")[2], hub_id, member.name)
             yield from (root / name for name in names if (root / name).is_dir())
         yield from snapshots(hub_id)
-    yield from (root for root in model_roots() if part_folder(root, part).is_dir())
+    yield from (root for root in model_roots() if _like_diffusers(root, part))
     for root in (*model_roots(), *(folder for hub_id in SINGLE_FILES for folder in snapshots(hub_id))):
         if root.is_dir():
             yield from named_files(family, part, root)
+
+
+def _like_diffusers(root: Path, part: str) -> bool:
+    """Whether a folder of models is one model itself: ComfyUI's has a folder `vae` as well, of single files."""
+    inside = part_folder(root, part)
+    return inside.is_dir() and ((root / "model_index.json").is_file() or (inside / "config.json").is_file())
 
 
 def _named(family: Family, part: str, override: Path) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -122,10 +123,11 @@ def read_header(path: Path) -> TensorFile:
         )
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        head = file.read(64)
+        length = struct.unpack("<Q", head[:8])[0] if len(head) > 8 else size
         if 8 + length > size:
-            raise ValueError(f"is cut off inside its header ({size} bytes)")
+            raise ValueError(_what_else(head) or f"is cut off inside its header ({size} bytes)")
+        file.seek(8)
         raw = file.read(length)
     try:
         header = json.loads(raw)
@@ -140,6 +142,25 @@ def read_header(path: Path) -> TensorFile:
         if entry.dtype in TYPES and entry.end - entry.start != math.prod(entry.shape) * BYTES.get(entry.dtype, 1):
             raise ValueError(f"has no readable safetensors header ({name} does not have the bytes of its shape)")
     return TensorFile(path=path, entries=entries, metadata=metadata)
+
+
+# How files begin that people get instead of weights.
+OTHERS = {
+    b"<": "is a web page, not weights: most likely what a site answers without a login",
+    b"version https://git-lfs": "is a Git LFS pointer, not the file it stands for (git lfs pull gets that)",
+    b"GGUF": "is a GGUF file, which is not read",
+    b"PK": "is a zip archive, such as a .pth, under another ending",
+}
+
+
+def _what_else(head: bytes) -> str:
+    """What a file is that begins with `head` and is no whole safetensors file; empty for one that was cut off."""
+    if not head:
+        return "is empty"
+    said = [text for start, text in OTHERS.items() if head.lstrip().startswith(start)]
+    if said or head[8:9] in (b"{", b""):
+        return said[0] if said else ""
+    return f"is no safetensors file (it begins with {head[:12]!r})"
 
 
 def _entry(entry: Mapping[str, Any], base: int) -> Entry:
@@ -166,7 +187,9 @@ def _unpickle(path: Path) -> dict[str, Any]:
         except (RuntimeError, ValueError):  # files of torch before 1.6 cannot be mapped
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"is refused, because opening it would run code ({str(error).splitlines()[0]})") from None
+        wanted = re.search(r"GLOBAL (\S+)", str(error))  # torch's own words go on to recommend opening it all the same
+        named = f" ({wanted[1]})" if wanted else ""
+        raise ValueError(f"is refused, because opening it would run code{named}") from None
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"cannot be opened by torch.load ({str(error).splitlines()[0]})") from None
     if not isinstance(content, dict) or not all(torch.is_tensor(value) for value in content.values()):
