@@ -1,6 +1,7 @@
 """One file from a server that breaks off, lies, drips or is silent: whole in the end, or an error that says why."""
 
 import hashlib
+import logging
 import multiprocessing
 import time
 from pathlib import Path
@@ -158,10 +159,18 @@ def test_two_processes_do_not_write_one_file(hub, tmp_path: Path) -> None:
     assert get(hub, tmp_path).read_bytes() == DATA  # a dead process holds nothing
 
 
-def test_descriptions_are_asked_for_until_they_are_json(hub) -> None:
+def test_descriptions_are_asked_for_until_they_are_json(
+    hub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("wanprep"), "propagate", True)  # whatever a command before has set
     url = f"{hub.url}/api/models/{REPOSITORY}/revision/main?blobs=true"
+    assert get_json(url, STEADY)["sha"] == hubserver.COMMIT
+    assert not caplog.messages
     hub.faults["api"] = [page, status(502)]
     assert get_json(url, STEADY)["sha"] == hubserver.COMMIT
+    (told,) = caplog.messages  # once, before anybody wonders
+    assert "no JSON" in told
+    assert "trying again" in told
     hub.faults["api"] = [page] * 9
     with pytest.raises(Broken, match="no JSON"):
         get_json(url, STEADY)

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import http.client
 import json
+import logging
 import os
 import time
 import urllib.error
@@ -24,6 +25,8 @@ from typing import IO, Any
 from wanprep import __version__
 from wanprep.ids import fsync_folder
 from wanprep.stage import Missing, UsageError
+
+log = logging.getLogger("wanprep")
 
 BLOCK = 1 << 20
 
@@ -229,6 +232,8 @@ def get_json(url: str, patience: Patience | None = None) -> Any:
     patience = patience or Patience()
     why = ""
     for failures in range(patience.tries):
+        if failures == 1:
+            log.warning("%s: %s; trying again, up to %d times", url, why, patience.tries - 1)
         if failures:
             time.sleep(min(60.0, patience.pause * 2 ** (failures - 1)))
         try:
