@@ -259,7 +259,7 @@ def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> lis
     scores = _by_key(measured.scores)
     looked = {row["about"]: row for row in measured.looks if row["outcome"] == "done"}  # of several the newest
     found = []
-    for clip in clips:
+    for clip in sorted(clips, key=itemgetter("clip_id")):  # as they are judged: rows lie in memory in that order
         if clip["state"] == "pending" and clip["n_frames"] is not None:
             row = scores.get(scores_key(clip))
             if row and row["outcome"] == "done":

@@ -102,16 +102,19 @@ def _about(
 def _media_keys(
     samples: pl.DataFrame, kept: Mapping[str, Row], colours: Mapping[str, Sequence[float]], rate: int
 ) -> pl.Series:
-    """Of the samples that are good."""
-    found: dict[tuple[str, int, int], str] = {}  # the samples of a clip share few files
+    """Of the samples that are good; those of a clip stand together, and share few files."""
+    found: list[str | None] = []
     crops = zip(*(samples["crop"].list.get(k).to_list() for k in range(4)))
-    places = zip(*(samples[name].to_list() for name in ("clip_id", "width", "height")))
-    made: list[str | None] = []
-    for state, place, crop in zip(samples["state"].to_list(), places, crops):
-        if state == "ok" and place not in found:
-            found[place] = keys.media(kept[place[0]], place[1:], crop, rate, colours.get(place[0]))
-        made.append(found[place] if state == "ok" else None)
-    return pl.Series(made, dtype=pl.String)
+    sizes = zip(*(samples[name].to_list() for name in ("width", "height")))
+    before = None
+    for clip_id, state, size, crop in zip(samples["clip_id"].to_list(), samples["state"].to_list(), sizes, crops):
+        if clip_id != before:
+            before, made = clip_id, dict[Any, str]()
+            of_size = keys.media(kept[clip_id], rate, colours.get(clip_id))
+        if state == "ok" and size not in made:
+            made[size] = of_size(size, crop)
+        found.append(made[size] if state == "ok" else None)
+    return pl.Series(found, dtype=pl.String)
 
 
 def _latent_keys(samples: pl.DataFrame, encoder: Encoder | None) -> pl.Series:

@@ -18,6 +18,8 @@ from typing import Any
 from wanprep import ids
 from wanprep.config import to_table
 
+Sized = tuple[int, int]
+Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 15
 PLANS_VERSION = 2
@@ -93,15 +95,18 @@ def _match_rule() -> str:
     return ids.digest_file(Path(phash.__file__))
 
 
-def media(
-    clip_row: Mapping[str, Any], size: tuple[int, int], crop: Sequence[int], rate: int, colour: Sequence[float] | None
-) -> str:
-    """Of the file of a clip in one size. colour: the transform of its pictures, if there is one."""
-    (left, top, wide, high), (x, y, w, h), (width, height) = clip_row["crop"], crop, size
+def media(clip_row: Mapping[str, Any], rate: int, colour: Sequence[float] | None) -> Callable[[Sized, Box], str]:
+    """Of a clip's files: a key by size and crop, which two or three of them differ in. colour: the transform of its
+    pictures, if there is one."""
+    left, top, wide, high = clip_row["crop"]
     moved = "" if colour is None else f'"colour":{ids.canonical(list(colour))},'
-    owner = ids.canonical_text(clip_row["source_id"])
-    return ids.digest_text(
-        f'{{"bars":[{left},{top},{wide},{high}],{moved}"crop":[{x},{y},{w},{h}],"end_pts":{clip_row["end_pts"]},'
-        f'"rate":{rate},"size":[{width},{height}],"source_id":{owner},"stage":"media",'
-        f'"start_pts":{clip_row["start_pts"]},"version":{MEDIA_VERSION}}}'
-    )
+    before = f'{{"bars":[{left},{top},{wide},{high}],{moved}"crop":['
+    between = f'],"end_pts":{clip_row["end_pts"]},"rate":{rate},"size":['
+    owner = f'"source_id":{ids.canonical_text(clip_row["source_id"])},"stage":"media"'
+    after = f'],{owner},"start_pts":{clip_row["start_pts"]},"version":{MEDIA_VERSION}}}'
+
+    def of_size(size: Sized, crop: Box) -> str:
+        (width, height), (x, y, w, h) = size, crop
+        return ids.digest_text(f"{before}{x},{y},{w},{h}{between}{width},{height}{after}")
+
+    return of_size
