@@ -134,3 +134,17 @@ def test_convolution_is_that_of_opencv(stride, dilation):
             cv2.filter2D(plane, cv2.CV_32F, k, borderType=cv2.BORDER_CONSTANT) for plane, k in zip(x, wide)
         )
         np.testing.assert_allclose(found[o], expected[::stride, ::stride], atol=1e-4)
+
+
+def test_a_mirror_shows_the_same_mirrored():
+    shot = lettered(scene(2), 0.6)
+    seen, mirrored = marks.places(shot), marks.places(np.ascontiguousarray(shot[:, :, ::-1]))
+    np.testing.assert_allclose(mirrored, seen[:, ::-1], atol=1e-3)
+
+
+def test_what_only_a_mirror_or_only_the_picture_shows_counts_half(monkeypatch):
+    sides = iter((blank((30, 8.0)), blank()))
+    monkeypatch.setattr(marks, "network", lambda maps, weights: next(sides))
+    places = marks.places(scene(1))
+    assert places[30, 20:40] == pytest.approx(1.0)
+    assert places.min() == places[0, 0] == -6.0

@@ -88,13 +88,23 @@ def common(places_NIJ: Sequence[np.ndarray], scenes: Sequence[int]) -> tuple[tup
 
 
 def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarray | None:
-    """float32[about h/4, 64]: log-odds by which each place speaks for a mark; None where `mark` says NaN."""
+    """float32[about h/4, 64]: log-odds by which each place speaks for a mark; None where `mark` says NaN.
+
+    The mean of what is seen as it is and in a mirror: of things that merely look like letters, the two agree less.
+    """
     if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 32:
         return None
     if len(thumbs_MhwC) > MAX_THUMBS:
         thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, MAX_THUMBS).astype(int)]
     w = weights or _shipped()
     x = maps(lumas(thumbs_MhwC))
+    mirrored = np.ascontiguousarray(x[:, :, ::-1])
+    mirrored[0] *= -1  # the gradient across
+    return (network(x, w) + network(mirrored, w)[:, ::-1]) / 2
+
+
+def network(x: np.ndarray, w: Weights) -> np.ndarray:
+    """Log-odds by which each place speaks for a mark, of `maps`."""
     whole = w["g.weight"] @ np.concatenate([x.mean(axis=(1, 2)), x.std(axis=(1, 2), ddof=1)]) + w["g.bias"]
     y = conv(x, w, "a", stride=2)
     y = conv(y, w, "b")

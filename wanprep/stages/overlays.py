@@ -21,13 +21,13 @@ from wanprep.signals import overlay
 
 # Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py).
 AGREEMENT = 20.0  # of full agreement between scenes
-EVEN, LOOK = -1.8, 1.5  # what the scenes' common look must exceed to speak for a mark, and what its log-odds count
-OWN = 0.45  # share of a clip's own look in its log-odds beside the least of the clips of its source
-POOLED, SINGLE = 0.7, 1.4  # evidence that is worth even odds
+EVEN, LOOK = -1.95, 1.5  # what the scenes' common look must exceed to speak for a mark, and what its log-odds count
+OWN = 0.2  # share of a clip's own look in its log-odds beside the least of the clips of its source
+POOLED, SINGLE = 0.7, 0.6  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
-SURE, SURER = 3.8, 5.8  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
-DOUBT = 1.5  # below even odds by less than this, a single clip is unknown
+SURE, SURER = 2.6, 4.2  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
+DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
 Apart = Callable[[], Mapping[str, bytes]]
 
 
