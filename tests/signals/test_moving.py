@@ -1,5 +1,6 @@
 """Marks that move: what moves as one is found and followed; scenes that share a drawing tell a mark from a car."""
 
+import itertools
 import math
 
 import cv2
@@ -64,6 +65,36 @@ def test_a_word_that_drifts_is_among_what_moves_and_where_it_is(start, step):
         left <= x / W <= right and top <= y / H <= bottom
         for left, top, right, bottom in (drawing.box for drawing in moving.find(clip))
     )
+
+
+def followed(clip: np.ndarray, start: tuple[int, int], step: tuple[int, int]) -> bool:
+    """Whether something is followed that is where a word was drawn so, and goes its way."""
+    x, y = start[0] + 25 + 3 * step[0], start[1] - 5 + 3 * step[1]
+    for found in moving.things(moving.soft_edges([picture[..., 0] for picture in clip])):
+        top, left, _ = found.track[3]
+        ways = [(found.track[k + 1][1] - found.track[k][1], found.track[k + 1][0] - found.track[k][0])
+                for k in found.track if k + 1 in found.track]  # fmt: skip
+        if top <= y <= top + moving.HEIGHT and left <= x <= left + moving.WIDTH and step in ways:
+            return True
+    return False
+
+
+def test_two_words_at_one_pace_are_both_among_what_moves():
+    step, starts = (13, 6), ((15, 30), (120, 100))
+    clip = scene(4)
+    for start in starts:
+        clip = drifting(clip, "studio", start, step)
+    assert all(followed(clip, start, step) for start in starts)
+    assert not followed(scene(4), starts[0], step)
+
+
+def test_what_moves_is_told_once_and_no_more_of_it_than_is_judged():
+    clip = drifting(scene(3), "studio", *WAYS[0])
+    found = moving.things(moving.soft_edges([picture[..., 0] for picture in clip]))
+    assert 0 < len(found) <= moving.JUDGED
+    for one, other in itertools.combinations(found, 2):
+        shared = one.track.keys() & other.track.keys()
+        assert any(one.track[t][:2] != other.track[t][:2] for t in shared)
 
 
 def test_the_same_word_on_its_way_over_three_scenes_is_a_mark_and_what_passes_in_each_is_none():

@@ -3,7 +3,7 @@
 A mark moves as one, on a way of its own, and looks drawn. What moves as one is found by correlating the edges of
 thumbnails with those of the next, less those that stay and whitened, so that a few sharp letters outweigh a whole soft
 scene; what moves with its surroundings is let go. Each place found is followed through the clip, held still, and
-judged by a small convolutional network (15,000 weights beside this file, trained by tests/benchmarks/train_moving.py,
+judged by a small convolutional network (20,000 weights beside this file, trained by tests/benchmarks/train_moving.py,
 run with numpy). What cars and people in one clip can pass for, the scenes of a source tell apart: see
 signals/recurring.py, for which the drawing itself is kept.
 
@@ -26,10 +26,12 @@ WEIGHTS = Path(__file__).with_name("moving.safetensors")
 HEIGHT, WIDTH = 32, 64  # of a window, in pixels of a thumbnail 256 wide
 MARGIN = (12, 16)  # around it, for the network
 MOST = 6  # thumbnails, from the middle of the clip
-SPEEDS = 8  # that are looked at
+SPEEDS, PLACES = 16, 2  # that are looked at, and places where something moves so
+FOLLOWED, JUDGED = 20, 8  # of these, the strongest; of those, the likeliest
+FIRST = (0.7, 0.2, -5.3, 1.7, -3.5, 4.6, 0.9, 0.0)  # log-odds by their facts, a logistic regression
 SOFT = 8.0  # gradient levels a pixel at which an edge counts half
 REACH = 2  # pixels beside the expected place
-ALIKE = 0.22  # correlation below which a picture does not show the thing again
+ALIKE, BESIDE = 0.22, 0.12  # correlation below which a picture does not show the thing again; the next does not
 ALONG = 0.25  # agreement of the rest of the picture with a speed that is the scene's own
 Parts = tuple[np.ndarray, np.ndarray]
 Track = dict[int, tuple[int, int, float]]  # picture: row and column of the window, correlation
@@ -43,6 +45,18 @@ class Drawing:
     odds: float
     box: marks.Box
     edges: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A window of the middle picture, by its upper left corner. strength: how well it agrees along speed, which is as
+    `_speeds` says. agreement_hw: of the whole picture."""
+
+    y: int
+    x: int
+    strength: float
+    speed: tuple[int, int, float]
+    agreement_hw: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,35 +105,59 @@ def soft_edges(thumbs_Nhw: Sequence[np.ndarray]) -> Parts:
 
 
 def things(parts: Parts) -> list[Found]:
-    """What moves as one and not with its surroundings, and how: one place a speed, followed through the clip."""
-    import cv2
-
-    n, height, width = parts[0].shape
+    """What moves as one and not with its surroundings, and how: the strongest FOLLOWED of PLACES places a speed are
+    followed through the clip, and the likeliest JUDGED by their facts are told, the likeliest first."""
+    n = len(parts[0])
     energy_hw = (np.square(parts[0]) + np.square(parts[1])).sum(axis=0) * ((n - 1) / n)
-    out = []
-    for dy, dx, peak in _speeds(parts):
-        agreement_hw = _agreement(parts, dy, dx)
-        near_hw = cv2.boxFilter(agreement_hw, -1, (48, 24), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        row, column = divmod(int(near_hw.argmax()), width)
-        y, x = (int(np.clip(v, 0, top)) for v, top in (
-            (row - HEIGHT // 2, height - HEIGHT), (column - WIDTH // 2, width - WIDTH)))  # fmt: skip
+    out: list[Found] = []
+    for place in sorted(_places(parts), key=lambda place: -place.strength)[:FOLLOWED]:
+        y, x, (dy, dx, peak) = place.y, place.x, place.speed
         track = _followed(parts, y, x, (dy, dx))
-        if len(track) < 2:
+        if len(track) < 2 or any(_same(track, found.track) for found in out):
             continue
         around = slice(max(0, y - 8), y + HEIGHT + 8), slice(max(0, x - 12), x + WIDTH + 12)
-        rest, possible = (float(v.sum() - v[around].sum()) for v in (agreement_hw, energy_hw))
+        rest, possible = (float(v.sum() - v[around].sum()) for v in (place.agreement_hw, energy_hw))
         along = rest / (possible + 1.0)
         if along > ALONG:
             continue
-        inside = float(agreement_hw[y : y + HEIGHT, x : x + WIDTH].sum())
-        share = inside / max(1.0, float(np.maximum(agreement_hw, 0.0).sum()))
+        inside = float(place.agreement_hw[y : y + HEIGHT, x : x + WIDTH].sum())
+        share = inside / max(1.0, float(np.maximum(place.agreement_hw, 0.0).sum()))
         again = [alike for t, (_, _, alike) in track.items() if t != n // 2]
         facts = (
-            math.log(max(peak, 1.0)), math.log(max(float(near_hw.max()) / (n - 1), 1.0)), float(np.mean(again)),
+            math.log(max(peak, 1.0)), math.log(max(place.strength / (n - 1), 1.0)), float(np.mean(again)),
             min(again), along, share, len(track) / n, math.log1p(math.hypot(dy, dx)) / 3,
         )  # fmt: skip
         out.append(Found(track=track, facts=facts))
+    return sorted(out, key=lambda found: -float(np.dot(FIRST, found.facts)))[:JUDGED]
+
+
+def _places(parts: Parts) -> list[_Place]:
+    import cv2
+
+    out = []
+    for speed in _speeds(parts):
+        agreement_hw = _agreement(parts, *speed[:2])
+        near_hw = cv2.boxFilter(agreement_hw, -1, (48, 24), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for _ in range(PLACES):
+            y, x, strength = _taken(near_hw)
+            out.append(_Place(y=y, x=x, strength=strength, speed=speed, agreement_hw=agreement_hw))
     return out
+
+
+def _taken(near_hw: np.ndarray) -> tuple[int, int, float]:
+    """(row, column, strength) of the window around the highest place, which is lowered so that the next is another."""
+    height, width = near_hw.shape
+    row, column = divmod(int(near_hw.argmax()), width)
+    strength = float(near_hw[row, column])
+    down, across = HEIGHT // 2, WIDTH // 2
+    near_hw[max(0, row - down) : row + down + 1, max(0, column - across) : column + across + 1] = -math.inf
+    return min(max(row - down, 0), height - HEIGHT), min(max(column - across, 0), width - WIDTH), strength
+
+
+def _same(one: Track, other: Track) -> bool:
+    """Whether both are about the same thing in all pictures that show both."""
+    shared = one.keys() & other.keys()
+    return all(abs(one[t][0] - other[t][0]) <= 5 and abs(one[t][1] - other[t][1]) <= 8 for t in shared)
 
 
 def _speeds(parts: Parts) -> list[tuple[int, int, float]]:
@@ -205,7 +243,7 @@ def _followed(parts: Parts, y: int, x: int, speed: tuple[int, int]) -> Track:
             other = sum(float(np.square(a[i : i + HEIGHT, j : j + WIDTH]).sum()) for a in near) + 1e-3
             found = low[0] + i, low[1] + j
             alike = float(match[i, j]) / math.sqrt(strength * other)
-            if alike >= ALIKE:
+            if alike >= (BESIDE if abs(t - n // 2) == 1 else ALIKE):
                 track[t] = (*found, alike)
             step, at, t = (found[0] - at[0], found[1] - at[1]), found, t + way
     return track
@@ -228,6 +266,7 @@ def _judged(maps_CHW: np.ndarray, facts: Sequence[float], w: marks.Weights) -> f
     y = marks.conv(y, w, "b", stride=2)
     y = marks.conv(y, w, "c")
     y = np.maximum(marks.conv(y, w, "d", dilation=2, relu=False) + y, 0.0)
+    y = np.maximum(marks.conv(y, w, "e", dilation=4, relu=False) + y, 0.0)
     scaled = (np.array(facts, np.float32) - w["mean"]) / w["spread"]
     whole = np.concatenate([y[:, 3:-3, 4:-4].mean(axis=(1, 2)), y.max(axis=(1, 2)), scaled])
     hidden = np.maximum(w["g.weight"] @ whole + w["g.bias"], 0.0)
