@@ -210,6 +210,7 @@ def open_cached(root: Path) -> CachedDataset:
     """
     from wanprep import edits
     from wanprep.cached import CachedDataset, CachedSample, OtherText
+    from wanprep.captioners import faults
     from wanprep.captioners.several import parsed
 
     dataset = Dataset.open(root)
@@ -221,7 +222,8 @@ def open_cached(root: Path) -> CachedDataset:
     empty = [t for t in texts if meta[t["key"]]["text"] == "" and meta[t["key"]]["encoder"] in encoders]
     if not rows or not empty:
         raise UsageError(f"{root} has no cached samples; run: wanprep cache --out {root}")
-    start_s = dict(dataset.manifest.read("clips").select("clip_id", "start_s").iter_rows())
+    clips = dataset.manifest.read("clips").filter(pl.col("state") == "keep")
+    start_s = dict(clips.select("clip_id", "start_s").iter_rows())
     done = {row["key"]: row for row in texts if row["outcome"] == "done"}
     samples = []
 
@@ -241,7 +243,9 @@ def open_cached(root: Path) -> CachedDataset:
         samples.append(CachedSample(**{field.name: joined[field.name] for field in dataclasses.fields(CachedSample)}))
     pending = good.height - len(rows)
     blank = (empty[0]["path"], empty[0]["digest"])
-    return CachedDataset(root, dataset.pipeline.model, samples, blank, pending, edits.waiting(dataset)[1])
+    fault = faults.line(clips.select(faults.COLUMNS).to_dicts(), dataset.pipeline.caption.sampling)
+    notes = [*edits.waiting(dataset)[1], *([fault] if fault else [])]
+    return CachedDataset(root, dataset.pipeline.model, samples, blank, pending, notes)
 
 
 def _class_key(caption: str, encoder_id: str, pipeline: Pipeline) -> str | None:

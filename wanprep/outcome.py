@@ -5,14 +5,19 @@ Every line is true of the whole dataset, not only of this run: what an earlier r
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from wanprep import standing
-from wanprep.captioners import beside, leads
+from wanprep.captioners import beside, faults, leads
 from wanprep.captioners.checks import SERIOUS
+from wanprep.captioners.choose import REWRITE
+from wanprep.captioners.rewrite import FAILED
 from wanprep.tables import counted
 
 if TYPE_CHECKING:
@@ -46,7 +51,8 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
         found.append(f"{counted(summary.published, 'caption file')} written")
     if summary.waiting:
         found.append(f"pending: {summary.waiting}")
-    return [*found, _last_line(dataset, summary)]
+    fault = faults.line(decided.clips, dataset.pipeline.caption.sampling)
+    return [*found, *([fault] if fault else []), _last_line(dataset, summary)]
 
 
 def state_line(name: str, rows: Sequence[Row]) -> str:
@@ -118,6 +124,7 @@ def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
             f"{len(flagged)} captions need a look ({listed(counts)}): "
             f"wanprep clips --reason {_first(counts)}{_out(dataset)}, edit captions/*.txt"
         )
+    found += _second_pass(dataset, clips)
     alike = sum("near_identical" in clip["caption_flags"] for clip in clips)
     if alike:
         found.append(f"{alike} captions say nearly the same as that of another clip")
@@ -127,6 +134,22 @@ def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
         spent = f", cost {cost:.2f}" if cost >= 0.1 else f", cost {cost:.2g}" if cost else ""
         found.append(f"captions so far: {rows['tokens_in'].sum()} tokens in, {rows['tokens_out'].sum()} out{spent}")
     return found
+
+
+def _second_pass(dataset: Dataset, clips: Sequence[Row]) -> list[str]:
+    """How many captions were left as they were, because what became of them could not be used, and why."""
+    left = sum(FAILED in clip["caption_flags"] for clip in clips)
+    config = dataset.pipeline.caption
+    if not left or not config.rewrite.enabled:
+        return []
+    same = pl.col("identity") == json.dumps(config.rewrite.identity(config.sampling))
+    answers = dataset.manifest.latest("captions").filter((pl.col("captioner") == REWRITE) & same)
+    why = Counter(flag for flags in answers["flags"].to_list() for flag in flags or () if flag in SERIOUS)
+    asked = left + sum("rewritten" in clip["caption_flags"] for clip in clips)
+    return [
+        f"{left} of {counted(asked, 'caption')} {were(left)} not rewritten, because the second pass's answer "
+        f"cannot be used ({listed(why)}): wanprep clips --reason {FAILED}{_out(dataset)}"
+    ]
 
 
 def _text_lines(dataset: Dataset, summary: Summary, decided: Decided) -> list[str]:
@@ -169,6 +192,8 @@ def _nothing_left(dataset: Dataset, summary: Summary) -> str:
     assert summary.decided
     refused = sum(standing.uncaptioned(summary.decided.clips).values())
     but = f", but {counted(refused, 'kept clip')} {are(refused)} without a caption" if refused else ""
+    fault, count, number = faults.common(summary.decided.clips)
+    but += f", but {count} of {number} captions have the fault {fault}" if fault else ""
     if not summary.published and not any(report.done or report.rejected for report in summary.reports.values()):
         what = "nothing else is pending" if summary.waiting else "nothing is pending"
         return f"{what}: {dataset.root} is up to date{but}"

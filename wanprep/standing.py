@@ -122,7 +122,7 @@ def _ended(dataset: Dataset, step: Stage) -> tuple[Counter[str], Counter[str], l
         items = step.items(dataset)
         parts = [(number, key) for number, item in enumerate(items) for key in item.parts]
         listed = pl.DataFrame(parts, {"item": pl.Int64, "key": pl.String}, orient="row")
-    ended = dataset.manifest.outcomes(step.table).select("key", "outcome", "reason")
+    ended = dataset.manifest.outcomes(step.table).select("key", "outcome", "reason", "detail")
     absent = dataset.manifest.absent(step.table)
     if absent:  # to be made again
         ended = ended.filter(~pl.col("key").is_in(list(absent)))
@@ -134,8 +134,11 @@ def _ended(dataset: Dataset, step: Stage) -> tuple[Counter[str], Counter[str], l
     reasons = Counter(worst.sort("item").filter(pl.col("outcome") == "rejected")["reason"].to_list())
     if not counts["failed"]:
         return counts, reasons, []
-    keys = set(joined.join(worst.filter(pl.col("outcome") == "failed"), on="item", how="semi")["key"])
-    return counts, reasons, [it.label for it in items or step.items(dataset) if not keys.isdisjoint(it.parts)]
+    failed = joined.join(worst.filter(pl.col("outcome") == "failed"), on="item", how="semi")
+    failed = failed.filter(pl.col("outcome") == "failed").select("key", "reason", "detail")
+    why = {key: f"{reason}: {detail}" for key, reason, detail in failed.iter_rows()}
+    found = ((it.label, next((key for key in it.parts if key in why), None)) for it in items or step.items(dataset))
+    return counts, reasons, [f"{label}: {why[key]}" for label, key in found if key]
 
 
 def _left_out(dataset: Dataset, step: str) -> Counter[str]:

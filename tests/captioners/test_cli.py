@@ -17,6 +17,7 @@ from tinyvlm import NAMES, build, build_text
 
 from wanprep.cli import cli
 from wanprep.dataset import Dataset
+from wanprep.stage import Missing
 
 pytestmark = pytest.mark.xdist_group("vlm")
 SHORT = (
@@ -237,6 +238,49 @@ def test_refused_content_is_rejected_and_bad_answers_are_flagged(dataset, capsys
     with serving(good(CAPTION)) as server:  # final: nothing is asked for again
         ask(capsys, dataset, server)
         assert server.bodies == []
+
+
+def test_a_fault_of_all_captions_is_the_last_word_of_a_run(dataset, capsys):
+    thinking = good("", finish="length", reasoning_content="Okay, the user wants a caption.")
+    with serving(thinking) as server:
+        notes = ask(capsys, dataset, server, "caption.retries=0", "caption.trigger=frung")["notes"]
+    assert "4 of 4 captions have the same fault, unfinished_thought" in notes[-2]
+    assert "caption.sampling.max_new_tokens (384)" in notes[-2]
+    assert set(texts(dataset).values()) == {"frung"}
+    done = wanprep("caption", "--out", str(dataset))
+    assert "4 of 4 captions have the same fault" in done.stderr.replace("\n", " ")
+
+
+def test_a_second_pass_that_fails_is_counted(dataset, capsys):
+    again = ("caption.rewrite.by=endpoint", "caption.rewrite.model=m", "caption.retries=0")
+
+    def reply(handler, body, number):
+        rewriting = isinstance(body["messages"][0]["content"], str)
+        good("I'm sorry, but I can't help with that." if rewriting else CAPTION)(handler, body, number)
+
+    with serving(reply) as server:
+        notes = ask(capsys, dataset, server, *again)["notes"]
+        assert any(note.startswith("4 of 4 captions were not rewritten") and "(4 refusal)" in note for note in notes)
+        assert "4 of 4 captions have the same fault, rewrite_failed" in notes[-2]
+    assert all(text.startswith("Colours drift") for text in texts(dataset).values())
+    with serving(good(f"{CAPTION} It rains.")) as server:
+        notes = ask(capsys, dataset, server, *again, "caption.sampling.seed=1")["notes"]
+    assert not any("not rewritten" in note or "same fault" in note for note in notes)
+
+
+def test_a_server_that_only_fails_ends_the_command_with_the_reason(dataset, monkeypatch):
+    from wanprep.captioners import patience
+
+    with serving(status(500, "boom")) as server:
+        command = ["caption", "--out", str(dataset), "--vlm", "openai", "--model", "m"]
+        command += [part for setting in endpoint(server, "caption.endpoint.tries=1") for part in ("--set", setting)]
+        monkeypatch.setattr(patience, "END_AFTER", 3)
+        with pytest.raises(Missing, match=r"HTTP 500: boom .*3 items have failed alike"):
+            cli.main(command, standalone_mode=False)
+    states = as_json(wanprep("status", "--out", str(dataset), "--json"))
+    (row,) = (row for row in states if row["step"] == "caption")
+    assert row["failed"] >= 2
+    assert all("endpoint_failed: " in item and "HTTP 500: boom" in item for item in row["failed_items"])
 
 
 def test_a_bad_answer_is_asked_again_with_another_seed(dataset, capsys):

@@ -1,5 +1,6 @@
 """Which caption a clip has, and what its key depends on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -298,6 +299,20 @@ def test_rewritings_are_wanted_once_a_text_and_used_with_the_trigger_in_front():
     assert {choice.text for choice in chosen.values()} == {"frung, A red coat in the rain, seen from behind."}
     assert "rewritten" in chosen["c1"].flags
     assert decide(clips, rows, [], REWRITING)["c1"].text == f"frung, {GOOD}"  # not rewritten yet
+
+
+def test_a_text_beside_a_film_is_rewritten_without_the_line_that_weighs_it():
+    config = replace(REWRITING, rewrite=replace(REWRITING.rewrite, origins=("sidecar",)))
+    row_ = row("s1", "sidecar", "weight: 0.3\nA cup of coffee.")
+    (item,) = rewrite_items([clip()], [row_], config)
+    assert item.args["text"] == "A cup of coffee."
+    made = rewritten("Coffee in a white cup.", of="A cup of coffee.", config=config)
+    assert set(item.parts) == {made["key"]}
+    chosen = decide([clip()], [row_, made], [], config)["c1"]
+    assert (chosen.text, chosen.flags) == ("frung, Coffee in a white cup.", ("rewritten",))
+    said = "weight: a ton\nA cup of coffee."  # somebody's words
+    (item,) = rewrite_items([clip()], [row("s1", "sidecar", said)], config)
+    assert item.args["text"] == said
 
 
 def test_a_bad_rewriting_is_not_used():

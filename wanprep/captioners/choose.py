@@ -83,7 +83,8 @@ def judged(row: Row, config: CaptionConfig) -> checks.Checked:
     flags = tuple(row.get("flags") or ())
     stamp = row.get("checked")
     if row["origin"] != "vlm" or stamp == checks.stamp(config.language):
-        return checks.Checked(text=row["text"], flags=flags)
+        text = several.without_weight(row["text"]) if row["origin"] == "sidecar" else row["text"]
+        return checks.Checked(text=text, flags=flags)
     own = tuple(flag for flag in flags if flag not in (*checks.SERIOUS, *checks.MENDED))
     again = _again(_raw(row), config.language, row.get("finished"), row.get("text_tokens"))
     return checks.Checked(text=again.text, flags=(*again.flags, *own))
@@ -152,8 +153,6 @@ def _by_hand(event: Row, config: CaptionConfig) -> Chosen:
 def _chosen(row: Row, config: CaptionConfig, rewritten: Mapping[str, Row]) -> Chosen:
     found = judged(row, config)
     body, flags = found.text, found.flags
-    if row["origin"] == "sidecar":
-        body = several.without_weight(body)
     settings = config.rewrite
     if settings.enabled and row["origin"] in settings.origins and body:
         better = rewritten.get(rewrite_key(body, settings.identity(config.sampling)))
