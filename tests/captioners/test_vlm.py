@@ -175,6 +175,7 @@ def cut(folder):
         (lambda folder: (folder / "config.json").write_text("{"), "config.json cannot be read"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "it has none of tokenizer.json"),
         (lambda folder: (folder / "processor_config.json").unlink(), "it has none of preprocessor_config.json"),
+        (lambda folder: (folder / "chat_template.jinja").unlink(), "it has no chat template (chat_template.jinja or"),
         (edit("config.json", lambda c: c | {"model_type": "llama"}), "model_type 'llama', qwen2-vl needs 'qwen2_vl'"),
     ],
 )
@@ -184,6 +185,20 @@ def test_folders_that_cannot_serve_are_refused_by_name(models, tmp_path, spoil, 
         captioner("qwen2-vl", folder)
     assert message in str(caught.value)
     assert "hf download Qwen/Qwen2-VL-7B-Instruct" in caught.value.remedy
+
+
+def test_a_chat_template_may_lie_where_older_models_have_it(models, tmp_path):
+    for name, place in (("chat_template.json", "x"), ("processor_config.json", "y"), ("tokenizer_config.json", "z")):
+        folder = spoiled(models["qwen2-vl"], tmp_path / place, lambda _: None)
+        template = folder / "chat_template.jinja"
+        held = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+        (folder / name).write_text(json.dumps(held | {"chat_template": template.read_text()}))
+        template.unlink()
+        problems = weights.problems(weights.KINDS["qwen2-vl"], folder)
+        loaded = load(folder, Hardware(dtype="fp32", device="cpu"))
+        assert bool(problems) != bool(loaded.processor.chat_template)  # as transformers itself sees it
+        release()
+    assert not weights.problems(weights.KINDS["image"], folder)  # some complete a caption and are asked nothing
 
 
 def test_weights_of_another_shape_are_refused_when_they_are_loaded(models, tmp_path):

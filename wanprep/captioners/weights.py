@@ -23,6 +23,7 @@ GPU_NODES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, 
 CPU_GB = 1.0  # weights that a machine without a GPU can be expected to run
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
+_TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _VOLATILE = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
 
 
@@ -65,7 +66,19 @@ def problems(kind: Kind, folder: Path) -> list[str]:
     for names in (_TOKENIZERS, _PROCESSORS) if kind.looks else (_TOKENIZERS,):
         if not any((folder / name).is_file() for name in names):
             wrong.append(f"it has none of {', '.join(names)}")
+    if kind.name in VIDEO and not _has_chat_template(folder):
+        wrong.append(f"it has no chat template ({' or '.join(_TEMPLATES)}), without which nothing can be asked")
     return wrong
+
+
+def _has_chat_template(folder: Path) -> bool:
+    """Where the processors of transformers look for it; that of the tokenizer is not theirs."""
+    if any((folder / name).is_file() for name in _TEMPLATES):
+        return True
+    try:
+        return bool(json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))["chat_template"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def find(kind: Kind, model: str, memory_gb: float) -> Path | None:
@@ -131,7 +144,7 @@ def identity(folder: Path) -> str:
     from wanprep.models.identity import remembered_digest
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    small = [folder / name for name in (*_TOKENIZERS, *_PROCESSORS, "chat_template.jinja", "chat_template.json")]
+    small = [folder / name for name in (*_TOKENIZERS, *_PROCESSORS, *_TEMPLATES)]
     files = [*weight_files(folder), *(path for path in small if path.is_file())]
     kept = {name: value for name, value in config.items() if name not in _VOLATILE}
     return key_of(config=kept, files={path.name: remembered_digest(path) for path in files})
