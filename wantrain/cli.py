@@ -230,7 +230,7 @@ def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = Fal
     if cached.empty_text:
         caches = check_caches(cached)
     else:
-        caches = f"nothing is cached yet: this is told by the samples of the manifest. Before `run`: {cached.first}"
+        caches = f"no sample is cached whole yet: this is told by those of the manifest. Before `run`: {cached.first}"
     prompts = check(settings)
     planned = plan(settings, cached, cards_here()) | {"caches": caches}
     planned["previews"] = [prompt.name or prompt.prompt for prompt in prompts]

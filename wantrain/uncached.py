@@ -4,7 +4,7 @@ samples of the manifest, before the weights are downloaded that encode them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def open_uncached(root: Path) -> Uncached | None:
     samples = [_sample(row, start_s[row["clip_id"]], class_path) for row in rows]
     return Uncached(
         root=root, family=dataset.pipeline.model, samples=tuple(sorted(samples, key=lambda s: s.sample_id)),
-        first=_first_commands(dataset.pipeline.model, root, dataset.pipeline.cache.weights),
+        first=_first_commands(dataset.pipeline.model, root, dataset.pipeline.cache.weights, rows),
     )  # fmt: skip
 
 
@@ -55,11 +55,15 @@ def _sample(row: Mapping[str, Any], start_s: float, class_path: str) -> Example:
     return Example(**{name: row[name] for name in names}, start_s=start_s, class_path=class_path)
 
 
-def _first_commands(family: Family, root: Path, weights: str) -> str:
+def _first_commands(family: Family, root: Path, weights: str, rows: Sequence[Mapping[str, Any]]) -> str:
     from wanprep.models.find import find_weights
     from wanprep.stages.cache import encoders_of
 
-    cache = f"`wanprep cache --out {root}`"
-    if weights != "auto" or all(find_weights(family, part) for part in encoders_of(family)):
-        return cache
-    return f"`wanprep fetch {family.name}`, then {cache}"
+    mute = any(row["caption"] is None for row in rows)
+    here = weights != "auto" or all(find_weights(family, part) for part in encoders_of(family))
+    commands = [
+        *([f"`wanprep caption --out {root}`"] if mute else []),
+        *([] if here else [f"`wanprep fetch {family.name}`"]),
+        f"`wanprep cache --out {root}`",
+    ]
+    return ", then ".join(commands)

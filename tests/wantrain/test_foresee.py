@@ -166,14 +166,14 @@ def test_a_plan_forecasts_before_anything_is_cached(uncached):
     assert "12 samples: 10 to train on (10 an epoch with repeats), 2 held out" in result.stdout
     assert "forecast for one " in result.stdout
     assert "GiB of VRAM" in result.stdout
-    assert "nothing is cached yet" in result.stdout
+    assert "no sample is cached whole yet" in result.stdout
     assert "Before `run`: `wanprep fetch x`" in result.stdout
     result = CliRunner().invoke(main, ["run"])
     assert result.exit_code == 2
     assert "has no cached samples; run `wanprep fetch x`" in result.stderr
 
 
-def _prepared(root, states, assignments=()):
+def _prepared(root, states, assignments=(), caption="a cup"):
     from wanprep.dataset import Dataset
 
     dataset = Dataset.create(root, assignments=["family=wan2.2-t2v-a14b", *assignments])
@@ -181,7 +181,7 @@ def _prepared(root, states, assignments=()):
     rows = [
         {
             "sample_id": f"s{n}", "clip_id": "c", "source_id": "src", "group": "g", "view": "main", "state": state,
-            "cache_state": cached, "width": 832, "height": 480, "frames": 81, "repeats": 2,
+            "cache_state": cached, "caption": caption, "width": 832, "height": 480, "frames": 81, "repeats": 2,
         }
         for n, (state, cached) in enumerate(states)
     ]  # fmt: skip
@@ -205,6 +205,9 @@ def test_samples_are_read_of_the_manifest_where_nothing_is_cached(tmp_path, monk
     _prepared(tmp_path / "b", [("ok", "pending")], words)
     found = open_uncached(tmp_path / "b")
     assert (found.samples[0].class_path, found.first) == ("to be cached", f"`wanprep cache --out {tmp_path / 'b'}`")
+    _prepared(tmp_path / "e", [("ok", "pending")], caption=None)  # its captions failed: latents may be there
+    e = tmp_path / "e"
+    assert open_uncached(e).first == f"`wanprep caption --out {e}`, then `wanprep cache --out {e}`"
     _prepared(tmp_path / "c", [("ok", "cached"), ("ok", "pending")])
     assert open_uncached(tmp_path / "c") is None  # what is cached counts
     assert open_uncached(tmp_path) is None
