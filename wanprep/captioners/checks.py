@@ -15,15 +15,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wanprep.captioners.language import LANGUAGES, looks_foreign
-from wanprep.captioners.phrases import is_about_the_video, is_refusal, without_preamble
+from wanprep.captioners.phrases import (
+    is_about_the_video,
+    is_refusal,
+    is_thinking,
+    without_closing,
+    without_preamble,
+    without_quotations,
+)
+from wanprep.captioners.unwrap import is_data, says_nothing, unwrapped, visible
 
-VERSION = 2  # raise it whenever the same answer is judged otherwise: captions are then judged anew, never asked anew
+VERSION = 3  # raise it whenever the same answer is judged otherwise: captions are then judged anew, never asked anew
 MAX_TOKENS = 512  # of Wan's text encoder; the rest of a longer caption is never seen
 
 SERIOUS = (
-    "empty",  # no words at all
-    "refusal",  # the model will not or says that it cannot
-    "unfinished_thought",  # a <think> block that never ends
+    "empty",  # no words at all, or a program's word for nothing
+    "refusal",  # the model will not, or says that it cannot or saw nothing
+    "unfinished_thought",  # a <think> block that never ends, or thinking aloud
     "loop",  # the same words again and again
     "list",  # points or labelled parts instead of prose
     "preamble",  # talks about the video or to the reader, and cannot be cut cleanly
@@ -31,7 +39,7 @@ SERIOUS = (
     "wrong_language",
     "too_long",  # more than MAX_TOKENS
 )
-MENDED = ("think_stripped", "preamble_stripped", "markdown_stripped", "cut_off_trimmed")
+MENDED = ("think_stripped", "preamble_stripped", "closing_stripped", "markdown_stripped", "cut_off_trimmed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +68,16 @@ def check(
     without it.
     """
     flags: list[str] = []
-    text = _without_thoughts(raw, flags)
-    text = _without_preamble(text, flags)
+    text = _unwrapped(_without_thoughts(visible(raw), flags), flags)
+    text = _without_closing(text, flags)
+    if is_thinking(text):
+        return Checked(text="", flags=(*flags, "unfinished_thought"))
+    if is_told_by_frames(text):
+        flags.append("list")
+    else:
+        text = _unwrapped(_without_preamble(text, flags), flags)
+    if says_nothing(text):
+        return Checked(text="", flags=(*flags, "empty"))
     if is_refusal(text):
         return Checked(text="", flags=(*flags, "refusal"))
     if is_list(text):
@@ -102,29 +118,42 @@ def estimated_tokens(text: str) -> int:
 
 
 def _without_thoughts(raw: str, flags: list[str]) -> str:
-    """Without <think> blocks and chat tokens. Some chat formats open the block, so that the answer only ends it."""
-    text = re.sub(r"<\|[a-z_]+\|>", " ", raw)
-    thoughtless = re.sub(r"(?is)<(think|thinking|reasoning)>.*?</\1>", " ", text)
+    """Without <think> blocks. Some chat formats open the block, so that the answer only ends it."""
+    thoughtless = re.sub(r"(?is)<(think|thinking|reasoning)>.*?</\1>", " ", raw)
     thoughtless = re.sub(r"(?is)^.*</(think|thinking|reasoning)>", " ", thoughtless)
     opened = re.split(r"(?i)<(?:think|thinking|reasoning)>", thoughtless, maxsplit=1)
     if len(opened) > 1:
         flags.append("unfinished_thought")
         return opened[0].strip()
-    if thoughtless != text:
+    if thoughtless != raw:
         flags.append("think_stripped")
     return thoughtless.strip()
 
 
-# Preambles
+# Preambles and closings
+
+
+def _unwrapped(text: str, flags: list[str]) -> str:
+    plain = unwrapped(text)
+    if plain != text:
+        flags.append("markdown_stripped")
+    return plain
+
+
+def _without_closing(text: str, flags: list[str]) -> str:
+    shorter = without_closing(text)
+    if shorter != text:
+        flags.append("closing_stripped")
+    return shorter
 
 
 def _without_preamble(text: str, flags: list[str]) -> str:
     """Without openings such as "The video shows" and quotation marks around it all; what is left of them is flagged."""
     start = text.lstrip()
     text = without_preamble(start)
-    unquoted = re.fullmatch(r'["“](.*)["”]', text, re.DOTALL)
-    if unquoted and not re.search(r'["“”]', unquoted[1]):
-        text = unquoted[1].strip()
+    unquoted = re.fullmatch(r"""["“](?P<said>[^"“”]*)["”]|['‘](?P<put>(?:[^'‘’]|(?<=\w)['’](?=\w))*)['’]""", text)
+    if unquoted:
+        text = (unquoted["said"] or unquoted["put"] or "").strip()
     if text != start:
         flags.append("preamble_stripped")
         text = text[:1].upper() + text[1:]
@@ -136,18 +165,33 @@ def _without_preamble(text: str, flags: list[str]) -> str:
 # Lists and markup
 
 _POINT = re.compile(r"(?m)^\s*(?:[-*•–+]|\(?\d{1,2}[.)]|[a-h][.)])\s+\S")
-_LABEL = re.compile(r"(?:^|[.!?\n])[\s*_#>-]*([A-Z][A-Za-z]+(?:[ /&]+(?:and |type )?[A-Za-z]+){0,3})\**\s*:\**\s")
+_LABEL = re.compile(
+    r"(?:^|[.!?\n])[\s*_#>-]*([A-Z][A-Za-z]+(?:[ /&]+(?:and |type )?[A-Za-z]+){0,3}(?: \d{1,3})?)\**\s*:\**\s"
+)
 _HEADING = re.compile(r"(?m)^\s*#{1,6}\s+\S")
+_NUMBER = r"\(?(\d{1,2})[.)]\s"
+# "a bus waits, 2) a car comes" is a sentence, and "1. eggs 2. milk" stands on a note in the picture.
+_IN_A_ROW = re.compile(rf"(?:^|(?<![,;\s])\s+){_NUMBER}\s*(?=\S+\s+(?!\(?\d{{1,2}}[.)]\s)\S)")
+_FRAME = re.compile(
+    r"\b((?:first|second|third|fourth|fifth|next|last|final)\s+(?:frame|image)|(?:frame|image)\s+\d+)\b"
+)
 
 
 def is_list(text: str) -> bool:
-    """Points on lines of their own, points in a row (1. … 2. … 3. …), headings, or two labelled parts and more."""
-    if len(_POINT.findall(text)) >= 2 or len(_HEADING.findall(text)) >= 2:
+    """Points on lines of their own, points in a row (1. … 2. … 3. …), headings, labelled parts (two at the beginning
+    or three anywhere), or a program's data."""
+    if is_data(text) or len(_POINT.findall(text)) >= 2 or len(_HEADING.findall(text)) >= 2:
         return True
-    numbers = [int(number) for number in re.findall(r"(?:^|\s)\(?(\d{1,2})[.)](?=\s)", text)]
+    numbers = [int(number) for number in _IN_A_ROW.findall(text)]
     if any(numbers[i : i + 3] == [1, 2, 3] for i in range(len(numbers))):
         return True
-    return len(_LABEL.findall(text)) >= 2
+    labels = len(_LABEL.findall(text))
+    return labels >= 3 or (labels == 2 and _LABEL.match(text) is not None)
+
+
+def is_told_by_frames(text: str) -> bool:
+    """Does it tell one frame after the other, of which the reader of a caption knows nothing?"""
+    return len({" ".join(found.split()) for found in _FRAME.findall(text.lower())}) >= 2
 
 
 def _without_markup(text: str, flags: list[str]) -> str:
@@ -171,22 +215,30 @@ _MIN_WORDS = 24  # below this shares and ratios say nothing; consecutive repetit
 def is_loop(text: str) -> bool:
     """The same words again and again: a phrase several times in a row, many equal runs of five words, or a text that
     compresses far better than any prose does (English of 50 to 150 words: by 1.3 to 2.0)."""
-    words = re.findall(r"[^\W_]+|[^\w\s]", text.lower())
-    words = [word for word in words if word[0].isalnum()] or words
-    if any(_in_a_row(words, period) for period in range(1, min(40, len(words) // 2) + 1)):
+    words = _words(text)
+    unquoted = _words(without_quotations(text))  # a crowd may shout "Go! Go! Go! Go! Go!"
+    if any(_in_a_row(unquoted, period) for period in range(1, min(40, len(unquoted) // 2) + 1)):
         return True
     if len(words) >= _MIN_WORDS:
         runs = Counter(zip(*(words[k:] for k in range(5))))
         repeated = sum(count - 1 for count in runs.values())
         if repeated / (len(words) - 4) > 0.25:
             return True
+    tags = [tag.strip().lower() for tag in text.split(",")]
+    if len(tags) >= 8 and len(set(tags)) == len(tags) and all(len(tag.split()) <= 4 for tag in tags):
+        return False  # each of them something else, though all share a few words
     data = text.encode()
     return len(data) >= 200 and len(data) / len(zlib.compress(data, 9)) > 3.0
 
 
+def _words(text: str) -> list[str]:
+    words = re.findall(r"[^\W_]+|[^\w\s]", text.lower())
+    return [word for word in words if word[0].isalnum()] or words
+
+
 def _in_a_row(words: list[str], period: int) -> bool:
-    """Do `period` words come 5 times in a row (6 or more words: 3 times; 3 to 5: 4 times)?"""
-    times = 5 if period < 3 else 4 if period < 6 else 3
+    """Do `period` words come 6 times in a row (6 or more words: 3 times; 3 to 5: 4 times)?"""
+    times = 6 if period < 3 else 4 if period < 6 else 3
     run, wanted = 0, period * (times - 1)
     for before, after in zip(words, words[period:]):
         run = run + 1 if before == after else 0
