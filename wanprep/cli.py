@@ -198,10 +198,12 @@ def _run(
 
         check_ready(dataset)
     if dry_run:
+        from wanprep import edits
         from wanprep.preview import preview
 
-        seen = preview(dataset, source)
-        report.show_plan(seen, runs.plan(seen, stages, options), source, as_json, whole="bucket" in stages)
+        scan = edits.found(dataset)
+        seen = preview(dataset, source, scan.events)
+        report.show_plan(seen, runs.plan(seen, stages, options), source, as_json, scan, whole="bucket" in stages)
         return
     with progress.listener(rest["quiet"]) as listen:
         summary = runs.run(dataset, stages, options, source=source, listen=listen, command=" ".join(sys.argv[1:]))

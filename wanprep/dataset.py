@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,8 +129,11 @@ class Dataset:
             return None
         return shared_encoder(family.name, cache)
 
-    def measured(self, wanted_captions: Mapping[str, str] | None = None) -> Measured:
-        """Everything that decisions are made of. wanted_captions: by default those of the last captioning."""
+    def measured(
+        self, wanted_captions: Mapping[str, str] | None = None, edited: Iterable[Mapping[str, Any]] = ()
+    ) -> Measured:
+        """Everything that decisions are made of. wanted_captions: by default those of the last captioning. edited:
+        events that are not recorded, with those that are."""
         from wanprep.decide import Measured
 
         if wanted_captions is None:
@@ -141,9 +145,10 @@ class Dataset:
         for name in ("sources", "pools", "matches"):
             tables[name] = self.manifest.read(name)
         rows = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
-        if rows["events"]:
+        events = [*tables["events"].to_dicts(), *({**event, "at": math.inf} for event in edited)]
+        if events:
             published, runs = (self.manifest.read(name).to_dicts() for name in ("published", "runs"))
-            events = with_leads(tables["events"].to_dicts(), published, runs)
+            events = with_leads(events, published, runs)
             rows["events"] = [{k: v for k, v in event.items() if k not in VOLATILE} for event in events]
         evidence = functools.cache(lambda: self.manifest.apart("scores", "evidence"))
         return Measured(wanted_captions=wanted_captions, evidence=evidence, **rows)

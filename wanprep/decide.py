@@ -24,6 +24,7 @@ from wanprep import keys, originals
 from wanprep.bulk import no_collection
 from wanprep.captioners import several
 from wanprep.captioners.agreement import flag_captions
+from wanprep.captioners.choose import damaged
 from wanprep.captioners.files import Chosen
 from wanprep.events import attach
 from wanprep.joins import decide_samples, scores_key
@@ -286,6 +287,7 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
     typed = (event for event in measured.events if several.number_of(event["kind"]) is not None)
     events, orphaned = attach(typed, clips)
     chosen = caption.decide(kept, measured.captions, events, pipeline.caption, wanted=wanted or None)
+    unread = damaged(events)
     for clip in kept:
         clip["caption_key"] = wanted.get(clip["clip_id"])
         choice: Chosen | None = chosen.get(clip["clip_id"])
@@ -293,7 +295,9 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
             clip["caption"], clip["caption_origin"] = choice.text, choice.origin
             clip["provisional"], clip["caption_flags"] = choice.provisional, list(choice.flags)
             clip["more_captions"] = several.listed(choice.more)
-    _note_refused([clip for clip in kept if clip["caption"] is None], measured.captions)
+        elif clip["clip_id"] in unread:
+            clip["caption_origin"], clip["reasons"] = "human", [unread[clip["clip_id"]].split(":")[0]]
+    _note_refused([clip for clip in kept if clip["caption"] is None and not clip["reasons"]], measured.captions)
     return chosen, orphaned
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -58,10 +59,10 @@ class _Seen(Manifest):
         return rows.with_columns(cache_state=state)
 
 
-def preview(dataset: Dataset, source: Path | None = None) -> Dataset:
+def preview(dataset: Dataset, source: Path | None = None, edited: Iterable[Mapping[str, Any]] = ()) -> Dataset:
     """The same dataset with today's decisions in place of the stored ones; nothing is written.
 
-    source: list the sources as a run of this folder would, too.
+    source: list the sources as a run of this folder would, too. edited: events of captions that a run would record.
     """
     from wanprep.decide import decide
     from wanprep.run import listed_sources
@@ -70,7 +71,7 @@ def preview(dataset: Dataset, source: Path | None = None) -> Dataset:
         encoder = dataset.encoder()
     except Missing:  # a run would say so; what it would cache can be counted without
         encoder = None
-    measured = dataset.measured()
+    measured = dataset.measured(edited=edited)
     if source is not None:
         measured = replace(measured, sources=listed_sources(dataset, source)[0])
     decided = decide(measured, dataset.pipeline, encoder)

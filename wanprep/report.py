@@ -16,11 +16,12 @@ from wanprep import edits, outcome, standing
 from wanprep.care import STORED
 from wanprep.runner import Report
 from wanprep.stats_render import plain
-from wanprep.tables import console, print_json, table
+from wanprep.tables import console, counted, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from wanprep.captioners.files import Scan
     from wanprep.dataset import Dataset
     from wanprep.run import Summary
     from wanprep.stats_model import Stats
@@ -47,11 +48,12 @@ def _report_json(report: Report) -> dict[str, Any]:
 
 
 def show_plan(
-    dataset: Dataset, reports: Mapping[str, Report], source: Path | None, as_json: bool, whole: bool = False
+    dataset: Dataset, reports: Mapping[str, Report], source: Path | None, as_json: bool, scan: Scan, whole: bool = False
 ) -> None:
     """What a dry run found. Later stages are counted as far as the earlier ones have decided.
 
-    dataset: a preview. whole: show what its clips become, too: samples, buckets, what is left out and why.
+    dataset: a preview, which knows of the edits in `scan`. whole: show what its clips become, too: samples, buckets,
+    what is left out and why.
     """
     listing = None
     if source is not None:
@@ -66,7 +68,8 @@ def show_plan(
     stats = _stats(dataset, 1) if whole and not dataset.manifest.read("clips").is_empty() else None
     if as_json:
         steps = {name: _report_json(report) for name, report in reports.items()}
-        print_json({"source": listing, "steps": steps, "stats": json.loads(stats.to_json()) if stats else None})
+        told = json.loads(stats.to_json()) if stats else None
+        print_json({"source": listing, "steps": steps, "stats": told, "edited": len(scan.events)})
         return
     out = console()
     if listing:
@@ -82,6 +85,11 @@ def show_plan(
             out.print(render(stats, by))
             out.print()
     out.print(_steps(reports, dry=any(report.pending for report in reports.values())))
+    for line in edits.notes_of(dataset, scan):
+        out.print(plain(line))
+    count = edits.typed(scan)
+    if count:
+        out.print(f"{counted(count, 'caption')} edited by hand {outcome.were(count)} found and would be taken over")
     out.print("Dry run: nothing was written. Counts of later steps (?: not known yet) grow as earlier ones decide.")
 
 

@@ -228,9 +228,9 @@ def find_edits(dataset: Dataset) -> tuple[int, list[str]]:
     found = edits.found(dataset)
     dataset.manifest.append("events", found.events)
     dataset.manifest.append("published", found.seen)
-    notes = [f"captions/{name}.txt is not used: {why}" for name, why in found.unreadable.items()]
+    notes = edits.notes_of(dataset, found)
     notes += [f"captions/{name} belongs to no clip of this dataset; it is left alone" for name in found.unknown]
-    return len(found.events), notes
+    return edits.typed(found), notes
 
 
 def wanted_captions(dataset: Dataset) -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from wanprep import edits
-from wanprep.captioners.several import parsed
+from wanprep.captioners.files import DAMAGED
+from wanprep.captioners.several import number_of, parsed, stem_of
 from wanprep.stage import UsageError
 from wanprep.standing import moved, reasons_of
 from wanprep.stats_render import plain
@@ -134,11 +135,20 @@ def caption_lines(dataset: Dataset, clip: Row) -> list[str]:
         flags = f"; {', '.join(flags_of(clip))}" if flags_of(clip) else ""
         found.append(f"caption ({clip['caption_origin']}{weight}{flags}): {plain(clip['caption'])}")
     found += [f"caption {it['number']} ({it['origin']}, weight {it['weight']:g}): {plain(it['text'])}" for it in more]
+    for number, events in sorted(edits.history(dataset, clip).items()):
+        words = [event["value"] for event in events if event["value"] is not None and event["origin"] == "human"]
+        if events[-1]["value"] is None and words:
+            name = "caption" if number == 1 else f"caption {number}"
+            found.append(f"{name} that was typed and taken back: {plain(words[-1])}")
     typed = edits.of_clip(dataset, clip["clip_id"])
     return [*found, f"typed since, not taken up yet: {', '.join(typed)}"] if typed else found
 
 
 def _without_caption(dataset: Dataset, clip: Row) -> str:
+    damaged = [event for (*_, event) in edits.history(dataset, clip).values() if event["origin"] == DAMAGED]
+    if damaged:
+        name = f"captions/{stem_of(clip['clip_id'], number_of(damaged[0]['kind']) or 1)}.txt"
+        return f"caption: none, {name} cannot be read ({plain(damaged[0]['value'])}); not trained on until it can be"
     rows = dataset.manifest.latest("captions").filter(pl.col("key") == clip["caption_key"]).to_dicts()
     if not rows or rows[0]["outcome"] == "done":
         return "caption: none yet"

@@ -1,9 +1,13 @@
 """Sidecar, template and registry."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from wanprep.captioners import registry
 from wanprep.captioners.base import CaptionRequest
+from wanprep.captioners.beside import texts_of
 from wanprep.captioners.sidecar import Sidecar, find_sidecar
 from wanprep.captioners.template import Template, parse_template
 from wanprep.stage import Reject, UsageError
@@ -45,9 +49,9 @@ def test_the_extension_may_be_in_capitals(movie):
     assert find_sidecar(movie.with_name("Movie.mp4")) is None  # another film
 
 
-def test_sidecar_reads_utf8_with_and_without_mark(movie):
+def test_sidecar_reads_utf8_with_and_without_mark_and_utf16_with_one(movie):
     sidecar = movie.with_suffix(".txt")
-    for encoding in ("utf-8", "utf-8-sig"):
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):  # of these the last says by its mark what it is
         sidecar.write_bytes("ein Mädchen läuft\n".encode(encoding))
         assert Sidecar().caption(request(movie)).text == "ein Mädchen läuft"
 
@@ -58,7 +62,7 @@ def test_sidecar_reads_utf8_with_and_without_mark(movie):
         (None, "no_sidecar"),
         (b" \n", "caption_empty"),
         ("Mädchen".encode("latin-1"), "caption_not_utf8"),
-        ("girl".encode("utf-16"), "caption_not_utf8"),
+        ("girl".encode("utf-16")[:-1], "caption_not_utf8"),  # cut off
         ("girl".encode("utf-16-le"), "caption_not_utf8"),  # valid UTF-8, full of NULs
         (b"x" * 70_000, "caption_too_long"),
     ],
@@ -70,6 +74,19 @@ def test_sidecar_rejects(movie, data, reason):
         Sidecar().caption(request(movie))
     assert caught.value.reason == reason
     assert caught.value.detail
+
+
+def test_what_is_no_file_beside_a_film_is_passed_over_and_opened_by_nobody(movie):
+    movie.with_suffix(".mp4.txt").mkdir()
+    os.mkfifo(movie.with_suffix(".txt"))  # opening it would wait for ever
+    os.mkfifo(movie.with_suffix(".2.txt"))
+    assert find_sidecar(movie) is None
+    sources = [{"root": "r", "path": movie.name, "state": "ok"}]
+    texts = texts_of(sources, {"r": str(movie.parent)})
+    assert texts.used == {}
+    assert [Path(name).name for name in texts.unread] == ["movie.2.txt", "movie.mp4.txt", "movie.txt"]
+    (movie.parent / "_default.txt").write_text("of the folder")
+    assert Sidecar().caption(request(movie)).text == "of the folder"
 
 
 def test_sidecar_inputs_follow_the_bytes(movie):

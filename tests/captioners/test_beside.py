@@ -48,8 +48,8 @@ def test_every_text_is_used_or_named(folder: Path) -> None:
         "5 captions beside their films",
         "1 of them not used, because no clip of their film is kept: b.txt",
         "1 of them not used, because their film is a copy of one with another: copy.txt",
-        "not read, though they look like captions: B.TXT, b.3.caption, lost.caption; a caption has its film's name: "
-        "FILM.txt, then FILM.2.txt",
+        "not read, though they look like captions: B.TXT, b.3.caption, lost.caption; a caption is a file with its "
+        "film's name: FILM.txt, then FILM.2.txt",
     ]
     assert lines(texts, [], roots, "template")[0].startswith("5 captions beside their films not read")
     assert lines(Texts(used={}, unread=[]), [], roots, "auto") == []

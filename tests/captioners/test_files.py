@@ -1,5 +1,8 @@
 """Edits by hand are never lost and never made up, wherever the process is killed."""
 
+import os
+import socket
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -166,15 +169,75 @@ def test_new_manifest_takes_over_equal_files(world):
     assert world.text == "two"
 
 
-def test_unreadable_edit_is_reported_and_left(world):
+@pytest.mark.parametrize("data", ["Mädchen".encode("latin-1"), "girl".encode("utf-16-le"), b"x" * 70_000])
+def test_what_cannot_be_read_is_an_event_and_left(world, data):
     world.step("one")
-    data = "Mädchen".encode("utf-16")
     world.path.write_bytes(data)
     found = world.scan()
-    assert found.unreadable["c1"].startswith("caption_not_utf8: byte ")  # not the file's name a second time
-    assert not found.events
-    world.step("two")
+    (event,) = found.events
+    assert event["origin"] == files.DAMAGED
+    assert event["value"] == found.damaged["c1"]
+    assert not event["value"].split(":", 1)[1].startswith((" c1.txt", " :"))  # not the file's name a second time
+    world.published += found.seen
+    assert not world.scan().events  # once
+    assert world.scan().damaged  # but told again
+    publish(world.folder, [CLIP], {"c1": auto("two")}, known_files(world.published), world.published.extend)
     assert world.path.read_bytes() == data
+    world.path.write_text("mended")
+    assert [(e["value"], e["origin"]) for e in world.scan().events] == [("mended", "human")]
+
+
+def test_utf16_that_says_so_is_a_text(world):
+    world.step("one")
+    for encoding in ("utf-16", "utf-8-sig"):
+        world.path.write_bytes("one\r\n".encode(encoding))
+        assert not world.scan().events  # saved otherwise, and not edited
+    world.path.write_bytes("Mädchen".encode("utf-16"))
+    assert [e["value"] for e in world.scan().events] == ["Mädchen"]
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe", "socket", "dangling link", "link to itself"])
+def test_what_is_no_file_is_named_and_left(world, what, monkeypatch):
+    world.step("one")
+    world.path.unlink()
+    if what == "folder":
+        world.path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(world.path)  # who opens it waits for ever
+    elif what == "socket":
+        monkeypatch.chdir(world.folder)  # its name may be 108 bytes long
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(world.path.name)
+    else:
+        world.path.symlink_to("nowhere" if what == "dangling link" else world.path.name)
+    before = world.path.lstat()
+    found = scan(world.folder, [CLIP], known_files(world.published), missing=["c1"])
+    assert found.unused.keys() == {"c1"}
+    assert not found.events  # it was not deleted either
+    world.step("two")
+    assert world.path.lstat().st_mode == before.st_mode
+
+
+def test_deleting_an_edited_file_takes_the_edit_back(world):
+    world.step("one")
+    world.path.write_text("by hand")
+    world.step("one")
+    world.path.unlink()
+    known = known_files(world.published)
+    lost = scan(world.folder, [CLIP], known, missing=["c1"], lost=True)
+    assert (lost.events, lost.lost) == ((), ("c1",))
+    assert not scan(world.folder, [CLIP], known).events  # nobody says that it was by hand
+    found = scan(world.folder, [CLIP], known, missing=["c1"])
+    assert [(e["value"], e["kind"]) for e in found.events] == [(None, "caption")]
+    world.events += found.events
+    world.published += found.seen
+    world.step("two")
+    assert world.text == "two"
+    assert not world.scan().events
+    world.path.write_text("by hand")  # again: another event
+    world.step("two")
+    assert [e["value"] for e in world.events] == ["by hand", None, "by hand"]
+    assert len({e["key"] for e in world.events}) == 3
 
 
 @pytest.mark.parametrize("point", ["after intent", "before rename", "after rename", "before written"])

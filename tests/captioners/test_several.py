@@ -176,7 +176,7 @@ def test_killed_while_a_file_of_ours_is_withdrawn(world, point):
 def test_unusable_files_are_named_and_change_nothing(world):
     world.write("c1.2.txt", "weight: lots\na tom")
     found = world.step()
-    assert "caption_weight" in found.unreadable["c1.2"]
+    assert "caption_weight" in found.unused["c1.2"]
     assert world.more == []
     world.write("zz.2.txt", "of no clip")
     assert world.step().unknown == ("zz.2.txt",)

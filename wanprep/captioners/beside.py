@@ -91,8 +91,8 @@ def lines(texts: Texts, clips: Sequence[Row], roots: Mapping[str, str], captione
                 found.append(f"{len(names)} of them not used, because {why}: {_named(names, roots)}")
     if texts.unread:
         found.append(
-            f"not read, though they look like captions: {_named(texts.unread, roots)}; a caption has its film's name: "
-            "FILM.txt, then FILM.2.txt"
+            f"not read, though they look like captions: {_named(texts.unread, roots)}; a caption is a file with its "
+            "film's name: FILM.txt, then FILM.2.txt"
         )
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 from wanprep.captioners import checks, several
 from wanprep.captioners.alike import near_identical
 from wanprep.captioners.base import PROVISIONAL, Origin
-from wanprep.captioners.files import Chosen
+from wanprep.captioners.files import DAMAGED, Chosen
 from wanprep.captioners.leads import typed_body
 from wanprep.captioners.registry import AUTO
 from wanprep.captioners.rewrite import FAILED, rewrite_key
@@ -41,7 +41,7 @@ def decide(
     wins); a row belongs to the clip with its span. human_events: events of kind "caption" (other captions: "caption_2",
     ...), already attached to the clips of today (clip_id), in order of recording: the last wins, a value of None takes
     the human caption back (another caption: away), and an event recorded twice (same key) counts where it stood first;
-    `leads`: the triggers that its file may begin with, see there.
+    `leads`: the triggers that its file may begin with, see there. A clip has none while a text of it is damaged.
     wanted: clip_id -> the key that `item_of` gives today. With it, texts of a sidecar or template that is no longer
     there do not count, and a wanted caption that was rejected is not papered over; without it (sources not at hand)
     the newest row counts. A VLM's caption stays valid for its span even where the weights are missing today.
@@ -54,6 +54,8 @@ def decide(
     for clip_id in sorted(best):
         typed = human.get(clip_id, {})
         event, row = typed.get(1), best[clip_id]
+        if any(one and _is_damaged(one) for one in typed.values()):
+            continue
         if event is not None:
             choice = _by_hand(event, config)
         elif row is not None:
@@ -62,6 +64,16 @@ def decide(
             continue
         chosen[clip_id] = replace(choice, more=_others(typed, row, choice.text, config))
     return _alike_flagged(chosen)
+
+
+def damaged(human_events: Iterable[Row]) -> dict[str, str]:
+    """clip_id -> why a text of its own cannot be read, of clips that are not trained on therefore. See `decide`."""
+    last = _last_human(human_events)
+    return {c: event["value"] for c, typed in last.items() for event in typed.values() if event and _is_damaged(event)}
+
+
+def _is_damaged(event: Row) -> bool:
+    return event.get("origin") == DAMAGED
 
 
 def best_rows(

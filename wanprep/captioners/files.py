@@ -10,11 +10,17 @@ is touched, so a process killed anywhere leaves one of three states, all told ap
 
 An older text of ours that somebody typed back is an edit too: only rows since the last settled one count. The text of
 an edited file becomes an event of kind "caption" and is the caption from then on; no automatic caption ever overwrites
-the file, only a newer one by hand (from review). To go back to the automatic caption, record an event without text and
-delete the file. A file is compared by its text, so a line end added by an editor is no edit.
+the file, only a newer one by hand (from review). A text that cannot be read is an event as well, of the origin DAMAGED:
+somebody wrote it, so nothing else is trained on in its place. A file is compared by its text, so a line end added by an
+editor is no edit.
+
+An edited file that is deleted takes the edit back: an event without text, after which the automatic caption counts and
+is written. Unless the folder was lost: then it is written again, edits too. It was where it lacks more than half of the
+files that it should hold; nobody deletes so many to take edits back.
 
 Files of other captions of a clip (`<clip>.2.txt`, see `several`) follow the same rules, each on its own; but one that
-is deleted while the clip's first file stays was taken back by somebody, and one of ours that is wanted no more goes.
+is deleted, edited or not, while the clip's first file stays was taken back, and one of ours that is wanted no more
+goes.
 """
 
 from __future__ import annotations
@@ -26,13 +32,14 @@ from typing import Any
 
 from wanprep.captioners.base import Origin
 from wanprep.captioners.several import clip_of, event_kind, split_weight, stem_of, with_weight
-from wanprep.captioners.sidecar import decode_caption
-from wanprep.ids import digest_bytes, key_of, write_atomic
+from wanprep.captioners.sidecar import NO_TEXT, is_there, read_if_there
+from wanprep.ids import digest_bytes, digest_file, key_of, write_atomic
 from wanprep.stage import Reject
 
 FOLDER = "captions"
 ANCHOR = ("source_id", "start_pts", "end_pts")
 GONE = "gone"  # in place of a digest: there shall be no file
+DAMAGED = "damaged"  # origin of an event whose text cannot be read; its value says why, a label first
 Row = dict[str, Any]
 
 
@@ -75,14 +82,17 @@ class Scan:
     """What the folder holds that the rows do not know.
 
     events: rows for the table `events`, one an edit. seen: rows for `published`, to be recorded after the events.
-    unreadable: stem -> why its file cannot be used; left alone, and the caption before the edit stays.
-    unknown: names of .txt files that belong to no clip we know of.
+    damaged: stem -> why its text cannot be read. unused: stem -> why it is passed over (no file, a weight that is no
+    number); the caption before stays. unknown: names of .txt files that belong to no clip we know of. lost: files by
+    hand that the folder lacks because it was lost.
     """
 
     events: tuple[Row, ...] = ()
     seen: tuple[Row, ...] = ()
-    unreadable: Mapping[str, str] = field(default_factory=dict)
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 def text_digest(text: str) -> str:
@@ -107,18 +117,26 @@ def known_files(published: Iterable[Mapping[str, Any]]) -> dict[str, Known]:
 
 
 def scan(
-    folder: Path, clips: Iterable[Mapping[str, Any]], known: Mapping[str, Known], only: Collection[str] | None = None
+    folder: Path,
+    clips: Iterable[Mapping[str, Any]],
+    known: Mapping[str, Known],
+    only: Collection[str] | None = None,
+    *,
+    missing: Collection[str] = (),
+    lost: bool = False,
 ) -> Scan:
     """Find edits by hand in `folder`. Reads only. only: stems of the files to open, None for all.
 
     clips: rows with clip_id, source_id, start_pts, end_pts; a file of a clip that is gone is anchored by what was
-    known when it was written. Record `events` first and `seen` after them: killed in between, the same edit is found
-    again under the same event key.
+    known when it was written. missing: clips whose first caption is by hand and has no file; lost: with the folder.
+    Record `events` first and `seen` after them: killed in between, the same edit is found again under the same event
+    key.
     """
     anchors = _anchors(clips)
     events: list[Row] = []
     seen: list[Row] = []
-    unreadable: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    unused: dict[str, str] = {}
     unknown: list[str] = []
     for path in sorted(folder.glob("*.txt") if only is None else (folder / f"{stem}.txt" for stem in only)):
         stem, state = path.stem, known.get(path.stem, Known())
@@ -128,30 +146,48 @@ def scan(
             unknown.append(path.name)
             continue
         try:
-            text = _read(path)
-            if text is not None and number > 1:
-                split_weight(text)
+            value, origin = read_if_there(path), "human"
+            if value is None:
+                continue
+            digest = text_digest(value)
+            if number > 1:
+                split_weight(value)
         except Reject as problem:
             said = problem.detail.removeprefix(path.name).lstrip(": ")  # whoever tells of it names the file
-            unreadable[stem] = f"{problem.reason}: {said}"
-            continue
-        if text is not None and text_digest(text) not in state.ours:
-            events.append(_event(stem, anchor, text, state))
-            seen.append(_row("seen", stem, anchor, text_digest(text), state))
-    for stem, state in _taken_back(folder, known):
-        events.append(_event(stem, state.anchor, None, state))
-        seen.append(_row("seen", stem, state.anchor, GONE, state))
-    return Scan(events=tuple(events), seen=tuple(seen), unreadable=unreadable, unknown=tuple(unknown))
+            value = f"{problem.reason}: {said}"
+            if problem.reason not in NO_TEXT:
+                unused[stem] = value
+                continue
+            damaged[stem] = value
+            digest, origin = digest_file(path), DAMAGED
+        if digest not in state.ours:
+            events.append(_event(stem, anchor, digest, value, state) | {"origin": origin})
+            seen.append(_row("seen", stem, anchor, digest, state))
+    for stem in [] if lost else _taken_back(folder, known, missing):
+        anchor = anchors.get(clip_of(stem)[0]) or known[stem].anchor
+        events.append(_event(stem, anchor, GONE, None, known[stem]))
+        seen.append(_row("seen", stem, anchor, GONE, known[stem]))
+    return Scan(
+        events=tuple(events),
+        seen=tuple(seen),
+        damaged=damaged,
+        unused=unused,
+        unknown=tuple(unknown),
+        lost=tuple(sorted(missing)) if lost else (),
+    )
 
 
-def _taken_back(folder: Path, known: Mapping[str, Known]) -> list[tuple[str, Known]]:
-    """Files of other captions that somebody deleted: the clip's first file is there, so the folder was not lost."""
+def _taken_back(folder: Path, known: Mapping[str, Known], missing: Collection[str]) -> list[str]:
+    """Files that somebody deleted: first ones by hand, and other ones of a clip whose first file is there or is one of
+    these."""
     found = []
     for stem, state in sorted(known.items()):
         clip_id, number = clip_of(stem)
         settled = state.settled not in (None, GONE) and GONE not in state.ours
-        if number > 1 and settled and not (folder / f"{stem}.txt").exists() and (folder / f"{clip_id}.txt").exists():
-            found.append((stem, state))
+        if not settled or (number == 1 and stem not in missing) or is_there(folder / f"{stem}.txt"):
+            continue
+        if clip_id in missing or is_there(folder / f"{clip_id}.txt"):
+            found.append(stem)
     return found
 
 
@@ -239,15 +275,8 @@ def _may_write(path: Path, choice: Chosen, known: Known) -> bool:
 
 
 def _digest(path: Path) -> str | None:
-    text = _read(path)
+    text = read_if_there(path)
     return None if text is None else text_digest(text)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return decode_caption(path.read_bytes(), path.name)
-    except FileNotFoundError:
-        return None
 
 
 def _row(kind: str, stem: str, anchor: Mapping[str, Any], digest: str, known: Known) -> Row:
@@ -255,10 +284,9 @@ def _row(kind: str, stem: str, anchor: Mapping[str, Any], digest: str, known: Kn
     return {"key": key, "kind": kind, "clip_id": stem, "digest": digest, **anchor}
 
 
-def _event(stem: str, anchor: Mapping[str, Any], text: str | None, known: Known) -> Row:
+def _event(stem: str, anchor: Mapping[str, Any], digest: str, text: str | None, known: Known) -> Row:
     """One edit. The key holds how many rows came before, so the same text typed again later is another event."""
     clip_id, number = clip_of(stem)
-    digest = GONE if text is None else text_digest(text)
     key = key_of(kind=event_kind(number), clip_id=clip_id, digest=digest, after=known.rows)
     value = None if text is None else text.replace("\r\n", "\n").rstrip()
     row = {"key": key, "kind": event_kind(number), "clip_id": clip_id, **anchor}

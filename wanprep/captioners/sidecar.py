@@ -11,7 +11,9 @@ Other captions of the same source stand beside the one that was found, numbered:
 
 from __future__ import annotations
 
+import codecs
 import os
+import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ from wanprep.stage import Reject
 
 FOLDER_DEFAULT = "_default.txt"
 MOST_CAPTIONS = 99  # a larger number is part of the name: `holiday.2019.txt`
+READING = 2  # raised when other bytes are read, or read otherwise: texts that were rejected are read again
+NO_TEXT = ("caption_not_utf8", "caption_too_long")  # reasons: a file is there, and nobody can tell what it says
 MAX_BYTES = 64 * 1024  # a caption is at most a few hundred words; a transcript or a log is not one
 
 
@@ -82,17 +86,49 @@ def find_others(sidecar: Path, folders: Folders = Folder.of) -> dict[int, Path]:
 
 
 def decode_caption(data: bytes, name: str) -> str:
-    """Bytes of a caption file as text: UTF-8, a byte order mark is dropped. Reject caption_not_utf8 otherwise.
+    """Bytes of a caption file as text: UTF-8, or UTF-16 with its byte order mark, which is dropped. Reject
+    caption_not_utf8 otherwise.
 
     NUL characters count as undecodable: UTF-16 saved without a mark is valid UTF-8 full of them.
     """
+    coding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(coding)
     except UnicodeDecodeError as error:
-        raise Reject("caption_not_utf8", f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+        said = f"byte {error.start} is not {coding.removesuffix('-sig').upper()}"
+        raise Reject("caption_not_utf8", f"{name}: {said}; save the file as UTF-8") from None
     if "\0" in text:
         raise Reject("caption_not_utf8", f"{name} holds NUL characters, as UTF-16 does; save the file as UTF-8")
     return text
+
+
+def read_caption(path: Path) -> str:
+    """The text of a caption file. Reject: caption_too_long, caption_not_utf8; OSError as `open` raises it."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise Reject("caption_too_long", f"{path.name} is {size} bytes, more than {MAX_BYTES}")
+    return decode_caption(path.read_bytes(), path.name)
+
+
+def is_there(path: Path) -> bool:
+    """Whatever it is: a link to a disk that is not there was not deleted."""
+    return os.path.lexists(path)
+
+
+def read_if_there(path: Path) -> str | None:
+    """As `read_caption`, None where there is nothing. Reject: not_a_file, not_readable, too; a pipe is
+    not opened, which could take for ever."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise Reject("not_a_file", "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device")
+        return read_caption(path)
+    except FileNotFoundError:
+        if is_there(path):
+            raise Reject("not_a_file", "a link to what is not there") from None
+        return None
+    except OSError as error:
+        raise Reject("not_readable", str(error.strerror)) from error
 
 
 class Sidecar(Captioner):
@@ -103,7 +139,7 @@ class Sidecar(Captioner):
     requires_frames = False
 
     def identity(self) -> dict[str, Any]:
-        return {"captioner": self.name}
+        return {"captioner": self.name, "reading": READING}
 
     def __init__(self, folders: Folders = Folder.of) -> None:
         self.folders = folders
@@ -132,10 +168,7 @@ def _in_order(others: Mapping[int, Path]) -> list[Path | None]:
 
 
 def _read(path: Path) -> str:
-    data = path.read_bytes()
-    if len(data) > MAX_BYTES:
-        raise Reject("caption_too_long", f"{path.name} is {len(data)} bytes, more than {MAX_BYTES}")
-    text = decode_caption(data, path.name).strip()
+    text = read_caption(path).strip()
     if not text:
         raise Reject("caption_empty", f"{path.name} is empty; write a caption into it or delete it")
     return text
