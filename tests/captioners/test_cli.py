@@ -201,6 +201,23 @@ def test_clips_captioned_by_hand_are_sent_to_nobody(dataset, capsys):
     assert sorted(stored["caption"]) == ["this one, too", "typed by hand"]
 
 
+def test_a_clip_whose_edit_was_taken_back_is_asked_about_and_one_of_a_damaged_text_is_not(dataset, capsys):
+    clip, other = sorted(texts(dataset))[:2]
+    edited, damaged = (dataset / "captions" / f"{name}.txt" for name in (clip, other))
+    edited.write_text("typed by hand\n")
+    damaged.write_bytes("Käse".encode("latin-1"))
+    with serving(good(CAPTION)) as server:
+        assert ask(capsys, dataset, server)["steps"]["caption"]["wanted"] == 2
+        edited.unlink()
+        report = ask(capsys, dataset, server)
+        assert (report["steps"]["caption"]["wanted"], report["steps"]["caption"]["done"]) == (3, 1)
+        assert any(note.startswith("deleted, so what was typed is taken back") for note in report["notes"])
+    assert edited.read_text().startswith(CAPTION.split("{")[0])
+    assert damaged.read_bytes() == "Käse".encode("latin-1")
+    clips = {row["clip_id"]: row for row in Dataset.open(dataset).manifest.read("clips").to_dicts()}
+    assert (clips[clip]["caption_origin"], clips[other]["reasons"]) == ("vlm", ["caption_not_utf8"])
+
+
 def test_what_failed_is_tried_again_by_the_next_run_and_only_that(dataset, capsys):
     with serving(good(CAPTION), status(400, "odd"), good(CAPTION)) as server:
         report = ask(capsys, dataset, server, "caption.endpoint.concurrency=1", code=1)
