@@ -292,7 +292,7 @@ def test_a_server_that_only_fails_ends_the_command_with_the_reason(dataset, monk
         command = ["caption", "--out", str(dataset), "--vlm", "openai", "--model", "m"]
         command += [part for setting in endpoint(server, "caption.endpoint.tries=1") for part in ("--set", setting)]
         monkeypatch.setattr(patience, "END_AFTER", 3)
-        with pytest.raises(Missing, match=r"HTTP 500: boom .*3 items have failed alike"):
+        with pytest.raises(Missing, match=r"HTTP 500: boom .*So ended 3 items in a row"):
             cli.main(command, standalone_mode=False)
     states = as_json(wanprep("status", "--out", str(dataset), "--json"))
     (row,) = (row for row in states if row["step"] == "caption")

@@ -44,7 +44,7 @@ def test_a_server_that_only_fails_ends_the_run_with_the_reason(reply, reason, re
         found = endings(client(server, tries=4), 50)
         assert found[:-1] == ["Failed"] * (END_AFTER - 1)
         assert reason in found[-1]
-        assert f"{END_AFTER} items have failed alike and none has been answered" in found[-1]
+        assert f"So ended {END_AFTER} items in a row, and none has succeeded" in found[-1]
         assert len(server.bodies) == requests
 
 

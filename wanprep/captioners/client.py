@@ -153,7 +153,7 @@ class Client:
         count = self._patience.failed(fault)
         if not count:
             return failed
-        what = f"{failed} - {count} items have failed alike and none has been answered"
+        what = f"{failed}. So ended {count} items in a row, and none has succeeded"
         return Missing(what, "Check base_url, the model and what the server's log says; then run again")
 
     def _sleep(self, seconds: float) -> None:
