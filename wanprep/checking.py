@@ -24,11 +24,13 @@ from wanprep.captioners.several import parsed
 from wanprep.captioning import Captions
 from wanprep.engines import batches
 from wanprep.engines.local import Outcome
+from wanprep.families import family
 from wanprep.ids import key_of
 from wanprep.looking import embed, find_files
 from wanprep.runner import Listener, Options, Report, run_stage
 from wanprep.stage import Item, Missing, Row
 from wanprep.stages import looks
+from wanprep.stages.caption import Counter, token_counter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,9 +145,10 @@ def _media(dataset: Dataset) -> dict[str, dict[str, Any]]:
     return {clip_id: media for clip_id, media in found.items() if media}
 
 
-def judge_texts(clips: Sequence[Row], pipeline: Pipeline) -> list[dict[str, Any]]:
+def judge_texts(clips: Sequence[Row], pipeline: Pipeline, count: Counter | None = None) -> list[dict[str, Any]]:
     """Every caption, the others of a clip too, with what is wrong with it. Pure; clips in order.
 
+    count: the text encoder's tokens of a text, an estimate without it; the trigger counts.
     flags: those of `captioners.checks` and near_identical. Captions that one text file gave to all clips of a source
     are compared as one.
     """
@@ -159,7 +162,8 @@ def judge_texts(clips: Sequence[Row], pipeline: Pipeline) -> list[dict[str, Any]
         for one in (first, *parsed(clip["more_captions"])):
             name = f"{clip['clip_id']}.{one['number']}"
             body = _without_trigger(one["text"], config.trigger, config.separator)
-            found = checks.check(body, language=config.language)
+            tokens = (count or checks.estimated_tokens)(one["text"])
+            found = checks.check(body, language=config.language, tokens=functools.partial(_known, tokens))
             flags = list(found.flags) if body else ["empty"]
             if one["number"] == 1:  # what is known of how it came about, a model's verdict on its raw answer above all
                 flags += [flag for flag in clip["caption_flags"] if flag not in flags and flag != ALIKE]
@@ -173,6 +177,10 @@ def judge_texts(clips: Sequence[Row], pipeline: Pipeline) -> list[dict[str, Any]
     for row in rows:
         row["flags"] += [ALIKE] if row.pop("name") in repeated else []
     return rows
+
+
+def _known(tokens: int, text: str) -> int:
+    return tokens
 
 
 def _without_trigger(text: str, trigger: str | None, separator: str) -> str:
@@ -204,7 +212,7 @@ def check(
     found = agreement.agreements(decided.clips, decided.samples.to_dicts(), measured, dataset.pipeline)
     windows = [w for one in found for w in one.windows if w.drop >= config.drop]
     little = [one for one in found if agreement.AGREES_LITTLE in agreement.flags_of(one, config)]
-    texts = judge_texts(decided.clips, dataset.pipeline)
+    texts = judge_texts(decided.clips, dataset.pipeline, token_counter(family(dataset.pipeline.family)))
     findings = {
         "captions": len(texts),
         "texts": [row for row in texts if row["flags"]],

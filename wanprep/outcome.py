@@ -15,9 +15,12 @@ import polars as pl
 
 from wanprep import standing
 from wanprep.captioners import beside, faults, leads
-from wanprep.captioners.checks import SERIOUS
+from wanprep.captioners.agreement import captions_of
+from wanprep.captioners.checks import MAX_TOKENS, SERIOUS, estimated_tokens
 from wanprep.captioners.choose import REWRITE
 from wanprep.captioners.rewrite import FAILED
+from wanprep.families import family
+from wanprep.stages.caption import token_counter
 from wanprep.tables import counted
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
     if decided.orphaned:
         found.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
-    found += _caption_lines(dataset, decided)
+    found += _caption_lines(dataset, decided) + _long_lines(dataset, decided.clips)
     if dataset.pipeline.model.caution:
         found.append(dataset.pipeline.model.caution)
     found += decided.warnings + summary.notes
@@ -150,6 +153,21 @@ def _second_pass(dataset: Dataset, clips: Sequence[Row]) -> list[str]:
         f"{left} of {counted(asked, 'caption')} {were(left)} not rewritten, because the second pass's answer "
         f"cannot be used ({listed(why)}): wanprep clips --reason {FAILED}{_out(dataset)}"
     ]
+
+
+def _long_lines(dataset: Dataset, clips: Sequence[Row]) -> list[str]:
+    """Captions, whoever wrote them, of which the text encoder will not read the end; the trigger counts."""
+    config, texts = dataset.pipeline.caption, (text for clip in clips for text in captions_of(clip))
+    long = [text for text in texts if len(text) > MAX_TOKENS]  # few tokens are shorter than a character
+    if not long:  # without asking for the tokenizer
+        return []
+    count = token_counter(family(dataset.pipeline.family)) or estimated_tokens
+    over = sum(count(text) > MAX_TOKENS for text in long)
+    lead = f" (the trigger takes {count(config.trigger)})" if config.trigger else ""
+    told = (
+        f"{counted(over, 'caption')} {are(over)} longer than the {MAX_TOKENS} tokens that the text encoder reads{lead}"
+    )
+    return [f"{told}, the rest is cut: wanprep caption --check{_out(dataset)}"] if over else []
 
 
 def _text_lines(dataset: Dataset, summary: Summary, decided: Decided) -> list[str]:

@@ -8,6 +8,10 @@ import pytest
 from footage import make_video
 from movies import SETTINGS, options, shots, wanprep
 
+from wanprep.captioners.settings import CaptionConfig
+from wanprep.checking import judge_texts
+from wanprep.pipeline import Pipeline
+
 FIRST = 'caption.trigger="frung, young woman,"'
 
 
@@ -78,6 +82,30 @@ def test_an_earlier_trigger_that_a_person_typed_is_kept_and_told(dataset):
     said = caption(dataset)
     assert f"an earlier trigger may still begin captions/{path.name}: every word is kept" in said
     assert captions(dataset)[path.stem] == "zorp frung, young woman, was my idea"
+
+
+def test_a_long_trigger_counts_towards_what_the_encoder_reads(dataset):
+    assert "text encoder reads" not in caption(dataset, "--trigger", "zorp blick")
+    said = caption(dataset, "--trigger", " ".join(["zorp"] * 400))
+    assert "3 captions are longer than the 512 tokens that the text encoder reads (the trigger takes 581)" in said
+    judged = json.loads(
+        wanprep(
+            "caption", "--out", str(dataset), "--check", "--json", "--set", "caption.check.windows=false", check=0
+        ).stdout
+    )
+    assert [row["flags"].count("too_long") for row in judged["texts"]] == [1, 1, 1]
+
+
+def test_the_text_encoders_own_count_of_the_whole_caption_decides():
+    pipeline = Pipeline(caption=CaptionConfig(trigger="zorp"))
+    clip = {"clip_id": "c", "path": "p", "start_s": 0.0, "end_s": 1.0, "state": "keep", "source_id": "s"}
+    clip |= {"caption": "zorp a boat", "caption_origin": "vlm", "caption_flags": [], "more_captions": None}
+
+    def flags(count):
+        return [row["flags"] for row in judge_texts([clip], pipeline, count)]
+
+    assert flags(lambda text: 513 if text == "zorp a boat" else 1) == [["too_long"]]
+    assert flags(lambda text: 512) == [[]]
 
 
 @pytest.mark.parametrize("how", [("--trigger", ""), ("--set", 'caption.trigger=""'), ("--set", "caption.trigger=")])

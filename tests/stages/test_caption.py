@@ -269,6 +269,18 @@ def test_other_checks_judge_stored_answers_again_without_asking():
     assert "wrong_language" in german.flags
 
 
+def test_a_trigger_that_leaves_too_little_room_is_flagged_as_long_as_it_stands():
+    stored = measured("v", GOOD, text_tokens=500)
+    words = CaptionConfig(trigger=" ".join(["frung"] * 20))
+    long = decide([clip()], [stored], [], words)["c1"]
+    assert (long.flags, long.provisional) == (("too_long",), True)
+    assert decide([clip()], [stored], [], CaptionConfig(trigger="frung"))["c1"].flags == ()
+    assert decide([clip()], [{**stored, "origin": "sidecar"}], [], words)["c1"].flags == ()
+    again = rewritten("A red coat in the rain.", config=replace(REWRITING, trigger=words.trigger), text_tokens=8)
+    config = replace(REWRITING, trigger=words.trigger)
+    assert decide([clip()], [stored, again], [], config)["c1"].flags == ("rewritten",)
+
+
 def test_the_same_words_for_different_clips_are_flagged():
     clips = [clip("c1"), clip("c2", start=100, end=200), clip("c3", start=300, end=400)]
     spans = ({}, {"start_pts": 100, "end_pts": 200}, {"start_pts": 300, "end_pts": 400})

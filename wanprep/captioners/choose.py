@@ -171,12 +171,21 @@ def _chosen(row: Row, config: CaptionConfig, rewritten: Mapping[str, Row]) -> Ch
         if better is not None:
             bad = set(better["flags"] or ()) & set(checks.SERIOUS)
             flags = (*flags, FAILED) if bad else (*(f for f in flags if f not in checks.SERIOUS), "rewritten")
-            body = body if bad else better["text"]
+            row, body = (row, body) if bad else ({**row, "text_tokens": better.get("text_tokens")}, better["text"])
     text = config.final(body)
+    if (row["origin"] == "vlm" or "rewritten" in flags) and _outgrown(row, body, config) and "too_long" not in flags:
+        flags = (*flags, "too_long")
     if not text and "empty" not in flags:
         flags = (*flags, "empty")
     provisional = PROVISIONAL in flags or any(flag in checks.SERIOUS for flag in flags)
     return Chosen(text=text, raw=_raw(row), origin=row["origin"], provisional=provisional, flags=flags)
+
+
+def _outgrown(row: Row, body: str, config: CaptionConfig) -> bool:
+    """Is the caption more than the text encoder reads, now that the trigger stands before it?"""
+    counted = row.get("text_tokens") or checks.estimated_tokens(body)
+    lead = checks.estimated_tokens(config.trigger + config.separator) if config.trigger else 0
+    return counted + lead > checks.MAX_TOKENS
 
 
 def _raw(row: Row) -> str:

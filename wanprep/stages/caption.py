@@ -201,7 +201,7 @@ def token_counter(family: Family) -> Counter | None:
 def _counted(folder: str, text: str) -> int:
     if checks.estimated_tokens(text) < checks.MAX_TOKENS // 2:  # nowhere near the limit: not worth the tokenizer
         return checks.estimated_tokens(text)
-    return len(_tokenizer(folder)(text).input_ids)
+    return len(_tokenizer(folder)(text, verbose=False).input_ids)
 
 
 @functools.lru_cache(maxsize=1)
