@@ -29,12 +29,12 @@ def test_time_left_is_told_in_its_own_unit(done: int, total: int, seconds: float
 def test_lines_tell_what_is_left_of_this_stage(monkeypatch: Any, caplog: Any) -> None:
     now = 100.0
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(logging.getLogger("wanprep"), "propagate", True)
+    monkeypatch.setattr(progress, "log", logging.getLogger("lines"))  # ours is as the command before left it
     report: Any = SimpleNamespace(stage="latents", final=5)
     done: Any = SimpleNamespace(item=SimpleNamespace(label="x"), reason="", detail="", kind="done", seconds=1.0)
     listen = progress._Plain(quiet=False)
     now = 200.0  # an earlier stage took so long
-    with caplog.at_level(logging.INFO, "wanprep"):
+    with caplog.at_level(logging.INFO, "lines"):
         listen(report, None, 40)
         for _ in range(10):
             now += 3.0
