@@ -26,7 +26,7 @@ LOOK, LOOKS = 0.02, (-4.0, 4.0)  # what log-odds of the drawings count, and how 
 SHIFT = (12, 32)  # rows and columns
 ROOM = (48, 96)  # of the transform: a window and half of the shift
 STEPS = 7.0  # a component of an edge is kept as -7..7
-ODDS_STEPS = 8.0  # log-odds are kept in eighths
+ODDS_STEPS = 8.0  # log-odds are kept in eighths, -16 to 15.875 in a byte
 BYTES = 1 + HEIGHT * WIDTH  # of one drawing
 
 Waves = list[np.ndarray]
