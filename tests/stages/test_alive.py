@@ -38,9 +38,7 @@ def latent_of(encoder: Encoder, level: int) -> torch.Tensor:
 
 def test_a_text_encoder_of_zeros_is_missing_weights(whole: Path, tmp_path: Path) -> None:
     encoder = changed(whole, tmp_path / "w", "text_encoder", lambda name, tensor: torch.zeros_like(tensor))
-    with pytest.raises(
-        Missing, match=r"text encoder of .*/w says the same of .*wanprep fetch tiny --part text"
-    ):
+    with pytest.raises(Missing, match=r"text encoder of .*/w says the same of .*wanprep fetch tiny --part text"):
         encode_text(encoder, tmp_path, "a cat")
     assert not list(tmp_path.rglob("cache/**/*.safetensors"))
 
@@ -50,9 +48,7 @@ def test_numbers_that_are_none_are_the_weights_fault(whole: Path, tmp_path: Path
         whole, tmp_path / "w", "text_encoder",
         lambda name, tensor: torch.full_like(tensor, float("nan")) if "SelfAttention.q" in name else tensor,
     )  # fmt: skip
-    with pytest.raises(
-        RuntimeError, match=r"text encoder of .*/w gave values that are not finite: its weights"
-    ):
+    with pytest.raises(RuntimeError, match=r"text encoder of .*/w gave values that are not finite: its weights"):
         encode_text(encoder, tmp_path, "a cat")
 
 

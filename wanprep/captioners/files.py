@@ -140,26 +140,20 @@ def scan(
     unknown: list[str] = []
     for path in sorted(folder.glob("*.txt") if only is None else (folder / f"{stem}.txt" for stem in only)):
         stem, state = path.stem, known.get(path.stem, Known())
-        clip_id, number = clip_of(stem)
-        anchor = anchors.get(clip_id) or state.anchor
+        anchor = anchors.get(clip_of(stem)[0]) or state.anchor
         if not anchor:
             unknown.append(path.name)
             continue
         try:
-            value, origin = read_if_there(path), "human"
-            if value is None:
-                continue
-            digest = text_digest(value)
-            if number > 1:
-                split_weight(value)
+            found = _typed(path, clip_of(stem)[1])
         except Reject as problem:
-            said = problem.detail.removeprefix(path.name).lstrip(": ")  # whoever tells of it names the file
-            value = f"{problem.reason}: {said}"
-            if problem.reason not in NO_TEXT:
-                unused[stem] = value
-                continue
+            unused[stem] = _said(path, problem)
+            continue
+        if found is None:
+            continue
+        value, digest, origin = found
+        if origin == DAMAGED:
             damaged[stem] = value
-            digest, origin = digest_file(path), DAMAGED
         if digest not in state.ours:
             events.append(_event(stem, anchor, digest, value, state) | {"origin": origin})
             seen.append(_row("seen", stem, anchor, digest, state))
@@ -175,6 +169,27 @@ def scan(
         unknown=tuple(unknown),
         lost=tuple(sorted(missing)) if lost else (),
     )
+
+
+def _typed(path: Path, number: int) -> tuple[str, str, str] | None:
+    """(text, its digest, "human") of a file; (why nobody can read it, digest of its bytes, DAMAGED); None where there
+    is none. Reject for what is no caption's file, or a weight that is none."""
+    try:
+        value = read_if_there(path)
+    except Reject as problem:
+        if problem.reason not in NO_TEXT:
+            raise
+        return _said(path, problem), digest_file(path), DAMAGED
+    if value is None:
+        return None
+    if number > 1:
+        split_weight(value)
+    return value, text_digest(value), "human"
+
+
+def _said(path: Path, problem: Reject) -> str:
+    """Without the file's name, which whoever tells of it says."""
+    return f"{problem.reason}: {problem.detail.removeprefix(path.name).lstrip(': ')}"
 
 
 def _taken_back(folder: Path, known: Mapping[str, Known], missing: Collection[str]) -> list[str]:
