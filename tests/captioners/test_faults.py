@@ -24,6 +24,12 @@ def test_a_fault_that_nearly_all_captions_share_is_told_with_what_helps():
     assert "caption.rewrite.model" in said(clips(*[("rewrite_failed",)] * 3, origin="sidecar"))
 
 
+@pytest.mark.parametrize("fault", ["unfinished_thought", "refusal"])
+def test_why_there_are_no_words_goes_before_that_there_are_none(fault):
+    assert faults.common(clips(*[("empty", fault)] * 6)) == (fault, 6, 6)
+    assert faults.common(clips(*[("empty", fault)] * 6, *[("empty",)] * 4)) == ("empty", 10, 10)
+
+
 @pytest.mark.parametrize(
     "rows",
     [

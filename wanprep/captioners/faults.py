@@ -25,10 +25,11 @@ def common(clips: Iterable[Row]) -> tuple[str, int, int]:
     """
     said = [set(clip["caption_flags"] or ()) for clip in clips if clip["caption"] is not None and _by_model(clip)]
     counts = Counter(flag for flags in said for flag in flags if flag in (*SERIOUS, FAILED))
-    for flag, count in counts.most_common(1):
-        if len(said) >= LEAST and count >= NEARLY_ALL * len(said):
-            return flag, count, len(said)
-    return "", 0, 0
+    # Most faults leave no words: that there are none is told last.
+    flag = min(counts, key=lambda flag: (-counts[flag], flag == "empty", flag), default="")
+    if len(said) < LEAST or counts[flag] < NEARLY_ALL * len(said):
+        return "", 0, 0
+    return flag, counts[flag], len(said)
 
 
 def _by_model(clip: Row) -> bool:
