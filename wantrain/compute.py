@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wanprep.models.lazy import Hollow
     from wantrain.experts import Expert
     from wantrain.fast import Fast
+    from wantrain.fast_away import Mover
     from wantrain.stream import Layout, Pool
 
 
@@ -75,6 +76,7 @@ class Workplace:
     open_model: Callable[[str, str], Hollow] | None = None
     hollow: dict[str, Hollow] = field(default_factory=dict)
     pool: Pool | None = None
+    mover: Mover | None = None
     away: float = 0.0  # bytes of host memory that activations of streamed models were found to need
 
     def __post_init__(self) -> None:
@@ -125,6 +127,7 @@ class Workplace:
             expert.model, plan, pool=(lambda layout, sizes: self._pool(expert, layout, sizes)) if pooled else None,
             fill=fill,
         )  # fmt: skip
+        self.mover = installed.mover = self.mover or installed.mover  # one expert is at work at a time
         told = ""
         if installed.store is not None:
             streamed, layout = len(installed.store.pool.streamed), installed.store.layout

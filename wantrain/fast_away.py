@@ -3,12 +3,15 @@
 Copies run on a stream of their own beside the products: out while the next blocks go forward, back one block ahead of
 their use. A tensor on its way out is held for two more blocks, and the main stream then waits for the copy, so that
 its memory is used again in the main stream's order; letting the allocator find out by itself (`record_stream`) would
-let Python, which runs far ahead of the GPU, allocate the same memory several times over. Pinned buffers are reused from
-step to step. On the CPU a copy is a copy.
+let Python, which runs far ahead of the GPU, allocate the same memory several times over. On the CPU a copy is a copy.
+
+Host memory is had in page-locked pieces of one size, and a tensor lies in as many as it needs: what one shape, one
+bucket or one expert has used the next uses again, so that all of them together take what the largest step takes.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -16,46 +19,68 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wantrain.slabs import page_locked
+
 HELD = 2  # blocks
-SLAB = 2**32  # bytes
+PIECE = 2**23  # bytes
+ROW = 2**28  # bytes that are locked at once: the system keeps a record of every stretch that is
 
 
-@dataclass
+@dataclass(eq=False)
 class Stored:
-    """A tensor's numbers in `buffer`; `back` on the device once it is fetched, complete after `ready`."""
+    """A tensor's numbers in `pieces` of host memory; `back` on the device once it is fetched, complete after `ready`.
 
-    buffer: Tensor
+    release: gives the pieces back; it happens by itself when this is forgotten, as after a step that broke off.
+    """
+
+    pieces: list[Tensor]
+    like: Tensor  # on no device: shape and type
     device: torch.device
+    release: Any = None
     back: Tensor | None = None
     ready: Any = None
 
+    def copy(self, tensor: Tensor, *, back: bool) -> None:
+        """Start copying the bytes of a contiguous `tensor` into the pieces, or back out of them."""
+        flat, at = tensor.view(-1).view(torch.uint8), 0
+        for piece in self.pieces:
+            part = flat[at : at + PIECE]
+            here = piece[: len(part)]
+            part.copy_(here, non_blocking=True) if back else here.copy_(part, non_blocking=True)
+            at += PIECE
+
 
 class Mover:
-    """Puts tensors away and brings them back. One for a model; `pending`: block number -> its stored tensors."""
+    """Puts tensors away and brings them back; `pending`: block number -> its stored tensors.
+
+    One for all models of a process: one of them is at work at a time.
+    """
 
     def __init__(self) -> None:
         self.stream: Any = None
-        self.spare: dict[tuple[torch.Size, torch.dtype], list[Tensor]] = {}
+        self.free: list[Tensor] = []
         self.leaving: deque[tuple[list[Tensor], Any]] = deque()
         self.pending: dict[int, dict[str, Stored]] = {}
-        self.bytes = 0  # of host memory, at most so far
+        self.bytes = 0  # of host memory
 
     def put(self, number: int, tensors: dict[str, Tensor]) -> dict[str, Stored]:
         """Start copying a block's tensors out; the caller then forgets them."""
+        self.pending.pop(number, None)
         device = next(iter(tensors.values())).device
-        gpu = device.type == "cuda"
-        stored = {name: Stored(self._buffer(t, gpu), device) for name, t in tensors.items()}
-        if not gpu:
-            for name, tensor in tensors.items():
-                stored[name].buffer.copy_(tensor)
+        # A first block's input may lie in another order.
+        flat = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        stored = {name: self._room(tensor) for name, tensor in flat.items()}
+        if device.type != "cuda":
+            for name, tensor in flat.items():
+                stored[name].copy(tensor, back=False)
         else:
             main = torch.cuda.current_stream(device)
             self.stream = self.stream or torch.cuda.Stream(device)
             self.stream.wait_stream(main)
             with torch.cuda.stream(self.stream):
-                for name, tensor in tensors.items():
-                    stored[name].buffer.copy_(tensor, non_blocking=True)
-            self.leaving.append((list(tensors.values()), self.stream.record_event()))
+                for name, tensor in flat.items():
+                    stored[name].copy(tensor, back=False)
+            self.leaving.append((list(flat.values()), self.stream.record_event()))
             self.settle(HELD)
         self.pending[number] = stored
         return stored
@@ -72,13 +97,13 @@ class Mover:
         for stored in self.pending.get(number, {}).values():
             if stored.back is not None:
                 continue
-            stored.back = torch.empty(stored.buffer.shape, dtype=stored.buffer.dtype, device=stored.device)
+            stored.back = torch.empty_like(stored.like, device=stored.device)
             if stored.device.type != "cuda":
-                stored.back.copy_(stored.buffer)
+                stored.copy(stored.back, back=True)
                 continue
             self.stream.wait_stream(torch.cuda.current_stream(stored.device))  # whose memory `back` was before
             with torch.cuda.stream(self.stream):
-                stored.back.copy_(stored.buffer, non_blocking=True)
+                stored.copy(stored.back, back=True)
                 stored.ready = self.stream.record_event()
 
     def take(self, number: int, stored: dict[str, Stored]) -> dict[str, Tensor]:
@@ -94,18 +119,19 @@ class Mover:
             assert one.back is not None
             found[name] = one.back
             one.back = one.ready = None  # autograd's nodes, which hold `stored`, live until the whole backward is over
-            self.spare.setdefault((one.buffer.shape, one.buffer.dtype), []).append(one.buffer)
+            one.release()  # what is next copied into its pieces comes after on the same stream
         del self.pending[number]
         self.fetch(number - 1)
         return found
 
-    def _buffer(self, like: Tensor, pinned: bool) -> Tensor:
-        spare = self.spare.setdefault((like.shape, like.dtype), [])
-        if not spare:
-            size = like.numel() * like.element_size()
-            # torch rounds pinned allocations up to a power of two; several in one waste less.
-            count = max(1, min(SLAB // size, 8)) if pinned else 1
-            slab = torch.empty((count, *like.shape), dtype=like.dtype, pin_memory=pinned)
-            spare += slab.unbind(0)
-            self.bytes += count * size
-        return spare.pop()
+    def _room(self, tensor: Tensor) -> Stored:
+        """Pieces for a contiguous tensor."""
+        count = -(-tensor.numel() * tensor.element_size() // PIECE)
+        while len(self.free) < count:
+            self.free += page_locked(ROW, pinned=tensor.is_cuda).split(PIECE)
+            self.bytes += ROW
+        pieces = [self.free.pop() for _ in range(count)]
+        found = Stored(pieces, torch.empty_like(tensor, device="meta"), tensor.device)
+        found.release = weakref.finalize(found, self.free.extend, pieces)
+        found.release.atexit = False
+        return found

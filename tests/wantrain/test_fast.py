@@ -11,6 +11,7 @@ import torch
 
 from wanprep.stage import UsageError
 from wantrain import fast, fast_ops, lora, memory
+from wantrain.fast_away import PIECE, ROW
 
 torch.set_num_threads(2)
 
@@ -105,7 +106,8 @@ def test_tensors_that_wait_in_host_memory(reference, monkeypatch):
     installed = fast.fast_of(model)
     (kept,) = installed.buckets.values()
     assert [sorted(names) for names in kept.away] == [["attn", "h0"], ["attn", "h0"], []]
-    assert installed.mover.bytes == kept.host == 2 * 2 * 18 * 48 * 4
+    assert kept.host == 2 * 2 * 18 * 48 * 4
+    assert installed.mover.bytes == ROW  # four small tensors, a piece each
     assert not installed.mover.pending
     seen = []
     put = installed.mover.put
@@ -121,6 +123,11 @@ def test_tensors_that_wait_in_host_memory(reference, monkeypatch):
         out.sum().backward()
         grads.append({name: p.grad.clone() for name, p in params.items()})
     assert all(torch.equal(grads[0][name], grads[1][name]) for name in params)
+    model(**make_input(), return_dict=False)  # a step that breaks off before its backward
+    seen.clear()
+    step(model, params, make_input())
+    seen.clear()
+    assert (installed.mover.bytes, len(installed.mover.free)) == (ROW, ROW // PIECE)
 
 
 def test_what_is_kept_is_what_was_planned():
