@@ -20,7 +20,7 @@ from fractions import Fraction
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from wanprep import keys, originals
+from wanprep import by_hand, keys, originals
 from wanprep.bulk import no_collection
 from wanprep.captioners import several
 from wanprep.captioners.agreement import flag_captions
@@ -42,7 +42,7 @@ MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
 Rows = Sequence[Mapping[str, Any]]
 _FRAMES = re.compile(r', "frames": \[[^\]]*\]')
 UNCAPTIONED = ("caption", "caption_origin", "provisional", "caption_key", "more_captions")
-UNJUDGED = {"scores": "{}", **dict.fromkeys(UNCAPTIONED)}
+UNJUDGED = {"scores": "{}", "by_hand": None, **dict.fromkeys(UNCAPTIONED)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +154,11 @@ def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
 
 
 def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
-    """Every shot of every good source as a clip, before quality is judged."""
+    """Every shot of every good source as a clip, before quality is judged; with what a person said of it."""
     clips = [clip for found in _shots(sources, measured, pipeline) for clip in _clips(*found)]
+    said, _ = by_hand.verdicts(measured.events, clips)
+    for clip in clips if said else ():
+        clip["by_hand"] = said.get(clip["clip_id"])
     return sorted(clips, key=itemgetter("path", "start_pts", "clip_id"))
 
 
@@ -250,6 +253,8 @@ def judge(
     rejected = judged.names("reject")
     for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):
         clip = by_id[clip_id]
+        if clip["by_hand"]:  # wins over every filter; what they say stands in the scores
+            reasons = [by_hand.REASON, *reasons] if clip["by_hand"] == by_hand.DROP else []
         clip["state"], clip["reasons"] = "rejected" if reasons else "keep", reasons
         clip["unknown"], clip["scores"] = sorted(unknown), text
     return filter.share_warnings(rejected, pipeline.filter) if len(rejected) >= MIN_FOR_WARNING else []
@@ -266,7 +271,7 @@ def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> lis
             if row and row["outcome"] == "done":
                 found.append((clip, row))
     parsed: list[Row] = json.loads(f"[{','.join([row['scores'] for _, row in found])}]")
-    names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s")
+    names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s", "by_hand")
     values = itemgetter(*names)
     for mine, (clip, row) in zip(parsed, found):
         mine |= zip(names, values(clip))
@@ -280,8 +285,8 @@ def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> lis
 
 
 def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> tuple[dict[str, Chosen], list[Row]]:
-    """Fill in the caption of every kept clip that has one (in place); also returns the captions by clip, and those
-    written by hand whose clip is no more."""
+    """Fill in the caption of every kept clip that has one (in place); also returns the captions by clip, and what
+    people wrote or decided of clips that are no more."""
     kept = [clip for clip in clips if clip["state"] == "keep"]
     wanted = measured.wanted_captions
     typed = (event for event in measured.events if several.number_of(event["kind"]) is not None)
@@ -298,7 +303,7 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
         elif clip["clip_id"] in unread:
             clip["caption_origin"], clip["reasons"] = "human", [unread[clip["clip_id"]].split(":")[0]]
     _note_refused([clip for clip in kept if clip["caption"] is None and not clip["reasons"]], measured.captions)
-    return chosen, orphaned
+    return chosen, [*orphaned, *by_hand.verdicts(measured.events, clips)[1]]
 
 
 def _note_refused(clips: Sequence[Row], captions: Rows) -> None:

@@ -80,7 +80,8 @@ TABLES: dict[str, Columns] = {
     "clips": SPAN
     | _columns(
         text="clip_id source_id path group kind signals_key time_base truncated state scores "
-        "caption caption_origin caption_key more_captions",  # more_captions: JSON, see captioners.several
+        "caption caption_origin caption_key more_captions "  # more_captions: JSON, see captioners.several
+        "by_hand",  # keep | drop, what a person decided of it
         int="start_frame end_frame width height n_frames duplicated",
         float="start_s end_s",
         texts="reasons unknown caption_flags",

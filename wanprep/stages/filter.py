@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from wanprep.bulk import columns
+from wanprep.by_hand import DROP, KEEP
 from wanprep.signals import cards, marks, moving, overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
@@ -221,13 +222,14 @@ def judge(
 
     rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show), and
     path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, beside a memory.
-    embedding (bytes of float16) and what `stages.looks` scored: for the optional filters.
+    embedding (bytes of float16) and what `stages.looks` scored: for the optional filters. by_hand: keep or drop, what
+    a person said: one to keep stands for its repeats before all others, one to drop for none.
     pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
     is found out now is added to them. apart: evidence that rows do not hold, see `overlays`.
     """
     rows = with_identity(sorted(rows, key=itemgetter("clip_id")))
     pooled, boxes = overlays(rows, config.overlay.threshold, pools, apart)
-    asked = ["clip_id", "kind", *INFOS, *(entry.score for entry in REGISTRY.values())]
+    asked = ["clip_id", "kind", "by_hand", *INFOS, *(entry.score for entry in REGISTRY.values())]
     found = dict(zip(asked, columns(rows, asked)))
     still = np.array([kind == "image" for kind in found["kind"]], bool)
     made = []
@@ -239,7 +241,9 @@ def judge(
     rejected = Judged(clip_ids=found["clip_id"], columns=[column for column in made if column.name not in OPTIONAL])
     made += [info(name, found[name]) for name in INFOS]
     made.append(info("overlay_box", [box or None for box in boxes]))
-    made += _repeated(rows, [bool(reasons) for reasons in rejected.names("reject")], config.duplicate, matches)
+    # What a person says of a clip wins over every filter.
+    bad = [h == DROP or (h != KEEP and bool(names)) for h, names in zip(found["by_hand"], rejected.names("reject"))]
+    made += _repeated(rows, bad, config.duplicate, matches)
     return Judged(clip_ids=found["clip_id"], columns=made)
 
 
@@ -251,9 +255,9 @@ def _repeated(
     Only clips that are not bad stand for their repeats: a blurred copy never replaces a good one. A clip that only its
     looks speak against still does: its repeats look the same.
     """
-    paths, starts, kinds, signed = columns(rows, ("path", "start_s", "kind", "signature"))
-    places = [(path or "", start or 0.0, i) for i, (path, start) in enumerate(zip(paths, starts))]
-    order = [i for _, _, i in sorted(places) if not bad[i] and signed[i] is not None]
+    paths, starts, kinds, signed, hand = columns(rows, ("path", "start_s", "kind", "signature", "by_hand"))
+    places = [(h != KEEP, path or "", start or 0.0, i) for i, (h, path, start) in enumerate(zip(hand, paths, starts))]
+    order = [i for *_, i in sorted(places) if not bad[i] and signed[i] is not None]
     values: list[float | None] = [None] * len(rows)
     said = [""] * len(rows)
     like: list[str | None] = [None] * len(rows)
