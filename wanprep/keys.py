@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 15
 PLANS_VERSION = 2
-SHOTS_VERSION = 8
+SHOTS_VERSION = 9
 SCORES_VERSION = 13
 MEDIA_VERSION = 4
 

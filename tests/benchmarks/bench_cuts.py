@@ -33,6 +33,7 @@ from wanprep.signals.shots import FIELDS, ShotMeter, find_shots
 from wanprep.signals.store import Signals
 from wanprep.stages.split import ClipSpan, SplitConfig, split
 
+LEFT_OUT = ("black", "maybe_mixed", "only_transition")  # reasons of clips that are no shots
 MEASURED = 3  # of what the cache holds: raise it when ShotMeter or the edits change
 
 
@@ -150,8 +151,8 @@ def cost(clips: list[ClipSpan], truth: Truth, mixing: np.ndarray, tally: Counter
     """What is given up: clean frames in no clip, and shots of 30 frames or more that are not one clip."""
     inside, owner = np.zeros(len(mixing), bool), np.full(len(mixing), -1)
     for k, clip in enumerate(clips):
-        inside[clip.start_frame : clip.end_frame] = clip.reason not in ("black", "maybe_mixed")
-        owner[clip.start_frame : clip.end_frame] = -1 if clip.reason == "maybe_mixed" else k
+        inside[clip.start_frame : clip.end_frame] = clip.reason not in LEFT_OUT
+        owner[clip.start_frame : clip.end_frame] = -1 if clip.reason in LEFT_OUT[1:] else k
     tally["clean"] += int((~mixing).sum())
     tally["lost"] += int((~mixing & ~inside).sum())
     edges = {0, len(mixing), *(cut for cut, _ in truth.cuts)} | set(np.flatnonzero(np.diff(mixing.astype(int))) + 1)

@@ -67,6 +67,7 @@ def test_clips_and_transitions_cover_every_frame_once(found, margin, longest, da
         patch.setattr(stage, "find_shots", lambda *_: found)
         clips, transitions = split(source, config)
     assert covered(clips, transitions) == list(range(found.n_frames))
+    assert clips  # no source is without one
     starts = [c.start_frame for c in clips]
     assert starts == sorted(starts)
     for clip in clips:
@@ -75,14 +76,14 @@ def test_clips_and_transitions_cover_every_frame_once(found, margin, longest, da
         assert clip.end_pts == ends[clip.end_frame]
         seconds = (clip.end_pts - clip.start_pts) / 1000
         alone = clip.end_frame - clip.start_frame == 1
-        if longest and clip.reason != "black":
+        if longest and clip.reason not in ("black", "only_transition"):
             assert alone or seconds <= longest
-        assert clip.reason in {"", "too_short", "black"}
+        assert clip.reason in {"", "too_short", "black", "only_transition"}
         assert (clip.state == "ok") == (clip.reason == "")
-        if clip.reason != "black":
+        if clip.reason not in ("black", "only_transition"):
             assert (clip.reason == "too_short") == (seconds < 0.1)
     for cut in found.cuts:  # no clip runs over a cut
-        assert not any(c.start_frame < cut < c.end_frame for c in clips if c.reason != "black")
+        assert not any(c.start_frame < cut < c.end_frame for c in clips if c.reason not in ("black", "only_transition"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -167,6 +168,30 @@ def test_a_doubtful_span_beside_a_transition_widens_it(monkeypatch):
         found = ShotList(n_frames=120, cuts=(), transitions=(mix,), doubtful=(doubt,))
         monkeypatch.setattr(stage, "find_shots", lambda *_, found=found: found)
         assert [(c.start_frame, c.end_frame, c.reason) for c in clips_of(signals(np.arange(120) * 40), config)] == spans
+
+
+@pytest.mark.parametrize(("kind", "first", "last", "spans"), [
+    ("wipe", 6, 22, [(0, 28, "")]),  # a file of one shot, with something that passes
+    ("dissolve", 6, 22, [(0, 28, "")]),
+    ("dissolve", 13, 13, [(0, 12, "too_short"), (15, 28, "too_short")]),  # a frame of two shots
+    ("fade_out", 6, 22, [(0, 28, "only_transition")]),  # believed: nothing is left, and that is told
+    ("dip_to_black", 6, 22, [(0, 28, "only_transition")]),
+])  # fmt: skip
+def test_a_lone_transition_needs_a_clip_beside_it(monkeypatch, kind, first, last, spans):
+    mix = Transition(kind=kind, first=first, last=last)
+    config = SplitConfig(min_seconds=1.0)
+
+    def found(n: int, *more: Transition, cuts=()) -> list[tuple[int, int, str]]:
+        every = ShotList(n_frames=n, cuts=cuts, transitions=(mix, *more))
+        monkeypatch.setattr(stage, "find_shots", lambda *_: every)
+        clips, transitions = split(signals(np.arange(n) * 40), config)
+        assert covered(clips, transitions) == list(range(n))
+        return [(c.start_frame, c.end_frame, c.reason) for c in clips]
+
+    assert found(28) == spans
+    assert found(60)[-1][2] == ""  # a clip behind it: believed
+    assert found(60)[-1][0] > last
+    assert {reason for *_, reason in found(28, cuts=(3,))} <= {"too_short", "only_transition"}  # two shots are known
 
 
 # --- lengths ------------------------------------------------------------------------------------------------------

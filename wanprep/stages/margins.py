@@ -49,6 +49,23 @@ def dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float
     return kept
 
 
+def joins_nothing(signals: Signals, found: ShotList, config: SplitConfig, step: float) -> bool:
+    """Whether all that was found in a source is one dissolve or wipe with no clip on either side of it.
+
+    A transition joins two shots. In a file of a few seconds without either, what looked like one is the shot itself: a
+    pan, or something that passes. Fades end in a tone, which no shot does, so they are believed; so is a blended frame,
+    which is a cut.
+    """
+    if len(found.transitions) != 1 or found.cuts or signals.holes:
+        return False
+    (t,) = found.transitions
+    if t.kind not in ("dissolve", "wipe") or t.last - t.first < 2:
+        return False
+    margin, n = margin_of(t, config, step), len(signals.pts)
+    rest = (0, t.first - margin), (t.last + 1 + margin, n)
+    return not any(a < b and not too_short(signals, a, b, config) for a, b in rest)
+
+
 def give_margins(owner: np.ndarray, start: int, end: int, margins: list[int]) -> None:
     """Hand the first and last frames of a shot to the transitions beside it (in place)."""
     if start > 0 and (before := owner[start - 1]) >= 0:

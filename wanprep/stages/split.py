@@ -20,7 +20,7 @@ import numpy as np
 from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
 from wanprep.signals.shots import ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
-from wanprep.stages.margins import dividing, give_margins, inner, margin_of, too_short
+from wanprep.stages.margins import dividing, give_margins, inner, joins_nothing, margin_of, too_short
 from wanprep.stages.trim import TrimRules, trim
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
-SPLIT_REASONS = ("too_short", "black", "idle", "maybe_mixed")  # of clips that are rejected here
+SPLIT_REASONS = ("too_short", "black", "idle", "maybe_mixed", "only_transition")  # of clips that are rejected here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,14 +158,17 @@ def transitions_of(signals: Signals, config: SplitConfig) -> list[Transition]:
 def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[Transition]]:
     """Clips and transitions of a source: each frame belongs to exactly one of them. Pure.
 
-    Spans that may be a transition are clips rejected as `maybe_mixed`, margins included: a person may keep them.
+    Spans that may be a transition are clips rejected as `maybe_mixed`, margins included: a person may keep them. So are
+    transitions that leave nothing of their source, as `only_transition`: no source is without a clip.
     """
     n = len(signals.pts)
+    step = float(np.median(np.diff(signals.pts)) * signals.time_base) if n > 1 else 1.0
     found = find_shots(signals, config.shots)
+    if joins_nothing(signals, found, config, step):
+        found = replace(found, transitions=())
     black = [t for t in found.transitions if t.kind == "black"]
     owner = np.full(n, -1)
     mixes = [t for t in found.transitions if t.kind != "black"]
-    step = float(np.median(np.diff(signals.pts)) * signals.time_base) if n > 1 else 1.0
     found = replace(found, doubtful=tuple(dividing(signals, found, config, step)))
     mixes += found.doubtful
     for index, t in enumerate(mixes):
@@ -188,7 +191,10 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     ]
     doubtful = [t for t in spans if t.kind == "doubtful"]
     clips += [_clip(signals, t.first, t.last + 1, config, crop, "maybe_mixed") for t in doubtful]
-    return sorted(clips, key=lambda clip: clip.start_frame), [t for t in spans if t.kind != "doubtful"]
+    spans = [t for t in spans if t.kind != "doubtful"]
+    if not clips:
+        return [_clip(signals, t.first, t.last + 1, config, crop, "only_transition") for t in spans], []
+    return sorted(clips, key=lambda clip: clip.start_frame), spans
 
 
 def _without_holes(start: int, end: int, holes: Sequence[int]) -> list[tuple[int, int]]:
