@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from wanprep import __version__, cli_care, cli_inspect, cli_models, cli_read, cli_sheet
+from wanprep import __version__, cli_care, cli_inspect, cli_judge, cli_models, cli_read, cli_sheet
 from wanprep.bulk import no_collection
 from wanprep.cli_options import measuring
 from wanprep.stage import DISK_FULL, Missing, UsageError
@@ -212,7 +212,7 @@ def _run(
         raise SystemExit(1)
 
 
-for module in (cli_read, cli_inspect, cli_models, cli_care, cli_sheet):
+for module in (cli_read, cli_judge, cli_inspect, cli_models, cli_care, cli_sheet):
     for item in module.COMMANDS:
         cli.add_command(item)
 

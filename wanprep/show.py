@@ -77,14 +77,20 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
         return
     drawn = []
     for row in rows:
-        scores = json.loads(row["scores"]) if row["reasons"] else {}
-        why = ", ".join(_with_value(reason, scores) for reason in row["reasons"])
+        scores = json.loads(row["scores"]) if row["reasons"] or row["by_hand"] else {}
+        why = ", ".join(_with_value(reason, scores) for reason in row["reasons"]) or _kept_by_hand(row, scores)
         why = why or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
         flags = ", ".join(flags_of(row))
         why = "; ".join(filter(None, (why, flags and f"caption: {flags}")))
         frames = f"{row['start_frame']}-{row['end_frame'] - 1}"
         drawn.append((row["clip_id"][:8], plain(row["path"]), _span(row), frames, row["state"], why))
     print_rows(("clip", "~source", ">seconds", ">?frames", "state", "why"), drawn)
+
+
+def _kept_by_hand(row: Row, scores: Row) -> str:
+    """`by_hand, over shake`; "" for other clips."""
+    over = ", ".join(name for name, (_, _, said) in scores.items() if said == "reject")
+    return f"by_hand{over and f', over {over}'}" if row["by_hand"] == "keep" else ""
 
 
 def _with_value(reason: str, scores: Row) -> str:
@@ -148,7 +154,8 @@ def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
         return
     out = console()
     x, y, w, h = row["crop"]
-    out.print(f"clip {row['clip_id']} of {plain(row['path'])}: {row['state']} {', '.join(row['reasons'])}")
+    why = ", ".join(row["reasons"]) or _kept_by_hand(row, scores)
+    out.print(f"clip {row['clip_id']} of {plain(row['path'])}: {row['state']} {why}")
     out.print(
         f"  {_span(row)} s, source frames {row['start_frame']}-{row['end_frame'] - 1}, picture {w}x{h} at ({x}, {y})"
     )

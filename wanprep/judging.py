@@ -1,0 +1,138 @@
+"""`wanprep judge`: a person keeps or drops single clips; the rules are in `wanprep.by_hand`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wanprep import by_hand
+from wanprep.stage import UsageError
+from wanprep.standing import go_on, out_of, pending
+from wanprep.tables import counted, print_json, print_rows
+
+if TYPE_CHECKING:
+    from wanprep.dataset import Dataset
+    from wanprep.decide import Decided
+
+Row = Mapping[str, Any]
+SHOWN = 5  # names in an error
+WORDS: Mapping[str, str | None] = {"keep": by_hand.KEEP, "drop": by_hand.DROP, "auto": None}
+
+
+def named(clips: Sequence[Row], ids: Iterable[str]) -> list[Row]:
+    """The clips whose ids begin so, each once. UsageError for a name of none, or of several."""
+    found: dict[str, Row] = {}
+    for one in ids:
+        fits = [clip for clip in clips if clip["clip_id"].startswith(one)]
+        if not fits:
+            raise UsageError(f"no clip has an id that starts with {one!r}; `wanprep clips` lists them")
+        if len(fits) > 1:
+            more = ", ".join(clip["clip_id"][:8] for clip in fits[:SHOWN])
+            raise UsageError(f"{len(fits)} clips have an id that starts with {one!r}: {more}; give more of it")
+        found[fits[0]["clip_id"]] = fits[0]
+    return list(found.values())
+
+
+def labelled(clips: Sequence[Row], file: Path) -> dict[str, tuple[Row, str]]:
+    """clip_id -> (clip, keep or drop) of a CSV as `wanprep calibrate` reads it. UsageError when a line names no clip,
+    or several, or two lines say different things of one: nothing is stored by halves."""
+    from wanprep.calibrate import find_clips, read_labels
+
+    try:
+        labels = read_labels(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}") from error
+    pairs, lost = find_clips(labels, clips)
+    if lost:
+        lines = ", ".join(str(label.line) for label in lost[:SHOWN]) + (" …" if len(lost) > SHOWN else "")
+        raise UsageError(f"{file}: {counted(len(lost), 'line')} of no clip, or of several: {lines}; nothing was stored")
+    said: dict[str, tuple[Row, str]] = {}
+    for label, clip in pairs:
+        word = by_hand.KEEP if label.keep else by_hand.DROP
+        if said.setdefault(clip["clip_id"], (clip, word))[1] != word:
+            raise UsageError(f"{file}, line {label.line}: clip {clip['clip_id'][:8]} is to be kept and dropped")
+    return said
+
+
+def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) -> tuple[list[Row], Decided]:
+    """Store what is said of the clips and decide anew: (clips of which something else is said than before, as they
+    were; the decisions). word: of WORDS, for `ids`."""
+    from wanprep import flat
+    from wanprep.run import find_edits
+
+    with dataset.lease():
+        find_edits(dataset)
+        before = dataset.decide()
+        said = labelled(before.clips, file) if file else {}
+        said |= {clip["clip_id"]: (clip, word) for clip in named(before.clips, ids)}
+        _refuse_shots([clip for clip, value in said.values() if value == by_hand.KEEP])
+        changed = [(clip, WORDS[value]) for clip, value in said.values() if clip["by_hand"] != WORDS[value]]
+        count = dataset.manifest.read("events").height
+        events = [by_hand.event_of(clip, value, count + k) for k, (clip, value) in enumerate(changed)]
+        dataset.manifest.append("events", events)
+        decided = dataset.decide() if events else before
+        flat.write(dataset)
+    return [clip for clip, _ in changed], decided
+
+
+def _refuse_shots(clips: Sequence[Row]) -> None:
+    """UsageError for what `split` rejected: it was never scored, and no filter stands against it."""
+    shots = [clip for clip in clips if clip["state"] == "rejected" and clip["scores"] == "{}"]
+    if shots:
+        why = ", ".join(shots[0]["reasons"])
+        raise UsageError(
+            f"clip {shots[0]['clip_id'][:8]} cannot be kept by hand: it is {why}, which [split] says and no filter; "
+            "change the setting there"
+        )
+
+
+def show_judged(dataset: Dataset, changed: Sequence[Row], decided: Decided, as_json: bool) -> None:
+    """What became of the clips of which something new was said."""
+    now = {clip["clip_id"]: clip for clip in decided.clips}
+    if as_json:
+        names = ("clip_id", "path", "start_s", "end_s", "by_hand", "state", "reasons")
+        print_json([{name: now[clip["clip_id"]][name] for name in names} for clip in changed])
+        return
+    if not changed:
+        click.echo("nothing new: this was said of these clips before", err=True)
+        return
+    _draw([now[clip["clip_id"]] for clip in changed])
+    turned = sum(now[clip["clip_id"]]["state"] != clip["state"] for clip in changed)
+    click.echo(f"{counted(turned, 'clip')} of {len(changed)} decided otherwise than before", err=True)
+    if left := pending(dataset, decided):
+        click.echo(f"to do: {go_on(dataset, left)}", err=True)
+
+
+def show_all(dataset: Dataset, as_json: bool) -> None:
+    """Every clip of which a person said something."""
+    clips = [clip for clip in dataset.manifest.read("clips").to_dicts() if clip["by_hand"]]
+    events = dataset.manifest.read("events").sort("seq", maintain_order=True).to_dicts()
+    lost = by_hand.verdicts(events, dataset.manifest.read("clips").to_dicts())[1]
+    if as_json:
+        names = ("clip_id", "path", "start_s", "end_s", "by_hand", "state", "reasons")
+        print_json({"clips": [{name: clip[name] for name in names} for clip in clips], "lost": lost})
+        return
+    if clips:
+        _draw(clips)
+    else:
+        click.echo(f"nobody kept or dropped a clip by hand; {_example(dataset)}", err=True)
+    for event in lost:
+        click.echo(f"{event['value']} of clip {event['clip_id'][:8]}, which is no more", err=True)
+
+
+def _example(dataset: Dataset) -> str:
+    return " ".join(["wanprep judge keep CLIP", *out_of(dataset)])
+
+
+def _draw(clips: Sequence[Row]) -> None:
+    rows = []
+    for clip in clips:
+        against = [name for name, (_, _, said) in json.loads(clip["scores"]).items() if said == "reject"]
+        seconds = f"{clip['start_s']:.2f}-{clip['end_s']:.2f}"
+        word = clip["by_hand"] or "auto"
+        rows.append((clip["clip_id"][:8], clip["path"], seconds, word, clip["state"], ", ".join(against)))
+    print_rows(("clip", "~source", "?>seconds", "by hand", "state", "filters against it"), rows)
