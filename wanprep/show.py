@@ -77,7 +77,7 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
         return
     drawn = []
     for row in rows:
-        scores = json.loads(row["scores"]) if row["reasons"] or row["by_hand"] else {}
+        scores = json.loads(row["scores"]) if row["reasons"] or row.get("by_hand") else {}
         why = ", ".join(_with_value(reason, scores) for reason in row["reasons"]) or _kept_by_hand(row, scores)
         why = why or (f"unknown: {', '.join(row['unknown'])}" if row["unknown"] else "")
         flags = ", ".join(flags_of(row))
@@ -90,7 +90,7 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
 def _kept_by_hand(row: Row, scores: Row) -> str:
     """`by_hand, over shake`; "" for other clips."""
     over = ", ".join(name for name, (_, _, said) in scores.items() if said == "reject")
-    return f"by_hand{over and f', over {over}'}" if row["by_hand"] == "keep" else ""
+    return f"by_hand{over and f', over {over}'}" if row.get("by_hand") == "keep" else ""
 
 
 def _with_value(reason: str, scores: Row) -> str:
