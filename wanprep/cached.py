@@ -59,9 +59,9 @@ class OtherText:
 class Example:
     """What is known of an example for training before it is cached.
 
-    width, height, frames: the bucket in pixels and frames. repeats: times an epoch shows it. start_s: where its clip
-    begins in its source, in seconds. class_path: embedding of the caption with the class word in place of the trigger,
-    "" where there is none.
+    width, height, frames: the bucket in pixels and frames. repeats: times an epoch shows it. start_s, end_s: where its
+    clip lies in its source, in seconds (an end that is not after the start is not known). class_path: embedding of the
+    caption with the class word in place of the trigger, "" where there is none.
     """
 
     sample_id: str
@@ -74,6 +74,7 @@ class Example:
     frames: int
     repeats: int
     start_s: float = 0.0
+    end_s: float = 0.0
     class_path: str = ""
 
 
@@ -103,8 +104,9 @@ class CachedSample(Example):
             path = getattr(self, name)
             if not path or Path(path).is_absolute():
                 raise ValueError(f"sample {self.sample_id}: {name} {path!r} must be relative to the dataset")
-        if not math.isfinite(self.start_s):
-            raise ValueError(f"sample {self.sample_id} has start_s {self.start_s}; seconds are needed")
+        for name in ("start_s", "end_s"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"sample {self.sample_id} has {name} {getattr(self, name)}; seconds are needed")
 
 
 class CachedDataset:

@@ -228,7 +228,8 @@ def open_cached(root: Path) -> CachedDataset:
     if not rows or not empty:
         raise UsageError(f"{root} has no cached samples; run: wanprep cache --out {root}")
     clips = dataset.manifest.read("clips").filter(pl.col("state") == "keep")
-    start_s = dict(clips.select("clip_id", "start_s").iter_rows())
+    columns = ("clip_id", "start_s", "end_s")
+    spans = {row[0]: dict(zip(columns[1:], row[1:])) for row in clips.select(columns).iter_rows()}
     done = {row["key"]: row for row in texts if row["outcome"] == "done"}
     samples = []
 
@@ -243,8 +244,7 @@ def open_cached(root: Path) -> CachedDataset:
                       text_digest=text["digest"], **twin(text["caption"], encoder_id))
             for text in parsed(row["more_texts"])
         )  # fmt: skip
-        more = {"start_s": start_s[row["clip_id"]], "others": others}
-        joined = {**row, **more, **twin(row["caption"], encoder_id)}
+        joined = {**row, **spans[row["clip_id"]], "others": others, **twin(row["caption"], encoder_id)}
         samples.append(CachedSample(**{field.name: joined[field.name] for field in dataclasses.fields(CachedSample)}))
     pending = good.height - len(rows)
     blank = (empty[0]["path"], empty[0]["digest"])

@@ -221,18 +221,20 @@ def _print_result(result: TrainResult, verbosity: int, *, as_json: bool) -> None
 
 def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = False, as_json: bool) -> None:
     """The plan, then what `run` would refuse, with the exit code of the first."""
-    from wantrain.foresee import refusals
+    from wantrain.foresee import foreseen, refusals
     from wantrain.plan import plan, plan_lines
     from wantrain.preview_setup import check
     from wantrain.ready import cards_here, check_caches
 
     cached = _open(settings, settings.dataset)
-    if cached.empty_text:
-        caches = check_caches(cached)
-    else:
-        caches = f"no sample is cached whole yet: this is told by those of the manifest. Before `run`: {cached.first}"
+    parts, aside = foreseen(settings, cached, lambda: _open_aside(settings), mode=mode)
+    there = [*([cached] if cached.empty_text else []), *([aside.dataset] if aside else [])]
+    caches = check_caches(*there) if there else ""
+    if not cached.empty_text:
+        told = f"no sample is cached whole yet: this is told by those of the manifest. Before `run`: {cached.first}"
+        caches = "\n".join([told, *([f"regularisation set: {caches}"] if caches else [])])
     prompts = check(settings)
-    planned = plan(settings, cached, cards_here()) | {"caches": caches}
+    planned = plan(settings, cached, cards_here(), parts, aside) | {"caches": caches}
     planned["previews"] = [prompt.name or prompt.prompt for prompt in prompts]
     refused = refusals(settings, cached, lambda: _open_aside(settings), mode=mode, accept=accept)
     planned["refused"] = [str(error) for error in refused]

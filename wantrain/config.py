@@ -145,8 +145,9 @@ def _with_prompts_beside(config: TrainConfig, path: Path) -> TrainConfig:
 def settled(config: TrainConfig, visits: Mapping[Bucket, int]) -> TrainConfig:
     """The same run with plain `steps` for each expert: `epochs` and `total_steps` worked out.
 
-    visits: draws of an epoch in each bucket.
+    visits: draws of an epoch in each bucket. Batches of a regularisation set come on top of an epoch's.
     """
+    drawn = 1.0 if config.regularisation.dataset is None else 1 - config.regularisation.share
     total = config.experts.total_steps
     if total is not None:
         share = config.experts.high_share
@@ -157,7 +158,7 @@ def settled(config: TrainConfig, visits: Mapping[Bucket, int]) -> TrainConfig:
         own = {name: config.expert(name) for name in EXPERTS}
         steps = {
             name: own[name].steps if (epochs := own[name].epochs) is None
-            else max(1, math.ceil(epochs * batches(own[name], visits) / own[name].accumulate))
+            else max(1, math.ceil(epochs * batches(own[name], visits) / drawn / own[name].accumulate))
             for name in EXPERTS
         }  # fmt: skip
     plain: dict[str, Any] = {

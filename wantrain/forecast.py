@@ -70,8 +70,11 @@ def card_named(device_name: str) -> str | None:
     return next((name for name in CARDS if name.lower() in plain), None)
 
 
-def forecast(config: TrainConfig, visits: Mapping[Bucket, int], card: str) -> Forecast | None:
-    """Of a settled run over an epoch's `visits` of each bucket; None without samples or a cost model of the family."""
+def forecast(config: TrainConfig, visits: Mapping[Bucket, float], card: str) -> Forecast | None:
+    """Of a settled run; None without samples or a cost model of the family.
+
+    visits: draws of an epoch in each bucket, or the parts that they are of all.
+    """
     family = config.model_family
     if family.name not in costs.TRANSFORMERS or not visits:
         return None
@@ -91,7 +94,7 @@ def forecast(config: TrainConfig, visits: Mapping[Bucket, int], card: str) -> Fo
     )  # fmt: skip
 
 
-def _sample_tflop(config: TrainConfig, family: Family, visits: Mapping[Bucket, int]) -> float:
+def _sample_tflop(config: TrainConfig, family: Family, visits: Mapping[Bucket, float]) -> float:
     """Of the mean draw. Preservation adds a forward of the base, and a forward and backward, to every draw."""
     total = 0.0
     for (width, height, frames), count in visits.items():
@@ -105,7 +108,7 @@ def _base(config: TrainConfig) -> Weights:
     return "fp8" if config.compute.base == "fp8" else "bf16"
 
 
-def _needed(config: TrainConfig, expert: str, visits: Mapping[Bucket, int]) -> float:
+def _needed(config: TrainConfig, expert: str, visits: Mapping[Bucket, float]) -> float:
     own, family = config.expert(expert), config.model_family
     tokens = max(family.tokens(*bucket) for bucket in visits)
     return costs.training_memory(family, tokens, weights=_base(config), rank=own.rank, batch=own.batch_size).total
@@ -119,7 +122,7 @@ def _waiting(config: TrainConfig, free: float) -> float:
     return 0.0 if config.compute.idle == "auto" and weights < free else weights
 
 
-def host_memory(config: TrainConfig, visits: Mapping[Bucket, int], gib: float) -> tuple[Ram, int, str]:
+def host_memory(config: TrainConfig, visits: Mapping[Bucket, float], gib: float) -> tuple[Ram, int, str]:
     """(main memory on a card of `gib` GiB, blocks streamed, what stands against it), as the fast path will arrange it.
 
     Where experts take turns the idle one is taken to wait as set ("auto": in page-locked memory).

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.stage import Missing, UsageError
 from wantrain import checkpoint, split
+from wantrain.aside import Aside, aside_of
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.ready import digests, refuse, visits_of
 
@@ -40,10 +41,25 @@ def refusals(
     parts = split.divide(dataset.samples, config.validation.share, memory)
     config = settled(config, visits_of(dataset, parts[0]))
     if regular is not None or config.regularisation.dataset is None:
+        attempt(lambda: aside_of(regular, dataset, parts, memory))
         attempt(lambda: refuse(config, dataset, parts[0], regular))
         if not found:
             attempt(lambda: _standing(config, dataset, regular, memory, mode, accept))
     return found
+
+
+def foreseen(
+    config: TrainConfig, dataset: CachedDataset, open_aside: Callable[[], CachedDataset | None], *,
+    mode: checkpoint.Mode = "auto",
+) -> tuple[split.Parts, Aside | None]:  # fmt: skip
+    """What a run will train on and hold out, and its regularisation set: None without one, and where `refusals` says
+    why it cannot be used."""
+    memory = None if mode == "fresh" else split.remembered(config.folder)
+    parts = split.divide(dataset.samples, config.validation.share, memory)
+    try:
+        return parts, aside_of(open_aside(), dataset, parts, memory)
+    except UsageError:
+        return parts, None
 
 
 def _machine(config: TrainConfig) -> None:

@@ -16,6 +16,9 @@ from wanprep.config import to_table
 from wanprep.models.find import find_weights
 from wanprep.stage import Missing
 from wantrain.advice import warnings_for
+from wantrain.aside import Aside, mixture, taken
+from wantrain.aside import lines as aside_lines
+from wantrain.aside import planned as regularisation
 from wantrain.config import TrainConfig, batches, settled
 from wantrain.data import fewer_held_out
 from wantrain.experts import COMPONENTS, seed_for
@@ -32,10 +35,15 @@ BINS = 10
 
 
 def plan(
-    config: TrainConfig, dataset: CachedDataset, cards: Sequence[str] = SHOWN, parts: Parts | None = None
+    config: TrainConfig,
+    dataset: CachedDataset,
+    cards: Sequence[str] = SHOWN,
+    parts: Parts | None = None,
+    aside: Aside | None = None,
 ) -> dict[str, Any]:
     """Samples, buckets, steps, epochs, sigmas, warnings, time on each of `cards`, and where the weights are (None:
-    nowhere). parts: (training, held out) indices; left out, what a run in this folder remembers, or the rule's.
+    nowhere). parts: (training, held out) indices; left out, what a run in this folder remembers, or the rule's. aside:
+    the regularisation set, as the run will use it.
 
     settings: the whole configuration with plain steps, for the record; it holds the folders that were given.
     """
@@ -44,7 +52,7 @@ def plan(
     epoch = sum(visits.values())
     config = settled(config, visits)
     buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in dataset.samples)
-    total = sum(config.expert(name).steps for name in config.stages)
+    total, share = sum(config.expert(name).steps for name in config.stages), config.regularisation.share
     override = Path(config.weights) if config.weights else None
     experts = {}
     for name in config.stages:
@@ -55,19 +63,22 @@ def plan(
             weights = None
         sigmas, draws = config.sigmas(name), own.steps * own.accumulate * own.batch_size
         drawn = sigmas.draws(seed_for(config.run.seed, name, "sigma"), 0, draws).tolist()
-        epochs = own.steps * own.accumulate / max(1, batches(own, visits))
+        forwards = own.steps * own.accumulate
+        epochs = (forwards - (taken(share, forwards) if aside else 0)) / max(1, batches(own, visits))
         experts[name] = {
             "steps": own.steps, "share": own.steps / total, "epochs": epochs, "rank": own.rank,
             "alpha": own.lora_alpha, "lr": own.lr, "sigma": list(sigmas.interval), "edges": sigmas.edges(BINS),
             "drawn": histogram(drawn, sigmas.edges(BINS)), "weights": None if weights is None else str(weights),
         }  # fmt: skip
-    forecasts = [found for card in cards if (found := forecast(config, visits, card)) is not None]
+    drawn_of = mixture(visits, aside, share)
+    forecasts = [found for card in cards if (found := forecast(config, drawn_of, card)) is not None]
     clips = len({dataset.samples[index].clip_id for index in training})
     return {
         "run": str(config.folder), "family": config.family, "method": config.sampling.method,
         "shift": config.sigmas(config.stages[0]).shift, "samples": len(dataset.samples), "training": len(training),
         "held_out": len(held), "pending": dataset.pending, "epoch": epoch, "buckets": dict(sorted(buckets.items())),
         "natural_share_high": config.natural_share(), "experts": experts,
+        "regularisation": None if aside is None else regularisation(config, aside),
         "notes": _notes(dataset, config, held),
         "forecast": [asdict(found) | {"total_hours": found.total_hours} for found in forecasts],
         "warnings": warnings_for(config, clips=clips, epoch=epoch), "settings": to_table(config),
@@ -102,6 +113,7 @@ def plan_lines(planned: dict[str, Any]) -> list[str]:
             f"{low:g}–{high:g}, rank {own['rank']}, alpha {own['alpha']:g}, lr {own['lr']:g}; "
             f"weights: {own['weights'] or 'not on this machine'}"
         )
+    lines += aside_lines(planned["regularisation"])
     lines += sigma_lines(planned)
     lines += forecast_lines(planned["forecast"])
     return lines + planned["notes"] + planned["warnings"]

@@ -7,7 +7,6 @@ first time. Nothing of it stays: gradients are dropped and the expert's random n
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from wantrain.learn import Batch, learn
 if TYPE_CHECKING:
     import torch
 
+    from wanprep.cached import CachedDataset, CachedSample
+    from wantrain.data import Cursor
     from wantrain.experts import Expert
 
 GIB = 1024**3
@@ -42,27 +43,33 @@ class Rehearsal:
         return f"{self.expert}: the largest bucket ({size}) fits: {self.seconds:.2f} s a forward and backward{memory}"
 
 
-def largest(expert: Expert, indices: Sequence[int]) -> list[int]:
-    """The samples of the batch with most tokens that can come up."""
-    dataset, size = expert.cursor.dataset, expert.config.batch_size
+def largest(expert: Expert) -> tuple[CachedDataset, tuple[CachedSample, ...]]:
+    """The samples of the batch with most tokens that can come up, of the regularisation set, too; and their dataset."""
+    cursors = [cursor for cursor in (expert.cursor, expert.regular) if cursor is not None]
+    family = expert.settings.model_family
+    found = [(cursor.dataset, _largest(expert, cursor)) for cursor in cursors]
+    return max(found, key=lambda one: sum(family.tokens(s.width, s.height, s.frames) for s in one[1]))
+
+
+def _largest(expert: Expert, cursor: Cursor) -> tuple[CachedSample, ...]:
+    dataset, size = cursor.dataset, expert.config.batch_size
     members: dict[tuple[int, int, int], list[int]] = {}
-    for index in indices:
+    for index in sorted(cursor.allowed):
         sample = dataset.samples[index]
         for _ in range(min(sample.repeats, size)):
             members.setdefault((sample.width, sample.height, sample.frames), []).append(index)
     family = expert.settings.model_family
     bucket = max(members, key=lambda b: (family.tokens(*b) * min(size, len(members[b])), b))
-    return members[bucket][:size]
+    return tuple(dataset.samples[index] for index in members[bucket][:size])
 
 
-def rehearse(expert: Expert, indices: Sequence[int]) -> Rehearsal:
-    """Forward and backward of the largest batch of `indices`. UsageError when memory does not suffice."""
+def rehearse(expert: Expert) -> Rehearsal:
+    """Forward and backward of the largest batch. UsageError when memory does not suffice."""
     import torch
 
     from wantrain.fast import cautious
 
-    dataset = expert.cursor.dataset
-    samples = tuple(dataset.samples[index] for index in largest(expert, indices))
+    dataset, samples = largest(expert)
     batch = Batch(number=0, dataset=dataset, samples=samples, regular=False)
     bucket = (samples[0].width, samples[0].height, samples[0].frames)
     device = next(iter(expert.params.values())).device

@@ -19,11 +19,12 @@ from wantrain.session import finished
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
+    from wantrain.aside import Aside
 
 
 def take_up(
     run: checkpoint.Run, config: TrainConfig, dataset: CachedDataset, parts: split.Parts, memory: split.Memory | None,
-    matters: Mapping[str, Mapping[str, Any]], *, accept: bool,
+    matters: Mapping[str, Mapping[str, Any]], aside: Aside | None = None, *, accept: bool,
 ) -> list[str]:  # fmt: skip
     """Make a run ready to go on, by the process that opened it; what to say about it.
 
@@ -38,7 +39,8 @@ def take_up(
         more = f"--set {config.stages[0]}.steps=N --accept-changes"
         lines.append(f"{run.folder} is complete; nothing is left to do (more steps: {more}; anew: --fresh)")
     lines += _new_samples(dataset, parts, memory)
-    split.remember(run.folder, dataset, parts, memory)
+    drawn = [aside.dataset.samples[index] for index in aside.allowed] if aside else []
+    split.remember(run.folder, dataset, parts, memory, drawn)
     checkpoint.cut_metrics(run)
     return lines
 

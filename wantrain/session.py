@@ -6,12 +6,14 @@ the same result, never a file that claims too much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wanprep.costs import Bucket
 from wanprep.ids import digest_file
 from wantrain import checkpoint, compute, lora
+from wantrain.aside import Aside
 from wantrain.compute import Workplace
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
@@ -46,14 +48,15 @@ class Open:
 class Session:
     """What a process holds while it trains. Nothing here outlives the process, and nothing of it changes a result.
 
-    crew: the experts that are loaded. split: (training, held out) indices of the dataset. watch: who looks on. stop,
-    save_now: asked after every step. waits: seconds spent reading. team: the processes that train the same experts.
-    open: a step that is not logged yet; logged: when the last one was. started: experts whose step 0 is measured.
+    aside: the regularisation set. crew: the experts that are loaded. split: (training, held out) indices of the
+    dataset. watch: who looks on. stop, save_now: asked after every step. waits: seconds spent reading. team: the
+    processes that train the same experts. open: a step that is not logged yet; logged: when the last one was. started:
+    experts whose step 0 is measured.
     """
 
     config: TrainConfig
     dataset: CachedDataset
-    regular: CachedDataset | None
+    aside: Aside | None
     run: checkpoint.Run
     metrics: checkpoint.Metrics
     watch: Observers
@@ -74,11 +77,9 @@ class Session:
 
 
 def workplace(
-    config: TrainConfig, dataset: CachedDataset, training: list[int], device: str, load_model: LoadModel,
-    open_model: OpenModel | None,
+    config: TrainConfig, visits: Iterable[Bucket], device: str, load_model: LoadModel, open_model: OpenModel | None
 ) -> Workplace:  # fmt: skip
-    known = {(s.width, s.height, s.frames) for s in (dataset.samples[index] for index in training)}
-    tokens = max(config.model_family.tokens(*bucket) for bucket in known)
+    tokens = max(config.model_family.tokens(*bucket) for bucket in visits)
     batch = max(config.expert(name).batch_size for name in config.stages)
     return Workplace(
         config=config, device=device, tokens=tokens, batch=batch, load_model=load_model, open_model=open_model
@@ -116,8 +117,8 @@ def bring_in(session: Session, name: str) -> Expert:
     model = work.model(name)
     training, held = session.split
     cursor = Cursor(dataset=session.dataset, allowed=frozenset(training))
-    aside = session.regular
-    regular = None if aside is None else Cursor(dataset=aside, allowed=frozenset(range(len(aside))))
+    aside = session.aside
+    regular = None if aside is None else Cursor(dataset=aside.dataset, allowed=frozenset(aside.allowed))
     expert = start(name, config, model, cursor, regular)
     expert.sums = Sums(session.team, expert.params.values()) if session.team.size > 1 else None
     session.watch.say(work.install(expert))

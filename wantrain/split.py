@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanprep.ids import key_of, write_atomic
 from wanprep.stage import UsageError
 from wantrain.data import hold_out
+from wantrain.footage import Footage
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset, CachedSample
@@ -29,21 +30,26 @@ Parts = tuple[list[int], list[int]]  # indices of the dataset: to train on, held
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A sample as the run knows it. digest: of its content; "" when the dataset no longer has it."""
+    """A sample as the run knows it. digest: of its content; "" when the dataset no longer has it. start_s, end_s: of
+    its clip; runs of earlier versions did not write them down."""
 
     held: bool
     clip: str
     source: str
     group: str
     digest: str
+    start_s: float = -1.0
+    end_s: float = -1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """What a run remembers. dataset: fingerprint of the one it was last trained on; samples: by sample id."""
+    """What a run remembers. dataset: fingerprint of the one it was last trained on; samples: by sample id; regular:
+    those of its regularisation sets, which are trained on, too."""
 
     dataset: str
     samples: dict[str, Known]
+    regular: dict[str, Known] = field(default_factory=dict)
 
 
 def remembered(folder: Path) -> Memory | None:
@@ -53,10 +59,12 @@ def remembered(folder: Path) -> Memory | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        samples = {name: Known(**known) for name, known in record["samples"].items()}
+        samples, regular = (
+            {name: Known(**known) for name, known in record.get(part, {}).items()} for part in ("samples", "regular")
+        )
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
-        return Memory(dataset=record["dataset"], samples=samples)
+        return Memory(dataset=record["dataset"], samples=samples, regular=regular)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{path}, which says what the run holds out, cannot be read ({error}); put it back, or begin again with "
@@ -65,17 +73,21 @@ def remembered(folder: Path) -> Memory | None:
 
 
 def divide(samples: Sequence[CachedSample], share: float, memory: Memory | None) -> Parts:
-    """Indices to train on and held out. Known samples keep their side; `share` is for the others.
+    """Indices to train on and held out. Known samples keep their side; `share` is for the others. What a regularisation
+    set has shown is not held out any more.
 
     UsageError when nothing is left to train on.
     """
     ruled = set(hold_out(samples, share)[1])
     known = memory.samples if memory is not None else {}
     sides = _sides(known.values())
+    seen = Footage.of(memory.regular.values() if memory is not None else ())
     held = []
     for index, sample in enumerate(samples):
         if sample.sample_id in known:
             out = known[sample.sample_id].held
+        elif seen.shows(sample):
+            out = False
         else:
             found = (sides.get((unit, str(getattr(sample, unit)))) for unit in ("clip_id", "source_id", "group"))
             out = next((side for side in found if side is not None), index in ruled)
@@ -99,18 +111,29 @@ def _sides(known: Iterable[Known]) -> dict[tuple[str, str], bool | None]:
     return sides
 
 
-def remember(folder: Path, dataset: CachedDataset, parts: Parts, memory: Memory | None) -> None:
-    """Write down the sides of `parts`, and those of samples that are gone. Leaves a file that says so as it is."""
+def remember(
+    folder: Path, dataset: CachedDataset, parts: Parts, memory: Memory | None, regular: Iterable[CachedSample] = ()
+) -> None:
+    """Write down the sides of `parts`, and those of samples that are gone. Leaves a file that says so as it is.
+
+    regular: of the regularisation set, those that are drawn.
+    """
     held = set(parts[1])
     samples = {name: Known(**asdict(one) | {"digest": ""}) for name, one in (memory.samples if memory else {}).items()}
     for index, (sample, digest) in enumerate(zip(dataset.samples, _digests(dataset.samples).values(), strict=True)):
-        samples[sample.sample_id] = Known(
-            held=index in held, clip=sample.clip_id, source=sample.source_id, group=str(sample.group), digest=digest
-        )
-    now = Memory(dataset=dataset.fingerprint, samples=samples)
+        samples[sample.sample_id] = _known(sample, index in held, digest)
+    seen = (memory.regular if memory else {}) | {sample.sample_id: _known(sample, False, "") for sample in regular}
+    now = Memory(dataset=dataset.fingerprint, samples=samples, regular=seen)
     if now != memory:
         record = {"format": FORMAT, **asdict(now)}
         write_atomic(folder / FILE, (json.dumps(record, sort_keys=True) + "\n").encode())
+
+
+def _known(sample: CachedSample, held: bool, digest: str) -> Known:
+    return Known(
+        held=held, clip=sample.clip_id, source=sample.source_id, group=str(sample.group), digest=digest,
+        start_s=sample.start_s, end_s=sample.end_s,
+    )  # fmt: skip
 
 
 def what_changed(dataset: CachedDataset, memory: Memory) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import write_atomic
 from wantrain import checkpoint, parallel, ranking, resume, split
+from wantrain.aside import Aside, aside_of, mixture
+from wantrain.aside import lines as aside_lines
 from wantrain.config import TrainConfig, settled, what_matters
 from wantrain.experts import Expert
 from wantrain.follow import Follower
@@ -91,23 +93,24 @@ def train(
     dataset, regular = timed(dataset, waits), None if regular is None else timed(regular, waits)
     memory = None if mode == "fresh" else split.remembered(config.folder)
     parts = split.divide(dataset.samples, config.validation.share, memory)
-    config = settled(config, visits_of(dataset, parts[0]))
+    aside = aside_of(regular, dataset, parts, memory)
+    config = settled(config, visits := visits_of(dataset, parts[0]))
     refuse(config, dataset, parts[0], regular)
     digested = {name: digests(config, name, dataset, base, regular) for name in config.stages}
     matters = {name: what_matters(config, name, digested[name]) for name in config.stages}
 
     def prepared(run: checkpoint.Run) -> None:
-        for line in resume.take_up(run, config, dataset, parts, memory, matters, accept=accept_changes):
+        for line in resume.take_up(run, config, dataset, parts, memory, matters, aside, accept=accept_changes):
             watch.say(line)
         if not all(finished(run, config, name) for name in config.stages):
-            _announce(config, dataset, regular, parts, run, watch)
+            _announce(config, dataset, aside, parts, run, watch)
 
     with parallel.opened(team, config.folder, mode, prepared) as run, arithmetic(config.run.deterministic):
         session = Session(
-            config=config, dataset=dataset, regular=regular, run=run, matters=matters, watch=watch, split=parts,
+            config=config, dataset=dataset, aside=aside, run=run, matters=matters, watch=watch, split=parts,
             device=device, stop=team.agreed(stop), save_now=save_now, waits=waits, team=team,
             metrics=checkpoint.Metrics(run.metrics_path if team.lead else Path(os.devnull)),
-            work=workplace(_of_team(config, team), dataset, parts[0], device, load_model, open_model),
+            work=workplace(_of_team(config, team), mixture(visits, aside), device, load_model, open_model),
         )  # fmt: skip
         pending = [name for name in team.stages if not finished(run, config, name)]
         with contextlib.closing(session.metrics), watch.during(course_of(session, pending)):
@@ -187,7 +190,7 @@ def _rehearse(session: Session, steps: Mapping[str, int]) -> None:
     first = next_turn(steps, session.config)
     working = [name for name in steps if steps[name] < session.config.expert(name).steps]
     for name in sorted(working, key=lambda name: name == first):
-        rehearsal = rehearse(bring_in(session, name), session.split[0])
+        rehearsal = rehearse(bring_in(session, name))
         session.watch.say(str(rehearsal))
         if session.config.experts.schedule == "sequential" and name != first:
             dismiss(session, name)  # never both in memory
@@ -223,12 +226,13 @@ def _of_team(config: TrainConfig, team: Team) -> TrainConfig:
 
 
 def _announce(
-    config: TrainConfig, dataset: CachedDataset, regular: CachedDataset | None, parts: split.Parts,
+    config: TrainConfig, dataset: CachedDataset, aside: Aside | None, parts: split.Parts,
     run: checkpoint.Run, watch: Observers,
 ) -> None:  # fmt: skip
     """Say what will be drawn before the first step, and store it."""
-    planned = plan(config, dataset, cards_here(), parts)
-    for line in [*planned["notes"], *planned["warnings"], *sigma_lines(planned), *forecast_lines(planned["forecast"])]:
+    planned = plan(config, dataset, cards_here(), parts, aside)
+    lines = [*aside_lines(planned["regularisation"]), *planned["notes"], *planned["warnings"]]
+    for line in [*lines, *sigma_lines(planned), *forecast_lines(planned["forecast"])]:
         watch.say(line)
     write_atomic(run.folder / "plan.json", (json.dumps(planned, indent=1, sort_keys=True) + "\n").encode())
-    watch.say(check_caches(dataset, *([regular] if regular else [])))
+    watch.say(check_caches(dataset, *([aside.dataset] if aside else [])))

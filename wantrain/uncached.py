@@ -40,19 +40,20 @@ def open_uncached(root: Path) -> Uncached | None:
         return None
     if not rows:
         raise UsageError(f"{root} has no sample to train on yet; `wanprep status --out {root}` says what to do next")
-    start_s = dict(dataset.manifest.read("clips").select("clip_id", "start_s").iter_rows())
+    clips = dataset.manifest.read("clips").select("clip_id", "start_s", "end_s")
+    spans = {clip_id: (start, end) for clip_id, start, end in clips.iter_rows()}
     own = dataset.pipeline.caption
     class_path = "to be cached" if own.trigger and own.class_word else ""
-    samples = [_sample(row, start_s[row["clip_id"]], class_path) for row in rows]
+    samples = [_sample(row, *spans[row["clip_id"]], class_path) for row in rows]
     return Uncached(
         root=root, family=dataset.pipeline.model, samples=tuple(sorted(samples, key=lambda s: s.sample_id)),
         first=_first_commands(dataset.pipeline.model, root, dataset.pipeline.cache.weights, rows),
     )  # fmt: skip
 
 
-def _sample(row: Mapping[str, Any], start_s: float, class_path: str) -> Example:
+def _sample(row: Mapping[str, Any], start_s: float, end_s: float, class_path: str) -> Example:
     names = ("sample_id", "clip_id", "source_id", "group", "view", "width", "height", "frames", "repeats")
-    return Example(**{name: row[name] for name in names}, start_s=start_s, class_path=class_path)
+    return Example(**{name: row[name] for name in names}, start_s=start_s, end_s=end_s, class_path=class_path)
 
 
 def _first_commands(family: Family, root: Path, weights: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -72,7 +72,7 @@ def _expert(toy, dataset, tmp_path, **changes):
 
 def test_a_rehearsal_leaves_no_trace(toy, dataset, tmp_path):
     plain, rehearsed = (_expert(toy, dataset, tmp_path, high={"dropout": 0.1}) for _ in range(2))
-    found = rehearse(rehearsed, range(len(dataset)))
+    found = rehearse(rehearsed)
     assert (found.expert, found.bucket, found.batch, found.peak) == ("high", (64, 64, 5), 1, None)
     assert "64x64x5" in str(found)
     assert train_step(plain) == train_step(rehearsed)
@@ -89,9 +89,17 @@ def test_the_largest_batch_is_the_one_with_most_tokens(toy, dataset, tmp_path, m
         for sample, (w, h, f, r) in zip(dataset.samples, sizes, strict=False)
     ]
     monkeypatch.setattr(dataset, "samples", resized)
-    assert largest(expert, range(14)) == [1, 2, 3, 4]  # 4 x 36 tokens and frames against 1 x 64
-    assert largest(expert, [0, 1]) == [0]
-    assert largest(expert, [5]) == [5] * 4  # a sample that repeats can meet itself
+
+    def found(*indices):
+        expert.cursor.allowed = frozenset(indices)
+        return [resized.index(sample) for sample in largest(expert)[1]]
+
+    assert found(*range(14)) == [1, 2, 3, 4]  # 4 x 36 tokens and frames against 1 x 64
+    assert found(0, 1) == [0]
+    assert found(5) == [5] * 4  # a sample that repeats can meet itself
+    expert.regular = Cursor(dataset=dataset, allowed=frozenset([0, 7]))
+    assert found(5) == [0]  # the regularisation set has the larger one
+    assert found(1, 2, 3, 4) == [1, 2, 3, 4]
 
 
 def test_memory_that_does_not_suffice_is_refused_with_what_to_change(toy, dataset, tmp_path, monkeypatch):
@@ -104,4 +112,4 @@ def test_memory_that_does_not_suffice_is_refused_with_what_to_change(toy, datase
     with pytest.raises(
         UsageError, match=r"64x64x5 with batch 4.*high.batch_size = 2.*compute.idle.*AdamW8bit.*suggest"
     ):
-        rehearse(expert, range(len(dataset)))
+        rehearse(expert)

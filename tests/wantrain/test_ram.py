@@ -198,13 +198,13 @@ def test_a_rehearsal_that_was_too_bold_is_tried_again_with_estimates(toy, datase
 
     monkeypatch.setattr(rehearse, "learn", learn)
     with pytest.raises(UsageError, match="does not fit"):  # nothing was kept on top of estimates
-        rehearse.rehearse(expert, range(8))
+        rehearse.rehearse(expert)
     installed.card, needs[0] = Card(1e12, 0.0), False
-    assert rehearse.rehearse(expert, range(8)).seconds > 0
+    assert rehearse.rehearse(expert).seconds > 0
     assert not installed.bold
     installed.bold, needs[0] = True, True
     with pytest.raises(UsageError, match="does not fit"):
-        rehearse.rehearse(expert, range(8))
+        rehearse.rehearse(expert)
     assert not fast.cautious(expert.model)
 
 
