@@ -21,10 +21,11 @@ from wanprep.by_hand import DROP, KEEP
 from wanprep.signals import cards, marks, moving, overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
+from wanprep.stages.copies import Claims, nothing_claimed, repeated
 from wanprep.stages.looks import LooksConfig, with_identity
 from wanprep.stages.overlays import Apart, overlays
-from wanprep.stages.repeats import Known, Matches, repeats
-from wanprep.stages.verdicts import Column, Judged, Verdict, info, judged
+from wanprep.stages.repeats import Matches
+from wanprep.stages.verdicts import Judged, Verdict, info, judged
 
 MAX_THUMBS = 24  # of one clip that overlay evidence is made of
 ROUND = 6  # digits kept of a score
@@ -217,15 +218,17 @@ def judge(
     pools: Pools | None = None,
     matches: Matches | None = None,
     apart: Apart = dict,
+    claims: Claims = nothing_claimed,
 ) -> Judged:
     """Judge all clips together, in order of clip_id. Pure.
 
     rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show), and
-    path, start_s, end_s: by these the first of several repeats is chosen and named; scores_key, beside a memory.
+    path, start_s, end_s: by these repeats are named, and ordered where all else is equal; scores_key, beside a memory.
     embedding (bytes of float16) and what `stages.looks` scored: for the optional filters. by_hand: keep or drop, what
     a person said: one to keep stands for its repeats before all others, one to drop for none.
     pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
-    is found out now is added to them. apart: evidence that rows do not hold, see `overlays`.
+    is found out now is added to them. apart: evidence that rows do not hold, see `overlays`. claims: what else speaks
+    for clips that repeat each other, see `copies`.
     """
     rows = with_identity(sorted(rows, key=itemgetter("clip_id")))
     pooled, boxes = overlays(rows, config.overlay.threshold, pools, apart)
@@ -243,44 +246,8 @@ def judge(
     made.append(info("overlay_box", [box or None for box in boxes]))
     # What a person says of a clip wins over every filter.
     bad = [h == DROP or (h != KEEP and bool(names)) for h, names in zip(found["by_hand"], rejected.names("reject"))]
-    made += _repeated(rows, bad, config.duplicate, matches)
+    made += repeated(rows, bad, config.duplicate, matches, claims)
     return Judged(clip_ids=found["clip_id"], columns=made)
-
-
-def _repeated(
-    rows: Sequence[Mapping[str, Any]], bad: Sequence[bool], rule: Rule, matches: Matches | None
-) -> list[Column]:
-    """The filter `duplicate`, and what a repeat repeats. bad: clips that a filter rejects.
-
-    Only clips that are not bad stand for their repeats: a blurred copy never replaces a good one. A clip that only its
-    looks speak against still does: its repeats look the same.
-    """
-    paths, starts, kinds, signed, hand = columns(rows, ("path", "start_s", "kind", "signature", "by_hand"))
-    places = [(h != KEEP, path or "", start or 0.0, i) for i, (h, path, start) in enumerate(zip(hand, paths, starts))]
-    order = [i for *_, i in sorted(places) if not bad[i] and signed[i] is not None]
-    values: list[float | None] = [None] * len(rows)
-    said = [""] * len(rows)
-    like: list[str | None] = [None] * len(rows)
-    for kind in ("video", "image"):
-        good = [i for i in order if (kinds[i] or "video") == kind]
-        signatures = [signed[i] for i in good]
-        for i, signature in zip(good, signatures):
-            said[i] = "off" if not rule.enabled else "keep" if signature else "unknown"
-        known = None if matches is None else Known(matches, [rows[i]["scores_key"] for i in good])
-        for k, found in repeats(signatures, rule.threshold, known).items() if rule.enabled else ():
-            values[good[k]], said[good[k]] = round(found.distance, ROUND), "reject"
-            like[good[k]] = _span(rows[good[found.of]], found.mirrored)
-    return [
-        Column(name="duplicate", values=values, said=said, threshold=rule.threshold),
-        info("duplicate_of", like),
-    ]
-
-
-def _span(row: Mapping[str, Any], mirrored: bool) -> str:
-    text = row["clip_id"]
-    if row.get("start_s") is not None:
-        text += f" ({row['path']} {row['start_s']:.2f}-{row['end_s']:.2f} s)"
-    return text + (", mirrored" if mirrored else "")
 
 
 def share_warnings(reasons: Sequence[Sequence[str]], config: FilterConfig) -> list[str]:

@@ -1,0 +1,177 @@
+"""Which of several clips of the same footage goes before the others, and why. Pure.
+
+First what a person did, then what the picture can be used for, then which was here first, then how well it is coded;
+paths break ties only. Scores count in steps, so that their noise decides nothing; a larger picture is looked at before
+any of them. A criterion that is not known of all who are equal so far is passed over: not to know wins and loses
+nothing. Adding a film later changes nothing among those that were here, unless it goes before them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+SIZE_STEP = 0.5  # octaves of area: 19 % of a side
+CODING_STEP = 3.0  # of H.264's quantiser: a quarter to a third of the bits
+SHARPNESS_STEP = 0.25  # octaves of sharpness; coding the same picture again moves it by a tenth of that
+LENGTH_STEP = 0.1  # octaves of duration: 7 %
+
+# How much a person said of a clip, least first.
+FOLDER_TEXT, OWN_TEXT, TOUCHED, TYPED = 1, 2, 3, 4
+SAID = {
+    FOLDER_TEXT: "a text for its folder captions it",
+    OWN_TEXT: "a text lies beside its film",
+    TOUCHED: "its caption was emptied by hand, or cannot be read",
+    TYPED: "its caption was written by hand",
+}
+OUTDID = "though this one has the better picture"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What speaks for a clip beside its scores.
+
+    words: a person's, 0 or one of SAID. views: how many views it fills. width, height: of its picture after bars, in
+    pixels. since: with which listing of sources its film came, 0 for the first.
+    """
+
+    words: int = 0
+    views: int = 0
+    width: int = 0
+    height: int = 0
+    since: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """One of the clips of the same footage. kept: by hand. quantiser, sharpness, seconds: None where not known.
+    place: what orders it when all else is equal, by path and start."""
+
+    claim: Claim
+    kept: bool = False
+    quantiser: float | None = None
+    sharpness: float | None = None
+    seconds: float | None = None
+    place: tuple[str, float, str]
+
+    @property
+    def size(self) -> str:
+        return f"{self.claim.width}x{self.claim.height}"
+
+    @property
+    def area(self) -> int:
+        return self.claim.width * self.claim.height
+
+
+def _octaves(value: float | None, step: float) -> float | None:
+    """In whole steps; None where there is nothing to measure."""
+    return round(math.log2(value) / step) if value and value > 0 else None
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """better: of two the one with the larger value. why: in words, of the better one and the other."""
+
+    better: Callable[[Rival], float | None]
+    why: Callable[[Rival, Rival], str]
+
+
+def _larger(one: Rival, other: Rival) -> str:
+    return f"its picture is larger: {one.size}, not {other.size}"
+
+
+def _fills(one: Rival, other: Rival) -> str:
+    sizes = f" ({one.size}, not {other.size})" if one.size != other.size else ""
+    return f"it fills {one.claim.views} of the views, not {other.claim.views}{sizes}"
+
+
+def _size(rival: Rival) -> float:
+    return _octaves(rival.area, SIZE_STEP) or 0
+
+
+PERSON = (
+    Criterion(lambda r: r.kept, lambda one, _: "it was kept by hand"),
+    Criterion(lambda r: r.claim.words, lambda one, _: SAID[one.claim.words]),
+)
+USE = (
+    Criterion(lambda r: r.claim.views, _fills),
+    Criterion(_size, _larger),
+)
+WORTH = (*PERSON, *USE)  # known of every clip; what these say, a longer clip does not make up for
+AGE = Criterion(lambda r: -r.claim.since, lambda one, _: "it was in the set before")
+FINE = (
+    Criterion(
+        lambda r: None if r.quantiser is None else -round(r.quantiser / CODING_STEP),
+        lambda one, other: f"it is coded more finely: quantiser {one.quantiser:.3g}, not {other.quantiser:.3g}",
+    ),
+    Criterion(
+        lambda r: _octaves(r.sharpness, SHARPNESS_STEP),
+        lambda one, other: f"it is sharper: {one.sharpness:.3g}, not {other.sharpness:.3g}",
+    ),
+    Criterion(
+        lambda r: _octaves(r.seconds, LENGTH_STEP),
+        lambda one, other: f"it is longer: {one.seconds:.2f} s, not {other.seconds:.2f} s",
+    ),
+    Criterion(lambda r: r.area, _larger),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """clips: by index, those first that go before others. worth: of each clip, less is better; only what is worth as
+    much or more stands for a part of itself."""
+
+    clips: Sequence[int]
+    worth: Mapping[int, int]
+
+
+def ordered(groups: Iterable[Sequence[int]], rivals: Mapping[int, Rival]) -> Order:
+    """The order of clips by index. groups: of clips that might show the same; who is in one matters only for what is
+    not known of all of it. Neither the order of groups nor that within them matters."""
+    group_of = {clip: number for number, group in enumerate(groups) for clip in group}
+    worth = {clip: tuple(-(c.better(rivals[clip]) or 0) for c in WORTH) for clip in group_of}
+    steps = {key: number for number, key in enumerate(sorted(set(worth.values())))}
+    found: list[int] = []
+
+    def equal(clip: int) -> tuple[int, float]:
+        return steps[worth[clip]], -(AGE.better(rivals[clip]) or 0)
+
+    for _, clips in groupby(sorted(group_of, key=equal), key=equal):
+        of_group: dict[int, list[int]] = {}
+        for clip in sorted(clips, key=lambda clip: rivals[clip].place):
+            of_group.setdefault(group_of[clip], []).append(clip)
+        for group in of_group.values():
+            found += _refined(group, rivals, FINE)
+    return Order(clips=found, worth={clip: steps[key] for clip, key in worth.items()})
+
+
+def _refined(clips: list[int], rivals: Mapping[int, Rival], criteria: Sequence[Criterion]) -> list[int]:
+    """Clips that come in the order of their places, by the criteria."""
+    if len(clips) < 2 or not criteria:
+        return clips
+    values = {clip: criteria[0].better(rivals[clip]) for clip in clips}
+    known = sorted({value for value in values.values() if value is not None}, reverse=True)
+    if None in values.values() or len(known) == 1:
+        return _refined(clips, rivals, criteria[1:])
+    parts = ([clip for clip in clips if values[clip] == value] for value in known)
+    return [clip for part in parts for clip in _refined(part, rivals, criteria[1:])]
+
+
+def why(one: Rival, other: Rival) -> str:
+    """Why the one goes before the other, in words; where a person's words outdid a picture that is better, that too."""
+    won = next((c for c in (*WORTH, AGE, *FINE) if _beats(c, one, other)), None)
+    if won is None:
+        same = one.place[0] == other.place[0]
+        return "it comes first in their film" if same else "all else is equal, and its path comes first"
+    said = won.why(one, other)
+    if won in PERSON and any(_beats(criterion, other, one) for criterion in USE):
+        use = [f"{rival.size}, {rival.claim.views} of the views" for rival in (other, one)]
+        said += f", {OUTDID} ({use[0]}; not {use[1]})"
+    return said
+
+
+def _beats(criterion: Criterion, one: Rival, other: Rival) -> bool:
+    a, b = criterion.better(one), criterion.better(other)
+    return a is not None and b is not None and a > b
