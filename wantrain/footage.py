@@ -37,6 +37,7 @@ class Footage:
         """end_s below start_s: not known; then only what begins at the same moment is known to show the same."""
         self.ids |= {clip, latent} - {""}
         self.spans.setdefault(source, []).append((start_s, end_s))
+        self._merged.pop(source, None)
 
     def shows(self, sample: Any) -> bool:
         """sample: an `Example`."""

@@ -48,7 +48,7 @@ def test_what_the_trainer_reads_is_what_was_prepared(prepared: Path) -> None:
     assert starts == sorted({row["start_s"] for row in clips.values() if row["state"] == "keep"})
     assert len(starts) > 1
     for sample in cached.samples:
-        assert sample.start_s == clips[sample.clip_id]["start_s"]
+        assert (sample.start_s, sample.end_s) == tuple(clips[sample.clip_id][name] for name in ("start_s", "end_s"))
         assert sample.caption.startswith("frung ")
         assert cached.class_text(sample).shape == (512, 32)
         assert not cached.class_text(sample).equal(cached.text(sample))
