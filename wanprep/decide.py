@@ -26,6 +26,7 @@ from wanprep.captioners import several
 from wanprep.captioners.agreement import flag_captions
 from wanprep.captioners.choose import damaged
 from wanprep.captioners.files import Chosen
+from wanprep.claims import claims_of
 from wanprep.events import attach
 from wanprep.joins import decide_samples, scores_key
 from wanprep.memory import of_clips
@@ -248,7 +249,9 @@ def judge(
 
     pools, matches: as in filter.judge.
     """
-    judged = filter.judge(_scored(clips, measured, pipeline), pipeline.filter, pools, matches, measured.evidence)
+    claims = claims_of(clips, measured, pipeline)
+    rows = _scored(clips, measured, pipeline)
+    judged = filter.judge(rows, pipeline.filter, pools, matches, measured.evidence, claims)
     by_id = {clip["clip_id"]: clip for clip in clips}
     rejected = judged.names("reject")
     for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):

@@ -49,7 +49,7 @@ def decide(
     rows = list(rows)
     best = best_rows(clips, rows, config, wanted)
     rewritten = {row["key"]: row for row in rows if row["captioner"] == REWRITE and row["outcome"] == "done"}
-    human = _last_human(human_events)
+    human = last_human(human_events)
     chosen: dict[str, Chosen] = {}
     for clip_id in sorted(best):
         typed = human.get(clip_id, {})
@@ -68,7 +68,7 @@ def decide(
 
 def damaged(human_events: Iterable[Row]) -> dict[str, str]:
     """clip_id -> why a text of its own cannot be read, of clips that are not trained on therefore. See `decide`."""
-    last = _last_human(human_events)
+    last = last_human(human_events)
     return {c: event["value"] for c, typed in last.items() for event in typed.values() if event and _is_damaged(event)}
 
 
@@ -112,7 +112,7 @@ def _span(row: Row) -> tuple[Any, ...]:
     return row["source_id"], row["start_pts"], row["end_pts"]
 
 
-def _last_human(events: Iterable[Row]) -> dict[str, dict[int, Row | None]]:
+def last_human(events: Iterable[Row]) -> dict[str, dict[int, Row | None]]:
     """clip_id -> number of the caption -> the event of what was typed last, None for taken back."""
     last: dict[str, dict[int, Row | None]] = {}
     seen: set[str] = set()
