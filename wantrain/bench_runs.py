@@ -35,6 +35,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "fp8-15.5": {"base": "fp8", "idle": "pinned", "cap": 15.5},
     "fp8-22.5-ram": {"base": "fp8", "idle": "pinned", "cap": 22.5, "ram": 24.0},
     "fp8-22.5-host": {"base": "fp8", "idle": "pinned", "cap": 22.5, "activations": 16.0},
+    "nf4-10.5": {"base": "nf4", "idle": "pinned", "cap": 10.5},
     "bf16-22.5": {"idle": "pinned", "cap": 22.5},
 }
 PLACES = ("gpu", "pinned", "disk")

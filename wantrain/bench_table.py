@@ -29,6 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
     "fp8-twice": {"base": "fp8_twice"},
     "fp8-inputs": {"base": "fp8", "keep": "inputs"},
     "fp8-attention": {"base": "fp8", "keep": "attention"},
+    "nf4": {"base": "nf4"},
 }
 
 

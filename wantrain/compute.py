@@ -57,7 +57,7 @@ def choose_path(config: TrainConfig, model: torch.nn.Module, device: str) -> tup
 
 def _needs_it(config: TrainConfig, name: str) -> bool:
     value = getattr(config.compute, name)
-    return value in ("fp8", "pinned", "disk") or (name == "stream" and value not in ("auto", 0))
+    return value in ("fp8", "nf4", "pinned", "disk") or (name == "stream" and value not in ("auto", 0))
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Workplace:
             if not shared:
                 self.pool = None  # the next expert's is its own
         return "".join([
-            f", base in {kind.partition('_')[0]}" if kind.startswith("fp8") else "",
+            f", base in {kind}" if kind in ("fp8", "nf4") else "",
             f", {len(installed.store.pool.streamed)} blocks streamed" if installed.store else "",
             f", the idle expert waits: {self.places.idle}" if len(self.config.stages) > 1 else "",
             told,
@@ -146,8 +146,8 @@ class Workplace:
 
     def _kind(self) -> Any:
         """The LoRA beside the weights is fastest; it needs blocks that are alike wherever they change places."""
-        if self.config.compute.base == "fp8":
-            return "fp8"
+        if self.config.compute.base != "full":
+            return self.config.compute.base
         own = [self.config.expert(name) for name in self.config.stages]
         alike = len({one.rank for one in own}) == 1 and not any(one.targets or one.ranks for one in own)
         moves = self.config.compute.idle in ("auto", "pinned", "disk") and len(own) > 1

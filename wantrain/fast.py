@@ -23,7 +23,7 @@ from wantrain import memory
 from wantrain.fast_away import Mover
 from wantrain.fast_block import Inputs, Spec
 from wantrain.fast_forward import Card, attach
-from wantrain.fast_linear import Group, Kind, refusals
+from wantrain.fast_linear import REDUCED, Group, Kind, refusals
 from wantrain.fast_ops import ops
 from wantrain.stream import Layout, Pool, Store
 
@@ -170,6 +170,7 @@ def install(model: nn.Module, plan: Plan, *, pool: MakePool | None = None, fill:
         sizes = memory.Sizes(
             layers=len(specs), dim=specs[0].qkv.inputs, inner=specs[0].ffn2.inputs, heads=config.num_attention_heads,
             itemsize=specs[0].qkv.dtype.itemsize, fp8=plan.base.startswith("fp8"),
+            nf4=plan.base == "nf4",
             image=0 if specs[0].ikv is None else CLIP_TOKENS,
         )  # fmt: skip
         whole._fast = Fast(plan=plan, specs=specs, sizes=sizes, kernels=_kernels(plan, device), fill=fill)
@@ -216,8 +217,8 @@ def switch(model: nn.Module, on: bool) -> None:
     """Use the fast path, or diffusers' own forward with peft's layers."""
     if (installed := fast_of(model)) is None:
         raise UsageError("the fast path is not installed on this model")
-    if not on and (installed.store is not None or installed.plan.base.startswith("fp8")):
-        raise UsageError("the plain forward needs plain weights on the device; this model's are streamed or in fp8")
+    if not on and (installed.store is not None or installed.plan.base in REDUCED):
+        raise UsageError("the plain forward needs plain weights on the device; this model's are streamed or reduced")
     installed.on = on
 
 

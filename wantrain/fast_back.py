@@ -34,7 +34,7 @@ def _ffn_back(t: Tape, d3: Tensor) -> tuple[Tensor, list[Tensor | None]]:
     s.ops.gated(d3, t.modulation[5], dy[..., :dim])
     f = t.take("f")
     df = s.ffn0.room_back(d3)
-    # A product in fp8 writes rows without a gap only.
+    # A product of reduced weights writes rows without a gap only.
     da = s.ffn2.input_grad(dy, out=None if s.ffn2.scale is not None else df[..., :inner])
     if "x4" in t.values:
         s.ops.gelu_back(da, f, df[..., :inner])

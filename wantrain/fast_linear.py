@@ -22,10 +22,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from wantrain import fp8
+from wantrain import fp8, nf4
 
 ALIGN = 64
-Kind = Literal["packed", "plain", "fp8", "fp8_twice"]
+Kind = Literal["packed", "plain", "fp8", "fp8_twice", "nf4"]
+REDUCED: dict[str, Any] = {"fp8": fp8, "fp8_twice": fp8, "nf4": nf4}  # whose numbers are of fewer bits
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,14 @@ class Group:
     """See the top of this file. inputs, outputs: features; strip: columns of the LoRAs in P, a multiple of 64.
 
     kind: "packed" is P; "plain" is W alone, in its own type; "fp8" W8 with a scale a row; with "fp8_twice" W8 lies
-    there transposed as well. In the last three the LoRA's A and s·B are matrices of their own (`down`, `up`) and its
-    part is added afterwards: frozen numbers stand alone, so they can be read from elsewhere, and be those of fp8.
+    there transposed as well; "nf4" packed pairs of 4 bits. In all but "packed" the LoRA's A and s·B are matrices of
+    their own (`down`, `up`) and its part is added afterwards: frozen numbers stand alone, so they can be read from
+    elsewhere, and be those of fewer bits.
     """
 
     def __init__(self, layers: Sequence[nn.Module], *, fused: bool, beside: bool, kind: Kind = "packed") -> None:
         self.fused, self.beside, self.kind = fused, beside and kind == "packed", kind
+        self.reduced: Any = REDUCED.get(kind)
         self.members: list[Member] = []
         row = rank = 0
         for layer in layers:
@@ -103,7 +106,7 @@ class Group:
             return found | {"packed": ((outs + self.strip, ins + self.strip), self.dtype)}
         if self.kind == "plain":
             return found | {"weight": ((outs, ins), self.dtype)}
-        found |= {"weight": ((outs, ins), fp8.E4M3), "scale": ((outs, 1), torch.float32)}
+        found |= self.reduced.layout(outs, ins)
         return found | ({"transposed": ((ins, outs), fp8.E4M3)} if self.kind == "fp8_twice" else {})
 
     def write(self, into: Mapping[str, Tensor]) -> None:
@@ -120,11 +123,11 @@ class Group:
             if self.kind == "plain":
                 into["weight"][member.outs].copy_(weight)
                 continue
-            w8, scale = fp8.quantise(weight)
-            into["weight"][member.outs].view(torch.uint8).copy_(w8.view(torch.uint8))
+            numbers, scale = self.reduced.quantise(weight)
+            into["weight"][member.outs].view(torch.uint8).copy_(numbers.view(torch.uint8))
             into["scale"][member.outs].copy_(scale)
             if "transposed" in into:
-                into["transposed"].view(torch.uint8)[:, member.outs].copy_(fp8.transposed(w8).view(torch.uint8))
+                into["transposed"].view(torch.uint8)[:, member.outs].copy_(fp8.transposed(numbers).view(torch.uint8))
 
     def pack(self) -> None:
         """Frozen tensors of this group's own, filled and bound."""
@@ -160,8 +163,8 @@ class Group:
         """Move or cast P and the bias with their module (`nn.Module._apply`), then make the weights views again."""
         moved = {name: function(tensor) for name, tensor in self.frozen.items()}
         self.dtype = moved["bias"].dtype
-        if self.kind.startswith("fp8") and moved["weight"].dtype != fp8.E4M3:
-            raise RuntimeError("weights in fp8 cannot be cast")
+        if self.reduced and moved["weight"].dtype != self.frozen["weight"].dtype:
+            raise RuntimeError(f"weights in {self.kind} cannot be cast")
         self.bind(moved)
 
     def refresh(self, *, off: bool = False) -> None:
@@ -203,7 +206,7 @@ class Group:
     def _products(self, x: Tensor, h: Tensor | None, y: Tensor) -> None:
         if self.fused or self.scale is not None:
             if self.scale is not None:
-                fp8.forward(x, self.weight, self.scale, self.bias, y)
+                self.reduced.forward(x, self.weight, self.scale, self.bias, y)
             else:
                 torch.addmm(self.bias, x, self.wide_t if h is None else self.weight.t(), out=y)
             if h is not None and self.strip:
@@ -237,7 +240,8 @@ class Group:
             torch.mm(rows, self.back, out=into)
             return dx
         if self.scale is not None:
-            fp8.input_grad(rows[:, : self.outputs], self.weight, self.scale, self.frozen.get("transposed"), into)
+            turned = self.frozen.get("transposed")
+            self.reduced.input_grad(rows[:, : self.outputs], self.weight, self.scale, turned, into)
         else:
             first, *others = [slice(0, self.outputs)] if self.fused else [m.outs for m in self.members]
             torch.mm(rows[:, first], self.weight[first], out=into)

@@ -20,6 +20,7 @@ from wantrain.ram import Load, Ram
 
 REACHED = {"fast": 0.52, "reference": 0.37}
 CONTEXT = 0.75 * GIB  # bytes of a card that are not the allocator's to give
+BYTES = {"full": 2.0, "fp8": 1.0, "nf4": 4.25 / 8}  # of a frozen weight, see fp8.py and nf4.py
 OVERHEAD = 1.0  # GiB beside the tensors: CUDA's context and what fragments
 
 
@@ -105,7 +106,7 @@ def _sample_tflop(config: TrainConfig, family: Family, visits: Mapping[Bucket, f
 
 
 def _base(config: TrainConfig) -> Weights:
-    return "fp8" if config.compute.base == "fp8" else "bf16"
+    return "bf16" if config.compute.base == "full" else config.compute.base
 
 
 def _needed(config: TrainConfig, expert: str, visits: Mapping[Bucket, float]) -> float:
@@ -131,7 +132,7 @@ def host_memory(config: TrainConfig, visits: Mapping[Bucket, float], gib: float)
     sizes = costs.transformer_of(family)
     expert = max((config.expert(name) for name in config.stages), key=lambda one: one.rank)
     trained, outside = costs.lora_params(family, expert.rank), 2.0 * costs.other_params(family)
-    block = costs.block_params(family) * (1 if own.base == "fp8" else 2) / sizes.layers
+    block = costs.block_params(family) * BYTES[own.base] / sizes.layers
     turns = config.experts.schedule != "sequential"
     load = Load(
         layers=sizes.layers, block=block, trained=trained, outside=outside,
@@ -140,6 +141,7 @@ def host_memory(config: TrainConfig, visits: Mapping[Bucket, float], gib: float)
     )  # fmt: skip
     shape = memory.Sizes(
         layers=sizes.layers, dim=sizes.dim, inner=sizes.ffn, heads=sizes.dim // 128, fp8=own.base == "fp8",
+        nf4=own.base == "nf4",
         image=costs.CLIP_TOKENS if family.clip_embeds else 0,
     )  # fmt: skip
     limit = None if own.ram is None else own.ram * GIB

@@ -36,6 +36,11 @@ def native(device: torch.device) -> bool:
         return False
 
 
+def layout(outs: int, ins: int) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """The frozen tensors of a weight [outs, ins]: name -> shape and type."""
+    return {"weight": ((outs, ins), E4M3), "scale": ((outs, 1), torch.float32)}
+
+
 def quantise(x: Tensor, fold: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """x [M, K] (any row stride), times `fold` [K] -> e4m3 [M, K] and float32 scales [M, 1]: x·fold ≈ scale·e4m3."""
     if x.is_cuda and torch.cuda.get_device_capability(x.device) >= (8, 9):

@@ -46,7 +46,7 @@ NEAR = 3  # last blocks whose tensors stay: they are wanted again at once
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A transformer's sizes. text, image: tokens of its context. itemsize: bytes a number in activations. fp8: of
+    """A transformer's sizes. text, image: tokens of its context. itemsize: bytes a number in activations. fp8, nf4: of
     weights.
     """
 
@@ -58,6 +58,7 @@ class Sizes:
     image: int = 0
     itemsize: int = 2
     fp8: bool = False
+    nf4: bool = False
 
     def __post_init__(self) -> None:
         for name in ("layers", "dim", "inner", "heads", "text", "itemsize"):
@@ -145,6 +146,8 @@ def working_bytes(sizes: Sizes, tokens: int, batch: int = 1) -> int:
     gradients = rows * (2 * sizes.dim + sizes.inner + 2 * STRIP) * size
     # In fp8 a product writes rows of its own, and reads a quantised operand and the widest weight transposed.
     scratch = rows * (sizes.inner * size + sizes.dim) + sizes.dim * sizes.inner if sizes.fp8 else 0
+    if sizes.nf4:  # the widest weight as a whole, and rows of its own likewise
+        scratch = rows * sizes.inner * size + sizes.dim * max(3 * sizes.dim, sizes.inner) * size
     return made + gradients + scratch
 
 

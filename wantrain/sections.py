@@ -60,7 +60,8 @@ class ComputeConfig:
 
     path: "fast" is the hand-written forward and backward of `fast.py`, "reference" plain diffusers + peft; "auto" takes
     the first on a GPU where it can and says why where it cannot. base: type of the frozen base in its blocks, "full" is
-    `run.dtype`; "fp8" halves its memory and is faster where the card multiplies fp8. idle: where the expert that is not
+    `run.dtype`; "fp8" halves its memory and is faster where the card multiplies fp8; "nf4" has a quarter of it, coarser
+    and slower: for what does not fit otherwise. idle: where the expert that is not
     training waits: "gpu", "host" (plain host memory), "pinned" (host memory that the GPU reads directly), "disk" (read
     again); "auto" is "pinned" on a GPU. cap: GiB of the GPU to use at most. ram: GiB of host memory that streaming may
     use, the idle expert's included. stream: frozen blocks that are copied from host memory whenever they are needed;
@@ -69,7 +70,7 @@ class ComputeConfig:
     """
 
     path: Literal["auto", "fast", "reference"] = "auto"
-    base: Literal["full", "fp8"] = "full"
+    base: Literal["full", "fp8", "nf4"] = "full"
     idle: Literal["auto", "gpu", "host", "pinned", "disk"] = "auto"
     cap: float | None = None
     ram: float | None = None
@@ -84,7 +85,7 @@ class ComputeConfig:
         require(blocks >= 0 and blocks != 1, f'stream = {self.stream} must be 0, at least 2 blocks, or "auto"')
         given = 0.0 if isinstance(self.activations, str) else self.activations
         require(given >= 0, f"activations = {self.activations} must not be negative")
-        needy = [name for name, given in (("base", self.base == "fp8"), ("stream", bool(blocks)),
+        needy = [name for name, given in (("base", self.base != "full"), ("stream", bool(blocks)),
                  ("idle", self.idle in ("pinned", "disk"))) if given]  # fmt: skip
         fits = self.path != "reference" or not needy
         require(fits, f'path = "reference" has no {", ".join(needy)} such as this; take "fast" or "auto"')

@@ -10,7 +10,7 @@ import torch
 from wanprep.models.find import require_weights
 from wanprep.models.lazy import open_transformer
 from wanprep.stage import UsageError
-from wantrain import compute, fast, fp8, memory, place, ram, slabs, stream
+from wantrain import compute, fast, fp8, memory, nf4, place, ram, slabs, stream
 from wantrain.observe import Observer
 
 torch.set_num_threads(2)
@@ -126,6 +126,16 @@ def test_a_base_in_fp8_learns_the_same_roughly_and_says_so(toy, dataset, plain, 
     assert record["experts"]["high"]["matters"]["compute.base"] == "fp8"
     with pytest.raises(UsageError, match=r"compute\.base"):
         run(toy, dataset, tmp_path, {"idle": "pinned"})
+
+
+def test_a_base_in_nf4_trains_streamed_and_by_turns(toy, dataset, plain, tmp_path):
+    result = run(toy, dataset, tmp_path, {"base": "nf4", "idle": "pinned", "stream": 2})
+    for ours, theirs in zip(losses(toy, result), losses(toy, plain), strict=True):
+        first, other = [r[0] for r in ours], [r[0] for r in theirs]
+        assert first == pytest.approx(other, rel=0.3)
+        assert first != pytest.approx(other, rel=1e-3)
+    again = run(toy, dataset, tmp_path / "disk", {"base": "nf4", "idle": "disk"})
+    assert losses(toy, again) == losses(toy, result)
 
 
 def test_previews_get_the_device_and_all_comes_back(toy, dataset, plain, tmp_path):
@@ -295,6 +305,63 @@ def test_gradients_on_an_fp8_base(monkeypatch, small):
         assert torch.nn.functional.cosine_similarity(*flat, dim=0) > 0.99
         with pytest.raises(UsageError, match="plain forward"):
             fast.switch(model, False)
+
+
+# --- nf4 ---
+
+
+def test_four_bits_come_back_as_the_nearest_of_sixteen_parts():
+    """Against the plain definition, row by row; a short last block, and a block of zeros."""
+    draw = torch.Generator().manual_seed(0)
+    w = torch.randn(7, 150, generator=draw) * torch.logspace(-3, 2, 7)[:, None]
+    w[3, 64:128] = 0
+    packed, scale = nf4.quantise(w)
+    assert (packed.shape, scale.shape) == ((7, 75), (7, 3))
+    found, codes = nf4.dequantise(packed, scale, torch.float32), torch.tensor(nf4.CODES)
+    for row in range(7):
+        for first in range(0, 150, 64):
+            part = w[row, first : first + 64]
+            largest = part.abs().max().half().float()
+            nearest = codes[(part[:, None] - codes * largest).abs().argmin(1)] * largest
+            error = (found[row, first : first + 64] - part).abs() - (nearest - part).abs()
+            assert error.max() < 1e-5 * largest + 1e-12
+    assert (found - w).norm() / w.norm() < 0.11
+    assert not found[3, 64:128].any()
+
+
+def test_products_of_four_bits_are_those_of_their_weights():
+    draw = torch.Generator().manual_seed(0)
+    x, w, bias = (torch.randn(*shape, generator=draw) for shape in ((30, 128), (64, 128), (64,)))
+    packed, scale = nf4.quantise(w)
+    back = nf4.dequantise(packed, scale, torch.float32)
+    out, dx, dy = torch.empty(30, 64), torch.empty(30, 128), torch.randn(30, 64, generator=draw)
+    nf4.forward(x, packed, scale, bias, out)
+    nf4.input_grad(dy, packed, scale, None, dx)
+    torch.testing.assert_close(out, x @ back.t() + bias)
+    torch.testing.assert_close(dx, dy @ back)
+    with pytest.raises(ValueError, match="pairs"):
+        nf4.layout(4, 5)
+
+
+def test_gradients_on_an_nf4_base(small):
+    """Those of the model whose weights were rounded so, exactly; and of the unrounded one, roughly."""
+    make_input, make_model, step = small.make_input, small.make_model, small.step
+
+    exact = step(*make_model(), make_input())
+    model, params = make_model()
+    for block in model.blocks:
+        for layer in block.modules():
+            if isinstance(layer, torch.nn.Linear) and layer.bias is not None:
+                layer.weight.data = nf4.dequantise(*nf4.quantise(layer.weight.data), torch.float32)
+    rounded = step(model, params, make_input())
+    model, params = make_model()
+    fast.install(model, fast.Plan(base="nf4"))
+    found = step(model, params, make_input())
+    small.agrees(rounded, found)
+    flat = [torch.cat([g[n].flatten() for n in exact[1]]) for g in (found[1], exact[1])]
+    assert 0.9 < torch.nn.functional.cosine_similarity(*flat, dim=0) < 0.9999
+    with pytest.raises(UsageError, match="plain forward"):
+        fast.switch(model, False)
 
 
 @pytest.mark.parametrize("kind", ["plain"])
@@ -476,7 +543,7 @@ def on_card(small, seed, kind, pool):
 
 @pytest.mark.gpu
 @on_gpu
-@pytest.mark.parametrize("kind", ["plain", "fp8"])
+@pytest.mark.parametrize("kind", ["plain", "fp8", "nf4"])
 def test_streamed_and_exchanged_blocks_on_a_gpu(small, kind):
     """Bit for bit what resident blocks give, over many steps and switches, early hand-over included."""
     resident = [on_card(small, seed, kind, None) for seed in (0, 1)]
@@ -521,3 +588,18 @@ def test_products_in_fp8_on_a_gpu_are_those_of_the_cpu():
     fp8.product(*fp8.quantise(dy.bfloat16(), scale[:, 0]), fp8.transposed(w8), None, None, exact)
     fp8.input_grad(dy.cuda().bfloat16(), here8, here, None, found)
     torch.testing.assert_close(found.float().cpu(), exact, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_four_bits_on_a_gpu_are_those_of_the_cpu():
+    draw = torch.Generator().manual_seed(0)
+    for shape in ((5, 64), (33, 5120), (3, 13824), (4, 150)):
+        w = torch.randn(*shape, generator=draw)
+        packed, scale = nf4.quantise(w)
+        there = nf4.quantise(w.cuda())
+        assert torch.equal(there[0].cpu(), packed)
+        assert torch.equal(there[1].cpu(), scale)
+        for dtype in (torch.bfloat16, torch.float32):
+            found = nf4.dequantise(*there, dtype)
+            assert torch.equal(found.cpu(), nf4.dequantise(packed, scale, dtype))
