@@ -35,7 +35,8 @@ def a_clip(name: str, frames: int = 18, **more: Any) -> Row:
     spans = {"start_pts": 0, "end_pts": frames, "start_frame": 0, "end_frame": frames, "n_frames": frames}
     about = {"clip_id": name, "source_id": f"s{name}", "signals_key": "k", "group": "g", "kind": "video"}
     size = {"width": 64, "height": 32, "crop": [0, 0, 64, 32]}
-    captions: Row = {"caption": "a red ball", "more_captions": None, "reasons": []}
+    captions: Row = {"caption": "a red ball", "caption_origin": "human", "more_captions": None, "reasons": []}
+    captions["scores"] = json.dumps({"camera": ["slow pan left", None, "info"]})
     return {**about, **spans, **size, **captions, "state": "keep", **more}
 
 
@@ -95,6 +96,33 @@ def test_what_its_file_or_its_caption_rejects_is_no_example(pipeline: Pipeline) 
     files = {(row["clip_id"], row["flip"]): row["media_path"] for row in rows}
     assert files["b", False] is not None  # another captioner may look at it
     assert files["a", False] is files["c", True] is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "caption", "of_copy"),
+    [
+        ("template", "a video clip, slow pan left", "a video clip, slow pan right"),
+        ("template", "left hand, slow pan left", None),  # the words of a person's template: whose left is not known
+        ("template", "a video clip, fast pan left", None),  # not what was measured
+        ("template", "a video clip", "a video clip"),
+        ("human", "slow pan left", None),
+        ("sidecar", "slow pan left", None),
+        ("vlm", "slow pan left", None),
+    ],
+)
+def test_the_copys_camera_pans_to_the_other_side(
+    pipeline: Pipeline, origin: str, caption: str, of_copy: str | None
+) -> None:
+    clips = [a_clip("a", frames=9, caption=caption, caption_origin=origin)]
+    plain, copy = samples(pipeline, clips)
+    assert (plain["state"], plain["caption"], plain["text_key"]) == ("ok", caption, key_of(text=caption))
+    if of_copy is None:
+        assert (copy["state"], copy["reason"], copy["text_key"]) == ("rejected", "caption_names_a_side", None)
+        return
+    assert (copy["state"], copy["caption"], copy["text_key"]) == ("ok", of_copy, key_of(text=of_copy))
+    files = [made(plain["media_key"]), made(key_of(text=caption))]
+    own = {row["flip"]: row["text_path"] for row in samples(pipeline, clips, *files)}
+    assert own == {False: files[1]["path"], True: files[1]["path"] if caption == of_copy else None}
 
 
 def test_without_an_encoder_nothing_is_cached_and_nothing_lost(pipeline: Pipeline) -> None:

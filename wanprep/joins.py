@@ -16,17 +16,18 @@ from wanprep.frames import frame_of
 from wanprep.pipeline import Pipeline
 from wanprep.schema import TABLES
 from wanprep.stages import colour
-from wanprep.stages.bucket import ClipInfo, names_a_side, sample_frame
+from wanprep.stages.bucket import ClipInfo, names_a_side, other_side, sample_frame
 from wanprep.stages.cache import Encoder
 
 if TYPE_CHECKING:
     from wanprep.decide import Measured
 
 Row = dict[str, Any]
-# What all samples of a clip share. mute, side: why they are rejected, side the mirrored ones; moved: of its colours.
+# What samples of a clip share, the mirrored ones and the others. mute, side: why they are rejected; moved: of its
+# colours.
 _CLIP: dict[str, Any] = {
     **dict.fromkeys(("clip_id", "caption", "text_key", "mute", "side", "moved", "more_texts"), pl.String),
-    **dict.fromkeys(("others_there", "others_failed"), pl.Boolean),
+    **dict.fromkeys(("flip", "others_there", "others_failed"), pl.Boolean),
 }
 _FILES = dict.fromkeys(("key", "outcome", "reason", "detail", "path", "digest"), pl.String)
 MUTE = "the caption of its clip was rejected"  # detail of a sample that waits for another caption
@@ -41,9 +42,9 @@ def decide_samples(
     samples = sample_frame(clip_infos(clips, measured), pipeline.views, pipeline.model)
     colours = _colours(list(kept.values()), measured, pipeline)
     about = _about(kept.values(), colours, measured, encoder, mirrored=bool(samples["flip"].any()))
-    samples = samples.join(_with_files("text", about, files), on="clip_id", how="left", maintain_order="left")
-    one_sided = pl.col("flip") & pl.col("side").is_not_null()
-    samples = _rejected(samples, one_sided, pl.lit("caption_names_a_side"), pl.col("side"))
+    texts = _with_files("text", about, files)
+    samples = samples.join(texts, on=["clip_id", "flip"], how="left", maintain_order="left")
+    samples = _rejected(samples, pl.col("side").is_not_null(), pl.lit("caption_names_a_side"), pl.col("side"))
     made = _media_keys(samples, kept, colours, pipeline.model.fps)
     samples = _with_files("media", samples.with_columns(media_key=made), files)
     refused = pl.col("media_outcome") == "rejected"
@@ -82,21 +83,36 @@ def _about(
     artefacts = {row["key"]: row for row in measured.artefacts} if encoder else {}
     rows = []
     for clip in clips:
-        caption, more = clip["caption"], several.parsed(clip["more_captions"])
-        row = {"clip_id": clip["clip_id"], "caption": caption, "mute": (clip["reasons"] or [None])[0]}
+        more = several.parsed(clip["more_captions"])
+        row = {"clip_id": clip["clip_id"], "mute": (clip["reasons"] or [None])[0]}
         if clip["clip_id"] in colours:
             row["moved"] = json.dumps(colours[clip["clip_id"]])
-        side = names_a_side(" | ".join([caption or "", *(text["text"] for text in more)])) if mirrored else None
-        if side:
-            row["side"] = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
         if encoder:
             others = several.joined(more, artefacts, encoder)
-            row["text_key"] = None if caption is None else encoder.text_key(caption)
             row["more_texts"] = json.dumps(others, ensure_ascii=False) if others else None
             row["others_there"] = all(text["path"] for text in others)
             row["others_failed"] = any(text["failed"] for text in others)
-        rows.append(row)
+        for flip in (False, True) if mirrored else (False,):
+            caption, said = _mirrored(clip) if flip else (clip["caption"], "")
+            side = names_a_side(" | ".join([said, *(text["text"] for text in more)])) if flip else None
+            told = {"flip": flip, "caption": caption}
+            if side:
+                told["side"] = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
+            if encoder:
+                told["text_key"] = None if caption is None else encoder.text_key(caption)
+            rows.append(row | told)
     return frame_of(rows, _CLIP)
+
+
+def _mirrored(clip: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Caption of the mirrored copy, and what of it somebody said of the picture as it was. Where the template named the
+    camera's movement, it names that of the copy; nobody's words are changed."""
+    caption = clip["caption"]
+    if caption and clip["caption_origin"] == "template" and names_a_side(caption):
+        camera = (json.loads(clip["scores"]).get("camera") or [None])[0]
+        if camera:
+            return caption.replace(camera, other_side(camera)), caption.replace(camera, "")
+    return caption, caption or ""
 
 
 def _media_keys(

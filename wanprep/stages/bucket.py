@@ -39,6 +39,7 @@ __all__ = [
     "crop_box",
     "mp4_needs",
     "names_a_side",
+    "other_side",
     "sample_frame",
     "samples_of",
 ]
@@ -278,6 +279,11 @@ def names_a_side(caption: str) -> str | None:
     """The word by which a caption tells left from right, and so contradicts a mirrored picture; None without one."""
     found = _SIDE.search(caption)
     return found.group() if found else None
+
+
+def other_side(text: str) -> str:
+    """Words in which left and right stand plain (`slow pan left`), of the mirrored picture."""
+    return re.sub(r"\b(left|right)\b", lambda found: "right" if found[1] == "left" else "left", text)
 
 
 def mp4_needs(samples: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[int, int, Box]]]:

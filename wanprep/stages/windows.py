@@ -53,7 +53,8 @@ class View:
     max_crop: a clip of whose picture more than this share [0, 1) would be cut off is rejected (`crop_too_large`);
         None cuts as much as the bucket asks for.
     flip_x: also make a mirrored copy of every sample. Off for motion with a direction, for writing, and for characters
-        and places that are not symmetric; a copy whose caption says left or right is rejected.
+        and places that are not symmetric; a copy whose caption says left or right is rejected, unless the template said
+        so of the camera: its copy's caption says the other.
     """
 
     name: str
