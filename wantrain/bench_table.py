@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,7 @@ def timed(
         own = replace(plan, **CASES.get(name, {}))
         if model is None or own.base != base:
             model, base = None, own.base
+            gc.collect()  # of a model that was, blocks and autograd's functions point at one another
             if gpu:
                 torch.cuda.empty_cache()
             model = _built(family, cut, rank, own, device, plain=base == "packed")
