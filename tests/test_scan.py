@@ -10,8 +10,8 @@ from footage import make_video, run_ffmpeg
 
 from wanprep import run as runs
 from wanprep.dataset import Dataset
+from wanprep.known import take_sources
 from wanprep.media.probe import probe
-from wanprep.run import take_sources
 from wanprep.runner import Options
 from wanprep.scan import Hash, list_sources
 from wanprep.stage import Reject, UsageError

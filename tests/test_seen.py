@@ -153,19 +153,28 @@ def test_a_text_of_another_caption_that_is_gone_makes_its_sample_pending() -> No
     assert seen.read("samples")["cache_state"].to_list() == ["cached", "pending", "pending", "pending"]
 
 
-def test_what_is_gone_is_named_with_its_folder_and_its_new_name() -> None:
-    def source(root: str, path: str, state: str, source_id: str | None) -> dict[str, Any]:
-        return {"root": root, "path": path, "state": state, "source_id": source_id, "reason": "", "detail": ""}
+def test_what_is_lost_is_named_the_newest_first_and_what_moved_once() -> None:
+    def source(
+        path: str, state: str, source_id: str | None, gone_in: int | None = None, root: str = "r"
+    ) -> dict[str, Any]:
+        row = {"root": root, "path": path, "state": state, "source_id": source_id, "gone_in": gone_in}
+        return {**row, "reason": "moved" if path == "old.mp4" else "", "detail": "", "duplicate_of": None}
 
     dataset: Any = SimpleNamespace(roots={"r": "/in/src", "s": "/in/cap"}, root=Path("dataset"))
     sources = [
-        source("r", "a.mp4", "gone", "1"),
-        source("s", "a.mp4", "ok", "2"),
-        source("r", "old.mp4", "gone", "3"),
-        source("r", "new.mp4", "ok", "3"),
-        source("r", "unread.mp4", "gone", None),
+        source("a.mp4", "gone", "1", 1),
+        source("a.mp4", "ok", "2", root="s"),
+        source("old.mp4", "gone", "3", 2),
+        source("new.mp4", "ok", "3"),
+        source("unread.mp4", "gone", None, 2),
     ]
-    assert outcome.source_lines(dataset, sources)[0] == "gone: src/a.mp4, old.mp4 (now new.mp4), unread.mp4"
+
+    def told(news: int | None) -> list[str]:
+        return outcome.source_lines(dataset, sources, news)[:-1]
+
+    assert told(None) == ["gone: unread.mp4, src/a.mp4"]
+    assert told(2) == ["gone: unread.mp4", "gone in earlier runs: src/a.mp4", "moved: old.mp4 (now new.mp4)"]
+    assert told(0) == ["gone in earlier runs: unread.mp4, src/a.mp4"]
 
 
 def test_counts_by_reason_say_why_they_add_up_to_more() -> None:

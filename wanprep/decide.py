@@ -124,6 +124,7 @@ def decide_sources(measured: Measured) -> list[Row]:
         else:
             row |= _measured_state(file) or _identity_state(row, first) or _signals_state(row, signals)
         decided.append(row)
+    originals.tell_moved(decided)
     return sorted(decided, key=lambda row: (row["root"], row["path"]))
 
 

@@ -7,10 +7,11 @@ the table of sources. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+MOVED = "moved"  # reason of a source that is gone while its bytes are there under another name
 
 
 def carried(known: Row | None) -> str | None:
@@ -36,3 +37,19 @@ def in_turn(sources: Iterable[Row], files: Mapping[str, Row]) -> list[tuple[Row,
         other = file is not None and file["outcome"] != "failed" and file["source_id"] != before
         found.append((row, None if row["state"] == "gone" or other else before))
     return sorted(found, key=lambda pair: (pair[1] is None, pair[0]["root"], pair[0]["path"]))
+
+
+def tell_moved(sources: Sequence[dict[str, Any]]) -> None:
+    """Tell files that are gone while their bytes are there under another name from those that are lost (in place); of
+    several names of bytes that are nowhere any more the last one is lost."""
+    gone = sorted((row for row in sources if row["state"] == "gone"), key=lambda row: row.get("gone_in") or 0)
+    last = {row["source_id"]: row for row in gone}
+    last |= {row["source_id"]: row for row in sources if row["state"] != "gone" and not row["duplicate_of"]}
+    for row in gone:
+        now = last[row["source_id"]]
+        if row["source_id"] and now is not row:
+            row |= {"reason": MOVED, "detail": f"the same bytes {_are(now)} there as {now['path']}"}
+
+
+def _are(row: Row) -> str:
+    return "were" if row["state"] == "gone" else "are"

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import standing
+from wanprep import originals, standing
 from wanprep.captioners import beside, faults, leads
 from wanprep.captioners.agreement import captions_of
 from wanprep.captioners.checks import MAX_TOKENS, SERIOUS, estimated_tokens
@@ -40,7 +39,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
     samples = decided.samples.select("clip_id", "state", "reason").to_dicts()
     tables = {"sources": decided.sources, "clips": decided.clips, "samples": samples}
     found = [state_line(name, rows) for name, rows in tables.items()]
-    found += source_lines(dataset, decided.sources) + clip_lines(dataset, decided.clips, samples)
+    found += source_lines(dataset, decided.sources, summary.news) + clip_lines(dataset, decided.clips, samples)
     found += _text_lines(dataset, summary, decided)
     if summary.edited:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
@@ -60,23 +59,23 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
 
 def state_line(name: str, rows: Sequence[Row]) -> str:
     """`clips    7 keep, 2 rejected (1 too_short, 1 blur)`."""
-    states = Counter(map(itemgetter("state"), rows))
     parts = []
-    for state, count in sorted(states.items()):
+    for state, count in sorted(standing.states_of(rows).items()):
         why = standing.reasons_of(rows, state) if state in ("rejected", "duplicate") else Counter()
         parts.append(f"{count} {state}" + (f" ({_most(why)}{several_reasons(rows, state)})" if why else ""))
     return f"{name:8} {', '.join(parts) or 'none'}"
 
 
-def source_lines(dataset: Dataset, sources: Sequence[Row]) -> list[str]:
-    """Sources that are not whole, by name: rejected, gone, or cut off."""
+def source_lines(dataset: Dataset, sources: Sequence[Row], news: int | None = None) -> list[str]:
+    """Sources that are not whole, by name: rejected, lost (the newest first), moved just now, or cut off.
+
+    news: `gone_in` of those that this run missed first; None where it is no run, which tells all in one.
+    """
     out, found = _out(dataset), []
-    named, now = list(zip(sources, standing.names_of(dataset, sources))), standing.moved(dataset, sources)
-    groups = {
-        "rejected": [name for row, name in named if row["state"] == "rejected"],
-        "gone": [name + _now(now.get(row["source_id"])) for row, name in named if row["state"] == "gone"],
-        "damaged, its good part is used": [name for row, name in named if standing.is_damaged(row)],
-    }
+    named = list(zip(sources, standing.names_of(dataset, sources)))
+    groups = {"rejected": [name for row, name in named if row["state"] == "rejected"]}
+    groups |= _gone(named, standing.moved(dataset, sources), news)
+    groups["damaged, its good part is used"] = [name for row, name in named if standing.is_damaged(row)]
     for what, names in groups.items():
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         if names:
@@ -86,8 +85,23 @@ def source_lines(dataset: Dataset, sources: Sequence[Row]) -> list[str]:
     return found
 
 
-def _now(name: str | None) -> str:
-    return f" (now {name})" if name else ""
+def _gone(named: Sequence[tuple[Row, str]], now: Mapping[str, str], news: int | None) -> dict[str, list[str]]:
+    """Names of what is gone by what is said of it. What moved is told once: nothing is lost by it."""
+    gone = [(row, name) for row, name in named if row["state"] == "gone"]
+    gone.sort(key=lambda pair: -(pair[0]["gone_in"] or 0))
+    lost = [(row, name) for row, name in gone if row["reason"] != originals.MOVED]
+    if news is None:
+        return {"gone": [name for _, name in lost]}
+
+    def is_new(row: Row) -> bool:
+        return bool(news) and row["gone_in"] == news
+
+    left = [(row, name) for row, name in gone if row["reason"] == originals.MOVED and is_new(row)]
+    return {
+        "gone": [name for row, name in lost if is_new(row)],
+        "gone in earlier runs": [name for row, name in lost if not is_new(row)],
+        "moved": [name + (f" (now {now[row['source_id']]})" if row["source_id"] in now else "") for row, name in left],
+    }
 
 
 def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -> list[str]:
@@ -178,7 +192,7 @@ def _text_lines(dataset: Dataset, summary: Summary, decided: Decided) -> list[st
     found = beside.lines(texts, decided.clips, dataset.roots, config.captioner)
     earlier = leads.every(dataset.manifest.read("runs").to_dicts())
     found += beside.trigger_lines(decided.chosen, decided.clips, texts, config, earlier, dataset.roots)
-    rest = beside.left_alone(summary.ignored, texts, summary.root)
+    rest = beside.left_alone(summary.ignored, texts, summary.folder)
     return [_plain(line) for line in found] + ([f"left alone (no movie or picture): {listed(rest)}"] if rest else [])
 
 

@@ -65,7 +65,7 @@ def preview(dataset: Dataset, source: Path | None = None, edited: Iterable[Mappi
     source: list the sources as a run of this folder would, too. edited: events of captions that a run would record.
     """
     from wanprep.decide import decide
-    from wanprep.run import listed_sources
+    from wanprep.known import listed_sources
 
     try:
         encoder = dataset.encoder()
@@ -73,7 +73,7 @@ def preview(dataset: Dataset, source: Path | None = None, edited: Iterable[Mappi
         encoder = None
     measured = dataset.measured(edited=edited)
     if source is not None:
-        measured = replace(measured, sources=listed_sources(dataset, source)[0])
+        measured = replace(measured, sources=listed_sources(dataset, source).rows)
     decided = decide(measured, dataset.pipeline, encoder)
     derived = {"samples": decided.samples}
     for name in ("sources", "clips"):

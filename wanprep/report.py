@@ -62,7 +62,8 @@ def show_plan(
 
         found = list_sources(source)
         texts = beside.texts_of(dataset.manifest.read("sources").to_dicts(), dataset.roots)
-        ignored = beside.left_alone(found.ignored, texts, found.rows[0]["root"])
+        folder = (source if source.is_dir() else source.parent).resolve()
+        ignored = beside.left_alone(found.ignored, texts, str(folder))
         size = sum(max(0, row["bytes"]) for row in found.rows)
         listing = {"sources": len(found.rows), "bytes": size, "captions": len(texts.used), "ignored": dict(ignored)}
     stats = _stats(dataset, 1) if whole and not dataset.manifest.read("clips").is_empty() else None
@@ -128,11 +129,15 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
         drawn.add_row(row["step"], row["of"], *states, _rejected(row))
     out = console()
     out.print(drawn)
-    told: dict[str, tuple[str, ...]] = {"sources": ("source_id", "root", "path", "state", "reason", "detail")}
-    told |= {"clips": ("clip_id", "state", "reasons"), "samples": ("clip_id", "state", "reason")}
+    of_sources = ("source_id", "root", "path", "state", "reason", "detail", "gone_in")
+    told: dict[str, tuple[str, ...]] = {
+        "sources": of_sources,
+        "clips": ("clip_id", "state", "reasons"),
+        "samples": ("clip_id", "state", "reason"),
+    }
     tables = {name: dataset.manifest.read(name).select(columns).to_dicts() for name, columns in told.items()}
     for name, kept in tables.items():
-        counts = outcome.listed(Counter(row["state"] for row in kept))
+        counts = outcome.listed(standing.states_of(kept))
         out.print(f"{name:8} {counts}{outcome.several_reasons(kept)}")
     for line in (
         *outcome.source_lines(dataset, tables["sources"]),

@@ -5,23 +5,21 @@ Everything here is safe to stop at any moment: the next run sees what is final a
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from wanprep import edits, flat, originals
+from wanprep import edits, flat
 from wanprep.captioners import files as caption_files
 from wanprep.captioners import leads
 from wanprep.config import to_table
 from wanprep.dataset import Dataset
 from wanprep.decide import Decided
 from wanprep.ids import key_of
+from wanprep.known import found_sources, take_sources
 from wanprep.runner import Listener, Options, Report, run_stage
-from wanprep.scan import MARKER, Listing, list_sources, root_id
 from wanprep.stage import Missing, UsageError
 from wanprep.steps import steps
 
@@ -34,7 +32,8 @@ class Summary:
 
     reports: dict[str, Report] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
-    root: str = ""  # of SRC
+    folder: str = ""  # SRC, or the folder that it is in
+    news: int = 0  # `gone_in` of the sources that this run missed first; 0: none
     edited: int = 0  # captions changed by hand since the last run
     published: int = 0  # caption files written
     notes: list[str] = field(default_factory=list)  # what people should look at
@@ -64,8 +63,9 @@ def run(
     listing = None if source is None else found_sources(dataset, source)  # first: a wrong SRC leaves nothing behind
     with dataset.lease():
         if source is not None:
-            summary.ignored = take_sources(dataset, source, listing)
-            summary.root = root_id(source if source.is_dir() else source.parent)
+            taken = take_sources(dataset, source, listing)
+            summary.ignored, summary.notes, summary.news = taken.ignored, taken.notes, taken.news
+            summary.folder = str((source if source.is_dir() else source.parent).resolve())
         _take_stock(dataset, summary, command)
         _go_through(dataset, stages, options, summary, listen)
     summary.seconds = time.perf_counter() - start
@@ -76,8 +76,8 @@ def _take_stock(dataset: Dataset, summary: Summary, command: str) -> None:
     """Store the settings, and take over what was edited by hand."""
     stored = dataset.save()
     _note_run(dataset, command)
-    summary.edited, summary.notes = find_edits(dataset)
-    summary.notes += [stored] if stored else []
+    summary.edited, notes = find_edits(dataset)
+    summary.notes += [*notes, *([stored] if stored else [])]
     summary.notes += dataset.pipeline.caption.warnings()
 
 
@@ -114,71 +114,6 @@ def plan(dataset: Dataset, stages: Sequence[str], options: Options) -> dict[str,
                 found[name].pending = max(found[name].pending, count)
                 found[name].wanted = max(found[name].wanted, count)
     return found
-
-
-def take_sources(dataset: Dataset, source: Path, listing: Listing | None = None) -> Counter[str]:
-    """Bring the table of sources up to what lies under `source` now, and to what of other folders is still there.
-
-    Returns what was ignored, by extension. Sources of other folders (a movie that was moved, a disk that is not there)
-    are gone as long as their files are, and come back with them.
-    """
-    rows, ignored = listed_sources(dataset, source, listing)
-    known = dataset.manifest.read("sources")
-    if _listing(rows) != _listing(known.to_dicts()):
-        dataset.manifest.replace("sources", rows)
-    return ignored
-
-
-def found_sources(dataset: Dataset, source: Path) -> Listing:
-    """What lies under `source`. UsageError when that is nothing, or the dataset and the movies are in one place."""
-    _check_apart(dataset.root, source)
-    return list_sources(source)
-
-
-def listed_sources(
-    dataset: Dataset, source: Path, listing: Listing | None = None
-) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """Rows of the table of sources as `take_sources` stores them, and what was ignored; names the folder in `roots`.
-
-    listing: of `source`, where it is known already.
-    """
-    listing = listing or found_sources(dataset, source)
-    root = dataset.add_root(source)
-    fresh = {(row["root"], row["path"]): row for row in listing.rows}
-    known = {(row["root"], row["path"]): row for row in dataset.manifest.read("sources").iter_rows(named=True)}
-    rows = [
-        {**row, "state": "pending", "original_of": originals.carried(known.get(place))} for place, row in fresh.items()
-    ]
-    unlisted = tuple(row["path"] for row in listing.rows if row["path"].endswith("/"))
-    for place, old in known.items():
-        if place not in fresh:
-            hidden = old["root"] == root and old["path"].startswith(unlisted)  # nobody can tell whether it is gone
-            here = hidden or (_is_there(dataset, old) and not (old["root"] == root and source.is_dir()))
-            state = "gone" if not here else "pending" if old["state"] == "gone" else old["state"]
-            if here or not old["path"].endswith("/"):  # a folder that is listed now is no source
-                rows.append({**old, "state": state, "original_of": originals.carried(old)})
-    return rows, listing.ignored
-
-
-def _check_apart(out: Path, source: Path) -> None:
-    """UsageError where the dataset would lie among the movies, or the movies are a dataset's own files."""
-    if source.exists() and (source if source.is_dir() else source.parent).resolve() == out.resolve():
-        raise UsageError(f"{out} holds the movies; the dataset needs a folder of its own: --out {out / 'dataset'}")
-    if (source / MARKER).is_file():
-        raise UsageError(
-            f"{source} is a dataset (it has {MARKER}): its clips are no movies. If yours lie in it, move them to a "
-            "folder of their own"
-        )
-
-
-def _is_there(dataset: Dataset, row: Mapping[str, Any]) -> bool:
-    # Of names that are not UTF-8 the table has a readable form only, which no file bears: scan rejected them by name.
-    unknown = row["reason"] == "name_not_utf8" or row["root"] not in dataset.roots
-    return unknown or os.path.lexists(dataset.source_name(row))
-
-
-def _listing(rows: Sequence[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
-    return {(row["file_key"], row["group"], row["state"] == "gone") for row in rows}
 
 
 def _note_run(dataset: Dataset, command: str) -> None:

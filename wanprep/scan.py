@@ -36,11 +36,13 @@ MARKER = "wanprep.toml"  # a folder with this file is a dataset of ours, not a s
 class Listing:
     """What a walk found: rows for the `sources` table (still without identity), and other files by extension.
 
-    A folder that could not be listed has a row, too (its path ends with a slash): `Hash` fails on it by name.
+    A folder that could not be listed has a row, too (its path ends with a slash): `Hash` fails on it by name. again:
+    linked folders that are listed anyway, and as what.
     """
 
     rows: tuple[dict[str, Any], ...]
     ignored: Counter[str]
+    again: tuple[tuple[str, str], ...] = ()
 
 
 def root_id(root: Path) -> str:
@@ -57,7 +59,8 @@ def list_sources(root: Path) -> Listing:
         raise UsageError(f"{root} does not exist; give the folder with your movies")
     base = root if root.is_dir() else root.parent
     unlisted: list[OSError] = []
-    files = _walk(root, unlisted) if root.is_dir() else iter([root])
+    again: list[tuple[str, str]] = []
+    files = _walk(root, unlisted, again) if root.is_dir() else iter([root])
     rows, ignored = [], Counter[str]()
     for path in files:
         suffix = path.suffix.lower()
@@ -71,26 +74,31 @@ def list_sources(root: Path) -> Listing:
         rows.append(_row(base, Path(error.filename), end="/"))
     if not rows:
         raise UsageError(f"{root} holds no movie or picture (looked for {' '.join(sorted(VIDEO | IMAGE))})")
-    return Listing(rows=tuple(sorted(rows, key=lambda row: row["path"])), ignored=ignored)
+    return Listing(rows=tuple(sorted(rows, key=lambda row: row["path"])), ignored=ignored, again=tuple(again))
 
 
-def _walk(root: Path, unlisted: list[OSError]) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()
+def _walk(root: Path, unlisted: list[OSError], again: list[tuple[str, str]]) -> Iterator[Path]:
+    seen: dict[tuple[int, int], str] = {}
     for folder, names, files in os.walk(root, onerror=unlisted.append, followlinks=True):
         status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen or MARKER in files:
+        folder_id, name = (status.st_dev, status.st_ino), _text(Path(folder).relative_to(root)) + "/"
+        if folder_id in seen or MARKER in files:
             names.clear()
+            again += [(name, seen[folder_id])] if folder_id in seen else []
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen[folder_id] = name
         names[:] = sorted(name for name in names if not name.startswith(".") and name != "lost+found")
         yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
 
 
+def _text(path: Path) -> str:
+    """Tables hold UTF-8 only. A name that is not keeps a readable form here and is rejected by `Hash`."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
 def _row(base: Path, path: Path, end: str = "") -> dict[str, Any]:
     relative = path.relative_to(base)
-    # Tables hold UTF-8 only. A name that is not keeps a readable form here and is rejected by `Hash`.
-    text = os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace") + end
-    group = os.fsencode(relative.parent.as_posix()).decode("utf-8", "backslashreplace")
+    text, group = _text(relative) + end, _text(relative.parent)
     try:
         status = path.stat()
         size, mtime = status.st_size, status.st_mtime_ns

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from wanprep import originals
 from wanprep.joins import MUTE
 from wanprep.stage import Missing
 from wanprep.wanted import wanted
@@ -83,8 +84,15 @@ def moved(dataset: Dataset, sources: Sequence[Row]) -> dict[str, str]:
     gone = {row["source_id"] for row in sources if row["state"] == "gone"} - {None}
     if not gone:
         return {}
-    named = zip(sources, names_of(dataset, sources))
-    return {row["source_id"]: name for row, name in named if row["state"] == "ok" and row["source_id"] in gone}
+    there = [(row, name) for row, name in zip(sources, names_of(dataset, sources)) if row["state"] != "gone"]
+    there.sort(key=lambda pair: pair[0]["state"] == "ok")  # which of copies: the one that stands for them
+    return {row["source_id"]: name for row, name in there if row["source_id"] in gone}
+
+
+def states_of(rows: Iterable[Row]) -> Counter[str]:
+    """Rows by state; of sources that are gone those that only moved apart."""
+    moved = ("gone", originals.MOVED)
+    return Counter("moved" if (row["state"], row.get("reason")) == moved else row["state"] for row in rows)
 
 
 def is_damaged(source: Row) -> bool:

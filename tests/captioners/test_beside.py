@@ -41,8 +41,8 @@ def test_every_text_is_used_or_named(folder: Path) -> None:
     roots = {"r": str(folder)}
     texts = texts_of(SOURCES, roots)
     assert [Path(name).name for name in texts.used] == ["a.txt", "a.2.TXT", "b.txt", "copy.txt", "same.txt"]
-    assert left_alone(Counter({".txt": 7, ".caption": 2}), texts, "r") == {".txt": 2, ".caption": 2}
-    assert left_alone(Counter({".txt": 7}), texts, "another") == {".txt": 7}
+    assert left_alone(Counter({".txt": 7, ".caption": 2}), texts, str(folder)) == {".txt": 2, ".caption": 2}
+    assert left_alone(Counter({".txt": 7}), texts, str(folder / "another")) == {".txt": 7}
     said = lines(texts, [clip("A"), clip("B", "rejected")], roots, "auto")
     assert said == [
         "5 captions beside their films",

@@ -68,10 +68,10 @@ def _alike(folder: str, known: set[str]) -> list[str]:
     return found
 
 
-def left_alone(ignored: Counter[str], texts: Texts, root: str) -> Counter[str]:
-    """Files that are no sources, by extension, without the captions below the folder `root` (its id)."""
-    of_root = sum(any(row["root"] == root for row in rows) for rows in texts.used.values())
-    return ignored - Counter({".txt": of_root})
+def left_alone(ignored: Counter[str], texts: Texts, folder: str) -> Counter[str]:
+    """Files that are no sources, by extension, without the captions below `folder`."""
+    below = sum(text.startswith(f"{folder}/") for text in texts.used)
+    return ignored - Counter({".txt": below})
 
 
 def lines(texts: Texts, clips: Sequence[Row], roots: Mapping[str, str], captioner: str) -> list[str]:
