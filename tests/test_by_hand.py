@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from wanprep import by_hand
 from wanprep.cli import cli
 from wanprep.dataset import Dataset
 from wanprep.judging import judge, labelled, named
+from wanprep.pipeline import resolve
 from wanprep.run import run
 from wanprep.runner import Options
 from wanprep.stage import UsageError
@@ -190,11 +192,19 @@ def test_wrong_names_say_what_is_wrong(root: Path, tmp_path: Path) -> None:
     assert asked("keep", "--out", str(root)).exit_code == 2
 
 
-def test_what_split_rejected_cannot_be_kept(root: Path) -> None:
-    dataset = Dataset.open(root)
-    rows = [{**row, "state": "rejected", "reasons": ["too_short"], "scores": "{}"} for row in
-            dataset.manifest.read("clips").to_dicts()]  # fmt: skip
-    from wanprep.judging import _refuse_shots
+def test_what_split_rejected_is_scored_and_kept() -> None:
+    """Without a verdict it stays out; with one, only its scores are wanted."""
+    from test_decide import a_source, together
+    from test_decide import decide as decided_of
 
-    with pytest.raises(UsageError, match=r"too_short, which \[split\] says"):
-        _refuse_shots(rows[:1])
+    pipeline = resolve(environment={}, assignments=["family=tiny"])
+    source = a_source(pipeline, "a.mp4", "aa", (0, 20, ""), (20, 24, "maybe_mixed"))
+    whole = together(source)
+    short = next(c for c in decided_of(whole, pipeline).clips if c["start_pts"] == 20)
+    assert (short["state"], short["reasons"]) == ("rejected", ["maybe_mixed"])
+    events = [by_hand.event_of(short, "keep", 0)]
+    unscored = replace(whole, events=events, scores=source["scores"][:1])
+    states = {c["start_pts"]: c["state"] for c in decided_of(unscored, pipeline).clips}
+    assert states == {0: "keep", 20: "pending"}
+    states = {c["start_pts"]: c["state"] for c in decided_of(replace(whole, events=events), pipeline).clips}
+    assert states == {0: "keep", 20: "keep"}

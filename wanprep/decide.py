@@ -161,6 +161,8 @@ def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline)
     said, _ = by_hand.verdicts(measured.events, clips)
     for clip in clips if said else ():
         clip["by_hand"] = said.get(clip["clip_id"])
+        if clip["by_hand"] == by_hand.KEEP:  # over what split says of it, too: it is scored like any other
+            clip |= {"state": "pending", "reasons": []}
     return sorted(clips, key=itemgetter("path", "start_pts", "clip_id"))
 
 

@@ -69,7 +69,6 @@ def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) ->
         before = dataset.decide()
         said = labelled(before.clips, file) if file else {}
         said |= {clip["clip_id"]: (clip, word) for clip in named(before.clips, ids)}
-        _refuse_shots([clip for clip, value in said.values() if value == by_hand.KEEP])
         changed = [(clip, WORDS[value]) for clip, value in said.values() if clip["by_hand"] != WORDS[value]]
         count = dataset.manifest.read("events").height
         events = [by_hand.event_of(clip, value, count + k) for k, (clip, value) in enumerate(changed)]
@@ -77,17 +76,6 @@ def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) ->
         decided = dataset.decide() if events else before
         flat.write(dataset)
     return [clip for clip, _ in changed], decided
-
-
-def _refuse_shots(clips: Sequence[Row]) -> None:
-    """UsageError for what `split` rejected: it was never scored, and no filter stands against it."""
-    shots = [clip for clip in clips if clip["state"] == "rejected" and clip["scores"] == "{}"]
-    if shots:
-        why = ", ".join(shots[0]["reasons"])
-        raise UsageError(
-            f"clip {shots[0]['clip_id'][:8]} cannot be kept by hand: it is {why}, which [split] says and no filter; "
-            "change the setting there"
-        )
 
 
 def show_judged(dataset: Dataset, changed: Sequence[Row], decided: Decided, as_json: bool) -> None:
