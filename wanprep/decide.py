@@ -11,12 +11,9 @@ was rejected: its samples are rejected until it has another one.
 
 from __future__ import annotations
 
-import functools
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +24,7 @@ from wanprep.captioners.agreement import flag_captions
 from wanprep.captioners.choose import damaged
 from wanprep.captioners.files import Chosen
 from wanprep.claims import claims_of
+from wanprep.clips import decide_clips, rows_by_key, shots_of
 from wanprep.events import attach
 from wanprep.joins import decide_samples, scores_key
 from wanprep.memory import of_clips
@@ -41,9 +39,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
 Rows = Sequence[Mapping[str, Any]]
-_FRAMES = re.compile(r', "frames": \[[^\]]*\]')
-UNCAPTIONED = ("caption", "caption_origin", "provisional", "caption_key", "more_captions")
-UNJUDGED = {"scores": "{}", "by_hand": None, **dict.fromkeys(UNCAPTIONED)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +98,10 @@ def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = Non
     )
 
 
-def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {row["key"]: row for row in rows}
-
-
 def decide_sources(measured: Measured) -> list[Row]:
     """State of each listed file. One of several files with the same bytes stands for all of them: the one that did so
     before, as long as it is there, else the first."""
-    files, signals = _by_key(measured.files), _by_key(measured.signals)
+    files, signals = rows_by_key(measured.files), rows_by_key(measured.signals)
     first: dict[str, Row] = {}
     decided = []
     for listed, stood_for in originals.in_turn(measured.sources, files):
@@ -155,17 +146,6 @@ def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
     return {"state": "ok", "original_of": row["source_id"], **told}
 
 
-def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
-    """Every shot of every good source as a clip, before quality is judged; with what a person said of it."""
-    clips = [clip for found in _shots(sources, measured, pipeline) for clip in _clips(*found)]
-    said, _ = by_hand.verdicts(measured.events, clips)
-    for clip in clips if said else ():
-        clip["by_hand"] = said.get(clip["clip_id"])
-        if clip["by_hand"] == by_hand.KEEP:  # over what split says of it, too: it is scored like any other
-            clip |= {"state": "pending", "reasons": []}
-    return sorted(clips, key=itemgetter("path", "start_pts", "clip_id"))
-
-
 def judged_clips(measured: Measured, pipeline: Pipeline) -> list[Row]:
     """Every clip as the filters leave it: without captions, and no samples are made."""
     clips = decide_clips(decide_sources(measured), measured, pipeline)
@@ -176,69 +156,10 @@ def judged_clips(measured: Measured, pipeline: Pipeline) -> list[Row]:
 def planned_frames(measured: Measured, pipeline: Pipeline) -> dict[str, list[int]]:
     """clip_id -> the source frame (counted from 0) that each slot of its plan takes."""
     frames = {}
-    for source, _, spans, plans in _shots(decide_sources(measured), measured, pipeline, frames=True):
+    for source, _, spans, plans in shots_of(decide_sources(measured), measured, pipeline, frames=True):
         for span, plan in zip(spans, plans or ()):
             frames[keys.clip(source["source_id"], span["start_pts"], span["end_pts"])] = plan["frames"]
     return frames
-
-
-def _shots(
-    sources: Iterable[Row], measured: Measured, pipeline: Pipeline, *, frames: bool = False
-) -> Iterator[tuple[Row, Any, Any, Any]]:
-    """(source, its signals, spans of its shots, their plans or None) of every good source. frames: with each plan's
-    list of frames, which is most of its text."""
-    signals, shots, plans = (_by_key(rows) for rows in (measured.signals, measured.shots, measured.plans))
-    found, spans, planned = [], [], []
-    rate, shots_of = pipeline.model.fps, keys.shots_under(pipeline.split)
-    for source in sources:
-        if source["state"] != "ok":
-            continue
-        signal = signals[keys.signals(source["source_id"])]
-        shots_key = shots_of(signal["digest"])
-        shot, plan = shots.get(shots_key), plans.get(keys.plans(shots_key, rate))
-        if shot and shot["outcome"] == "done":
-            found.append((source, signal))
-            spans.append(shot["spans"])
-            planned.append(plan["plans"] if plan and plan["outcome"] == "done" else "null")
-    text = ",".join(planned)  # parsed together: a call for each takes longer than the parsing
-    text = text if frames else _FRAMES.sub("", text)
-    for (source, signal), mine, its in zip(found, json.loads(f"[{','.join(spans)}]"), json.loads(f"[{text}]")):
-        yield source, signal, mine, its
-
-
-def _clips(source: Row, signal: Mapping[str, Any], spans: Sequence[Row], plans: Sequence[Row] | None) -> Iterator[Row]:
-    numerator, denominator = _ratio(signal["time_base"])
-    common = {name: source[name] for name in ("source_id", "path", "group", "kind")}
-    common |= {"signals_key": signal["key"], "time_base": signal["time_base"], "truncated": signal["truncated"]}
-    common |= UNJUDGED
-    for span, plan in zip(spans, plans or [{"n_frames": None, "duplicated": None}] * len(spans)):
-        if plans and source["kind"] == "image":  # a still has one frame, whatever duration its file format gives it
-            plan = {"n_frames": 1, "duplicated": 0}
-        start, end, good = span["start_pts"], span["end_pts"], span["state"] == "ok"
-        yield {
-            **common,
-            "clip_id": keys.clip(source["source_id"], start, end),
-            "start_pts": start,
-            "end_pts": end,
-            "start_frame": span["start_frame"],
-            "end_frame": span["end_frame"],
-            "start_s": (start - signal["first_pts"]) * numerator / denominator,
-            "end_s": (end - signal["first_pts"]) * numerator / denominator,
-            "crop": span["crop"],
-            "width": span["crop"][2],
-            "height": span["crop"][3],
-            "n_frames": plan["n_frames"],
-            "duplicated": plan["duplicated"],
-            "state": "pending" if good else "rejected",
-            "reasons": [] if good else [span["reason"]],
-            "unknown": [],
-            "caption_flags": [],
-        }
-
-
-@functools.lru_cache(maxsize=1024)
-def _ratio(time_base: str) -> tuple[int, int]:
-    return Fraction(time_base).as_integer_ratio()
 
 
 def judge(
@@ -268,7 +189,7 @@ def judge(
 
 def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
     """What `filter.judge` needs of the clips that have been scored."""
-    scores = _by_key(measured.scores)
+    scores = rows_by_key(measured.scores)
     looked = {row["about"]: row for row in measured.looks if row["outcome"] == "done"}  # of several the newest
     found = []
     for clip in sorted(clips, key=itemgetter("clip_id")):  # as they are judged: rows lie in memory in that order
@@ -315,7 +236,7 @@ def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> t
 def _note_refused(clips: Sequence[Row], captions: Rows) -> None:
     """A kept clip whose caption was rejected stays kept, for a new caption mends it, but says why it is not used."""
     if clips:
-        latest = _by_key(captions)
+        latest = rows_by_key(captions)
         for clip in clips:
             row = latest.get(clip["caption_key"])
             if row and row["outcome"] == "rejected":
