@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wanprep import originals
+from wanprep import arrivals, originals
 from wanprep.ids import key_of
 from wanprep.scan import MARKER, Listing, list_sources
 from wanprep.stage import UsageError
@@ -78,6 +78,7 @@ def listed_sources(dataset: Dataset, source: Path, listing: Listing | None = Non
     rows, others = _settled(entries, fresh, known, _Names(dataset))
     notes = _notes(dataset, others, listing.again)
     _forget_roots(dataset, rows, others)
+    arrivals.note(rows, known, dataset.roots)
     return Taken(rows=rows, ignored=listing.ignored, notes=notes, news=_note_gone(rows, known))
 
 
@@ -187,4 +188,4 @@ def _is_there(dataset: Dataset, row: Mapping[str, Any]) -> bool:
 
 
 def _listing(rows: Sequence[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
-    return {(row["file_key"], row["group"], row["state"] == "gone") for row in rows}
+    return {(row["file_key"], row["group"], row["state"] == "gone", row["beside"]) for row in rows}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wanprep import edits, flat
+from wanprep import arrivals, edits, flat
 from wanprep.captioners import files as caption_files
 from wanprep.captioners import leads
 from wanprep.config import to_table
@@ -66,6 +66,8 @@ def run(
             taken = take_sources(dataset, source, listing)
             summary.ignored, summary.notes, summary.news = taken.ignored, taken.notes, taken.news
             summary.folder = str((source if source.is_dir() else source.parent).resolve())
+        elif "caption" in stages:
+            arrivals.look_again(dataset)
         _take_stock(dataset, summary, command)
         _go_through(dataset, stages, options, summary, listen)
     summary.seconds = time.perf_counter() - start

@@ -73,10 +73,11 @@ TABLES: dict[str, Columns] = {
     "events": SPAN | _columns(text="key kind source_id clip_id value origin") | STAMP,
     "runs": _columns(text="key command pipeline version") | STAMP,
     # Derived: decisions. original_of: the source_id that this file stands for, copies or not (wanprep.originals).
-    # gone_in: the number of the listing that missed it first, counting those that missed any.
+    # gone_in: the number of the listing that missed it first, counting those that missed any. since, beside: with which
+    # listing it came, the text file that captions it (wanprep.arrivals).
     "sources": _columns(
-        text="source_id root path group kind state reason detail duplicate_of original_of file_key",
-        int="bytes mtime_ns gone_in",
+        text="source_id root path group kind state reason detail duplicate_of original_of file_key beside",
+        int="bytes mtime_ns gone_in since",
     ),
     "clips": SPAN
     | _columns(
