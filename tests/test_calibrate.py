@@ -4,11 +4,17 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-from wanprep.calibrate import Label, find_clips, fit, mistakes, read_labels, settings
+from wanprep.calibrate import improved, mistakes, settings
 from wanprep.config import from_table
+from wanprep.labels import Label, find_clips, read_labels, sift, why_lost
+from wanprep.show_calibrate import advice, summary
 from wanprep.stage import UsageError
-from wanprep.stages.filter import FilterConfig
+from wanprep.stages.filter import REGISTRY, FilterConfig
+from wanprep.thresholds import FEW, fit
 from wanprep.weigh import weigh
 
 
@@ -16,6 +22,8 @@ def clip(number: int, state: str = "keep", reasons: tuple[str, ...] = (), **valu
     scores = {"blur": (0.3, 0.125, "keep"), "shake": (0.0, 0.07, "keep"), "noise": (1.0, 8.0, "off")}
     for name, value in values.items():
         scores[name] = (value, 0.0, "keep")
+    for name in reasons:
+        scores[name] = (scores.get(name, (1.0,))[0], 0.0, "reject")
     span = {"path": f"films/{number}.mp4", "start_s": 0.0, "end_s": 5.0}
     return {"clip_id": f"c{number:03d}", **span, "state": state, "reasons": list(reasons), "scores": scores}
 
@@ -65,6 +73,27 @@ def test_clips_are_found_by_id_or_by_time_and_the_rest_is_listed():
     found, lost = find_clips(labels, rows)
     assert [row["clip_id"] for _, row in found] == ["c001", "c003"]
     assert [label.line for label in lost] == [4, 5]
+    lost += [Label(line=6, keep=True, clip_id="x"), Label(line=7, keep=True, path="no.mp4", time=1.0)]
+    lost += [Label(line=8, keep=True, path="films/2.mp4", time=1.0)]
+    assert [why_lost(label, [*rows, {**clip(5), "path": "b/films/2.mp4"}]) for label in lost] == [
+        "4 clips have an id that starts with 'c00'; give more of it",
+        "'2.mp4' has no clip at 99 s",
+        "no clip has an id that starts with 'x'",
+        "no clip is of a source called 'no.mp4'; paths are those that `wanprep clips` shows",
+        "2 clips lie at 1 s of sources called 'films/2.mp4'; give more of the path",
+    ]
+
+
+def test_lines_that_repeat_or_contradict_each_other():
+    one, two, three = clip(1), clip(2), clip(3)
+    said = pairs(
+        ("keep", one), ("drop blur", two), ("keep", one), ("drop shake", two), ("drop blur", two), ("keep", three),
+        ("drop", three),
+    )  # fmt: skip
+    sifted = sift(said)
+    assert [(label.line, label.reason) for label, _ in sifted.pairs] == [(2, ""), (3, "blur"), (5, "shake")]
+    assert [label.line for label in sifted.repeated] == [4, 6]
+    assert [(row["clip_id"], [label.line for label in labels]) for row, labels in sifted.torn] == [("c003", [7, 8])]
 
 
 # --- fitting --------------------------------------------------------------------------------------------------------
@@ -137,6 +166,159 @@ def test_mistakes_are_what_the_decisions_contradict():
     assert [(m["clip_id"], m["label"]) for m in mistakes(labelled)] == [
         ("c002", "keep"), ("c004", "drop blur"), ("c005", "drop"),
     ]  # fmt: skip
+
+
+# --- ranges, and what gains nothing ---------------------------------------------------------------------------------
+
+SCORES = ("blur", "shake", "static", "overlay", "compression", "text_card")
+
+
+def judged(values: dict[str, float], config: FilterConfig, number: int) -> dict:
+    """A clip as these settings decide it."""
+    scores = {}
+    for name, value in values.items():
+        rule, entry = getattr(config, name), REGISTRY[name]
+        bad = value > rule.threshold if entry.bad == "above" else value < rule.threshold
+        scores[name] = (value, rule.threshold, "off" if not rule.enabled else "reject" if bad else "keep")
+    reasons = [name for name, (_, _, said) in scores.items() if said == "reject"]
+    row = clip(number, "rejected" if reasons else "keep")
+    return {**row, "reasons": reasons, "scores": scores}
+
+
+def world(values: list[dict[str, float]], copies: dict[int, int] | None = None):
+    """How a dataset of these clips is decided. copies: clip -> the one that it repeats, while that one is kept."""
+
+    def decide(config: FilterConfig) -> dict[str, dict]:
+        rows = [judged(own, config, number) for number, own in enumerate(values)]
+        for number, of in (copies or {}).items():
+            if not rows[number]["reasons"] and not rows[of]["reasons"]:
+                rows[number]["scores"]["duplicate"] = (0.1, 0.18, "reject")
+        return {row["clip_id"]: row for row in rows}
+
+    return decide
+
+
+def calibrated(said: list[str], values: list[dict[str, float]], copies: dict[int, int] | None = None):
+    """(changed settings, errors before, errors after) with labels for the first clips."""
+    decide, config = world(values, copies), FilterConfig()
+    rows = decide(config)
+    labelled = pairs(*zip(said, rows.values(), strict=False))
+    fitted = improved(labelled, config, list(rows.values()), decide)
+    after = decide(fitted)
+    again = [(label, after[row["clip_id"]]) for label, row in labelled]
+    return settings(config, fitted), len(mistakes(labelled)), len(mistakes(again))
+
+
+NUMBERS = st.one_of(st.sampled_from([0.0, 1.0, 0.5, 0.002]), st.floats(0, 1).map(lambda x: round(x, 6)))
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(
+    values=st.lists(st.fixed_dictionaries(dict.fromkeys(SCORES, NUMBERS)), min_size=1, max_size=14),
+    said=st.lists(st.sampled_from(["keep", "drop", "drop overlay", "drop static", "drop noise"]), max_size=14),
+    copies=st.dictionaries(st.integers(5, 13), st.integers(0, 4), max_size=3),
+)  # fmt: skip
+def test_every_proposal_gains_something_and_stays_in_its_range(values, said, copies):
+    copies = {copy: of for copy, of in copies.items() if copy < len(values)}
+    changes, before, after = calibrated(said, values, copies)
+    assert after < before if changes else after == before
+    for name, change in changes.items():  # building it checks the range
+        from_table(FilterConfig, {name: change})
+        others = {other: its for other, its in changes.items() if other != name}
+        rows = world(values, copies)(from_table(FilterConfig, others))
+        labelled = pairs(*zip(said, rows.values(), strict=False))
+        assert len(mistakes(labelled)) > after, name
+
+
+def test_a_threshold_that_frees_only_copies_is_not_proposed():
+    good = {"overlay": 0.1, "shake": 0.0}
+    values = [good, *({**good, "overlay": 0.8} for _ in range(3)), {**good, "overlay": 0.7}]
+    said = ["keep", "keep", "keep", "keep"]
+    assert calibrated(said, values, {1: 0, 2: 0, 3: 0}) == ({}, 3, 3)
+    assert calibrated(said, values)[1:] == (3, 0)  # while others are freed by it
+
+
+def test_the_nearest_of_equally_good_thresholds_changes_the_fewest_other_clips():
+    """Clips without a label lie between those with one."""
+    values = [{"blur": 0.05}, {"blur": 0.11}, {"blur": 0.3}, {"blur": 0.08}, {"blur": 0.1}]
+    changes, before, after = calibrated(["drop blur", "keep", "keep"], values)
+    assert (before, after) == (1, 0)
+    assert changes == {"blur": {"threshold": pytest.approx(0.105)}}  # 0.08 and 0.1 stay rejected
+
+
+def test_at_the_end_of_a_range_the_proposal_stays_near_the_clip():
+    changes, _, after = calibrated(["keep", "keep"], [{"static": 0.000081}, {"static": 0.3}])
+    assert after == 0
+    assert 0.00007 < changes["static"]["threshold"] < 0.000081
+    assert calibrated(["keep"], [{"static": 0.0}])[0] == {"static": {"enabled": False}}
+    assert calibrated(["drop static", "keep"], [{"static": 1.0}, {"static": 0.3}]) == ({}, 1, 1)
+
+
+def test_a_filter_that_labels_speak_against_is_switched_off_in_words():
+    values = [{"overlay": 0.6 + 0.03 * k} for k in range(10)]
+    assert calibrated(["keep"] * 10, values)[0] == {"overlay": {"enabled": False}}
+    few = calibrated(["keep"] * (FEW - 1), values[: FEW - 1])[0]["overlay"]
+    assert set(few) == {"threshold"}
+    assert 0.69 < few["threshold"] < 1
+    left = calibrated(["keep"] * FEW, values)[0]["overlay"]  # half of what it rejects was not looked at
+    assert left == {"threshold": pytest.approx(0.735)}
+    supported = calibrated(["keep"] * 9 + ["drop overlay"], values)[0]["overlay"]
+    assert supported == {"threshold": pytest.approx(0.855)}
+
+
+def test_thresholds_lie_between_scores_that_are_close():
+    a, b = 0.801791, 0.801792
+    changes, _, after = calibrated(["keep", "drop overlay"], [{"overlay": a}, {"overlay": b}])
+    assert after == 0
+    assert a <= changes["overlay"]["threshold"] < b
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "said"),
+    [
+        ("overlay", 50, "overlay.threshold = 50 is outside the range of its score, from 0 to 1 (overlay, confidence"),
+        ("overlay", -0.1, "from 0 to 1"),
+        ("static", -0.04962, "set filter.static.enabled = false"),
+        ("compression", 52, "from 0 to 51"),
+        ("blur", -1, "0 or more (sharpness"),
+    ],
+)
+def test_a_threshold_outside_its_range_is_refused(name, threshold, said):
+    with pytest.raises(UsageError) as told:
+        from_table(FilterConfig, {name: {"threshold": threshold}}, "filter")
+    assert said in str(told.value)
+    entry = REGISTRY[name]
+    for edge in (entry.least, entry.most):
+        from_table(FilterConfig, {name: {"threshold": edge}} if abs(edge) < 1e9 else {}, "filter")
+
+
+def test_what_is_said_of_a_calibration():
+    where = {"path": "a.mp4", "start_s": 0.0, "end_s": 2.0}
+    found = {
+        "labels": 20, "used": 9, "repeated": [3], "unusable": [{"line": k, "cause": "why"} for k in range(4, 12)],
+        "torn": [{"clip_id": "c0ffee00aa", **where, "keep": [12], "drop": [13]}], "before": [{}] * 3, "after": [{}],
+        "settings": {"overlay": {"enabled": False}}, "off": ["overlay"], "few": {"overlay": 2},
+        "newly_kept": [{"clip_id": "beef000000", **where, "reasons": ["overlay"]}], "newly_dropped": [],
+    }  # fmt: skip
+    assert summary(found) == [
+        "9 of 20 labels used.",
+        "1 line repeats what another says, and count once: 3",
+        "1 clip left out: one line keeps it, another drops it",
+        "  c0ffee00 a.mp4 0.00-2.00 s: keep in line 12, drop in line 13",
+        "8 lines that cannot be used:",
+        *(f"  line {k}: why" for k in range(4, 9)),
+        "  and 3 more",
+        "3 labels contradicted with the present settings, 1 with those proposed.",
+    ]
+    assert advice(found) == [
+        "overlay: these labels say that it should be off (enabled = false): what it rejects is to be kept",
+        "overlay: rests on 2 labels; look at more clips before you trust it",
+        "1 clip newly kept, labelled or not:",
+        "  beef0000 a.mp4 0.00-2.00 s (overlay)",
+        "Look first: wanprep filter --preview --set filter.overlay.enabled=false",
+    ]
+    assert advice(found | {"settings": {}}) == ["No other thresholds contradict fewer labels: keep the present ones."]
+    assert advice(found | {"settings": {}, "before": []}) == ["The thresholds are the best for these labels already."]
 
 
 # --- weighing -------------------------------------------------------------------------------------------------------

@@ -121,8 +121,8 @@ def calibrate(labels: Path, out: Path, pipeline: Path | None, assignments: tuple
     wanprep calibrate labels.csv
     wanprep calibrate labels.csv --json
     """
-    from wanprep.calibrate import show_calibration
     from wanprep.dataset import Dataset
+    from wanprep.show_calibrate import show_calibration
 
     show_calibration(Dataset.open(out, file=pipeline, assignments=assignments), labels, as_json)
 

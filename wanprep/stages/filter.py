@@ -55,7 +55,8 @@ class Rule:
 @dataclass(frozen=True, kw_only=True)
 class Filter:
     """What one filter judges. score: name of the measured value; bad: on which side of the threshold a clip is bad;
-    still: whether it says anything about a still picture; optional: it needs an image-text model (`stages.looks`)."""
+    still: whether it says anything about a still picture; optional: it needs an image-text model (`stages.looks`).
+    least, most: the range of the score, where it has an end; a threshold beyond it would be a filter without effect."""
 
     name: str = ""
     score: str
@@ -66,6 +67,8 @@ class Filter:
     threshold: float
     still: bool = False
     optional: bool = False
+    least: float = -math.inf
+    most: float = math.inf
 
 
 def _about(**facts: Any) -> dict[str, Filter]:
@@ -80,59 +83,60 @@ class FilterConfig:
     """
 
     blur: Rule = field(default=Rule(), metadata=_about(
-        score="sharpness", bad="below", threshold=0.125, still=True, unit="1/px at 360p",
+        score="sharpness", bad="below", threshold=0.125, still=True, unit="1/px at 360p", least=0,
         meaning="even the sharpest edges are soft: out of focus, or upscaled",
         source="P99.8 |Laplacian| / P99.8 Sobel, calibrated by bench_quality",
     ))  # fmt: skip
     motion_blur: Rule = field(default=Rule(), metadata=_about(
-        score="smear", bad="above", threshold=2.0, still=True, unit="ratio",
+        score="smear", bad="above", threshold=2.0, still=True, unit="ratio", least=0,
         meaning="edges are smeared along one direction",
         source="Crété et al. 2007 by tiles / edge contrast over 8 px, calibrated by bench_quality",
     ))  # fmt: skip
     shake: Rule = field(default=Rule(), metadata=_about(
-        score="shake", bad="above", threshold=0.07, unit="turns a step at 16 a second",
+        score="shake", bad="above", threshold=0.07, unit="turns a step at 16 a second", least=0, most=1,
         meaning="the camera keeps turning back; a pan never does",
         source="Lucas-Kanade and a similarity transform, calibrated by bench_quality",
     ))  # fmt: skip
     static: Rule = field(default=Rule(), metadata=_about(
-        score="motion", bad="below", threshold=0.002, unit="share of the picture",
+        score="motion", bad="below", threshold=0.002, unit="share of the picture", least=0, most=1,
         meaning="hardly anything moves: less of the picture than this changes by 8/255 within half a second",
         source="frame differencing of 3x3 means at 256 px",
     ))  # fmt: skip
     light_jump: Rule = field(default=Rule(), metadata=_about(
-        score="light_jump", bad="above", threshold=0.086, unit="|ln| of exposure",
+        score="light_jump", bad="above", threshold=0.086, unit="|ln| of exposure", least=0,
         meaning="the exposure jumps between two frames (0.14 is 15 %)",
         source="median log ratio where local correlation > 0.9, quartiles alike, camera motion removed",
     ))  # fmt: skip
     frozen: Rule = field(default=Rule(enabled=False), metadata=_about(
-        score="frozen_s", bad="above", threshold=1.0, unit="s",
+        score="frozen_s", bad="above", threshold=1.0, unit="s", least=0,
         meaning="a run of equal frames is longer than this; animation holds frames on purpose",
         source="largest difference of 3x3 means <= 2/255",
     ))  # fmt: skip
     overlay: Rule = field(default=Rule(), metadata=_about(
-        score="overlay", bad="above", threshold=0.5, still=True, unit="confidence, 0..1",
+        score="overlay", bad="above", threshold=0.5, still=True, unit="confidence, 0..1", least=0, most=1,
         meaning="a watermark, logo or text was drawn over the clip",
         source="edges that scenes of a source share (signals/overlay.py), and what stands still and looks drawn in a "
         "clip (signals/marks.py)",
     ))  # fmt: skip
     compression: Rule = field(default=Rule(), metadata=_about(
-        score="quantiser", bad="above", threshold=37.0, still=True, unit="H.264's quantiser, 0..51",
+        score="quantiser", bad="above", threshold=37.0, still=True, unit="H.264's quantiser, 0..51", least=0, most=51,
         meaning="coded so coarsely that fine detail is gone or blocks show (about x264 crf 38)",
         source="quantiser of the stream (media/quantiser.py), or small differences by their place in the coding "
         "grid (signals/compression.py) where those look worse",
     ))  # fmt: skip
     noise: Rule = field(default=Rule(enabled=False), metadata=_about(
-        score="noise", bad="above", threshold=8.0, still=True, unit="standard deviation in levels of 255",
+        score="noise", bad="above", threshold=8.0, still=True, unit="standard deviation in levels of 255", least=0,
+        most=255,
         meaning="sensor noise or film grain; often wanted, so off",
         source="Immerkær 1996 in the smoothest third of the picture (signals/compression.py)",
     ))  # fmt: skip
     text_card: Rule = field(default=Rule(), metadata=_about(
-        score="card", bad="above", threshold=0.7, still=True, unit="share of the picture",
+        score="card", bad="above", threshold=0.7, still=True, unit="share of the picture", least=0, most=1,
         meaning="a title or text card: flat background with lettering and nothing else",
         source="lines of lettering in thumbnails (signals/cards.py), calibrated by bench_quality",
     ))  # fmt: skip
     duplicate: Rule = field(default=Rule(), metadata=_about(
-        score="repeat", bad="below", threshold=0.18, still=True, unit="share of differing bits, 0..1",
+        score="repeat", bad="below", threshold=0.18, still=True, unit="share of differing bits, 0..1", least=0, most=1,
         meaning="shows the same footage as a clip that is kept; also mirrored, cropped, brightened, shortened",
         source="pHash of two pictures a second, and the same changes over time (signals/phash.py)",
     ))  # fmt: skip
@@ -142,7 +146,7 @@ class FilterConfig:
         source="LAION's aesthetic predictor on CLIP embeddings, mean of the pictures (stages/looks.py)",
     ))  # fmt: skip
     nsfw: Rule = field(default=Rule(enabled=False), metadata=_about(
-        score="nsfw", bad="above", threshold=0.5, still=True, optional=True, unit="probability, 0..1",
+        score="nsfw", bad="above", threshold=0.5, still=True, optional=True, unit="probability, 0..1", least=0, most=1,
         meaning="one of its pictures looks sexually explicit to the model",
         source="LAION's detector where its head is there, else zero-shot prompts (stages/looks.py), worst picture",
     ))  # fmt: skip
@@ -161,6 +165,16 @@ class FilterConfig:
             rule = getattr(self, entry.name)
             if math.isnan(rule.threshold):
                 object.__setattr__(self, entry.name, replace(rule, threshold=entry.threshold))
+            elif not entry.least <= rule.threshold <= entry.most:
+                raise ValueError(_outside(entry, rule.threshold))
+
+
+def _outside(entry: Filter, threshold: float) -> str:
+    ends = f"from {entry.least:g} to {entry.most:g}" if math.isfinite(entry.most) else f"{entry.least:g} or more"
+    return (
+        f"{entry.name}.threshold = {threshold:g} is outside the range of its score, {ends} ({entry.score}, "
+        f"{entry.unit}); to switch the filter off set filter.{entry.name}.enabled = false"
+    )
 
 
 def _entries(config: type[FilterConfig] | FilterConfig) -> list[Filter]:
