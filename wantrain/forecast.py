@@ -34,6 +34,8 @@ class Card:
 
 # What a device's name contains -> the card; the first that fits.
 CARDS = {
+    "RTX 4070 Ti SUPER": Card(tflops=88, gib=16), "RTX 4070 Ti": Card(tflops=80, gib=12),
+    "RTX 4080": Card(tflops=97, gib=16),
     "RTX 3090": Card(tflops=71, gib=24), "RTX 4090": Card(tflops=165, gib=24), "RTX 5090": Card(tflops=209, gib=32),
     "L40S": Card(tflops=362, gib=48), "RTX 6000 Ada": Card(tflops=364, gib=48), "A6000": Card(tflops=155, gib=48),
     "A100": Card(tflops=312, gib=80), "H100": Card(tflops=989, gib=80), "H200": Card(tflops=989, gib=141),
