@@ -40,7 +40,7 @@ def named(clips: Sequence[Row], ids: Iterable[str]) -> list[Row]:
 def labelled(clips: Sequence[Row], file: Path) -> dict[str, tuple[Row, str]]:
     """clip_id -> (clip, keep or drop) of a CSV as `wanprep calibrate` reads it. UsageError when a line names no clip,
     or several, or two lines say different things of one: nothing is stored by halves."""
-    from wanprep.calibrate import find_clips, read_labels
+    from wanprep.labels import find_clips, read_labels, why_lost
 
     try:
         labels = read_labels(file.read_text(encoding="utf-8"), str(file))
@@ -48,8 +48,9 @@ def labelled(clips: Sequence[Row], file: Path) -> dict[str, tuple[Row, str]]:
         raise UsageError(f"cannot read {file}: {error}") from error
     pairs, lost = find_clips(labels, clips)
     if lost:
-        lines = ", ".join(str(label.line) for label in lost[:SHOWN]) + (" …" if len(lost) > SHOWN else "")
-        raise UsageError(f"{file}: {counted(len(lost), 'line')} of no clip, or of several: {lines}; nothing was stored")
+        why = [f"line {label.line}: {why_lost(label, clips)}" for label in lost[:SHOWN]]
+        more = [f"and {len(lost) - SHOWN} more"] if len(lost) > SHOWN else []
+        raise UsageError("\n  ".join([f"{file} (nothing was stored):", *why, *more]))
     said: dict[str, tuple[Row, str]] = {}
     for label, clip in pairs:
         word = by_hand.KEEP if label.keep else by_hand.DROP
