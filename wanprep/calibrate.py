@@ -19,7 +19,6 @@ from wanprep.stage import UsageError
 from wanprep.stages.filter import REGISTRY, FilterConfig
 from wanprep.thresholds import FEW, fit
 
-__all__ = ["Label", "calibrate", "find_clips", "fit", "mistakes", "read_labels", "settings"]
 ROUNDS = 5
 Decide = Callable[[FilterConfig], dict[str, Row]]  # clip_id -> row as decided, scores decoded
 
