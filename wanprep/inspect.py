@@ -63,8 +63,7 @@ class Look:
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
         from wanprep.engines.local import threads
         from wanprep.ids import digest_file
-        from wanprep.signals.shots import find_shots
-        from wanprep.stages.split import measure_source, split
+        from wanprep.stages.split import measure_source, shots_of, split
 
         path = Path(args["path"])
         signals, facts, _ = measure_source(path, threads=threads())
@@ -76,7 +75,7 @@ class Look:
                 clip["clip_id"] = keys.clip(source_id, clip.pop("start_pts"), clip.pop("end_pts"))
                 clip["measured"] = _measured(signals, clip) if clip["state"] == "ok" else None
         else:
-            entry |= listing(find_shots(signals, self.config.shots))
+            entry |= listing(shots_of(signals, self.config))
             for clip in clips:
                 del clip["start_pts"], clip["end_pts"]
         return [{"key": key, "entry": entry | {"clips": clips}} for key in parts]
@@ -164,11 +163,14 @@ def _entry(outcome: Outcome) -> Entry:
 
 def judge(entries: Sequence[Entry], config: FilterConfig) -> list[str]:
     """Decide about the clips of all entries together (in place); returns warnings. Files with the same bytes are
-    judged once and get the same verdicts."""
-    from wanprep.stages.filter import decide, share_warnings
+    judged once and get the same verdicts; which of several copies stays is decided without the views."""
+    from wanprep.stages.filter import judge as judge_rows
+    from wanprep.stages.filter import share_warnings
+    from wanprep.stages.precedence import Claim
 
     good = [entry for entry in entries if entry["state"] == "ok"]
     rows = {}
+    sizes: dict[str, Claim] = {}
     for entry in good:
         about = {
             "source_id": entry["source_id"],
@@ -180,7 +182,9 @@ def judge(entries: Sequence[Entry], config: FilterConfig) -> list[str]:
             if clip["measured"]:
                 span = {name: clip.get(name) for name in ("clip_id", "start_s", "end_s")}
                 rows[clip["clip_id"]] = {**about, **span, **clip["measured"]}
-    verdicts = {verdict.clip_id: verdict for verdict in decide(list(rows.values()), config)}
+                sizes[clip["clip_id"]] = Claim(width=clip["crop"][2], height=clip["crop"][3])
+    judged = judge_rows(list(rows.values()), config, claims=lambda _: sizes)
+    verdicts = {verdict.clip_id: verdict for verdict in judged.verdicts()}
     for clip in (clip for entry in good for clip in entry["clips"]):
         verdict = verdicts.get(clip["clip_id"]) if clip.pop("measured") else None
         reason = clip.pop("reason")
@@ -221,6 +225,7 @@ def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
 
 def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
     """One line a score for people, the entries for programs; on stdout."""
+    from wanprep.stages.split import meanings
     from wanprep.stats_render import plain
     from wanprep.tables import print_json, print_rows
 
@@ -232,7 +237,10 @@ def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
         for clip in entry.get("clips", ()):
             scores = dict(clip["scores"])
             like = scores.pop("duplicate_of", {"value": None})["value"]  # a path is in it, too long for a cell
-            said = ", ".join([clip["state"], *clip["reasons"]]) + (f": shows the same as {like}" if like else "")
+            stays = scores.pop("duplicate_why", {"value": None})["value"]
+            same = f"shows the same as {like}; that one stays, because {stays}"
+            why = same if like else "; ".join(meanings(clip["reasons"]))
+            said = ", ".join([clip["state"], *clip["reasons"]]) + (f": {why}" if why else "")
             click.echo(plain(f"frames {clip['start_frame']}-{clip['end_frame'] - 1}: {said}"))
             rows = [
                 (name, _number(score["value"]), _number(score["threshold"]), score["verdict"])

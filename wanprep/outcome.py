@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import originals, standing
+from wanprep import found_shots, originals, standing
 from wanprep.captioners import beside, faults, leads
 from wanprep.captioners.agreement import captions_of
 from wanprep.captioners.checks import MAX_TOKENS, SERIOUS, estimated_tokens
@@ -39,7 +39,10 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
     samples = decided.samples.select("clip_id", "state", "reason").to_dicts()
     tables = {"sources": decided.sources, "clips": decided.clips, "samples": samples}
     found = [state_line(name, rows) for name, rows in tables.items()]
-    found += source_lines(dataset, decided.sources, summary.news) + clip_lines(dataset, decided.clips, samples)
+    found += source_lines(dataset, decided.sources, summary.news) + clipless_lines(
+        dataset, decided.sources, decided.clips
+    )
+    found += clip_lines(dataset, decided.clips, samples)
     found += _text_lines(dataset, summary, decided)
     if summary.edited:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
@@ -102,6 +105,17 @@ def _gone(named: Sequence[tuple[Row, str]], now: Mapping[str, str], news: int | 
         "gone in earlier runs": [name for row, name in lost if not is_new(row)],
         "moved": [name + (f" (now {now[row['source_id']]})" if row["source_id"] in now else "") for row, name in left],
     }
+
+
+def clipless_lines(dataset: Dataset, sources: Sequence[Row], clips: Sequence[Row]) -> list[str]:
+    """Good sources that give no clip, and whether they look as if they had been cut before."""
+    names, why = found_shots.clipless(sources, clips)
+    hint = found_shots.cut_before(dataset, sources)
+    if not names:
+        return [_plain(hint)] if hint else []
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    said = f"{counted(len(names), 'source')} without a kept clip ({_most(why)})"
+    return [f"{said}: {', '.join(map(_plain, names[:SHOWN_NAMES]))}{more}", *([_plain(hint)] if hint else [])]
 
 
 def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -> list[str]:

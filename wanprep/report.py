@@ -129,10 +129,9 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
         drawn.add_row(row["step"], row["of"], *states, _rejected(row))
     out = console()
     out.print(drawn)
-    of_sources = ("source_id", "root", "path", "state", "reason", "detail", "gone_in")
-    told: dict[str, tuple[str, ...]] = {
-        "sources": of_sources,
-        "clips": ("clip_id", "state", "reasons"),
+    told = {
+        "sources": ("source_id", "root", "path", "kind", "state", "reason", "detail", "gone_in"),
+        "clips": ("clip_id", "source_id", "state", "reasons"),
         "samples": ("clip_id", "state", "reason"),
     }
     tables = {name: dataset.manifest.read(name).select(columns).to_dicts() for name, columns in told.items()}
@@ -141,6 +140,7 @@ def show_status(dataset: Dataset, as_json: bool) -> None:
         out.print(f"{name:8} {counts}{outcome.several_reasons(kept)}")
     for line in (
         *outcome.source_lines(dataset, tables["sources"]),
+        *outcome.clipless_lines(dataset, tables["sources"], tables["clips"]),
         *outcome.clip_lines(dataset, tables["clips"], tables["samples"]),
         *map(plain, notes),
         *(f"{row['step']}: {row['waiting_for']}" for row in rows if row["waiting_for"]),

@@ -14,6 +14,7 @@ from wanprep.decide import planned_frames
 from wanprep.near import did_you_mean, nearest
 from wanprep.show_source import caption_lines, flags_of, show_named
 from wanprep.stage import UsageError
+from wanprep.stages.split import meanings
 from wanprep.stats_render import plain
 from wanprep.tables import console, print_json, print_rows
 
@@ -96,9 +97,14 @@ def _kept_by_hand(row: Row, scores: Row) -> str:
 def _with_value(reason: str, scores: Row) -> str:
     """`blur 0.09 (limit 0.125)`, `duplicate of 3a4f9236`; a reason without a score, such as too_short, stands alone."""
     if reason == "duplicate" and "duplicate_of" in scores:
-        return f"duplicate of {scores['duplicate_of'][0][:8]}"
+        return f"duplicate of {scores['duplicate_of'][0][:8]}" + _because(scores.get("duplicate_why"))
     value, limit, _ = scores.get(reason, (None, None, ""))
     return reason if value is None else f"{reason} {value:.3g} (limit {limit:.3g})"
+
+
+def _because(why: Sequence[Any] | None) -> str:
+    """Why the other one stays."""
+    return f", because {why[0]}" if why else ""
 
 
 def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
@@ -160,13 +166,15 @@ def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
         f"  {_span(row)} s, source frames {row['start_frame']}-{row['end_frame'] - 1}, picture {w}x{h} at ({x}, {y})"
     )
     out.print(f"  {row['n_frames']} frames at {dataset.pipeline.model.fps} fps, {row['duplicated']} of them repeats")
+    for line in meanings(row["reasons"]):
+        out.print(f"  {line}")
     if row["truncated"]:
         out.print(f"  the source is truncated: {row['truncated']}")
     for line in caption_lines(dataset, row):
         out.print(f"  {line}")
-    repeated = scores.pop("duplicate_of", None)
+    repeated, why = scores.pop("duplicate_of", None), scores.pop("duplicate_why", None)
     if repeated:
-        out.print(f"  shows the same as clip {plain(repeated[0])}")
+        out.print(f"  shows the same as clip {plain(repeated[0])}; that one stays{_because(why)}")
     drawn = [
         (name, _number(value), _number(threshold), verdict, _meaning(name, verdict))
         for name, (value, threshold, verdict) in sorted(scores.items())

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import edits
+from wanprep import edits, found_shots
 from wanprep.captioners.files import DAMAGED
 from wanprep.captioners.several import number_of, parsed, stem_of
 from wanprep.stage import UsageError
+from wanprep.stages.split import meanings
 from wanprep.standing import moved, reasons_of
 from wanprep.stats_render import plain
 from wanprep.tables import console, counted, print_json, print_rows
@@ -59,6 +60,7 @@ def facts(dataset: Dataset, source: Row) -> dict[str, Any]:
         if source["state"] == "gone"
         else None,
         "clips": [_clip(clip, of.get(clip["clip_id"], [])) for clip in mine],
+        "transitions": found_shots.transitions(dataset, source["source_id"]) if stands else [],
     }
 
 
@@ -87,8 +89,11 @@ def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
     size = "size unknown" if found["bytes"] < 0 else f"{found['bytes'] / 1e6:.1f} MB"
     out.print(f"  {plain(found['file'] or 'its folder is not known any more')}, {size}, group {plain(found['group'])}")
     if not found["clips"]:
-        out.print("  it has no clips")
+        stands = found["state"] == "ok"
+        out.print("  it has no clips" + (" yet: it is still to be split" if stands else ""))
         return
+    for line in _left_out(found):
+        out.print(f"  {line}")
     states = sorted(Counter(clip["state"] for clip in found["clips"]).items())
     out.print(f"  {counted(len(found['clips']), 'clip')}: {', '.join(f'{n} {state}' for state, n in states)}")
     rows = []
@@ -97,6 +102,18 @@ def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
         why = ", ".join([*clip["reasons"], *(reason for reason in clip["left_out"] if reason not in clip["reasons"])])
         rows.append((clip["clip_id"][:8], f"{clip['start_s']:.2f}-{clip['end_s']:.2f}", clip["state"], samples, why))
     print_rows(("clip", ">seconds", "state", "samples", "why"), rows)
+
+
+def _left_out(found: Row) -> list[str]:
+    """Transitions between the clips, and what the reasons of `split` say where no clip is kept."""
+    spans = [f"{it['kind']} {it['first']}-{it['last']}" for it in found["transitions"]]
+    more = f" and {len(spans) - SHOWN} more" if len(spans) > SHOWN else ""
+    lines = [f"frames of transitions, in no clip: {', '.join(spans[:SHOWN])}{more}"] if spans else []
+    if all(clip["state"] == "rejected" for clip in found["clips"]):
+        reasons = dict.fromkeys(reason for clip in found["clips"] for reason in clip["reasons"])
+        why = "; ".join([f"{name}: {said}" for name in reasons for said in meanings([name])])
+        lines.append(f"none of its clips is kept ({', '.join(reasons)})" + (f". {why}" if why else ""))
+    return lines
 
 
 def _until(clips: list[dict[str, Any]]) -> str:

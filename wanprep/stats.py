@@ -228,6 +228,7 @@ def _by_source(sources: list[Row], clips: list[Row], ok: list[Row]) -> list[Sour
                 outcome=_outcome(row),
                 reason=row.get("reason") or "",
                 damage=_damage(row),
+                why=_why(mine),
                 clips=len(mine),
                 kept=len(kept),
                 samples=samples[row["source_id"]] if stands else 0,
@@ -236,6 +237,13 @@ def _by_source(sources: list[Row], clips: list[Row], ok: list[Row]) -> list[Sour
             )
         )
     return sorted(lines, key=lambda line: (line.path, line.source_id))
+
+
+def _why(clips: list[Row]) -> str:
+    """Why no clip of a source is kept; "" where one is, or there is none, or nothing is decided yet."""
+    if any(clip["state"] != "rejected" for clip in clips):
+        return ""
+    return next(iter(_counts(reason for clip in clips for reason in clip["reasons"] or ())), "")
 
 
 def _reasons(sources: list[Row], clips: list[Row], samples: list[Row]) -> list[Reason]:

@@ -72,12 +72,15 @@ class ViewStats:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceLine:
+    """why: the most frequent reason of the clips of a source of which none is kept, else ""."""
+
     source_id: str
     path: str
     group: str
     outcome: str
     reason: str
     damage: str
+    why: str
     clips: int
     kept: int
     samples: int

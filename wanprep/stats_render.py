@@ -19,8 +19,9 @@ from wanprep.stage import UsageError
 from wanprep.stats_model import Reason, Stats
 from wanprep.tables import counted
 
-PATH_CELLS = 28
+PATH_CELLS = 27
 REASON_CELLS = 32
+STATE_CELLS = 19
 TOP_BUCKETS = 8
 TOP_REASONS = 8
 Justify = Literal["left", "right"]
@@ -226,7 +227,8 @@ def _sources(stats: Stats) -> RenderableType:
     )
     table.add_column("state", no_wrap=True, header_style="bold")
     for s in stats.by_source:
-        state = keep_start(s.reason or f"{s.outcome}{', damaged' * bool(s.damage)}", 18)
+        good = f"{s.outcome}{', damaged' * bool(s.damage)}" + (f", {s.why}" if s.why else "")
+        state = keep_start(s.reason or good, STATE_CELLS)
         _row(table, keep_end(s.path, PATH_CELLS), s.clips, s.kept, s.samples, f"{s.kept_seconds / 60:.2f}", state)
     return _with_rest(table, len(stats.by_source), None, "source")
 

@@ -172,12 +172,12 @@ def test_a_doubtful_span_beside_a_transition_widens_it(monkeypatch):
 
 @pytest.mark.parametrize(("kind", "first", "last", "spans"), [
     ("wipe", 6, 22, [(0, 28, "")]),  # a file of one shot, with something that passes
-    ("dissolve", 6, 22, [(0, 28, "")]),
+    ("dissolve", 6, 22, [(0, 28, "only_transition")]),  # believed: nothing is left, and that is told
     ("dissolve", 13, 13, [(0, 12, "too_short"), (15, 28, "too_short")]),  # a frame of two shots
-    ("fade_out", 6, 22, [(0, 28, "only_transition")]),  # believed: nothing is left, and that is told
+    ("fade_out", 6, 22, [(0, 28, "only_transition")]),
     ("dip_to_black", 6, 22, [(0, 28, "only_transition")]),
 ])  # fmt: skip
-def test_a_lone_transition_needs_a_clip_beside_it(monkeypatch, kind, first, last, spans):
+def test_a_lone_wipe_needs_a_clip_beside_it(monkeypatch, kind, first, last, spans):
     mix = Transition(kind=kind, first=first, last=last)
     config = SplitConfig(min_seconds=1.0)
 

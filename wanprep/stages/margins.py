@@ -50,17 +50,15 @@ def dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float
 
 
 def joins_nothing(signals: Signals, found: ShotList, config: SplitConfig, step: float) -> bool:
-    """Whether all that was found in a source is one dissolve or wipe with no clip on either side of it.
+    """Whether all that was found in a source is one wipe with no clip on either side of it.
 
-    A transition joins two shots. In a file of a few seconds without either, what looked like one is the shot itself: a
-    pan, or something that passes. Fades end in a tone, which no shot does, so they are believed; so is a blended frame,
-    which is a cut.
+    A transition joins two shots. In a file of a few seconds without either, what looked like a wipe is the shot itself:
+    a pan, or something that passes. Dissolves and fades are believed: they are less often found in single shots, and
+    far more often made.
     """
-    if len(found.transitions) != 1 or found.cuts or signals.holes:
+    if [t.kind for t in found.transitions] != ["wipe"] or found.cuts or signals.holes:
         return False
     (t,) = found.transitions
-    if t.kind not in ("dissolve", "wipe") or t.last - t.first < 2:
-        return False
     margin, n = margin_of(t, config, step), len(signals.pts)
     rest = (0, t.first - margin), (t.last + 1 + margin, n)
     return not any(a < b and not too_short(signals, a, b, config) for a, b in rest)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
-from wanprep.signals.shots import ShotRules, Transition, find_shots
+from wanprep.signals.shots import ShotList, ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
 from wanprep.stages.margins import dividing, give_margins, inner, joins_nothing, margin_of, too_short
 from wanprep.stages.trim import TrimRules, trim
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
-SPLIT_REASONS = ("too_short", "black", "idle", "maybe_mixed", "only_transition")  # of clips that are rejected here
+SPLIT_REASONS = {  # of clips that are rejected here, and what they say
+    "too_short": "shorter than split.min_seconds",
+    "black": "nothing but black",
+    "idle": "a head or tail in which nothing happens ([split.trim])",
+    "maybe_mixed": "two shots may mix in it",
+    "only_transition": "no more than a transition was found in its source (one shot? split.shots.detect = false)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,11 @@ class SplitConfig:
             raise ValueError(f"margin_seconds must not be negative, not {self.margin_seconds}")
         if not 0 <= self.margin_share <= 1:
             raise ValueError(f"margin_share is a share between 0 and 1, not {self.margin_share}")
+
+
+def meanings(reasons: Iterable[str]) -> list[str]:
+    """Sentences on those of the reasons that are of this stage."""
+    return [SPLIT_REASONS[reason] for reason in reasons if reason in SPLIT_REASONS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,10 +173,8 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     transitions that leave nothing of their source, as `only_transition`: no source is without a clip.
     """
     n = len(signals.pts)
-    step = float(np.median(np.diff(signals.pts)) * signals.time_base) if n > 1 else 1.0
-    found = find_shots(signals, config.shots)
-    if joins_nothing(signals, found, config, step):
-        found = replace(found, transitions=())
+    step = _step(signals)
+    found = shots_of(signals, config)
     black = [t for t in found.transitions if t.kind == "black"]
     owner = np.full(n, -1)
     mixes = [t for t in found.transitions if t.kind != "black"]
@@ -195,6 +204,17 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     if not clips:
         return [_clip(signals, t.first, t.last + 1, config, crop, "only_transition") for t in spans], []
     return sorted(clips, key=lambda clip: clip.start_frame), spans
+
+
+def shots_of(signals: Signals, config: SplitConfig) -> ShotList:
+    """What `find_shots` finds, without a lone wipe that joins nothing."""
+    found = find_shots(signals, config.shots)
+    return replace(found, transitions=()) if joins_nothing(signals, found, config, _step(signals)) else found
+
+
+def _step(signals: Signals) -> float:
+    """Seconds from frame to frame."""
+    return float(np.median(np.diff(signals.pts)) * signals.time_base) if len(signals.pts) > 1 else 1.0
 
 
 def _without_holes(start: int, end: int, holes: Sequence[int]) -> list[tuple[int, int]]:
