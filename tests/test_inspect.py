@@ -113,7 +113,7 @@ def test_equal_files_are_judged_once() -> None:
     measured = {"sharpness": 0.01, "evidence": np.zeros(0, np.uint8).tobytes()}
 
     def entry(path: str) -> dict:
-        clip = {"clip_id": "a", "state": "ok", "reason": "", "measured": dict(measured)}
+        clip = {"clip_id": "a", "state": "ok", "reason": "", "crop": [0, 0, 64, 32], "measured": dict(measured)}
         return {"path": path, "state": "ok", "source_id": "s", "kind": "video", "clips": [clip]}
 
     entries = [entry("x/a.mp4"), entry("y/b.mp4"), {"path": "z", "state": "rejected"}]
@@ -126,6 +126,7 @@ def test_scores_of_a_repeat_fit_80_columns(capsys: pytest.CaptureFixture[str]) -
     scores = {
         "compression": {"value": 28.123456, "threshold": 37.0, "verdict": "keep"},
         "duplicate_of": {"value": like, "threshold": None, "verdict": "info"},
+        "duplicate_why": {"value": "it was in the set before", "threshold": None, "verdict": "info"},
         "overlay_box": {"value": [0.12345, 0.12345, 0.12345, 0.12345], "threshold": None, "verdict": "info"},
     }
     clip = {"start_frame": 100000, "end_frame": 100124, "state": "rejected", "reasons": ["duplicate"], "scores": scores}
@@ -133,7 +134,8 @@ def test_scores_of_a_repeat_fit_80_columns(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert max(len(line) for line in out.splitlines() if not line.startswith("frames")) <= 80
     assert ["compression", "28.12", "37", "keep"] in [line.split() for line in out.splitlines()]
-    assert f"frames 100000-100123: rejected, duplicate: shows the same as {like}" in out
+    assert f"frames 100000-100123: rejected, duplicate: shows the same as {like}; that one stays" in out
+    assert "that one stays, because it was in the set before\n" in out
 
 
 def test_the_environment_decides_too(movies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
