@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import found_shots, originals, standing
+from wanprep import found_shots, originals, replaced, standing
 from wanprep.captioners import beside, faults, leads
 from wanprep.captioners.agreement import captions_of
 from wanprep.captioners.checks import MAX_TOKENS, SERIOUS, estimated_tokens
 from wanprep.captioners.choose import REWRITE
 from wanprep.captioners.rewrite import FAILED
+from wanprep.claims import typed_in
 from wanprep.families import family
 from wanprep.stages.caption import token_counter
 from wanprep.tables import counted
@@ -48,6 +49,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
     if decided.orphaned:
         found.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
+    found += _copy_lines(dataset, decided, summary)
     found += _caption_lines(dataset, decided) + _long_lines(dataset, decided.clips)
     if dataset.pipeline.model.caution:
         found.append(dataset.pipeline.model.caution)
@@ -136,6 +138,12 @@ def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -
             f"({listed(why)}): wanprep samples --reason {reason}{out}"
         )
     return found
+
+
+def _copy_lines(dataset: Dataset, decided: Decided, summary: Summary) -> list[str]:
+    events = dataset.manifest.read("events").sort("seq", maintain_order=True).to_dicts()
+    typed = typed_in(events, decided.clips)
+    return [_plain(line) for line in replaced.lines(decided.clips, typed, summary.kept)]
 
 
 def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:

@@ -34,6 +34,7 @@ class Summary:
     ignored: Counter[str] = field(default_factory=Counter)
     folder: str = ""  # SRC, or the folder that it is in
     news: int = 0  # `gone_in` of the sources that this run missed first; 0: none
+    kept: frozenset[str] = frozenset()  # clips that were kept when it began
     edited: int = 0  # captions changed by hand since the last run
     published: int = 0  # caption files written
     notes: list[str] = field(default_factory=list)  # what people should look at
@@ -77,6 +78,8 @@ def run(
 def _take_stock(dataset: Dataset, summary: Summary, command: str) -> None:
     """Store the settings, and take over what was edited by hand."""
     stored = dataset.save()
+    clips = dataset.manifest.read("clips").select("clip_id", "state")
+    summary.kept = frozenset(clips.filter(state="keep")["clip_id"])
     _note_run(dataset, command)
     summary.edited, notes = find_edits(dataset)
     summary.notes += [*notes, *([stored] if stored else [])]
