@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wanprep import costs
+from wanprep import costs, joins
 from wanprep.config import from_table
 from wanprep.families import family
+from wanprep.show_suggest import show_suggestion
 from wanprep.stage import UsageError
 from wanprep.stages.bucket import ClipInfo, View, samples_of
 from wanprep.stages.windows import check_views
@@ -70,6 +73,25 @@ def test_tall_footage_gets_tall_views_and_short_clips_a_short_one():
     assert [(p.view.name, p.view.frames) for p in found.views] == [("sharp", (9,))]
     assert found.views[0].view.size[1] > found.views[0].view.size[0]
     assert any(reason.startswith("motion: ") for reason in found.reasons)
+
+
+def test_small_long_clips_get_a_motion_view_at_their_own_size():
+    for (width, height), frames in (((256, 144), 65), ((320, 180), 57), ((320, 176), 121), ((192, 320), 64)):
+        found = suggest([clip(f"{i}", width=width, height=height, n_frames=frames) for i in range(4)], A14B, 24)
+        (motion,) = found.views  # a sharp view would show nothing more
+        assert (motion.view.name, motion.missed) == ("motion", 0)
+        assert motion.view.frames == (min(81, (frames - 1) // 4 * 4 + 1),)
+        assert motion.view.size[0] * motion.view.size[1] >= 0.9 * width * height
+        assert [reason.split(":")[0] for reason in found.reasons] == ["stills", "sharp"]
+
+
+def test_why_there_is_no_motion_view():
+    short = suggest([clip(f"{i}", width=320, height=180, n_frames=17) for i in range(4)], A14B, 24)
+    assert short.reasons[-1] == "motion: most clips hold no more than 17 frames; the sharp view takes those"
+    tight = suggest([clip(f"{i}", n_frames=81) for i in range(4)], A14B, 10.5)
+    assert [p.view.name for p in tight.views] == ["sharp"]
+    assert tight.reasons[-1].startswith("motion: there is no room for more than 17 frames in a size that shows motion")
+    assert tight.max_tokens < 0.9 * 384 * 208 / 256 * A14B.latent_frames(21)
 
 
 def test_stills_get_a_view_of_their_own():
@@ -136,3 +158,25 @@ def test_what_cannot_be_answered_is_said():
         suggest([clip("a")], A14B, 1.2)
     with pytest.raises(UsageError, match="do not hold one expert"):
         suggest([clip("a")], A14B, 24, weights="bf16")
+
+
+def test_clips_without_a_usable_caption_are_not_counted(monkeypatch, capsys):
+    """Their samples would be rejected: what is promised is what a dry run gives."""
+    rows = [{"clip_id": f"{i}", "state": "keep", "reasons": ["caption_empty"] if i == 3 else []} for i in range(4)]
+    rows += [{"clip_id": "4", "state": "rejected", "reasons": ["blur"]}]
+
+    def infos(clips, measured):
+        return [clip(row["clip_id"]) for row in clips if row["state"] == "keep"]
+
+    monkeypatch.setattr(joins, "clip_infos", infos)
+    dataset: Any = SimpleNamespace(
+        manifest=SimpleNamespace(read=lambda name: SimpleNamespace(to_dicts=lambda: rows)), measured=dict
+    )
+    show_suggestion(dataset, True, 24.0, None, 16, 1, A14B.name)
+    assert [view["samples"] for view in json.loads(capsys.readouterr().out)["views"]] == [3, 3]
+    show_suggestion(dataset, False, 24.0, None, 16, 1, A14B.name)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "not counted: 1 kept clip without a caption that can be used (caption_empty)" in told
+    del rows[:3]
+    with pytest.raises(UsageError, match=r"no clips to make views for: 1 kept clip without .* \(caption_empty\)"):
+        show_suggestion(dataset, False, 24.0, None, 16, 1, A14B.name)

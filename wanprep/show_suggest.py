@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wanprep import families
+from wanprep.stage import UsageError
 from wanprep.suggest import RESERVE_GIB, suggest
-from wanprep.tables import console, print_json, table
+from wanprep.tables import console, counted, print_json, table
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -20,7 +22,13 @@ def show_suggestion(
     from wanprep.joins import clip_infos
 
     model = families.family(family) if family else dataset.pipeline.model
-    infos = clip_infos(dataset.manifest.read("clips").to_dicts(), dataset.measured())
+    clips = dataset.manifest.read("clips").to_dicts()
+    mute = [clip for clip in clips if clip["state"] == "keep" and clip["reasons"]]  # their samples would be rejected
+    left = {clip["clip_id"] for clip in mute}
+    infos = clip_infos([clip for clip in clips if clip["clip_id"] not in left], dataset.measured())
+    without = _without_caption(mute)
+    if mute and not infos:
+        raise UsageError(f"there are no clips to make views for: {without}")
     found = suggest(infos, model, vram, weights=weights, rank=rank, batch=batch_size)
     if as_json:
         print_json(found.to_json())
@@ -37,6 +45,8 @@ def show_suggestion(
         counts = (p.view.frames[0], p.clips, p.missed, p.samples, f"{p.tokens:,}", f"{p.tflop:.0f}")
         drawn.add_row(p.view.name, size, *map(str, counts), f"{p.peak_gib:.1f}")
     out.print(drawn)
+    if mute:
+        out.print(f"not counted: {without}")
     for reason in found.reasons:
         out.print(f"not proposed: {reason}")
     out.print(
@@ -45,3 +55,8 @@ def show_suggestion(
     )
     out.print("For a pipeline file:\n")
     click.echo(found.toml, nl=False)
+
+
+def _without_caption(mute: Sequence[Mapping[str, Any]]) -> str:
+    reasons = ", ".join(sorted({clip["reasons"][0] for clip in mute}))
+    return f"{counted(len(mute), 'kept clip')} without a caption that can be used ({reasons})"

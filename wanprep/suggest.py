@@ -23,7 +23,7 @@ RESERVE_GIB = 1.0  # CUDA context, fragmentation, a screen
 ENOUGH_TOKENS = 8_000  # the most exact weights that leave this much are taken: 832x480 in 17 frames has 7,800
 SERVED = 0.75  # share of the clips that a view should fit, in length and size
 SHARP_FRAMES = (17, 9, 5, 1)
-MOTION_AREA = 384 * 208  # less shows no motion worth learning; fewer frames instead
+MOTION_AREA = 384 * 208  # footage is not made smaller, less shows no motion worth learning; fewer frames instead
 NATIVE_AREA = {"wan2.1-t2v-1.3b": 832 * 480, "wan2.2-ti2v-5b": 1280 * 704}
 STILL_AREA = 1024 * 1024
 SMALL_MIN_AREA = 0.5  # a clip too small for a view still gets a bucket of at least half its area
@@ -178,17 +178,30 @@ def _sharp(clips: Sequence[ClipInfo], family: Family, most: int) -> View | str:
 
 
 def _motion(clips: Sequence[ClipInfo], family: Family, most: int) -> View | str:
-    """The longest window that most clips hold, at the largest size that is left."""
+    """The longest window that most clips hold, at the largest size that is left. Footage that is small itself is taken
+    as it is: what is not worth it is to make it smaller for the sake of length."""
     longest = snap_down(min(family.max_frames, int(_low([clip.n_frames for clip in clips]))))
+    if longest <= SHARP_FRAMES[0]:
+        return f"most clips hold no more than {longest} frames; the sharp view takes those"
+    whole = _size(clips, family, _native(family), _native(family))  # with memory for any
+    least = 0.9 * min(MOTION_AREA, whole[0] * whole[1]) if whole else math.inf
     for frames in range(longest, SHARP_FRAMES[0], -4):
         size = _size(clips, family, most // family.latent_frames(frames), _native(family))
-        if size and size[0] * size[1] >= MOTION_AREA * 0.9:
+        if size and size[0] * size[1] >= least:
             break
     else:
-        return f"most clips hold no more than {longest} frames at a size worth it; the sharp view takes those"
+        if whole is None:
+            return "most clips are smaller than one cell of the grid"
+        return f"there is no room for more than {SHARP_FRAMES[0]} frames in a size that shows motion, {_about(least)}"
     typical = sorted(clip.n_frames for clip in clips)[len(clips) // 2]
     more: dict[str, Any] = {"mode": "uniform", "samples": 2} if typical >= 1.5 * frames else {}
     return View(name="motion", resolution=size, frames=(frames,), min_area=SMALL_MIN_AREA, **more)
+
+
+def _about(area: float) -> str:
+    """An area in pixels as people know it: a size in 16:9."""
+    width = math.sqrt(area * 16 / 9)
+    return f"about {width:.0f}x{width * 9 / 16:.0f}"
 
 
 _MAKERS = {"stills": _stills, "sharp": _sharp, "motion": _motion}
