@@ -63,15 +63,46 @@ def test_clips_are_a_line_each_and_their_sources_differ(dataset: Any, capsys: py
     assert lines[3] == "    shake 0.0894 (limit 0.07), blur"
 
 
+@pytest.mark.parametrize("columns", ["80", "60", "160"])
+def test_files_of_one_name_stay_apart_and_ids_can_be_used(
+    dataset: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    folders = ("Show_B_v2/popeye", "Show_B_v2/olive", "showA bunny/bunny", "live/street/bikes")
+    paths = [f"{folder}/clip_{number:03d}.mp4" for folder in folders for number in range(3)]
+    shown = [clip(0, path=path, clip_id=f"{k:02d}{'cafe' * 3}00", **FIT) for k, path in enumerate(paths)]
+    every = [sample(0, "ok", "cached", clip_id=row["clip_id"]) for row in shown]
+    tables = {"clips": pl.DataFrame(shown), "samples": pl.DataFrame(every)}
+    dataset.manifest.read = tables.__getitem__
+    monkeypatch.setenv("COLUMNS", columns)
+    for how in (show.show_clips, show.show_samples):
+        how(dataset, False, **ANY)
+        head, _, *lines = capsys.readouterr().out.splitlines()
+        assert all(cell_len(line) <= int(columns) for line in lines)
+        rows = [line for line in lines if not line.startswith("    ")]
+        at, until = head.index("source"), head.index("view" if "view" in head else "seconds") - 2 * ("view" not in head)
+        names = [line[at:until].strip() for line in rows]
+        assert len(set(names)) == len(paths)
+        assert all(name.endswith((".mp4", "…")) for name in names)
+        ids = [line.split()[0] for line in rows]
+        assert all(row["clip_id"].startswith(it) and len(it) >= 8 for row, it in zip(shown, ids))
+        if columns == "160":
+            assert names == paths
+            assert ids == [row["clip_id"] for row in shown]
+
+
+FIT = {"unknown": ["overlay"], "start_s": 0.0, "end_s": 2.0}
+
+
 def test_a_good_sample_is_found_by_the_state_it_is_listed_with(
     dataset: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def count(state: str) -> int:
         return len(listed(capsys, show.show_samples, dataset, state=state))
 
-    assert [count(state) for state in ("cached", "pending", "ok", "rejected")] == [1, 1, 2, 1]
-    (line,) = listed(capsys, show.show_samples, dataset, reason="too_short_for_41")
-    assert line.endswith("41 frames  13.30-15.87  rejected: too_short_for_41")
+    assert [count(state) for state in ("cached", "pending", "ok", "rejected")] == [1, 1, 2, 2]  # a line more, for why
+    row, why = listed(capsys, show.show_samples, dataset, reason="too_short_for_41")
+    assert row.endswith("41 frames  13.30-15.87")
+    assert why == "    rejected: too_short_for_41"
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,29 @@ def test_names_that_begin_and_end_alike_stay_apart() -> None:
     assert short["a.mp4"] == "a.mp4"
 
 
+def test_names_that_differ_in_the_middle_alone_show_it() -> None:
+    paths = [f"the show/{folder}/clip_{k:03d}.mp4" for folder in ("popeye", "olive", "bunny") for k in range(9)]
+    for cells in (11, 14, 20):
+        short = short_names(paths, cells)
+        assert len(set(short.values())) == len(paths)
+        assert all(cell_len(name) <= cells for name in short.values())
+
+
+def test_whatever_is_in_them_rows_are_no_wider_than_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ("#clip", "~source", "view", ">seconds", ">?frames", "state")
+    rows = [
+        (f"{k}2345678abcdef00", f"a/{k}" * 30, "sharp and mirrored " * 5, "0.00-1.00", "", "why " * 9) for k in range(3)
+    ]
+    for width in (60, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = drawn(capsys, columns, rows)
+        assert all(cell_len(line) <= width for line in lines)
+        assert "frames" not in lines[0]  # nothing is in it
+    assert [line.split()[0] for line in drawn(capsys, ("#clip", "why"), [("123456789", "x")])[2:]] == ["123456789"]
+
+
 def test_both_ends_are_kept_by_what_a_terminal_shows() -> None:
     assert keep_ends("bikes_640x272_25fps.mp4", 11) == "bikes_….mp4"
     assert cell_len(keep_ends("映画" * 20, 11)) <= 11

@@ -84,8 +84,8 @@ def show_clips(dataset: Dataset, as_json: bool, **filters: Any) -> None:
         flags = ", ".join(flags_of(row))
         why = "; ".join(filter(None, (why, flags and f"caption: {flags}")))
         frames = f"{row['start_frame']}-{row['end_frame'] - 1}"
-        drawn.append((row["clip_id"][:8], plain(row["path"]), _span(row), frames, row["state"], why))
-    print_rows(("clip", "~source", ">seconds", ">?frames", "state", "why"), drawn)
+        drawn.append((row["clip_id"], plain(row["path"]), _span(row), frames, row["state"], why))
+    print_rows(("#clip", "~source", ">seconds", ">?frames", "state", "why"), drawn)
 
 
 def _kept_by_hand(row: Row, scores: Row) -> str:
@@ -126,8 +126,8 @@ def show_samples(dataset: Dataset, as_json: bool, **filters: Any) -> None:
     for it in chosen:
         state = ": ".join(filter(None, (_listed_state(it), it["reason"])))
         frames = f"{it['start_frame']}-{it['end_frame'] - 1}" if "start_frame" in it else ""
-        drawn.append((it["clip_id"][:6], plain(it["path"]), _view(it), _bucket(it), _span(it), frames, state))
-    print_rows(("clip", "~source", "view", "bucket", ">seconds", ">?frames", "state"), drawn)
+        drawn.append((it["clip_id"], plain(it["path"]), _view(it), _bucket(it), _span(it), frames, state))
+    print_rows(("#clip", "~source", "view", "bucket", ">seconds", ">?frames", "state"), drawn)
 
 
 def _view(sample: Row) -> str:

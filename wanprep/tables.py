@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -16,19 +18,25 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PATH_LEAST = 11  # cells that a path keeps: five of its beginning, …, and its ending
-PATH_GOOD = 20  # a column that may be left out is, before a path has less
+PATH_GOOD = 20  # a column that may be left out or cut is, before a path has less
 LAST_MOST = 28  # cells that the last column asks for; what is longer stands below its row
+LAST_LEAST = 10
+ID_LETTERS = 8  # of an id, where it does not fit whole: every command takes them for the id
+CELL_LEAST = 6  # of any other cell, where nothing else helps
 
 
 def console(err: bool = False) -> Console:
-    """The console that everything is shown on: it never colours off a terminal and is 80 columns wide there.
+    """The console that everything is shown on: it never colours off a terminal and is 80 columns wide there, or as wide
+    as COLUMNS says.
 
     Captions, prompts and file names come from people and models. Their `[bold]` and `:x:` stay what they are: rich's
     markup and codes of pictures are off.
     """
     from rich.console import Console
 
-    width = None if (sys.stderr if err else sys.stdout).isatty() else 80
+    asked = os.environ.get("COLUMNS", "")
+    away = max(40, int(asked)) if asked.isdecimal() else 80
+    width = None if (sys.stderr if err else sys.stdout).isatty() else away
     return Console(stderr=err, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
@@ -45,28 +53,35 @@ def table(*columns: str, title: str | None = None) -> Any:
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of many rows on stdout, a line a row. As `table` draws it, but rich takes half a millisecond a row,
-    because it looks at every cell several times.
+    """A table of many rows on stdout, a line a row, none wider than the terminal. As `table` draws it, but rich takes
+    half a millisecond a row, because it looks at every cell several times.
 
-    columns: names, behind marks: `>` stands right; `?` is left out where the rows are too wide for the terminal; `~`
-    holds paths, cut in the middle as far as is needed. A last cell that still does not fit goes below its row, whole.
+    columns: names, behind marks: `>` stands right; `?` is left out where it is empty or the rows are too wide; `#`
+    holds ids, of which the first letters are enough; `~` holds paths, cut in the middle as far as is needed. A last
+    cell that still does not fit goes below its row, whole.
     """
-    marks = [column[: len(column) - len(column.lstrip(">?~"))] for column in columns]
-    names = [column.lstrip(">?~") for column in columns]
+    marks = [column[: len(column) - len(column.lstrip(">?~#"))] for column in columns]
+    names = [column.lstrip(">?~#") for column in columns]
     cells = [[name, *column] for name, column in zip(names, zip(*rows) if rows else [()] * len(names))]
     widths = [max(map(cell_len, column)) for column in cells]
     screen = console().width
-    kept = list(range(len(columns)))
     widths[-1] = min(widths[-1], LAST_MOST)
+    kept = [k for k in range(len(columns)) if "?" not in marks[k] or any(cells[k][1:]) or not rows]
     good = [min(width, PATH_GOOD) if "~" in mark else width for width, mark in zip(widths, marks)]
-    for k in reversed(range(len(columns))):
+    for k in reversed(kept):
         if "?" in marks[k] and _wide(good, kept) > screen:
             kept.remove(k)
     for k in kept:
+        if "#" in marks[k] and _wide(good, kept) > screen:
+            cells[k] = [cells[k][0], *(cell[:ID_LETTERS] for cell in cells[k][1:])]
+            widths[k] = good[k] = max(map(cell_len, cells[k]))
+    least = min(widths[-1], max(LAST_LEAST, cell_len(names[-1])))
+    widths[-1] = max(least, widths[-1] - max(0, _wide(good, kept) - screen))
+    for k in sorted(kept[:-1], key=lambda k: ("~" not in marks[k], -widths[k])):
         over = _wide(widths, kept) - screen
-        if "~" in marks[k] and over > 0:
-            widths[k] = max(PATH_LEAST, widths[k] - over)
-            short = short_names(cells[k], widths[k])
+        if over > 0:
+            room = max(PATH_LEAST if "~" in marks[k] else CELL_LEAST, widths[k] - over)
+            short = short_names(cells[k], room)
             cells[k] = [short[cell] for cell in cells[k]]
             widths[k] = max(map(cell_len, cells[k]))
     _echo([(cells[k], widths[k], ">" in marks[k]) for k in kept], screen)
@@ -106,27 +121,45 @@ def counted(count: int, what: str) -> str:
 def short_names(paths: Iterable[str], cells: int) -> dict[str, str]:
     """Each path in at most `cells` terminal cells, its middle left out; different paths stay different where they can.
 
-    Paths whose two ends are alike lose what they begin with alike instead.
+    Paths whose two ends are alike are cut in another way, in which they differ among themselves and from all others:
+    without what they begin with alike, or end with alike, or with more of their ends.
     """
     every = list(dict.fromkeys(paths))
     short = {path: keep_ends(path, cells) for path in every}
+    taken = Counter(short.values())
     alike: dict[str, list[str]] = {}
     for path, name in short.items():
         alike.setdefault(name, []).append(path)
-    for group in alike.values():
+    for name, group in alike.items():
         if len(group) > 1:
-            common = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*group)))
-            short |= {path: keep_ends("…" + path[max(0, common - 2) :], cells) for path in group}
+            taken[name] -= len(group)
+            short |= zip(group, max(_other_ways(group, cells), key=lambda names: sum(not taken[it] for it in {*names})))
+            taken.update(short[path] for path in group)
     return short
 
 
-def keep_ends(text: str, cells: int) -> str:
-    """Text in at most `cells` (3 or more) terminal cells: what it begins and ends with, … between."""
+def _other_ways(group: Sequence[str], cells: int) -> Iterator[list[str]]:
+    """Names of the paths of a group in several ways, the best to read first."""
+    start, end = max(0, _common(group) - 2), _common([path[::-1] for path in group])
+    for first, last, share in ((start, 0, 0.4), (start, 0, 0.6), (start, end, 0.4), (start, end, 0.6), (0, 0, 0.8)):
+        begin, tail = "…" * bool(first), "…" * bool(last)
+        middles = (path[first : max(first + 1, len(path) - last)] for path in group)
+        yield [keep_ends(begin + middle + tail, cells, share) for middle in middles]
+
+
+def _common(texts: Sequence[str]) -> int:
+    """How many letters all begin with."""
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*texts)))
+
+
+def keep_ends(text: str, cells: int, share: float = 0.4) -> str:
+    """Text in at most `cells` (3 or more) terminal cells: what it begins and ends with, … between. share: of the cells
+    for the end."""
     text = "".join(c if c.isprintable() else "?" for c in text)
     if cell_len(text) <= cells:
         return text
     start, end = text, text
-    while cell_len(end) > cells * 2 // 5:
+    while cell_len(end) > int(cells * share):
         end = end[1:]
     while cell_len(start) + cell_len(end) + 1 > cells:
         start = start[:-1]
