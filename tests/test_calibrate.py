@@ -18,6 +18,7 @@ from wanprep.weigh import weigh
 
 
 def clip(number: int, state: str = "keep", reasons: tuple[str, ...] = (), **values: float | None) -> dict:
+    scores: dict[str, tuple[float | None, float, str]]
     scores = {"blur": (0.3, 0.125, "keep"), "shake": (0.0, 0.07, "keep"), "noise": (1.0, 8.0, "off")}
     for name, value in values.items():
         scores[name] = (value, 0.0, "keep")
