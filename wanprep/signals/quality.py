@@ -121,7 +121,7 @@ def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
-    sharpness, smear, luma, noise: medians. quantiser: compression.quantiser.
+    sharpness, smear, luma, noise: medians. quantiser: compression.quantiser. coded: what the stream alone says of it.
     shake: turns of the camera's path a step, 0..1. light_jump: largest |log| exposure ratio.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
@@ -140,6 +140,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
         "quantiser": quantiser(_quantile(frame["blockiness"], 0.5), _quantile(frame["quantiser"], 0.5)),
+        "coded": _quantile(frame["quantiser"], 0.5),
         "noise": _quantile(frame["noise"], 0.5),
     }
 

@@ -86,6 +86,7 @@ def rival_of(row: Row, claim: Claim) -> Rival:
         claim=claim,
         kept=row.get("by_hand") == KEEP,
         quantiser=row.get("quantiser"),
+        coded=row.get("coded"),
         sharpness=row.get("sharpness"),
         seconds=None if start is None or end is None else end - start,
         place=(row.get("path") or "", start or 0.0, row["clip_id"]),

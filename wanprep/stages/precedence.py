@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 SIZE_STEP = 0.5  # octaves of area: 19 % of a side
-CODING_STEP = 3.0  # of H.264's quantiser: a quarter to a third of the bits
-SHARPNESS_STEP = 0.25  # octaves of sharpness; coding the same picture again moves it by a tenth of that
+CODING_STEP = 3.0  # of H.264's quantiser: half an octave of the step that it stands for
+LOOKS_COARSE = 34.0  # H.264's quantiser: as blocks look at crf 33; coding a clip at crf 16 to 24 moves it by 1 to 3
+SHARPNESS_STEP = 0.25  # octaves of sharpness; coding a clip at crf 16 to 24 moves it by up to 0.08
 LENGTH_STEP = 0.1  # octaves of duration: 7 %
 
 # How much a person said of a clip, least first.
@@ -46,12 +47,14 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Rival:
-    """One of the clips of the same footage. kept: by hand. quantiser, sharpness, seconds: None where not known.
-    place: what orders it when all else is equal, by path and start."""
+    """One of the clips of the same footage. kept: by hand. quantiser: as its stream says, or as it looks if that is
+    worse; coded: as its stream says; these, sharpness and seconds are None where not known. place: what orders it when
+    all else is equal, by path and start."""
 
     claim: Claim
     kept: bool = False
     quantiser: float | None = None
+    coded: float | None = None
     sharpness: float | None = None
     seconds: float | None = None
     place: tuple[str, float, str]
@@ -59,6 +62,12 @@ class Rival:
     @property
     def size(self) -> str:
         return f"{self.claim.width}x{self.claim.height}"
+
+    @property
+    def coarseness(self) -> float | None:
+        """On the quantiser's scale. Below LOOKS_COARSE the look of copies tells them apart by chance alone."""
+        looks = self.quantiser is not None and self.quantiser > LOOKS_COARSE
+        return self.quantiser if looks else self.coded
 
     @property
     def area(self) -> int:
@@ -103,8 +112,8 @@ WORTH = (*PERSON, *USE)  # known of every clip; what these say, a longer clip do
 AGE = Criterion(lambda r: -r.claim.since, lambda one, _: "it was in the set before")
 FINE = (
     Criterion(
-        lambda r: None if r.quantiser is None else -round(r.quantiser / CODING_STEP),
-        lambda one, other: f"it is coded more finely: quantiser {one.quantiser:.3g}, not {other.quantiser:.3g}",
+        lambda r: None if r.coarseness is None else -round(r.coarseness / CODING_STEP),
+        lambda one, other: f"it is coded more finely: quantiser {one.coarseness:.3g}, not {other.coarseness:.3g}",
     ),
     Criterion(
         lambda r: _octaves(r.sharpness, SHARPNESS_STEP),
