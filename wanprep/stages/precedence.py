@@ -1,9 +1,9 @@
 """Which of several clips of the same footage goes before the others, and why. Pure.
 
 First what a person did, then what the picture can be used for, then which was here first, then how well it is coded;
-paths break ties only. Scores count in steps, so that their noise decides nothing; a larger picture is looked at before
-any of them. A criterion that is not known of all who are equal so far is passed over: not to know wins and loses
-nothing. Adding a film later changes nothing among those that were here, unless it goes before them all.
+paths break ties only. Scores count where they differ by more than a step, so that their noise decides nothing; a larger
+picture is looked at before any of them. A criterion that is not known of all who are equal so far is passed over: not
+to know wins and loses nothing. A film that comes later changes nothing among those that were here.
 """
 
 from __future__ import annotations
@@ -74,17 +74,19 @@ class Rival:
         return self.claim.width * self.claim.height
 
 
-def _octaves(value: float | None, step: float) -> float | None:
-    """In whole steps; None where there is nothing to measure."""
-    return round(math.log2(value) / step) if value and value > 0 else None
+def _octaves(value: float | None) -> float | None:
+    """None where there is nothing to measure."""
+    return math.log2(value) if value and value > 0 else None
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """better: of two the one with the larger value. why: in words, of the better one and the other."""
+    """better: of two the one with the larger value, if it is larger by more than `step`. why: in words, of the better
+    one and the other."""
 
     better: Callable[[Rival], float | None]
     why: Callable[[Rival, Rival], str]
+    step: float = 0.0
 
 
 def _larger(one: Rival, other: Rival) -> str:
@@ -97,7 +99,8 @@ def _fills(one: Rival, other: Rival) -> str:
 
 
 def _size(rival: Rival) -> float:
-    return _octaves(rival.area, SIZE_STEP) or 0
+    """In whole steps: sizes of clips that have nothing to do with each other are compared, too."""
+    return round((_octaves(rival.area) or 0) / SIZE_STEP)
 
 
 PERSON = (
@@ -112,16 +115,19 @@ WORTH = (*PERSON, *USE)  # known of every clip; what these say, a longer clip do
 AGE = Criterion(lambda r: -r.claim.since, lambda one, _: "it was in the set before")
 FINE = (
     Criterion(
-        lambda r: None if r.coarseness is None else -round(r.coarseness / CODING_STEP),
+        lambda r: None if r.coarseness is None else -r.coarseness,
         lambda one, other: f"it is coded more finely: quantiser {one.coarseness:.3g}, not {other.coarseness:.3g}",
+        CODING_STEP,
     ),
     Criterion(
-        lambda r: _octaves(r.sharpness, SHARPNESS_STEP),
+        lambda r: _octaves(r.sharpness),
         lambda one, other: f"it is sharper: {one.sharpness:.3g}, not {other.sharpness:.3g}",
+        SHARPNESS_STEP,
     ),
     Criterion(
-        lambda r: _octaves(r.seconds, LENGTH_STEP),
+        lambda r: _octaves(r.seconds),
         lambda one, other: f"it is longer: {one.seconds:.2f} s, not {other.seconds:.2f} s",
+        LENGTH_STEP,
     ),
     Criterion(lambda r: r.area, _larger),
 )
@@ -157,20 +163,25 @@ def ordered(groups: Iterable[Sequence[int]], rivals: Mapping[int, Rival]) -> Ord
 
 
 def _refined(clips: list[int], rivals: Mapping[int, Rival], criteria: Sequence[Criterion]) -> list[int]:
-    """Clips that come in the order of their places, by the criteria."""
+    """Clips that come in the order of their places, by the criteria: those within a step of the best first, then those
+    within a step of the best of the rest."""
     if len(clips) < 2 or not criteria:
         return clips
     values = {clip: criteria[0].better(rivals[clip]) for clip in clips}
-    known = sorted({value for value in values.values() if value is not None}, reverse=True)
-    if None in values.values() or len(known) == 1:
-        return _refined(clips, rivals, criteria[1:])
-    parts = ([clip for clip in clips if values[clip] == value] for value in known)
-    return [clip for part in parts for clip in _refined(part, rivals, criteria[1:])]
+    known = {clip: value for clip, value in values.items() if value is not None}
+    found: list[int] = []
+    while len(known) == len(clips) - len(found) > 0:
+        least = max(known.values()) - criteria[0].step
+        found += _refined([clip for clip in clips if known.get(clip, -math.inf) >= least], rivals, criteria[1:])
+        known = {clip: value for clip, value in known.items() if value < least}
+    return found or _refined(clips, rivals, criteria[1:])
 
 
 def why(one: Rival, other: Rival) -> str:
     """Why the one goes before the other, in words; where a person's words outdid a picture that is better, that too."""
-    won = next((c for c in (*WORTH, AGE, *FINE) if _beats(c, one, other)), None)
+    criteria = (*WORTH, AGE, *FINE)
+    won = next((c for c in criteria if _beats(c, one, other, c.step)), None)
+    won = won or next((c for c in FINE if _beats(c, one, other) and one.place > other.place), None)
     if won is None:
         same = one.place[0] == other.place[0]
         return "it comes first in their film" if same else "all else is equal, and its path comes first"
@@ -181,6 +192,6 @@ def why(one: Rival, other: Rival) -> str:
     return said
 
 
-def _beats(criterion: Criterion, one: Rival, other: Rival) -> bool:
+def _beats(criterion: Criterion, one: Rival, other: Rival, step: float = 0.0) -> bool:
     a, b = criterion.better(one), criterion.better(other)
-    return a is not None and b is not None and a > b
+    return a is not None and b is not None and a > b + step
