@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections.abc import Sequence
 from fractions import Fraction
 
 import cv2
@@ -14,7 +15,17 @@ from wanprep.signals import overlay, phash, quality
 from wanprep.signals.blur import focus
 from wanprep.signals.store import Signals
 from wanprep.stage import UsageError
-from wanprep.stages.filter import OPTIONAL, REGISTRY, FilterConfig, Rule, decide, measure_clip, share_warnings
+from wanprep.stages.filter import (
+    OPTIONAL,
+    REGISTRY,
+    FilterConfig,
+    Rule,
+    decide,
+    judge,
+    measure_clip,
+    share_warnings,
+)
+from wanprep.stages.precedence import TYPED, Claim
 
 GOOD = {
     "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen_s": 0.1,
@@ -262,6 +273,40 @@ def test_a_repeat_is_rejected_and_says_of_what():
 def test_a_bad_clip_does_not_stand_for_its_repeats():
     rows = repeated([signed(1, sharpness=0.01)], sharpness=0.3)
     assert [v.reasons for v in decide(rows, FilterConfig())] == [("blur",), ()]
+
+
+def stays(rows: list[dict], claims: dict[str, Claim]) -> dict[str, str]:
+    """clip_id of each that goes -> why."""
+    found = judge(rows, FilterConfig(), claims=lambda ids: {name: claims.get(name, Claim()) for name in ids}).verdicts()
+    return {v.clip_id: v.scores["duplicate_why"][0] for v in found if v.reasons == ("duplicate",)}
+
+
+def test_what_speaks_for_a_copy_decides_and_is_told():
+    rows = repeated([signed(1)])
+    assert stays(rows, {}) == {"c00001": "all else is equal, and its path comes first"}
+    assert stays(rows, {"c00001": Claim(width=64, height=64)}) == {"00001": "its picture is larger: 64x64, not 0x0"}
+    words = {"c00001": Claim(width=64, height=64), "00001": Claim(words=TYPED)}
+    assert stays(rows, words)["c00001"].startswith("its caption was written by hand, though")
+    assert stays(repeated([signed(1)], coded=12.0, by_hand="drop"), words) == {}
+    kept = repeated([signed(1)], by_hand="keep")
+    assert stays(kept, words) == {"00001": "it was kept by hand"}
+
+
+def test_claims_are_asked_for_copies_alone():
+    asked: list[str] = []
+    rows = repeated([signed(k) for k in range(3)])[:4]  # the first of them twice, the others once
+
+    def claims(ids: Sequence[str]) -> dict[str, Claim]:
+        asked.extend(ids)
+        return {name: Claim() for name in ids}
+
+    judge(rows, FilterConfig(), claims=claims)
+    assert sorted(asked) == ["00000", "c00000"]
+
+
+def test_a_copy_that_another_filter_rejects_stands_for_none_whatever_speaks_for_it():
+    rows = repeated([signed(1, sharpness=0.01)], sharpness=0.3)
+    assert stays(rows, {"00001": Claim(words=TYPED, width=1920, height=1080)}) == {}
 
 
 def test_repeats_are_kept_where_the_filter_is_off_and_among_other_kinds():

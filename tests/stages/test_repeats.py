@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wanprep.signals import phash
+from wanprep.stages.precedence import Order
 from wanprep.stages.repeats import Known, from_json, repeats, to_json
 
 
@@ -105,3 +106,76 @@ def test_the_memory_knows_signatures_by_their_scores():
     keys_before = set(matches)
     repeats(pair, 0.18, Known(matches, ["a", "d"]))
     assert len(set(matches) - keys_before) == 1
+
+
+def ranked(order, worth=()):
+    """As `repeats` takes it: these go before others in this order."""
+
+    def rank(groups):
+        near = {clip for group in groups for clip in group}
+        values = dict(enumerate(worth)) or dict.fromkeys(near, 0)
+        return Order(clips=[clip for clip in order if clip in near], worth={clip: values[clip] for clip in near})
+
+    return rank
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_the_one_with_precedence_stays(order):
+    signatures = [signature(1), signature(1, flips=3), signature(2), signature(1, flips=5)]
+    got = repeats(signatures, 0.18, rank=ranked([3, *order]))
+    assert {clip: repeat.of for clip, repeat in got.items()} == {0: 3, 1: 3}
+    got = repeats(signatures, 0.18, rank=ranked([*order, 3]))
+    stays = next(clip for clip in order if clip != 2)
+    assert {clip: repeat.of for clip, repeat in got.items()} == dict.fromkeys({0, 1, 3} - {stays}, stays)
+
+
+def test_only_what_might_show_the_same_is_ranked():
+    asked: list = []
+
+    def noted(groups):
+        asked.extend(groups)
+        return ranked([30, 7])(groups)
+
+    signatures = [signature(k) for k in range(30)] + [signature(7, flips=2)]
+    repeats(signatures, 0.18, rank=noted)
+    assert {frozenset(group) for group in asked if not {7, 30}.isdisjoint(group)} == {frozenset({7, 30})}
+    assert sum(map(len, asked)) < 10
+
+
+def test_a_part_that_is_worth_more_stays_beside_the_whole():
+    part, whole = signature(1, start=5, length=6), signature(1, length=20)
+    assert not repeats([part, whole], 0.18, rank=ranked([0, 1], worth=(0, 1)))
+    for order, worth in (([0, 1], (1, 1)), ([1, 0], (2, 1))):
+        got = repeats([part, whole], 0.18, rank=ranked(order, worth))
+        assert [(clip, repeat.of, repeat.part) for clip, repeat in got.items()] == [(0, 1, True)]
+
+
+def chain() -> list[bytes]:
+    """Three clips of which each shows the same as the next, but not the first as the last."""
+    return [signature(1), signature(1, flips=8), signature(1, flips=16)]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"), [((1, 0, 2), {0: 1, 2: 1}), ((0, 1, 2), {1: 0}), ((2, 0, 1), {1: 2}), ((0, 2, 1), {1: 0})]
+)
+def test_of_a_chain_only_what_shows_the_same_as_one_that_stays_goes(order, expected):
+    assert found(*chain()[::2]) == {}
+    got = repeats(chain(), 0.18, rank=ranked(order))
+    assert {clip: repeat.of for clip, repeat in got.items()} == expected
+
+
+def test_whichever_goes_first_a_pair_is_compared_and_remembered_once():
+    matches: dict = {}
+    pair = [signature(1), signature(1, flips=3)]
+    forth = repeats(pair, 0.18, Known(matches, ["a", "b"]), ranked([0, 1]))
+    assert len(matches) == 1
+    back = repeats(pair, 0.18, Known(matches, ["a", "b"]), ranked([1, 0]))
+    assert len(matches) == 1
+    assert forth[1].distance == back[0].distance
+
+
+def test_a_large_set_leaves_the_one_with_precedence():
+    """More equal clips than are looked for at a time."""
+    order = np.random.default_rng(3).permutation(60).tolist()
+    got = repeats([signature(1)] * 60, 0.18, rank=ranked(order))
+    assert {clip: repeat.of for clip, repeat in got.items()} == dict.fromkeys(sorted(order[1:]), order[0])
