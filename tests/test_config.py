@@ -64,6 +64,14 @@ def test_errors_name_the_place_and_the_remedy(table: dict, message: str) -> None
         from_table(Outer, table)
 
 
+def test_what_is_no_number_is_no_default_either() -> None:
+    from wanprep.pipeline import resolve
+
+    with pytest.raises(UsageError, match=r"filter.overlay.threshold must be a number, got nan; leave it out"):
+        resolve(assignments=["filter.overlay.threshold=nan"])
+    assert resolve(assignments=["filter.overlay.enabled=true"]).filter.overlay.threshold == 0.5
+
+
 def test_set_values_are_toml_or_words() -> None:
     assert parse_set(["a.b=1", "a.c=true", "family=tiny", "x=[1, 2]"]) == {
         "a": {"b": 1, "c": True},

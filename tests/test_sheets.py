@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from footage import make_video
 
-from wanprep import sheets
+from wanprep import lettering, sheets
 from wanprep.cli import cli
 from wanprep.stage import UsageError
 
@@ -69,17 +69,44 @@ def test_a_duplicate_stands_beside_the_clip_that_it_repeats(tmp_path):
 
 def test_a_clip_is_labelled_with_its_file_and_time(tmp_path, monkeypatch):
     drawn: list[str] = []
-    put = cv2.putText
-    monkeypatch.setattr(cv2, "putText", lambda page, text, *more: drawn.append(text) or put(page, text, *more))
+    fitting = lettering.fitting
+    monkeypatch.setattr(lettering, "fitting", lambda *args: (found := fitting(*args), drawn.append(found[1]))[0])
     long = "holiday/" + "x" * 90 + "/the end of it.mp4"
-    rows = [clip(1, start_s=1.5, end_s=2.25), clip(2, path=long), clip(3, path="映画.mp4")]
-    sheets.write_sheets(Tables(tmp_path, rows, tmp_path / "gone.mp4"), clips=3)
+    rows = [
+        clip(1, start_s=1.5, end_s=2.25),
+        clip(2, path=long),
+        clip(3, path="映画.mp4"),
+        clip(4, path="wide" + "W" * 90),
+    ]
+    sheets.write_sheets(Tables(tmp_path, rows, tmp_path / "gone.mp4"), clips=4)
     assert drawn[0].startswith("00000000 blur")
     assert drawn[1] == "a.mp4 1.50-2.25 s"
     assert drawn[3].startswith("holiday/x")
     assert drawn[3].endswith("the end of it.mp4")
-    assert all(len(text) <= 70 for text in drawn)
-    assert drawn[5] == "??.mp4"
+    room = 3 * sheets.TILE[0]
+    assert all(fitting(text, room)[0].getlength(text) <= room for text in drawn)
+    assert "?" not in drawn[5]
+    assert drawn[7].startswith("wideW")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_letters_of_any_script_are_drawn_or_spelt_out(monkeypatch, there):
+    if not there:  # a machine without fonts
+        monkeypatch.setattr(lettering, "FONTS", ())
+    lettering.fonts.cache_clear()
+    try:
+        written = [lettering.fitting(name, 400)[1] for name in ("café.mp4", "日本.mp4", "日木.mp4", "a\nb", "Ünïcödé")]
+        font = lettering.fonts()[0]
+        assert all(lettering.has(font, letter) or there for text in written for letter in text)
+        assert written[0] in ("café.mp4", "cafe.mp4")
+        assert written[0] == ("café.mp4" if lettering.has(font, "é") else "cafe.mp4")
+        assert written[1] != written[2]
+        assert written[3] == "a?b"
+        page = lettering.draw(np.zeros((20, 200, 3), np.uint8), [(3, 14, "日é")], 190)
+        assert page.max() > 150
+        assert (page[:, 120:] == 0).all()
+    finally:
+        lettering.fonts.cache_clear()
 
 
 def grey(number: int, width: int, height: int) -> np.ndarray:

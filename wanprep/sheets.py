@@ -118,12 +118,11 @@ def with_originals(members: Sequence[tuple[str, Row]], rows: Sequence[Row]) -> l
 
 
 def _where(row: Row) -> str:
-    """The file and the time, in LETTERS; letters that the font lacks as ?."""
+    """The file and the time, in LETTERS."""
     from wanprep.tables import keep_ends
 
     span = f" {row['start_s']:.2f}-{row['end_s']:.2f} s" if row.get("end_s") is not None else ""
-    name = keep_ends(row["path"].encode("ascii", "replace").decode(), LETTERS - len(span)).replace("\u2026", "...")
-    return name + span
+    return keep_ends(row["path"], LETTERS - len(span)) + span
 
 
 def _margin(score: Sequence[Any]) -> float:
@@ -141,20 +140,19 @@ def _words(name: str, score: Sequence[Any] | None) -> str:
 
 
 def sheet(clips: Sequence[tuple[Sequence[str], Sequence[np.ndarray]]], columns: int = COLUMNS) -> np.ndarray:
-    """uint8[h, w, 3] BGR: a grid of (LINES of text, frames uint8[TILE height, TILE width, 3]). Pure."""
-    import cv2
+    """uint8[h, w, 3] BGR: a grid of (LINES of text, frames uint8[TILE height, TILE width, 3])."""
+    from wanprep.lettering import draw
 
     width, height = TILE
     wide, tall = width * len(PLACES) + 6, height + LINE * LINES + 6
     page = np.full((tall * math.ceil(len(clips) / columns), wide * columns, 3), 24, np.uint8)
+    lines: list[tuple[int, int, str]] = []
     for k, (texts, frames) in enumerate(clips):
         top, left = k // columns * tall, k % columns * wide
         for n, frame in enumerate(frames):
             page[top : top + height, left + n * width : left + (n + 1) * width] = frame
-        for n, text in enumerate(texts):
-            at = (left + 3, top + height + LINE * (n + 1) - 4)
-            cv2.putText(page, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (230, 230, 230), 1, cv2.LINE_AA)
-    return page
+        lines += [(left + 3, top + height + LINE * (n + 1) - 4, text) for n, text in enumerate(texts)]
+    return draw(page, lines, wide - 6)
 
 
 def _frames(dataset: Dataset, rows: Sequence[Row], say: Callable[[str], None]) -> dict[str, list[np.ndarray]]:

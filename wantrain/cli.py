@@ -110,6 +110,10 @@ def _settings(
     from wantrain.config import load_config
 
     given = (("dataset", "--dataset", dataset), ("run.out", "--out", out))
+    for key, name, value in given:
+        twice = [one for one in assignments if value and one.partition("=")[0].strip() == key]
+        if twice:
+            raise UsageError(f"{name} {value} and --set {twice[0]} say the same setting twice; give one of them")
     extra = [Assignment(f"{key}={json.dumps(value)}", f"{name} {value}") for key, name, value in given if value]
     return load_config(config, [*assignments, *extra], os.environ), extra
 

@@ -113,7 +113,7 @@ class ExpertsConfig:
         require(len(set(self.stages)) == len(self.stages), f"stages = {list(self.stages)} names an expert twice")
         total, share = self.total_steps, self.high_share
         require(total is None or total >= 2, f"total_steps = {total} must be at least 2")
-        require(isinstance(share, str) or 0 < share < 1, f'high_share = {share} must be between 0 and 1, or "natural"')
+        require(isinstance(share, str) or 0 < share < 1, f'high_share = {share} must be above 0 and below 1, or "natural"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,5 +252,5 @@ class RegularisationConfig:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        require(0 < self.share < 1, f"share = {self.share} must be between 0 and 1")
+        require(0 < self.share < 1, f"share = {self.share} must be above 0 and below 1")
         require(self.weight > 0, f"weight = {self.weight} must be above 0")

@@ -76,6 +76,8 @@ def test_dry_run_trains_nothing(invoke, tmp_path):
         (["--set", "weights=/nowhere"], 3, "/nowhere"),
         (["--set", "family=wan2.2-t2v-a14b"], 2, "was made for tiny"),
         (["--frash"], 2, "--fresh"),
+        (["--dataset", "a", "--set", "dataset=b"], 2, "--dataset a and --set dataset=b say the same setting twice"),
+        (["--set", "regularisation.share=1"], 2, "share = 1.0 must be above 0 and below 1"),
     ],
 )
 def test_exit_codes(invoke, tmp_path, arguments, code, message):
