@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from wanprep.signals import marks, moving, overlay, phash
-from wanprep.signals.analysis import analyse
+from wanprep.signals.analysis import SAMPLE_RATE, analyse
 from wanprep.signals.scenes import SCENE, distinct_scenes
 from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
 from wanprep.stages.overlays import overlays
@@ -83,6 +83,12 @@ def scores_of(frames: Any, seconds: np.ndarray) -> dict[str, Any]:
     return measure_clip(signals, 0, len(frames))
 
 
+def looked_at(seconds: np.ndarray) -> np.ndarray:
+    """Indices of the frames that thumbnails are of: the first in each half second."""
+    slots = np.floor(np.round(seconds * 90000) * SAMPLE_RATE / 90000)
+    return np.flatnonzero(np.diff(slots, prepend=-1) > 0)
+
+
 def unseen_weights(source: str, name: str) -> marks.Weights:
     """Of the network that was not trained on `source` (train_marks.py), so that no figure is of what was learnt."""
     from safetensors import safe_open
@@ -120,10 +126,12 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
                 done[fault.name] = scores_of(broken, seconds)
         row["faults"] = done
         thin = slice(None, None, max(1, round(len(frames) / SECONDS / 4)))  # thumbnails are all that overlays need
+        seen = looked_at(seconds)
         row["marks"] = {}
         for kind in (*MARKS, *MOVING):
+            which = seen if kind in MOVING else thin  # what moves must be as far apart as where all frames are there
             for alpha in ALPHAS if kind in MARKS else ALPHAS[1:]:
-                found = scores_of(marked(frames[thin], kind, alpha, turn=number * 0.37 % 1), seconds[thin])
+                found = scores_of(marked(frames[which], kind, alpha, turn=number * 0.37 % 1), seconds[which])
                 row["marks"][f"{kind} {alpha}"] = {key: found[key] for key in SAID}
         row["copies"] = {
             kind: scores_of(copy, seconds[-len(copy) :])["signature"]

@@ -167,7 +167,13 @@ class Moving(Examples):
     # --- marks -------------------------------------------------------------------------------------------------------
 
     def _word(self) -> np.ndarray:
-        return self.words[int(self.rng.integers(len(self.words)))]
+        """Small print more often than the words come."""
+        rng, word = self.rng, self.words[int(self.rng.integers(len(self.words)))]
+        if rng.random() < 0.3 and word.shape[0] > 24:
+            tall = int(rng.integers(15, 26))
+            wide = max(8, word.shape[1] * tall // word.shape[0])
+            word = cv2.resize(word, (wide, tall), interpolation=cv2.INTER_AREA)
+        return word
 
     def _mark(self) -> np.ndarray:
         """uint8[h, w]: lettering, a logo, or a logo before its name."""

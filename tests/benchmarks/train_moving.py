@@ -14,98 +14,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import mmap
-import multiprocessing
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mark_examples import Clip
-from moving_examples import Moving
 from moving_material import unpack
+from moving_windows import CLEAR, FACTS, STEPS, Windows, draw
 from train_marks import half_of
 
 from wanprep.signals import moving
 
-FACTS, HIDDEN = 8, 16
-CHANNELS = (12, 20, 24)
-STEPS = 32.0  # to 1, in which maps are kept
-SHAPE = (8, moving.HEIGHT + 2 * moving.MARGIN[0], moving.WIDTH + 2 * moving.MARGIN[1])
-CLEAR = (0.12, 0.5)  # share of the mark in a window below which it shows none, and above which it shows it
+CHANNELS, HIDDEN = (16, 32, 32), 32
 RATE, BATCH = 1.5e-3, 192
-
-
-@dataclass(frozen=True, kw_only=True)
-class Windows:
-    """maps: int8[N, *SHAPE]. facts: float32[N, FACTS]. share: float32[N], of a mark. clip: int64[N], in order."""
-
-    maps: np.ndarray
-    facts: np.ndarray
-    share: np.ndarray
-    clip: np.ndarray
-
-
-def windows(examples: Moving) -> list[tuple[np.ndarray, tuple[float, ...], float]]:
-    """Of one example: what is found to move over it, as (maps, facts, share of a mark in it)."""
-    thumbs, target = examples.shown(int(examples.rng.choice([3, 4, 5, 5, 6, 8])))
-    first = max(0, (len(thumbs) - moving.MOST) // 2)
-    thumbs, target = thumbs[first : first + moving.MOST], target[first : first + moving.MOST]
-    out = []
-    for found in moving.things(moving.soft_edges(list(thumbs))):
-        shares = [
-            target[t, y : y + moving.HEIGHT, x : x + moving.WIDTH].sum() / max(1e-3, min(target[t].sum(), 60.0))
-            for t, (y, x, _) in found.track.items()
-            if target[t].sum() > 3
-        ]
-        maps = np.clip(np.rint(moving.held(list(thumbs), found.track) * STEPS), -127, 127).astype(np.int8)
-        out.append((maps, found.facts, float(np.mean(shares)) if shares else 0.0))
-    return out
-
-
-def drawn(room: np.ndarray, examples: Moving, until: float, queue: Any, who: tuple[int, int]) -> None:
-    """Fill room (int8[N, *SHAPE], shared) until it is full or late; a process of its own."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    facts, shares, clips, number = [], [], [], 0
-    while time.time() < until and len(facts) + moving.JUDGED <= len(room):
-        for maps, fact, share in windows(examples):
-            room[len(facts)] = maps
-            facts.append(fact)
-            shares.append(share)
-            clips.append(number)
-        number += 1
-    about = np.array(facts, np.float32).reshape(-1, FACTS), np.array(shares, np.float32), np.array(clips, np.int64)
-    queue.put((who, about, number))
-
-
-def draw(
-    clips: Sequence[Clip], words: Sequence[np.ndarray], seconds: float, workers: int, most: int
-) -> list[list[Windows]]:
-    """Of both halves of the sources, what each worker drew."""
-    half, context = half_of(clips), multiprocessing.get_context("fork")
-    queue, rooms, each = context.Queue(), {}, max(1, workers // 2)
-    until = time.time() + seconds
-    for side in (0, 1):
-        mine = [clip for clip in clips if half[clip[0]] == side]
-        for k in range(each):
-            size = most // each
-            shared = np.frombuffer(mmap.mmap(-1, size * int(np.prod(SHAPE))), np.int8).reshape(size, *SHAPE)
-            rooms[side, k] = shared
-            work = (shared, Moving(mine, words, 1000 * side + k), until, queue, (side, k))
-            context.Process(target=drawn, args=work, daemon=True).start()
-    out: list[list[Windows]] = [[], []]
-    total = 0
-    for _ in rooms:
-        (side, k), (facts, shares, which), count = queue.get(timeout=seconds + 120)
-        if len(facts):
-            out[side].append(Windows(maps=rooms[side, k][: len(facts)], facts=facts, share=shares, clip=which))
-        total += count
-    print(f"{total} examples, {[sum(len(w.facts) for w in side) for side in out]} windows", flush=True)
-    return out
 
 
 def network() -> Any:
@@ -124,14 +46,12 @@ def network() -> Any:
             self.e = nn.Conv2d(c, c, 3, padding=4, dilation=4)
             self.g = nn.Linear(2 * c + FACTS, HIDDEN)
             self.o = nn.Linear(HIDDEN, 1)
-            for parameter in self.e.parameters():  # so that it can be added to weights without it
-                nn.init.zeros_(parameter)
 
         def forward(self, x: Any, facts: Any) -> Any:
             y = self.c(self.b(self.a(x).relu()).relu()).relu()
             y = (self.d(y) + y).relu()
             y = (self.e(y) + y).relu()
-            whole = torch.cat([y[:, :, 3:-3, 4:-4].mean((2, 3)), y.amax((2, 3)), facts], 1)
+            whole = torch.cat([y[:, :, 3:-3, 4:-4].float().mean((2, 3)), y.float().amax((2, 3)), facts], 1)
             return self.o(self.g(whole).relu())[:, 0].float()
 
     return Net()
@@ -201,7 +121,7 @@ def loss_of(odds: Any, share: Any, whose: Any) -> Any:
     marked = torch.zeros(count, device=odds.device).scatter_reduce(0, whose, shows.float(), "amax")
     halfway = torch.zeros(count, device=odds.device).scatter_reduce(0, whose, (~clear).float(), "amax")
     counts = (best > -29) & ((marked > 0) | (halfway == 0))
-    return each[clear].mean() + 0.5 * fn.binary_cross_entropy_with_logits(best[counts], marked[counts])
+    return each[clear].mean() + 0.7 * fn.binary_cross_entropy_with_logits(best[counts], marked[counts])
 
 
 def fit(data: Data, seconds: float, start: Path | None = None) -> dict[str, Any]:
@@ -215,7 +135,7 @@ def fit(data: Data, seconds: float, start: Path | None = None) -> dict[str, Any]
     if start:
         old = {name: value.float() for name, value in load_file(start).items()}
         mean, spread = (old.pop(name).to(device) for name in ("mean", "spread"))
-        net.load_state_dict(old, strict=False)
+        net.load_state_dict(old)
     net = net.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=3e-3)
     kept = {name: value.clone() for name, value in net.state_dict().items()}
@@ -226,7 +146,7 @@ def fit(data: Data, seconds: float, start: Path | None = None) -> dict[str, Any]
         for group in optimizer.param_groups:  # up, then down to nothing
             group["lr"] = RATE * min(done / 0.05 + 0.02, 0.5 + 0.5 * np.cos(np.pi * done))
         maps, facts, share, whose = data.batch(rng.integers(0, len(data.spans), clips))
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16):
             odds = net(varied(maps).contiguous(memory_format=torch.channels_last), (facts - mean) / spread)
         loss = loss_of(odds, share, whose)
         optimizer.zero_grad()
@@ -235,7 +155,7 @@ def fit(data: Data, seconds: float, start: Path | None = None) -> dict[str, Any]
         optimizer.step()
         with torch.no_grad():
             for name, value in net.state_dict().items():
-                kept[name].lerp_(value, 0.005)
+                kept[name].lerp_(value, 0.003)
         total, step = total + float(loss.detach()), step + 1
         if step % 200 == 0:
             print(f"  {step}: {total / 200:.3f} ({done:.2f})", flush=True)
@@ -251,7 +171,7 @@ def try_on(weights: dict[str, Any], data: Data) -> None:
 
     net, own = network().to(data.facts.device).eval(), {name: value.float() for name, value in weights.items()}
     mean, spread = (own.pop(name).to(data.facts.device) for name in ("mean", "spread"))
-    net.load_state_dict(own, strict=False)
+    net.load_state_dict(own)
     best: dict[bool, list[float]] = {True: [], False: []}
     with torch.no_grad():
         for chosen in np.array_split(np.arange(min(1000, len(data.spans))), 20):
@@ -272,7 +192,7 @@ def main() -> None:
     parser.add_argument("--draw", type=float, default=200, help="seconds")
     parser.add_argument("--fit", type=float, default=600, help="seconds of each network")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--most", type=int, default=60_000, help="windows of each half, 43 kB each")
+    parser.add_argument("--most", type=int, default=60_000, help="windows of each half, 43 kB of memory each")
     parser.add_argument("--anew", action="store_true", help="from random weights")
     options = parser.parse_args()
     clips, words = unpack(options.material)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import moving, overlay, recurring
+from wanprep.signals import moving, overlay, recurring, speeds
 
 H, W = 144, 256
 
@@ -70,7 +70,7 @@ def test_a_word_that_drifts_is_among_what_moves_and_where_it_is(start, step):
 def followed(clip: np.ndarray, start: tuple[int, int], step: tuple[int, int]) -> bool:
     """Whether something is followed that is where a word was drawn so, and goes its way."""
     x, y = start[0] + 25 + 3 * step[0], start[1] - 5 + 3 * step[1]
-    for found in moving.things(moving.soft_edges([picture[..., 0] for picture in clip])):
+    for found in moving.things(speeds.soft_edges([picture[..., 0] for picture in clip])):
         top, left, _ = found.track[3]
         ways = [(found.track[k + 1][1] - found.track[k][1], found.track[k + 1][0] - found.track[k][0])
                 for k in found.track if k + 1 in found.track]  # fmt: skip
@@ -90,7 +90,7 @@ def test_two_words_at_one_pace_are_both_among_what_moves():
 
 def test_what_moves_is_told_once_and_no_more_of_it_than_is_judged():
     clip = drifting(scene(3), "studio", *WAYS[0])
-    found = moving.things(moving.soft_edges([picture[..., 0] for picture in clip]))
+    found = moving.things(speeds.soft_edges([picture[..., 0] for picture in clip]))
     assert 0 < len(found) <= moving.JUDGED
     for one, other in itertools.combinations(found, 2):
         shared = one.track.keys() & other.track.keys()

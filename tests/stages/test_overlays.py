@@ -113,7 +113,7 @@ def test_a_clip_on_which_something_drawn_surely_moves_is_convicted_alone_and_a_d
     values, boxes = alone(6.0)
     assert values[0] > THRESHOLD
     assert boxes == [(0.1, 0.2, 0.3, 0.4)]
-    assert np.isnan(alone(2.0)[0][0])
+    assert np.isnan(alone(4.0)[0][0])
     for odds in (0.0, None):
         values, boxes = alone(odds)
         assert values[0] < THRESHOLD

@@ -1,11 +1,11 @@
 """Marks that move over a clip: a logo that drifts or crosses the picture, a ticker, a name that bounces off the edges.
 
 A mark moves as one, on a way of its own, and looks drawn. What moves as one is found by correlating the edges of
-thumbnails with those of the next, less those that stay and whitened, so that a few sharp letters outweigh a whole soft
-scene; what moves with its surroundings is let go. Each place found is followed through the clip, held still, and
-judged by a small convolutional network (20,000 weights beside this file, trained by tests/benchmarks/train_moving.py,
-run with numpy). What cars and people in one clip can pass for, the scenes of a source tell apart: see
-signals/recurring.py, for which the drawing itself is kept.
+thumbnails with those of the next (signals/speeds.py): whitened, so that a few sharp letters outweigh a whole soft
+scene, and less those that stay or move as their surroundings do. Each place found is followed through the clip, held
+still, and judged by a small convolutional network (38,000 weights beside this file, trained by
+tests/benchmarks/train_moving.py, run with numpy). What cars and people in one clip can pass for, the scenes of a
+source tell apart: see signals/recurring.py, for which the drawing itself is kept.
 
 Shape legend: N thumbnails, h x w their size, C maps, H x W a window.
 """
@@ -20,20 +20,18 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals import marks
+from wanprep.signals import marks, speeds
 
 WEIGHTS = Path(__file__).with_name("moving.safetensors")
 HEIGHT, WIDTH = 32, 64  # of a window, in pixels of a thumbnail 256 wide
 MARGIN = (12, 16)  # around it, for the network
 MOST = 6  # thumbnails, from the middle of the clip
-SPEEDS, PLACES = 16, 2  # that are looked at, and places where something moves so
-FOLLOWED, JUDGED = 20, 8  # of these, the strongest; of those, the likeliest
+PLACES = 2  # where something moves at one speed
+FOLLOWED, JUDGED = 14, 8  # of these, the strongest; of those, the likeliest
 FIRST = (0.7, 0.2, -5.3, 1.7, -3.5, 4.6, 0.9, 0.0)  # log-odds by their facts, a logistic regression
-SOFT = 8.0  # gradient levels a pixel at which an edge counts half
 REACH = 2  # pixels beside the expected place
 ALIKE, BESIDE = 0.22, 0.12  # correlation below which a picture does not show the thing again; the next does not
 ALONG = 0.25  # agreement of the rest of the picture with a speed that is the scene's own
-Parts = tuple[np.ndarray, np.ndarray]
 Track = dict[int, tuple[int, int, float]]  # picture: row and column of the window, correlation
 
 
@@ -50,12 +48,12 @@ class Drawing:
 @dataclass(frozen=True, kw_only=True)
 class _Place:
     """A window of the middle picture, by its upper left corner. strength: how well it agrees along speed, which is as
-    `_speeds` says. agreement_hw: of the whole picture."""
+    `speeds` says. agreement_hw: of the whole picture."""
 
     y: int
     x: int
     strength: float
-    speed: tuple[int, int, float]
+    speed: speeds.Speed
     agreement_hw: np.ndarray
 
 
@@ -77,7 +75,7 @@ def find(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> list[
         return []
     thumbs_Nhw = marks.lumas(thumbs_MhwC[first : first + MOST])
     height, width = thumbs_Nhw[0].shape
-    parts = soft_edges(thumbs_Nhw)
+    parts = speeds.soft_edges(thumbs_Nhw)
     out = []
     for found in things(parts):
         y, x, _ = found.track[len(thumbs_Nhw) // 2]
@@ -93,22 +91,12 @@ def find(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> list[
     return sorted(out, key=lambda drawing: -drawing.odds)
 
 
-def soft_edges(thumbs_Nhw: Sequence[np.ndarray]) -> Parts:
-    """float32[N, h, w], across and down: gradient less what of it stays, soft: its length is below 1."""
-    across, down = (np.stack(d) for d in marks.gradients([thumb.astype(np.float32) for thumb in thumbs_Nhw]))
-    across -= marks.middle(list(across))
-    down -= marks.middle(list(down))
-    length = np.sqrt(across * across + down * down) + SOFT
-    across /= length
-    down /= length
-    return across, down
-
-
-def things(parts: Parts) -> list[Found]:
+def things(parts: np.ndarray) -> list[Found]:
     """What moves as one and not with its surroundings, and how: the strongest FOLLOWED of PLACES places a speed are
     followed through the clip, and the likeliest JUDGED by their facts are told, the likeliest first."""
-    n = len(parts[0])
-    energy_hw = (np.square(parts[0]) + np.square(parts[1])).sum(axis=0) * ((n - 1) / n)
+    n = parts.shape[1]
+    energy_hw = np.einsum("pnhw,pnhw->hw", parts, parts) * ((n - 1) / n)
+    energy = float(energy_hw.sum())
     out: list[Found] = []
     for place in sorted(_places(parts), key=lambda place: -place.strength)[:FOLLOWED]:
         y, x, (dy, dx, peak) = place.y, place.x, place.speed
@@ -116,8 +104,8 @@ def things(parts: Parts) -> list[Found]:
         if len(track) < 2 or any(_same(track, found.track) for found in out):
             continue
         around = slice(max(0, y - 8), y + HEIGHT + 8), slice(max(0, x - 12), x + WIDTH + 12)
-        rest, possible = (float(v.sum() - v[around].sum()) for v in (place.agreement_hw, energy_hw))
-        along = rest / (possible + 1.0)
+        rest = float(place.agreement_hw.sum() - place.agreement_hw[around].sum())
+        along = rest / (energy - float(energy_hw[around].sum()) + 1.0)
         if along > ALONG:
             continue
         inside = float(place.agreement_hw[y : y + HEIGHT, x : x + WIDTH].sum())
@@ -131,12 +119,12 @@ def things(parts: Parts) -> list[Found]:
     return sorted(out, key=lambda found: -float(np.dot(FIRST, found.facts)))[:JUDGED]
 
 
-def _places(parts: Parts) -> list[_Place]:
+def _places(parts: np.ndarray) -> list[_Place]:
     import cv2
 
     out = []
-    for speed in _speeds(parts):
-        agreement_hw = _agreement(parts, *speed[:2])
+    for speed in speeds.speeds(parts):
+        agreement_hw = speeds.agreement(parts, *speed[:2])
         near_hw = cv2.boxFilter(agreement_hw, -1, (48, 24), normalize=False, borderType=cv2.BORDER_CONSTANT)
         for _ in range(PLACES):
             y, x, strength = _taken(near_hw)
@@ -160,93 +148,43 @@ def _same(one: Track, other: Track) -> bool:
     return all(abs(one[t][0] - other[t][0]) <= 5 and abs(one[t][1] - other[t][1]) <= 8 for t in shared)
 
 
-def _speeds(parts: Parts) -> list[tuple[int, int, float]]:
-    """(rows, columns a picture, height of the peak in standard deviations): where the correlation of pictures with the
-    next, and with the next but one at twice the distance, is highest; each frequency counts about alike."""
-    import cv2
-
-    n, height, width = parts[0].shape
-    waves = [cv2.dft(cv2.merge(picture), flags=cv2.DFT_COMPLEX_OUTPUT) for picture in zip(*parts)]
-    usual = np.sqrt(sum(wave[..., 0] * wave[..., 0] + wave[..., 1] * wave[..., 1] for wave in waves) / n)
-    even = (1 / (usual + 0.5 * usual.mean() + 1e-6))[..., None]
-    waves = [wave * even for wave in waves]
-    peaks = _correlation(waves, 1)
-    if n >= 4:
-        twice = cv2.dilate(_correlation(waves, 2), np.ones((3, 3), np.uint8))
-        peaks += 0.5 * twice[np.ix_(2 * np.arange(height) % height, 2 * np.arange(width) % width)]
-    peaks /= peaks.std() + 1e-9
-    out = []
-    _hide(peaks, 0, 0, 1)  # what stays, and its noise
-    for _ in range(SPEEDS):
-        dy, dx = divmod(int(peaks.argmax()), width)
-        out.append((dy - height * (dy > height // 2), dx - width * (dx > width // 2), float(peaks[dy, dx])))
-        _hide(peaks, dy, dx, 3)
-    return out
-
-
-def _correlation(waves: Sequence[np.ndarray], apart: int) -> np.ndarray:
-    """float32[h, w]: mean correlation of pictures that many apart, by how far the later one is shifted."""
-    import cv2
-
-    products = [cv2.mulSpectrums(later, wave, 0, conjB=True) for wave, later in zip(waves, waves[apart:])]
-    product = functools.reduce(np.add, products) / np.float32(len(products))
-    return np.ascontiguousarray(cv2.idft(product, flags=cv2.DFT_SCALE)[..., 0])
-
-
-def _hide(peaks_hw: np.ndarray, y: int, x: int, reach: int) -> None:
-    height, width = peaks_hw.shape
-    near = np.arange(-reach, reach + 1)
-    peaks_hw[np.ix_((y + near) % height, (x + near) % width)] = -math.inf
-
-
-def _agreement(parts: Parts, dy: int, dx: int) -> np.ndarray:
-    """float32[h, w]: sum over neighbouring pictures of the products of their edges along a speed, at the place in the
-    middle picture."""
-    n, height, width = parts[0].shape
-    out = np.zeros((height, width), np.float32)
-    for t in range(n - 1):
-        k = t - n // 2
-        rows = _shared(height, k * dy, (k + 1) * dy)
-        columns = _shared(width, k * dx, (k + 1) * dx)
-        if rows and columns:
-            here, one, two = zip(rows, columns)
-            for part in parts:
-                out[here] += part[t][one] * part[t + 1][two]
-    return out
-
-
-def _shared(size: int, a: int, b: int) -> tuple[slice, slice, slice] | None:
-    """The places 0..size-1 that stay inside when shifted by a, and by b: themselves, and the two shifted."""
-    low, high = max(0, -a, -b), min(size, size - a, size - b)
-    return (slice(low, high), slice(low + a, high + a), slice(low + b, high + b)) if low < high else None
-
-
-def _followed(parts: Parts, y: int, x: int, speed: tuple[int, int]) -> Track:
+def _followed(parts: np.ndarray, y: int, x: int, speed: tuple[int, int]) -> Track:
     """Where the window at (y, x) of the middle picture is in the others, as far as it is seen there."""
-    import cv2
-
-    n, height, width = parts[0].shape
-    window = [part[n // 2, y : y + HEIGHT, x : x + WIDTH] for part in parts]
-    strength = sum(float(np.square(w).sum()) for w in window) + 1e-3
-    track: Track = {n // 2: (y, x, 1.0)}
+    middle = parts.shape[1] // 2
+    window = np.ascontiguousarray(parts[:, middle, y : y + HEIGHT, x : x + WIDTH])
+    strength = float(np.vdot(window, window)) + 1e-3
+    track: Track = {middle: (y, x, 1.0)}
     for way in (1, -1):
-        at, step, t = (y, x), (speed[0] * way, speed[1] * way), n // 2 + way
-        while 0 <= t < n:
-            low = [max(0, a + s - REACH) for a, s in zip(at, step)]
-            high = [min(top, a + s + REACH + size) for a, s, size, top in zip(
-                at, step, (HEIGHT, WIDTH), (height, width))]  # fmt: skip
-            if high[0] - low[0] < HEIGHT or high[1] - low[1] < WIDTH:
+        at, step, t = (y, x), (speed[0] * way, speed[1] * way), middle + way
+        while 0 <= t < parts.shape[1]:
+            found = _nearest(parts[:, t], window, strength, (at[0] + step[0], at[1] + step[1]))
+            if found is None:
                 break
-            near = [part[t, low[0] : high[0], low[1] : high[1]] for part in parts]
-            match = np.add(*(cv2.matchTemplate(a, w, cv2.TM_CCORR) for a, w in zip(near, window)))
-            i, j = divmod(int(match.argmax()), match.shape[1])
-            other = sum(float(np.square(a[i : i + HEIGHT, j : j + WIDTH]).sum()) for a in near) + 1e-3
-            found = low[0] + i, low[1] + j
-            alike = float(match[i, j]) / math.sqrt(strength * other)
-            if alike >= (BESIDE if abs(t - n // 2) == 1 else ALIKE):
-                track[t] = (*found, alike)
-            step, at, t = (found[0] - at[0], found[1] - at[1]), found, t + way
+            if found[2] >= (BESIDE if abs(t - middle) == 1 else ALIKE):
+                track[t] = found
+            step, at, t = (found[0] - at[0], found[1] - at[1]), found[:2], t + way
     return track
+
+
+def _nearest(
+    picture: np.ndarray, window: np.ndarray, strength: float, at: tuple[int, int]
+) -> tuple[int, int, float] | None:
+    """Row, column and correlation of what is most like the window near a place; None outside of the picture."""
+    height, width = picture.shape[1:]
+    top, left = max(0, at[0] - REACH), max(0, at[1] - REACH)
+    rows, columns = min(height - HEIGHT, at[0] + REACH) - top + 1, min(width - WIDTH, at[1] + REACH) - left + 1
+    if rows <= 0 or columns <= 0:
+        return None
+    near = picture[:, top:, left:]
+    part, down, across = near.strides
+    shifted = np.lib.stride_tricks.as_strided(
+        near, (rows, columns, 2, HEIGHT, WIDTH), (down, across, part, down, across), writeable=False
+    )
+    match = np.einsum("ijpkl,pkl->ij", shifted, window)
+    i, j = divmod(int(match.argmax()), columns)
+    other = near[:, i : i + HEIGHT, j : j + WIDTH]
+    energy = float(np.einsum("pkl,pkl->", other, other)) + 1e-3
+    return top + i, left + j, float(match[i, j]) / math.sqrt(strength * energy)
 
 
 def held(thumbs_Nhw: Sequence[np.ndarray], track: Track) -> np.ndarray:

@@ -20,7 +20,7 @@ from wanprep.signals.moving import HEIGHT, WIDTH, Drawing
 MOST = 3  # drawings of a clip that are kept
 SCENES = 6  # that are compared with each other; more change nothing but the time
 LIMIT = 0.11  # likeness that drawings of three unmarked scenes do not reach (0.10 at most, measured)
-PAIR, DRAWN = 0.06, 1.0  # how much more alike two scenes must be without a third, and the log-odds of both
+PAIR, DRAWN = 0.06, 4.6  # how much more alike two scenes must be without a third, and the log-odds of both
 PLAIN = 0.02  # by how much less than LIMIT things count at most that do not look drawn
 LOOK, LOOKS = 0.02, (-4.0, 4.0)  # what log-odds of the drawings count, and how far: less than likeness by chance does
 SHIFT = (12, 32)  # rows and columns

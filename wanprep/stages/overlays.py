@@ -26,7 +26,7 @@ OWN = 0.2  # share of a clip's own look in its log-odds beside the least of the 
 POOLED, SINGLE = 0.7, 0.6  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
-SURE, SURER = 2.6, 4.2  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
+SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
 Apart = Callable[[], Mapping[str, bytes]]
 
