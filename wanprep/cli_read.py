@@ -71,12 +71,19 @@ def _filters(states: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 @click.command()
 @_filters("keep, rejected, pending")
+@click.option("--lost", is_flag=True, help="Instead: captions and verdicts by hand whose clip is no more.")
 @reading
-def clips(dataset: Dataset, **filters: Any) -> None:
+def clips(dataset: Dataset, lost: bool, **filters: Any) -> None:
     """Every clip: state, reason, scores, source frame and time range."""
+    from wanprep import lost as by_hand
     from wanprep import show
 
-    show.show_clips(dataset, **filters)
+    if not lost:
+        show.show_clips(dataset, **filters)
+    elif filters["state"] or filters["reason"]:
+        raise click.UsageError("what --lost lists has neither state nor reason; it takes --source only")
+    else:
+        by_hand.show_lost(dataset, filters["as_json"], filters["source"])
 
 
 @click.command()

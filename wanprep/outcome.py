@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import found_shots, originals, replaced, standing
+from wanprep import found_shots, lost, originals, replaced, standing
 from wanprep.captioners import beside, faults, leads
 from wanprep.captioners.agreement import captions_of
 from wanprep.captioners.checks import MAX_TOKENS, SERIOUS, estimated_tokens
@@ -47,8 +47,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
     found += _text_lines(dataset, summary, decided)
     if summary.edited:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
-    if decided.orphaned:
-        found.append(f"{len(decided.orphaned)} captions by hand have lost their clip (kept; see the events table)")
+    found += map(_plain, lost.lines(dataset, decided.orphaned, decided.sources))
     found += _copy_lines(dataset, decided, summary)
     found += _caption_lines(dataset, decided) + _long_lines(dataset, decided.clips)
     if dataset.pipeline.model.caution:
