@@ -10,7 +10,7 @@ from footage import numbered
 from movies import SETTINGS
 from PIL import Image
 
-from wanprep import outcome
+from wanprep import outcome, show_source
 from wanprep.dataset import Dataset
 from wanprep.known import take_sources
 from wanprep.run import Summary, run
@@ -89,6 +89,10 @@ def test_links_to_what_is_known_are_told_and_no_sources(tmp_path: Path, movies: 
         "counted once, because it is another name of a file that is known: mv/one.png (is mv/street/2.png)",
         "counted once, because it is another name of a folder: linked film/ (is film/)",
     ]
+    for name in ("one.png", "linked film/0.png"):  # whatever it is called
+        (row,) = show_source.named(Dataset.open(tmp_path / "set"), str(movies / name))
+        assert row["path"] == {"one.png": "street/2.png"}.get(name, "film/0.png")
+    assert show_source.named(Dataset.open(tmp_path / "set"), str(movies / "nowhere.png")) == []
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "all of it").symlink_to(movies)
     assert take(tmp_path / "set", tmp_path / "other")[0] == found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ SHOWN = 8  # sources that one name means, listed
 
 
 def named(dataset: Dataset, name: str) -> list[dict[str, Any]]:
-    """Sources that a name means: the path in whole, else the file's name, else a part of the path (of any case)."""
+    """Sources that a name means: the path in whole, else the file's name, else a part of the path (of any case), else
+    the file that it is a link to."""
     rows = dataset.manifest.read("sources").to_dicts()
     name = name.removeprefix("./")
 
@@ -40,7 +42,11 @@ def named(dataset: Dataset, name: str) -> list[dict[str, Any]]:
         hits = [row for fits, row in found if fits[rank]]
         if hits:
             return hits
-    return []
+    if not os.path.exists(name):  # noqa: PTH110
+        return []
+    real = os.path.realpath(name)
+    there = [row for row in rows if row["root"] in dataset.roots and row["state"] != "gone"]
+    return [row for row in there if os.path.realpath(dataset.source_name(row)) == real]
 
 
 def facts(dataset: Dataset, source: Row) -> dict[str, Any]:
