@@ -98,12 +98,16 @@ def clip_signature(thumbs_MhwC: np.ndarray, tiny_NHW: np.ndarray, seconds_N: np.
 
 def parse(signature: bytes) -> Signature:
     """The inverse of `clip_signature`; ValueError for bytes of another version."""
+    hashes = hashes_in(signature)
+    small = np.frombuffer(signature, np.uint8, offset=3 + 8 * len(hashes))
+    return Signature(hashes=hashes, small=small.reshape(-1, SMALL[0] * SMALL[1]))
+
+
+def hashes_in(signature: bytes) -> np.ndarray:
+    """`Signature.hashes` alone, in half of the time."""
     if len(signature) < 3 or signature[0] != VERSION:
         raise ValueError(f"signature starts with {signature[:1]!r}, wanted version {VERSION}; run filter again")
-    count = int.from_bytes(signature[1:3], "little")
-    hashes = np.frombuffer(signature, "<u8", count, offset=3)
-    small = np.frombuffer(signature, np.uint8, offset=3 + 8 * count)
-    return Signature(hashes=hashes, small=small.reshape(-1, SMALL[0] * SMALL[1]))
+    return np.frombuffer(signature, "<u8", int.from_bytes(signature[1:3], "little"), offset=3)
 
 
 def _picture(brightest_hw: np.ndarray) -> tuple[int, int, int, int]:
@@ -165,13 +169,14 @@ def _change(a_QP: np.ndarray, b_QP: np.ndarray, offset: int, mirrored: bool) -> 
     return float((x * y).mean() / np.sqrt(max(np.square(x).mean() * np.square(y).mean(), 1e-6))), moving
 
 
-def candidates(signatures: Sequence[Signature]) -> np.ndarray:
-    """int64[K, 2]: pairs of clips (i < j) worth comparing, also mirrored: some piece of some hash is equal.
+def candidates(hashes: Sequence[np.ndarray]) -> np.ndarray:
+    """int64[K, 2]: pairs of clips (i < j) worth comparing, also mirrored: some piece of some hash is equal. hashes: of
+    each clip, as in its signature.
 
     Of many clips with equal pieces (a fixed camera) only those next to each other in the order of their hashes, so
     the work grows with the number of clips and not with its square.
     """
-    owner, plain = _looking(signatures)
+    owner, plain = _looking(hashes)
     owner, both = np.concatenate([owner, owner]), np.concatenate([plain, plain ^ MIRROR])
     found = [np.zeros(0, np.int64)]
     for chunk in range(CHUNKS):
@@ -182,24 +187,23 @@ def candidates(signatures: Sequence[Signature]) -> np.ndarray:
             near = np.flatnonzero(piece[step:] == piece[:-step])
             near = near[np.bitwise_count(whole[near + step] ^ whole[near]) <= NEAR]
             one, two = who[near + step], who[near]
-            pairs = np.minimum(one, two) * len(signatures) + np.maximum(one, two)
+            pairs = np.minimum(one, two) * len(hashes) + np.maximum(one, two)
             found.append(pairs[one != two])
     pairs, votes = np.unique(np.concatenate(found), return_counts=True)
     if len(pairs) > MOST:
         pairs = np.sort(pairs[np.argsort(-votes, kind="stable")[:MOST]])
-    return np.stack(np.divmod(pairs, len(signatures)), axis=1)
+    return np.stack(np.divmod(pairs, len(hashes)), axis=1)
 
 
-def _looking(signatures: Sequence[Signature]) -> tuple[np.ndarray, np.ndarray]:
+def _looking(hashes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The hashes that look for their like, PER_CLIP of each clip, spread over it: (int64 clip, uint64 hash) of each."""
-    counts = np.array([len(signature.hashes) for signature in signatures], np.int64)
+    counts = np.array([len(own) for own in hashes], np.int64)
     starts = np.cumsum(counts) - counts
     picked = np.zeros(counts.sum(), bool)
     for count in {*counts.tolist()} - {0}:
         spread = np.linspace(0, count - 1, min(PER_CLIP, count)).astype(int)
         picked[starts[counts == count][:, None] + spread] = True
-    hashes = np.concatenate([np.zeros(0, np.uint64), *(signature.hashes for signature in signatures)])
-    return np.repeat(np.arange(len(counts)), counts)[picked], hashes[picked]
+    return np.repeat(np.arange(len(counts)), counts)[picked], np.concatenate([np.zeros(0, np.uint64), *hashes])[picked]
 
 
 def _stable_order(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
 from wanprep import keys
 from wanprep.signals import phash
 from wanprep.stages.precedence import Order
@@ -59,37 +61,40 @@ def repeats(
     known: what is compared now is added to its matches. rank: from groups of clips that might show the same, by index,
     their precedence; None: as they come, all worth the same.
     """
-    parsed = {i: phash.parse(signature) for i, signature in enumerate(signatures) if signature}
+    hashes = {i: phash.hashes_in(signature) for i, signature in enumerate(signatures) if signature}
+
+    def matched(one: int, other: int) -> phash.Match | None:
+        return phash.match(phash.parse(signatures[one]), phash.parse(signatures[other]), threshold)
 
     def compare(one: int, other: int) -> phash.Match | None:
         a, b = sorted((one, other))  # whichever goes before the other
         if known is None:
-            return phash.match(parsed[a], parsed[b], threshold)
+            return matched(a, b)
         key = keys.match(known.names[a], known.names[b], threshold)
         if key not in known.matches:
-            known.matches[key] = phash.match(parsed[a], parsed[b], threshold)
+            known.matches[key] = matched(a, b)
         return known.matches[key]
 
     gone: dict[int, Repeat] = {}
-    order = _order(parsed, rank)
+    order = _order(hashes, rank)
     staying: Sequence[int] = order.clips
     for _ in range(ROUNDS):
         before = len(gone)
-        staying = _round(parsed, staying, threshold, compare, gone, order.worth)
+        staying = _round(hashes, staying, threshold, compare, gone, order.worth)
         if len(gone) == before:
             break
     return {clip: _stays(repeat, gone) for clip, repeat in gone.items()}
 
 
-def _order(parsed: Mapping[int, phash.Signature], rank: Rank | None) -> Order:
+def _order(hashes: Mapping[int, np.ndarray], rank: Rank | None) -> Order:
     """Of the clips that anything is near to; of a large set, in which not every pair is looked for, of all."""
-    clips = list(parsed)
+    clips = list(hashes)
     if rank is None:
         return Order(clips=clips, worth={})
-    pairs = phash.candidates(list(parsed.values())).tolist()
+    pairs = phash.candidates(list(hashes.values())).tolist()
     groups = _groups((clips[i], clips[j]) for i, j in pairs)
     if len(pairs) >= phash.MOST:
-        groups += [[clip] for clip in parsed.keys() - {clip for group in groups for clip in group}]
+        groups += [[clip] for clip in hashes.keys() - {clip for group in groups for clip in group}]
     return rank(groups)
 
 
@@ -106,7 +111,7 @@ def _groups(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
 
 
 def _round(
-    parsed: Mapping[int, phash.Signature],
+    hashes: Mapping[int, np.ndarray],
     clips: Sequence[int],
     threshold: float,
     compare: Compare,
@@ -119,11 +124,11 @@ def _round(
     Of a large set not every pair is looked for: what stays of it is found through what goes, or in the next round.
     """
     near: dict[int, set[int]] = {}
-    pairs = phash.candidates([parsed[clip] for clip in clips]).tolist()
+    pairs = phash.candidates([hashes[clip] for clip in clips]).tolist()
     for i, j in pairs:
         near.setdefault(clips[i], set()).add(clips[j])
         near.setdefault(clips[j], set()).add(clips[i])
-    length = {clip: len(parsed[clip].hashes) for clip in near}
+    length = {clip: len(hashes[clip]) for clip in near}
     place = {clip: number for number, clip in enumerate(clips)}.__getitem__
 
     def drop(clip: int, other: int, part: bool) -> bool:
