@@ -88,8 +88,6 @@ def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
     out.print(f"source {plain(found['path'])}: {found['state']}{reason}")
     if found["detail"] and not found["damage"]:
         out.print(f"  {plain(found['detail'])}")
-    if found["now"]:
-        out.print(f"  the same file is there as {plain(found['now'])}")
     if found["damage"]:
         out.print(f"  damaged: {plain(found['damage'])}; its good part is used{_until(found['clips'])}")
     size = "size unknown" if found["bytes"] < 0 else f"{found['bytes'] / 1e6:.1f} MB"
