@@ -22,6 +22,7 @@ import click
 from wanprep.stage import UsageError
 from wantrain.exits import exit_codes, tell
 from wantrain.heard import Heard, saves_noted, stops_noted
+from wantrain.outputs import require_writable
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
@@ -74,6 +75,7 @@ def run(
             raise UsageError("--resume goes on with a run, --fresh begins again: give one of them")
         mode = "resume" if resume else "fresh" if fresh else "auto"
         settings, extra = _settings(config, assignments, dataset, out)
+        require_writable(settings.folder / "run.json")
         if dry_run:
             _print_plan(settings, mode=mode, accept=accept_changes, as_json=as_json)
             return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import math
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from wantrain.exits import exit_codes
 
 if TYPE_CHECKING:
     from wanprep.families import Family
-    from wantrain.sample import Request
+    from wantrain.sample import LoraUse, Request
 
 SAMPLE_EXAMPLES = """
 \b
@@ -23,19 +24,22 @@ Examples:
   wantrain sample --run runs/my-style "a cat on a roof" --out cat.mp4
   wantrain sample --run runs/my-style --strength 0 "a cat on a roof" \\
       --out base.mp4
+  wantrain sample --run runs/my-style --step 1500 "a cat on a roof"
   wantrain sample --family wan2.2-t2v-a14b --lora my_high_noise.safetensors \\
       --lora my_low_noise.safetensors "a cat"
 """
 
 
 LORA_HELP = (
-    "A LoRA under any names that `convert` reads; may be repeated. EXPERT: high or low, where its name tells not."
+    "A LoRA under any names that `convert` reads; may be repeated. EXPERT: high or low, where its name tells not. It "
+    "takes the place of the run's LoRA of that expert; several of one expert add up."
 )
 
 
 @click.command(epilog=SAMPLE_EXAMPLES)
 @click.argument("prompt")
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Folder of a run: its family and LoRAs.")
+@click.option("--step", type=click.IntRange(min=0), help="The run's checkpoint of this step. [default: its end]")
 @click.option("--lora", "loras", multiple=True, metavar="[EXPERT=]FILE[:STRENGTH]", help=LORA_HELP)
 @click.option("--strength", default=1.0, show_default=True, help="For LoRAs that name none.")
 @click.option("--family", "family_name", help="Needed without --run.")
@@ -52,34 +56,25 @@ LORA_HELP = (
 @click.option("--seed", default=42, show_default=True)
 @click.option("--device", default="auto", show_default=True)
 def sample(
-    prompt: str, run_folder: Path | None, loras: tuple[str, ...], strength: float, family_name: str | None,
-    weights: Path | None, out: Path, negative: str, first_frame: Path | None, size: str, frames: int, steps: int,
-    guidance: float, shift: float | None, seed: int, device: str, force: bool,
+    prompt: str, run_folder: Path | None, step: int | None, loras: tuple[str, ...], strength: float,
+    family_name: str | None, weights: Path | None, out: Path, negative: str, first_frame: Path | None, size: str,
+    frames: int, steps: int, guidance: float, shift: float | None, seed: int, device: str, force: bool,
 ) -> None:  # fmt: skip
     """Make a video of PROMPT with the LoRAs of a run, or with any LoRA files."""
     with exit_codes():
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
 
-        from wanprep.families import family
         from wanprep.media.film import write_film
         from wanprep.models.load import pick_device
         from wantrain.base import whole_base
-        from wantrain.lora_file import mixed_up
-        from wantrain.sample import add_loras, load_pipeline, lora_use, sample_video
+        from wantrain.sample import add_loras, load_pipeline, sample_video
 
         _check_place(out, force, device)
+        if not math.isfinite(strength):
+            raise UsageError(f"--strength = {strength} must be a finite number")
         width, height = _parse_size(size)
-        named, files = _run_files(run_folder) if run_folder else (None, [])
-        chosen = family_name or named
-        if chosen is None:
-            raise UsageError("say which model to use: --run FOLDER or --family NAME")
-        model = family(chosen)
-        uses = [lora_use(path, model, strength) for path in files]
-        uses += [lora_use(family=model, **_parse_lora(text, strength)) for text in loras]
-        for use in uses:
-            if (sentence := mixed_up(use.path, use.expert)) is not None:
-                click.echo(f"warning: {sentence}", err=True)
+        model, uses = _chosen(run_folder, step, loras, strength, family_name)
         request = _request(
             model, prompt=prompt, negative=negative, width=width, height=height, frames=frames, steps=steps,
             guidance=guidance, shift=shift, seed=seed, first_frame=first_frame,
@@ -98,12 +93,12 @@ def sample(
 
 def _check_place(out: Path, force: bool, device: str) -> None:
     """What is wrong with --out or --device, before anything is loaded."""
+    from wantrain.outputs import require_writable
     from wantrain.sections import require_device
 
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: videos are written as .mp4; name it {out.with_suffix('.mp4').name}")
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder; name a file in it")
+    require_writable(out)
     if out.exists() and not force:
         raise UsageError(f"{out} is there already; name another --out, or replace it with --force")
     try:
@@ -125,6 +120,39 @@ def _request(model: Family, **asked: Any) -> Request:
     return request
 
 
+def _chosen(
+    folder: Path | None, step: int | None, loras: Sequence[str], strength: float, family_name: str | None
+) -> tuple[Family, list[LoraUse]]:
+    """The family, and every LoRA with its expert: those of --lora, and the run's for the experts that have none."""
+    from wanprep.families import family
+    from wantrain.lora_file import mixed_up
+    from wantrain.run_loras import pick, read_run
+    from wantrain.sample import lora_use
+
+    if step is not None and folder is None:
+        raise UsageError(f"--step {step} is a run's; name it with --run FOLDER")
+    run = read_run(folder) if folder else None
+    name = family_name or (run.family if run else None)
+    if name is None:
+        raise UsageError("say which model to use: --run FOLDER or --family NAME")
+    model = family(name)
+    named = [lora_use(family=model, **_parse_lora(text, strength)) for text in loras]
+    files, lines = pick(run, step, {use.expert for use in named}) if run else ({}, [])
+    uses = [*(lora_use(path, model, strength, expert) for expert, path in files.items()), *named]
+    for expert in model.experts:
+        own = [str(use.path) for use in named if use.expert == expert]
+        if own and run and expert in run.checkpoints:
+            lines.append(f"{expert}: {', '.join(own)} instead of the run's")
+        if len(own) > 1:
+            lines.append(f"{expert}: {len(own)} LoRAs add up: {', '.join(own)}")
+    for line in lines:
+        click.echo(line, err=True)
+    for use in uses:
+        if (sentence := mixed_up(use.path, use.expert)) is not None:
+            click.echo(f"warning: {sentence}", err=True)
+    return model, uses
+
+
 def _parse_size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
@@ -133,25 +161,16 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 
 def _parse_lora(text: str, strength: float) -> dict[str, Any]:
-    """What `lora_use` is asked: path, strength, and the expert where it is named."""
+    """What `lora_use` is asked: path, strength, and the expert where it is named. UsageError for nan and inf."""
     from wantrain.lora import SUFFIXES
 
+    given = text
     label, equals, rest = text.partition("=")
     expert, text = (label, rest) if equals and label in SUFFIXES else (None, text)
     name, colon, number = text.rpartition(":")
     if colon and not Path(text).exists():  # a colon may be part of the file's name
         with contextlib.suppress(ValueError):
             text, strength = name, float(number)
+    if not math.isfinite(strength):
+        raise UsageError(f"--lora {given}: the strength {strength} must be a finite number")
     return {"path": Path(text), "strength": strength, "expert": expert}
-
-
-def _run_files(folder: Path) -> tuple[str, list[Path]]:
-    """The family and the final LoRA files of a run folder."""
-    path = folder / "run.json"
-    if not path.is_file():
-        raise UsageError(f"{folder} is not a run (it has no run.json)")
-    entries = json.loads(path.read_text(encoding="utf-8"))["experts"].values()
-    files = [folder / entry["lora"] for entry in entries if "lora" in entry]
-    if not files:
-        raise UsageError(f"{folder} has no finished LoRA; finish it, or name one of {folder / 'loras'} with --lora")
-    return next(iter(entries))["matters"]["family"], files

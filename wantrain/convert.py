@@ -24,6 +24,7 @@ from wantrain.lora_file import (
     adapter_config,
     read_layers,
 )
+from wantrain.outputs import require_writable
 
 if TYPE_CHECKING:
     import torch
@@ -37,11 +38,11 @@ def convert_file(source: Path, out: Path, names: str) -> str:
 
 
 def refuse_to_replace(out: Path, names: str, force: bool) -> None:
-    """UsageError when something lies where `convert_file` would write, unless it may be replaced (`force`)."""
-    if names != "peft" and out.is_dir():
-        raise UsageError(f"{out} is a folder; name a file for {names}'s form")
+    """UsageError when something lies where `convert_file` would write, unless it may be replaced (`force`), and where
+    nothing can be written."""
     files = [out / PEFT_WEIGHTS, out / PEFT_CONFIG] if names == "peft" else [out]
     for path in files:
+        require_writable(path)
         if path.exists() and not force:
             raise UsageError(f"{path} is there already; name another --out, or replace it with --force")
 

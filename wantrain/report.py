@@ -19,6 +19,7 @@ from wanprep.ids import write_atomic
 from wanprep.stage import UsageError
 from wantrain import ranking
 from wantrain.checkpoint import read_rows
+from wantrain.outputs import require_writable
 from wantrain.sigma import histogram
 from wantrain.strips import complete, strips
 from wantrain.svg import Points, Series, bars, chart, smoothed
@@ -52,10 +53,12 @@ figcaption{font-size:12px;color:var(--dim)}details{margin:4px 0}
 
 
 def write_report(run: Path, out: Path) -> Path:
-    """Draw the run at `run` into the HTML file `out` and return its path. UsageError when it is no run."""
+    """Draw the run at `run` into the HTML file `out` and return its path. UsageError when it is no run, or `out`
+    cannot be written."""
     record = run / "run.json"
     if not record.is_file() and not (run / "metrics.jsonl").is_file():
         raise UsageError(f"{run} is not a run (it has no run.json)")
+    require_writable(out)
     entries = json.loads(record.read_text(encoding="utf-8"))["experts"] if record.is_file() else {}
     plan_file = run / "plan.json"
     plan = json.loads(plan_file.read_text(encoding="utf-8")) if plan_file.is_file() else {}
