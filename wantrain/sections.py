@@ -113,7 +113,8 @@ class ExpertsConfig:
         require(len(set(self.stages)) == len(self.stages), f"stages = {list(self.stages)} names an expert twice")
         total, share = self.total_steps, self.high_share
         require(total is None or total >= 2, f"total_steps = {total} must be at least 2")
-        require(isinstance(share, str) or 0 < share < 1, f'high_share = {share} must be above 0 and below 1, or "natural"')
+        said = f'high_share = {share} must be above 0 and below 1, or "natural"'
+        require(isinstance(share, str) or 0 < share < 1, said)
 
 
 @dataclass(frozen=True, kw_only=True)
