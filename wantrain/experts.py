@@ -7,7 +7,7 @@ later. `state` / `restore` turn the whole of it into tensors and plain numbers a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,8 +184,13 @@ def state(expert: Expert) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, values
 
 
-def restore(expert: Expert, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
-    """Put a fresh expert into a saved state. UsageError when the adapter's shapes differ (another rank)."""
+def restore(
+    expert: Expert, tensors: dict[str, torch.Tensor], values: dict[str, Any], *, kept: Collection[str] | None = None
+) -> None:
+    """Put a fresh expert into a saved state. UsageError when the adapter's shapes differ (another rank).
+
+    kept: when the optimizer is of another class than it was, what it goes on with (`trial.carried`).
+    """
 
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
@@ -194,11 +199,11 @@ def restore(expert: Expert, tensors: dict[str, torch.Tensor], values: dict[str, 
     if {name: tuple(p.shape) for name, p in expert.params.items()} != {n: tuple(t.shape) for n, t in saved.items()}:
         raise UsageError(
             f"{expert.name}: the saved adapter does not fit (rank {expert.config.rank} now). "
-            "Set rank, ranks and targets back, or begin again with --fresh"
+            "Set rank, ranks and targets back, begin a run of another name, or begin again with --fresh"
         )
     for name, parameter in expert.params.items():
         parameter.data.copy_(saved[name])
-    optim.unpack(expert.optimizer, expert.params, part("optimizer/"), values["optimizer"])
+    optim.unpack(expert.optimizer, expert.params, part("optimizer/"), values["optimizer"], only=kept)
     if expert.averages is not None and (averages := part("average/")):
         expert.averages = {name: t.to(expert.params[name].device).clone() for name, t in averages.items()}
     elif expert.averages is not None:  # switched on in the middle of a run

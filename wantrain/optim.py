@@ -11,7 +11,7 @@ import difflib
 import importlib
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wanprep.stage import Missing, UsageError
@@ -149,14 +149,23 @@ def pack(optimizer: Any, names: Mapping[int, str]) -> tuple[dict[str, torch.Tens
 
 
 def unpack(
-    optimizer: Any, parameters: Mapping[str, torch.nn.Parameter], tensors: Mapping[str, torch.Tensor], tree: Any
-) -> None:
-    """Put a packed state into a fresh optimizer of the same class over the same parameters."""
+    optimizer: Any, parameters: Mapping[str, torch.nn.Parameter], tensors: Mapping[str, torch.Tensor], tree: Any,
+    *, only: Collection[str] | None = None,
+) -> None:  # fmt: skip
+    """Put a packed state into a fresh optimizer over the same parameters. What its class is called with stays as it was
+    made: those are settings, which may be others now, and not what it has come to.
+
+    only: for an optimizer of another class, what it takes over for each parameter; nothing of the groups then.
+    """
     optimizer.state.clear()
     for name, kept in tree["state"].items():
-        optimizer.state[parameters[name]] = {key: _unpack(value, tensors) for key, value in kept.items()}
-    for group, saved in zip(optimizer.param_groups, tree["groups"], strict=True):
-        group.update({key: _unpack(value, tensors) for key, value in saved.items()})
+        taken = {key: _unpack(value, tensors) for key, value in kept.items() if only is None or key in only}
+        if taken or only is None:  # some classes begin where there is no entry
+            optimizer.state[parameters[name]] = taken
+    if only is None:
+        own = inspect.signature(type(optimizer)).parameters
+        for group, saved in zip(optimizer.param_groups, tree["groups"], strict=True):
+            group.update({key: _unpack(value, tensors) for key, value in saved.items() if key not in own})
     move_state(optimizer)
 
 

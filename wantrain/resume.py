@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.ids import digest_file, write_atomic
 from wanprep.stage import UsageError
-from wantrain import checkpoint, lora, split
-from wantrain.config import TrainConfig
+from wantrain import checkpoint, fitting, lora, split
+from wantrain.config import TrainConfig, what_matters
 from wantrain.session import finished
 
 if TYPE_CHECKING:
@@ -51,12 +51,41 @@ def refuse_changes(
 ) -> list[str]:  # fmt: skip
     """What `take_up` refuses, without a change to anything; returns the changes that are accepted, in words."""
     lines = []
+    optimizers = {name: _refuse_misfit(run, config, name) for name in matters}  # first what no consent can mend
     for name, now in matters.items():
-        told = _told(run.experts.get(name, {}).get("matters", {}), dataset, memory)
+        told = optimizers[name] | _told(run.experts.get(name, {}).get("matters", {}), dataset, memory)
         changes = checkpoint.check_unchanged(run, name, now, accept=accept, told=told)
-        lines += [f"{name} goes on with other settings or data: {changes}"] if changes else []
+        if changes:
+            done = finished(run, config, name)
+            begun = "is complete, so that nothing of it changes by" if done else "goes on with"
+            lines.append(f"{name} {begun} other settings or data: {changes}")
     _check_states(run, config)
     return lines
+
+
+def _refuse_misfit(run: checkpoint.Run, config: TrainConfig, name: str) -> dict[str, str]:
+    """UsageError for settings that what was saved of an expert cannot go on with, whatever is accepted. Else those that
+    change its optimizer, the change and what becomes of its memory in words."""
+    saved = run.experts.get(name, {}).get("matters", {})
+    changed, cause = fitting.other_shape(config, name, saved), "its adapter keeps the shape that it was begun with"
+    found: fitting.Carried | None = None
+    if not changed and not finished(run, config, name):
+        changed, found = fitting.other_optimizer(config, name, saved)
+        cause = f"its optimizer cannot use what {saved.get(f'{name}.optimizer')} remembers of the steps done"
+    now = what_matters(config, name, {})
+    values = {key: f"{saved.get(key)!r} -> {now[key]!r}" for key in changed}
+    if not changed or found is not None:
+        return {key: f"{values[key]} ({found})" for key in changed[:1]}
+    way = "train it in a run of its own (--set run.name=...)"
+    last = checkpoint.newest(run, name)
+    if "optimizer" in changed[0] and last is not None:
+        own = f"--set run.name=... --set {name}.init={last[1]}"
+        way = f"begin a run of its own with its last LoRA, of step {last[0]} ({own})"
+    told = "; ".join(f"{key}: {value}" for key, value in values.items())
+    raise UsageError(
+        f"run {run.folder} cannot go on for {name} with other settings ({told}): {cause}. Set them back, {way}, or "
+        "begin again with --fresh"
+    )
 
 
 def _told(saved: Mapping[str, Any], dataset: CachedDataset, memory: split.Memory | None) -> dict[str, str]:
@@ -83,6 +112,9 @@ def _standing(run: checkpoint.Run, config: TrainConfig, name: str, last: int) ->
         again = f"; {span} done again, because nothing was saved after {done or 'the start'}"
     if finished(run, config, name):
         return [f"{name} is complete: {done} of {total} steps"]
+    if done > total and "lora" not in run.experts[name]:
+        more = f"{name} has done {done} steps, more than the {total} that are asked for now"
+        return [f"{more}: none is undone, and its LoRA of step {done} becomes the final one"]
     if done >= total:
         return [f"{name} has done {done} of {total} steps; its LoRA is not there as it was written and is made again"]
     if done:

@@ -18,6 +18,7 @@ from wantrain.compute import Workplace
 from wantrain.config import TrainConfig
 from wantrain.data import Cursor
 from wantrain.experts import Expert, as_saved, restore, start, state
+from wantrain.fitting import other_optimizer
 from wantrain.observe import Course, Observers, Waits
 from wantrain.parallel import Team
 from wantrain.step import Step
@@ -123,7 +124,8 @@ def bring_in(session: Session, name: str) -> Expert:
     expert.sums = Sums(session.team, expert.params.values()) if session.team.size > 1 else None
     session.watch.say(work.install(expert))
     if saved is not None:
-        restore(expert, *saved)
+        found = other_optimizer(config, name, session.run.experts[name].get("matters", {}))[1]
+        restore(expert, *saved, kept=None if found is None or found.same else found.kept)
     asked = {"samples": config.validation.samples, "sigmas": config.validation.sigmas}
     seen = {**asked, "samples": min(config.validation.trained, len(training))}
     if held:
@@ -168,6 +170,16 @@ def measure_start(session: Session, expert: Expert) -> None:
     row = held_out_loss(expert, *probes, begun=True)
     session.metrics.write("held_out", row)
     session.watch.held_out(row)
+
+
+def measure_end(session: Session, expert: Expert) -> None:
+    """The last step of an expert whose steps were done before, unless it was measured then."""
+    earlier = checkpoint.read_rows(session.run.folder, "held_out").get(expert.name, [])
+    known = [row for row in earlier if row["step"] == expert.step]
+    if known:
+        session.measured[expert.name] = known[-1]
+    else:
+        measure(session, expert)
 
 
 def save(session: Session, expert: Expert, *, asked: bool = False) -> None:

@@ -38,6 +38,7 @@ from wantrain.session import (
     dismiss,
     finished,
     measure,
+    measure_end,
     measure_start,
     save,
     workplace,
@@ -142,6 +143,8 @@ def _take_turns(session: Session, pending: Sequence[str]) -> None:
             dismiss(session, turn)
     for name in pending if session.team.lead else ():  # stopped on request, or done but its LoRA is gone
         lost = steps[name] >= config.expert(name).steps and not finished(run, config, name)
+        if lost:
+            measure_end(session, bring_in(session, name))
         if lost or (name in session.crew and steps[name] > run.step(name)):
             save(session, bring_in(session, name))
 

@@ -1,6 +1,7 @@
 """`plan` and `--dry-run` say what `run` would refuse, with its exit code; and plan before anything is cached."""
 
 import json
+import re
 import sys
 import types
 from dataclasses import replace
@@ -49,6 +50,12 @@ REFUSED = [
     ("high.optimizer=Foo", 2, "high.optimizer = 'Foo' is neither"),
     ("high.optimizer=torch.optim.Nope", 2, "high.optimizer = 'torch.optim.Nope': torch.optim has no class 'Nope'"),
     ("high.optimizer=no_such_package.Lion", 3, "high.optimizer = 'no_such_package.Lion' needs the module"),
+    (
+        "high.optimizer=torch.optim.LBFGS",
+        2,
+        "high.optimizer = 'torch.optim.LBFGS' computes the loss several times a step",
+    ),
+    ("low.optimizer=torch.optim.SparseAdam", 2, "low.optimizer = 'torch.optim.SparseAdam' fails at its first step"),
     ("low.optimizer_args={beta=1}", 2, "low.optimizer_args: AdamW has no argument 'beta'"),
     ("high.targets=nothing", 2, "high.targets = 'nothing' is found in no layer; layers are called blocks.N.{self_attn"),
     ("high.targets='blocks\\.2\\.'", 2, "N from 0 to 1"),
@@ -115,6 +122,88 @@ def test_changed_settings_of_a_run_that_is_there_are_told(invoke, tmp_path):
     for more in ("--accept-changes", "--fresh"):
         assert invoke("run", "--dry-run", more, *_sets(out, "high.lr=0.9")).exit_code == 0
     assert before == {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+
+
+MISFITS = [
+    ("low.rank=6", "low.rank: 4 -> 6): its adapter keeps the shape", "own (--set run.name=...)"),
+    ("high.ranks={ffn=3}", "high.ranks: {} -> {'ffn': 3}): its adapter", "own (--set run.name=...)"),
+    ("high.targets=ffn", "high.targets: '' -> 'ffn'): its adapter", "own (--set run.name=...)"),
+    (
+        "high.optimizer=torch.optim.Adagrad",
+        "its optimizer cannot use what AdamW remembers",
+        "of step 2 (--set run.name=",
+    ),
+    (
+        "high.optimizer=torch.optim.RMSprop",
+        "its optimizer cannot use what AdamW remembers",
+        "of step 2 (--set run.name=",
+    ),
+    (
+        "high.optimizer_args={amsgrad=true}",
+        "high.optimizer_args: {} -> {'amsgrad': True})",
+        "of step 2 (--set run.name=",
+    ),
+]
+
+
+@pytest.fixture
+def stopped(invoke, tmp_path):
+    """Settings of a run of 2 of 4 steps: its folder is there."""
+    first = _sets(f"run.out={tmp_path}", "save.every=2")
+    assert invoke("run", *first, "-q").exit_code == 0
+    return [f"run.out={tmp_path}", "save.every=2", "high.steps=4", "low.steps=4"]
+
+
+@pytest.mark.parametrize("consent", [[], ["--accept-changes"]], ids=["", "accepted"])
+def test_what_no_consent_mends_is_refused_alike_and_names_a_way_that_works(invoke, stopped, consent):
+    for setting, cause, way in MISFITS:
+        for command in (["plan"], ["run", "--dry-run", *consent], ["run", *consent]):
+            result = invoke(*command, *_sets(*stopped, setting))
+            assert result.exit_code == 2, (setting, command, result.output)
+            assert cause in result.stderr
+            assert way in result.stderr
+            assert "--accept-changes" not in result.stderr
+            assert "Traceback" not in result.output
+    init = re.search(r"--set (high\.init=\S+)\)", result.stderr).group(1)
+    own = _sets(*stopped, setting, init, "run.name=other")
+    assert invoke("run", *own, "-q").exit_code == 0
+
+
+def test_the_same_layers_in_other_words_go_on(invoke, stopped):
+    same = _sets(*stopped, "high.targets=blocks", "high.ranks={attn=4}")
+    assert invoke("run", "--dry-run", "--accept-changes", *same).exit_code == 0
+    assert invoke("run", "-q", "--accept-changes", *same).exit_code == 0
+
+
+FITS = [
+    ("high.optimizer=torch.optim.SGD", "optimizer remembers: exp_avg, exp_avg_sq, step dropped)"),
+    ("high.optimizer=torch.optim.Adam", "optimizer remembers: exp_avg, exp_avg_sq, step kept)"),
+    ("high.optimizer_args={betas=[0.8, 0.9]}", "optimizer remembers: exp_avg, exp_avg_sq, step kept)"),
+]
+
+
+@pytest.mark.parametrize(("setting", "told"), FITS)
+def test_what_becomes_of_the_optimizers_memory_is_said(invoke, stopped, setting, told):
+    sets = _sets(*stopped, setting)
+    refused = invoke("run", *sets)
+    assert refused.exit_code == 2
+    assert told in refused.stderr
+    assert "add --accept-changes" in refused.stderr
+    result = invoke("run", *sets, "--accept-changes")
+    assert result.exit_code == 0, result.output
+    assert told in result.stderr
+
+
+def test_a_complete_run_says_that_accepted_settings_change_nothing_of_it(invoke, tmp_path):
+    out = f"run.out={tmp_path}"
+    assert invoke("run", *_sets(out), "-q").exit_code == 0
+    result = invoke("run", *_sets(out, "high.lr=0.9"), "--accept-changes")
+    assert result.exit_code == 0
+    assert (
+        "high is complete, so that nothing of it changes by other settings or data: high.lr: 0.0001 -> 0.9"
+        in result.stderr
+    )
+    assert "goes on" not in result.stderr
 
 
 def test_layers_are_known_without_weights(toy):

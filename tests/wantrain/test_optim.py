@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wanprep.stage import Missing, UsageError
-from wantrain import optim
+from wantrain import optim, trial
 from wantrain.sections import ExpertConfig
 
 
@@ -166,3 +166,62 @@ def test_an_optimizer_that_cannot_be_is_refused_before_a_model_is_loaded(toy, da
         train(config, dataset, lambda name, device: loaded.append(name), base=toy.BASE)
     assert loaded == []
     assert not (tmp_path / "toy").exists()
+
+
+class NeedsCuda(torch.optim.SGD):
+    def step(self, closure=None):
+        raise RuntimeError("expected a CUDA tensor")
+
+
+class Broken(torch.optim.SGD):
+    def step(self, closure=None):
+        raise KeyError("surprise")
+
+
+def test_one_step_on_a_tiny_parameter_tells_who_can_train(monkeypatch):
+    for name, arguments in CLASSES:
+        assert trial.first_state(ExpertConfig(optimizer=name, optimizer_args=arguments)) is not None, name
+    for name, told in (("LBFGS", "closure"), ("SparseAdam", "dense gradients"), ("Broken", "KeyError: 'surprise'")):
+        monkeypatch.setattr(torch.optim, "Broken", Broken, raising=False)
+        with pytest.raises(UsageError, match=rf"^optimizer = 'torch\.optim\.{name}' .*{told}"):
+            trial.first_state(ExpertConfig(optimizer=f"torch.optim.{name}"))
+    monkeypatch.setattr(torch.optim, "NeedsCuda", NeedsCuda, raising=False)
+    assert trial.first_state(ExpertConfig(optimizer="torch.optim.NeedsCuda")) is None  # a CPU cannot tell
+
+
+def test_a_trial_draws_no_random_number():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    trial.first_state(ExpertConfig())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_settings_of_an_optimizer_that_were_changed_count_after_a_resume():
+    """And what it has come to by itself (d, k) is kept."""
+    first, second = _problem(), _problem()
+    optimizer = Remembers(first.values(), betas=(0.9, 0.99))
+    _go_on(optimizer, first, 2)
+    tensors, tree = optim.pack(optimizer, {id(p): n for n, p in first.items()})
+    again = Remembers(second.values(), betas=(0.1, 0.2))
+    optim.unpack(again, second, tensors, tree)
+    (group,) = again.param_groups
+    assert (group["betas"], group["k"]) == ((0.1, 0.2), 2)
+    assert group["d"] == optimizer.param_groups[0]["d"] != 1e-6
+
+
+def test_another_class_takes_over_only_what_it_knows():
+    """Adam's and AdamW's groups differ in a value that makes one the other: it stays the new one's."""
+    params = _problem()
+    optimizer = torch.optim.Adam(params.values())
+    _go_on(optimizer, params, 2)
+    tensors, tree = optim.pack(optimizer, {id(p): n for n, p in params.items()})
+    found = trial.carried(ExpertConfig(optimizer="torch.optim.Adam"), ExpertConfig())
+    assert (found.same, found.kept) == (False, ("exp_avg", "exp_avg_sq", "step"))
+    again = torch.optim.AdamW(params.values())
+    before = {key: value for key, value in again.param_groups[0].items() if key != "params"}
+    optim.unpack(again, params, tensors, tree, only=found.kept)
+    assert {key: value for key, value in again.param_groups[0].items() if key != "params"} == before
+    assert torch.equal(again.state[params["a"]]["exp_avg"], optimizer.state[params["a"]]["exp_avg"])
+    plain = torch.optim.SGD(params.values())
+    optim.unpack(plain, params, tensors, tree, only=())
+    assert not plain.state

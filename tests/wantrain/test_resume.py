@@ -267,3 +267,22 @@ def test_a_lora_that_was_to_go_when_the_run_was_killed_goes_with_the_next_run(to
     toy.train_toy(tmp_path, dataset, changes=changes)
     assert not (first.folder / dropped).exists()
     assert own.exists()
+
+
+def test_fewer_steps_than_were_done_make_the_last_one_final_and_measured(toy, dataset, tmp_path):
+    toy.train_toy(tmp_path, dataset, changes=_high(12), stop=_stop_at(tmp_path, 7))
+    ear = Ear()
+    result = toy.train_toy(tmp_path, dataset, changes=_high(5), accept_changes=True, observers=[ear])
+    said = (
+        "high has done 7 steps, more than the 5 that are asked for now: none is undone, and its LoRA of step 7 becomes"
+    )
+    assert any(text.startswith(said) for text in ear.heard)
+    assert not any("not there as it was written" in text for text in ear.heard)
+    assert _step_of(result.loras["high"]) == 7
+    assert {row.step: row.loss is None for row in result.verdicts["high"].rows} == {4: False, 7: False}
+    # Made again, it is not measured again.
+    result.loras["high"].unlink()
+    rows = toy.rows(result.folder, "high", "held_out")
+    again = toy.train_toy(tmp_path, dataset, changes=_high(5), accept_changes=True)
+    assert toy.rows(again.folder, "high", "held_out") == rows
+    assert {row.step: row.loss is None for row in again.verdicts["high"].rows} == {4: False, 7: False}
