@@ -58,6 +58,8 @@ def overlays(
     boxes: list[Any] = [None] * len(rows)
     for owner, may_acquit in (("source_id", True), ("group", False)):
         who, odds, moves, seen = _pooled(maps, owner, np.isnan(logits), marks, alone=may_acquit)
+        if not may_acquit:  # copies of one film in a group share whatever moves in it
+            moves = np.full(len(who), -math.inf)
         moves = np.fmax(moves, moving[who] - SURER)
         still, odds = odds, np.fmax(odds, moves)
         settled = np.isnan(logits[who]) & ((odds > limit) | may_acquit)
