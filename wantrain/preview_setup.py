@@ -49,7 +49,8 @@ def prepare(config: TrainConfig, device: str, dtype: str) -> Previews | None:
         PreviewSetup(
             job=job, every=own.every, at_start=own.at_start, queue=own.queue, minutes=own.minutes, at_end=own.at_end,
             waits=where.startswith("cuda") and _same(where, device),
-            alternate=config.experts.schedule == "alternate",
+            alternate=config.experts.schedule == "alternate", stages=config.stages,
+            sequential=config.experts.schedule == "sequential",
         )
     )  # fmt: skip
 

@@ -4,20 +4,18 @@ A preview is a folder RUN/previews/<expert>-<step>_…: links to the LoRA files 
 them away), job.json, log.txt, and when it is done the videos, a contact sheet and preview.json. One is made at a time,
 a few may wait, more are skipped with a note (never the finished LoRA's, where the run waits for it). On another device
 it runs beside the training; on the GPU that trains, training waits between two steps with its experts in main memory
-until the preview is done.
+until the preview is done. A run that is complete makes those that are missing when its command is given again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +24,13 @@ from wanprep.config import to_table
 from wanprep.engines.children import PYTHON, environment
 from wanprep.ids import digest_file, key_of, write_atomic
 from wantrain.observe import Course, Observer
+from wantrain.preview_folder import kill, last_line, link, made, name_of, note_failure, outcome, tidy
+from wantrain.preview_missing import Loras, planned
 from wantrain.preview_worker import Job, label
 from wantrain.room import shortage
+from wantrain.run_loras import read_run
 
 POLL_SECONDS = 0.05
-GRACE_SECONDS = 5.0  # between asking and killing
 
 
 @dataclass
@@ -48,6 +48,7 @@ class PreviewSetup:
     """What `preview_setup.prepare` found out before the run. job: all but steps and LoRAs. waits: training pauses.
 
     at_end: wait for the last ones, or stop them. alternate: experts take turns, so that one preview shows both.
+    stages: experts that are trained (none: all that the run has); sequential: one after the other.
     """
 
     job: Job
@@ -58,6 +59,8 @@ class PreviewSetup:
     at_end: str
     waits: bool
     alternate: bool
+    stages: tuple[str, ...] = ()
+    sequential: bool = False
     command: tuple[str, ...] = (*PYTHON, "-m", "wantrain.preview_worker")
 
 
@@ -70,9 +73,11 @@ class Previews(Observer):
         self._course = Course(folder=Path(), family="", device="cpu", steps={})
         self._steps: dict[str, int] = {}
         self._totals: dict[str, int] = {}
-        self._loras: dict[str, tuple[int, Path]] = {}
+        self._loras: Loras = {}
         self._waiting: deque[tuple[Path, dict[str, int]]] = deque()
         self._making: Making | None = None
+        self._late = False  # the run is complete: only what is missing is made
+        self._lost = 0
 
     def begin(self, course: Course) -> None:
         self._course, self._root = course, course.folder / "previews"
@@ -82,7 +87,9 @@ class Previews(Observer):
         self._totals = {name: total for name, (_, total) in course.steps.items()}
         for unfinished in self._root.glob("*/loras"):  # of a process that was killed
             shutil.rmtree(unfinished, ignore_errors=True)
-        if self.setup.at_start and not any(self._steps.values()):
+        if not course.steps:
+            self._make_missing()
+        elif self.setup.at_start and not any(self._steps.values()):
             self._submit({})
 
     def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:
@@ -96,7 +103,7 @@ class Previews(Observer):
         done = step >= self._totals.get(expert, step)
         planned = done or step % (self.setup.every or 1) == 0
         if (made["asked"] and not done) or (planned and self._all_there(expert, step)):
-            self._submit(dict(self._loras), finished=done)
+            self._submit(dict(self._loras), due=done and self.setup.at_end == "wait")
         self._poll()
 
     def status(self) -> str:
@@ -108,41 +115,73 @@ class Previews(Observer):
 
     def end(self, *, wait: bool) -> None:
         """Finish what was begun, or stop it at once: when training failed or was stopped, or when that is wanted."""
-        if wait and self.setup.at_end == "wait" and (self._making or self._waiting):
-            self.tell("training is done; waiting for the previews (Ctrl-C stops them)")
+        if wait and (self._late or self.setup.at_end == "wait") and (self._making or self._waiting):
+            told = "" if self._late else "training is done; "
+            self.tell(f"{told}waiting for the previews (Ctrl-C stops them)")
             try:
                 self._until(lambda: self._making is None and not self._waiting, self._poll)
             finally:
                 self._stop_all()
         else:
             self._stop_all()
+        if wait and self._lost:
+            self.tell(f"{self._lost} previews were not made; the same command makes those whose LoRAs are still there")
+
+    def _make_missing(self) -> None:
+        """What a complete run should have and has not, of the checkpoints that are still there."""
+        self._late = True
+        there = read_run(self._course.folder).checkpoints
+        totals = {name: max(there[name]) for name in self.setup.stages or self.setup.job.steps if there.get(name)}
+        start, together = self.setup.at_start, not self.setup.sequential
+        every = planned(there, totals, self.setup.every, at_start=start, together=together)
+        found = [made(self._folder(loras)) for loras in every]
+        missing = [loras for loras, key in zip(every, found, strict=True) if key is None]
+        changed = [loras for loras, key in zip(every, found, strict=True) if key not in (None, self._key(loras))]
+        if missing:
+            self.tell(f"{len(missing)} of {len(every)} previews are missing and are made now")
+        if changed:
+            names = ", ".join(self._folder(loras).name for loras in changed[:3])
+            self.tell(
+                f"{len(changed)} previews are of other prompts or LoRAs and stay as they are ({names}"
+                f"{', …' if len(changed) > 3 else ''}); delete a folder to have it made anew"
+            )
+        for loras in missing:
+            if not self._course.stop():
+                self._submit(loras, due=True)
+
+    def _folder(self, loras: Loras) -> Path:
+        return self._root / name_of(self._shown(loras))
+
+    def _shown(self, loras: Loras) -> dict[str, int]:
+        """Expert -> step of its LoRA, 0 for the base model."""
+        return {name: loras[name][0] if name in loras else 0 for name in self.setup.job.steps}
+
+    def _key(self, loras: Loras) -> str:
+        return key_of(base=self.setup.job.key, loras={name: digest_file(path) for name, (_, path) in loras.items()})
 
     def _all_there(self, expert: str, step: int) -> bool:
         """Where experts take turns, the last of them to reach `step` gives the preview, so that it shows both."""
         others = self._totals.keys() - {expert} if self.setup.alternate else ()
         return all(self._steps[other] >= min(step, self._totals[other]) for other in others)
 
-    def _submit(self, loras: dict[str, tuple[int, Path]], *, finished: bool = False) -> None:
-        """Link the LoRAs, write job.json, and start it or put it in the queue. finished: an expert's last step."""
-        steps = {name: loras[name][0] if name in loras else 0 for name in self.setup.job.steps}
-        due = finished and self.setup.at_end == "wait"
+    def _submit(self, loras: Loras, *, due: bool = False) -> None:
+        """Link the LoRAs, write job.json, and start it or put it in the queue. due: whatever waits already."""
+        steps, folder = self._shown(loras), self._folder(loras)
         if self._making is not None and len(self._waiting) >= self.setup.queue and not due:
             more = f", and {len(self._waiting)} wait (previews.queue)" if self._waiting else ""
+            self._lost += 1
             return self._note(steps, f"skipped: that of {label(self._making.steps)} is still being made{more}")
-        folder = self._root / "_".join(f"{name}-{step:06d}" for name, step in steps.items())
         try:
-            digests = {name: digest_file(path) for name, (_, path) in loras.items()}
-            base = self.setup.job
-            key = key_of(base=base.key, loras=digests)
-            if _made(folder, key):
+            key = self._key(loras)
+            if made(folder) == key:
                 return None
             shutil.rmtree(folder, ignore_errors=True)
             (folder / "loras").mkdir(parents=True)
-            linked = {name: str(_link(path, folder / "loras" / path.name)) for name, (_, path) in loras.items()}
-            job = replace(base, run=self._course.folder.name, steps=steps, loras=linked, key=key)
+            linked = {name: str(link(path, folder / "loras" / path.name)) for name, (_, path) in loras.items()}
+            job = replace(self.setup.job, run=self._course.folder.name, steps=steps, loras=linked, key=key)
             write_atomic(folder / "job.json", (json.dumps(to_table(job), indent=1) + "\n").encode())
         except OSError as error:
-            return self._note(steps, f"skipped: {error}", problem=True)
+            return self._fail(folder, steps, f"skipped: {error}")
         self._waiting.append((folder, steps))
         return self._start()
 
@@ -162,8 +201,7 @@ class Previews(Observer):
         job = self.setup.job
         lacking = shortage(Path(job.weights), job.dtype, job.device)
         if lacking:
-            shutil.rmtree(folder, ignore_errors=True)
-            return self._note(steps, f"skipped: {lacking}", problem=True)
+            return self._fail(folder, steps, f"skipped: {lacking}")
         child = environment()
         if not job.device.startswith("cuda"):
             child["CUDA_VISIBLE_DEVICES"] = ""  # or its context would take memory of the GPU that trains
@@ -174,8 +212,7 @@ class Previews(Observer):
                     env=child, start_new_session=True,
                 )  # fmt: skip
         except OSError as error:
-            shutil.rmtree(folder / "loras", ignore_errors=True)
-            return self._note(steps, f"could not be started: {error}", problem=True)
+            return self._fail(folder, steps, f"could not be started: {error}")
         self._making = Making(folder, steps, process, time.monotonic())
         return None
 
@@ -195,15 +232,22 @@ class Previews(Observer):
     def _finish(self, making: Making, code: int | None) -> None:
         """code: exit code; None when it takes too long and is killed here."""
         self._making = None
-        _kill(making.process)
-        _tidy(making.folder)
+        kill(making.process)
         took = f"{time.monotonic() - making.began:.0f} s"
         if code == 0:
+            tidy(making.folder)
             return self._note(making.steps, f"made in {took}: {making.folder}")
-        why = f"took longer than {self.setup.minutes:g} minutes" if code is None else _outcome(code)
-        said = _last_line(making.folder / "log.txt")
-        text = f"failed ({why}){': ' + said if said else ''}; training goes on. See {making.folder / 'log.txt'}"
-        return self._note(making.steps, text, problem=True)
+        why = f"took longer than {self.setup.minutes:g} minutes" if code is None else outcome(code)
+        said = last_line(making.folder / "log.txt")
+        after = f"{'' if self._late else '; training goes on'}. See {making.folder / 'log.txt'}"
+        return self._fail(making.folder, making.steps, f"failed ({why}){': ' + said if said else ''}", after)
+
+    def _fail(self, folder: Path, steps: dict[str, int], why: str, after: str = "") -> None:
+        """Say why there are no videos, and leave it in the preview's folder."""
+        self._lost += 1
+        tidy(folder)
+        note_failure(folder, why)
+        self._note(steps, why + after, problem=True)
 
     def _until(self, done: Callable[[], bool], look: Callable[[], None]) -> None:
         """`look` again and again until `done`, or somebody asks to stop."""
@@ -216,73 +260,18 @@ class Previews(Observer):
             look()
 
     def _stop_all(self) -> None:
-        dropped = [steps for _, steps in self._waiting]
-        for folder, _ in self._waiting:
-            shutil.rmtree(folder, ignore_errors=True)
+        dropped = [*self._waiting]
         self._waiting.clear()
         if self._making is not None:
             making, self._making = self._making, None
-            dropped.insert(0, making.steps)
-            _kill(making.process)
-            _tidy(making.folder)
-        for steps in dropped:
-            self._note(steps, "stopped with the training")
+            dropped.insert(0, (making.folder, making.steps))
+            kill(making.process)
+        for folder, steps in dropped:
+            why = "stopped" if self._late else "stopped with the training"
+            self._lost += 1
+            tidy(folder)
+            note_failure(folder, why)
+            self._note(steps, why)
 
     def _note(self, steps: dict[str, int], text: str, *, problem: bool = False) -> None:
         self.tell(f"preview of {label(steps)} {text}", problem=problem)
-
-
-def _made(folder: Path, key: str) -> bool:
-    """Whether these very videos are there in full, from before the run was resumed."""
-    try:
-        record = json.loads((folder / "preview.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return record.get("key") == key and not record.get("failed")
-
-
-def _link(path: Path, target: Path) -> Path:
-    """A second name for the file, or a copy where the disk has no such thing."""
-    try:
-        os.link(path, target)
-    except OSError:
-        shutil.copy2(path, target)
-    return target
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its children; nothing of it is left afterwards."""
-    if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-    if process.poll() is not None:
-        return
-    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)  # its own session, so its own group; children may be left after it
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-
-
-def _tidy(folder: Path) -> None:
-    shutil.rmtree(folder / "loras", ignore_errors=True)
-    for leftover in folder.glob(".tmp*"):
-        leftover.unlink(missing_ok=True)
-
-
-def _outcome(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"killed by {signal.Signals(-code).name}"
-    return f"killed by signal {-code}"
-
-
-def _last_line(log: Path) -> str:
-    """What it said last; its log is somebody else's text, so plain characters only."""
-    try:
-        lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return "".join(c if c.isprintable() else "?" for c in last)[:200]

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from wanprep.ids import key_of
+from wantrain.preview_folder import failures
 from wantrain.preview_worker import label
 
 EMBED = 4 << 20  # bytes of one video
@@ -34,10 +35,14 @@ def complete(run: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def strips(run: Path, out: Path) -> str:
-    """HTML of all previews; "" without any. out: the page, which links are relative to."""
+    """HTML of all previews, and why others are not there; "" without any. out: the page, for links."""
     previews = complete(run)
+    lost = "".join(
+        f'<p class="warn">{html.escape(label(record["steps"]))}: {html.escape(record["why"])}</p>'
+        for record in failures(run)
+    )  # fmt: skip
     if not previews:
-        return ""
+        return f"<h2>Previews</h2>{lost}" if lost else ""
     addresses = _addresses(previews, out)
     prompts: dict[str, dict[str, Any]] = {}
     for _, record in previews:
@@ -58,7 +63,7 @@ def strips(run: Path, out: Path) -> str:
         f'<img alt="contact sheet" src="{_data(folder / record["sheet"], "image/jpeg")}"></details>'
         for folder, record in previews if (folder / record["sheet"]).is_file()
     )  # fmt: skip
-    return f"<h2>Previews</h2>{''.join(rows)}<h3>Contact sheets</h3>{sheets}"
+    return f"<h2>Previews</h2>{lost}{''.join(rows)}<h3>Contact sheets</h3>{sheets}"
 
 
 def _identity(item: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from PIL import Image
 from wanprep.stage import UsageError
 from wantrain import preview_setup, room
 from wantrain.observe import Course, Observer, Observers
+from wantrain.preview_missing import planned
 from wantrain.preview_worker import Job, label, slug
 from wantrain.previews import Previews, PreviewSetup
 from wantrain.prompts import Prompt
@@ -51,7 +53,7 @@ def _setup(code: str, **changes) -> PreviewSetup:
 @pytest.fixture(autouse=True)
 def no_weights_to_measure(monkeypatch):
     monkeypatch.setattr("wantrain.previews.shortage", lambda *_: "")
-    monkeypatch.setattr("wantrain.previews.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("wantrain.preview_folder.GRACE_SECONDS", 0.2)
 
 
 @pytest.mark.parametrize(
@@ -90,10 +92,10 @@ def test_an_observer_that_raises_is_dropped_and_changes_nothing(toy, dataset, fi
     assert sum("Broken stopped working (RuntimeError('no'))" in text for text, _ in ear.heard) == 1
 
 
-def _begun(tmp_path, setup, stop=lambda: False):
+def _begun(tmp_path, setup, stop=lambda: False, *, there=False):
     ear, previews = Ear(), Previews(setup)
     watch = Observers([ear, previews])
-    (tmp_path / "loras").mkdir(parents=True)
+    (tmp_path / "loras").mkdir(parents=True, exist_ok=there)
     for name in ("h1", "h2", "h3", "l1"):
         (tmp_path / "loras" / name).write_text(name)
     watch.begin(Course(folder=tmp_path, family="tiny", device="cpu", steps={"high": (0, 9), "low": (0, 9)}, stop=stop))
@@ -258,3 +260,63 @@ def test_the_process_ends_with_the_one_that_started_it(toy, tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+def _why(folder):
+    return json.loads((folder / "failed.json").read_text())["why"]
+
+
+@pytest.mark.parametrize(("code", "why"), [(KILLED, "killed by SIGKILL"), (CRASH, "(exit code 3): out of luck")])
+def test_why_there_are_no_videos_is_left_in_the_folder_and_in_the_report(tmp_path, finished, code, why):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    _, _, watch = _begun(tmp_path / "run", _setup(code), there=True)
+    watch.end(wait=True)
+    folder = tmp_path / "run" / "previews" / "high-000000_low-000000"
+    assert why in _why(folder)
+    assert (folder / "log.txt").read_text().splitlines()[-1] == f"no preview: {_why(folder)}"
+    page = write_report(tmp_path / "run", tmp_path / "r.html").read_text()
+    assert f'<p class="warn">base model: {_why(folder)}</p>' in page
+    (folder / "failed.json").unlink()  # as when the whole run was killed
+    assert "base model: not finished" in write_report(tmp_path / "run", tmp_path / "r.html").read_text()
+
+
+def test_a_complete_run_makes_what_is_missing_and_leaves_the_rest(toy, dataset, tmp_path):
+    toy.train_toy(tmp_path, dataset)  # without previews; they are asked for afterwards
+    root = tmp_path / "toy" / "previews"
+    ear = Ear()
+    toy.train_toy(tmp_path, dataset, observers=[ear, Previews(_setup(KILLED, queue=0, at_end="stop"))])
+    said = [text for text, _ in ear.heard]
+    assert "4 of 4 previews are missing and are made now" in said
+    assert "4 previews were not made; the same command makes those whose LoRAs are still there" in said
+    assert not any("training goes on" in text for text in said)
+    names = ["high-000000_low-000000", *(f"high-0000{s}_low-0000{s}" for s in ("04", "08", "12"))]
+    assert sorted(path.parent.name for path in root.glob("*/failed.json")) == names
+    toy.train_toy(tmp_path, dataset, observers=[Previews(_setup(WELL))])
+    assert sorted(path.parent.name for path in root.glob("*/preview.json")) == names
+    assert not list(root.glob("*/failed.json"))
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    again = Ear()
+    toy.train_toy(tmp_path, dataset, observers=[again, Previews(_setup(CRASH))])  # nothing is started
+    other = Previews(_setup(CRASH, job=replace(JOB, key="other prompts")))
+    toy.train_toy(tmp_path, dataset, observers=[again, other])
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+    assert sum("4 previews are of other prompts or LoRAs and stay as they are" in text for text, _ in again.heard) == 1
+
+
+def test_previews_that_a_finished_run_should_have():
+    def steps(checkpoints, totals, every=0, **how):
+        files = {name: {step: f"{name}{step}" for step in made} for name, made in checkpoints.items()}
+        found = planned(files, totals, every, **({"at_start": True, "together": True} | how))
+        assert all(file == f"{name}{step}" for loras in found for name, (step, file) in loras.items())
+        return [{name: step for name, (step, _) in loras.items()} for loras in found]
+
+    both = {"high": [4, 8, 10], "low": [4, 8, 12, 14]}
+    totals = {"high": 10, "low": 14}
+    pairs = [{"high": 4, "low": 4}, {"high": 8, "low": 8}, {"high": 10, "low": 12}, {"high": 10, "low": 14}]
+    assert steps(both, totals) == [{}, *pairs]
+    assert steps(both, totals, at_start=False) == pairs
+    assert steps(both, totals, 8) == [{}, pairs[1], pairs[3]]
+    assert steps({**both, "low": [8, 14]}, totals) == [{}, pairs[1], pairs[3]]  # others were removed
+    in_turn = [{"high": 4}, {"high": 8}, {"high": 10}, {"high": 10, "low": 4}, {"high": 10, "low": 14}]
+    assert steps({**both, "low": [4, 14]}, totals, together=False) == [{}, *in_turn]
+    assert steps({"high": [4], "low": [14]}, totals, together=False) == [{}, {"high": 4}]
