@@ -15,6 +15,7 @@ RANKS = ((100, 32), (200, 48), (400, 64), (800, 96), (float("inf"), 128))
 EPOCHS = ((200, 20), (400, 18), (800, 15), (float("inf"), 12))
 SMALL_SET, MANY_STEPS = 100, 4000
 SWITCHING = (20, 50)
+MOST_DROPPED = 0.5
 
 
 def warnings_for(config: TrainConfig, *, clips: int, epoch: int) -> list[str]:
@@ -49,5 +50,16 @@ def warnings_for(config: TrainConfig, *, clips: int, epoch: int) -> list[str]:
         found.append(
             f"experts.switch_every = {every} moves the experts often: {SWITCHING[0]}–{SWITCHING[1]} when the idle one "
             "is offloaded, 1 when both stay on the GPU [AIT]"
+        )
+    longest = max(config.expert(name).steps for name in config.stages)
+    if config.previews.prompts is not None and config.previews.every > longest:
+        found.append(
+            f"previews.every = {config.previews.every} is more than the {longest} steps of the run: only "
+            f"{'the base model and ' if config.previews.at_start else ''}the finished LoRAs are shown"
+        )
+    if config.caption_dropout > MOST_DROPPED:
+        found.append(
+            f"caption_dropout = {config.caption_dropout:g}: {config.caption_dropout:.0%} of the draws see no caption, "
+            "so what the trigger means is hardly learned; 0.05 to 0.1 is common"
         )
     return found

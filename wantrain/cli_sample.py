@@ -108,15 +108,17 @@ def _check_place(out: Path, force: bool, device: str) -> None:
 
 
 def _request(model: Family, **asked: Any) -> Request:
-    """The request, checked. UsageError in the options' words."""
-    from wantrain.sample import Request, as_typed, check_request
+    """The request, checked. UsageError in the options' words, and warnings."""
+    from wantrain.sample import Request, as_typed, cautions, check_request
 
+    options = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(Request)}
     try:
         request = Request(**asked)
         check_request(request, model)
     except (ValueError, UsageError) as error:
-        options = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(Request)}
         raise UsageError(as_typed(str(error), options)) from error
+    for sentence in cautions(request, model):
+        click.echo(f"warning: {as_typed(sentence, options)}", err=True)
     return request
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from wanprep.config import to_table
@@ -13,6 +14,7 @@ from wantrain.config import TrainConfig
 from wantrain.preview_worker import Job
 from wantrain.previews import Previews, PreviewSetup
 from wantrain.prompts import Prompt, read_prompts
+from wantrain.sample import cautions
 
 
 def check(config: TrainConfig) -> tuple[Prompt, ...]:
@@ -25,6 +27,18 @@ def check(config: TrainConfig) -> tuple[Prompt, ...]:
         looked = "" if path.is_absolute() else f": neither beside the configuration that names it nor in {Path.cwd()}"
         raise UsageError(f"previews.prompts: {named} is not there{looked}")
     return read_prompts(path, config.model_family)
+
+
+def warnings(prompts: Sequence[Prompt], family: Family) -> list[str]:
+    """What `cautions` says about prompts, once however many it is true of."""
+    told: dict[str, int] = {}
+    for prompt in prompts:
+        for sentence in cautions(prompt.request(family), family):
+            told[sentence] = told.get(sentence, 0) + 1
+    return [
+        f"previews: {sentence} ({count} of {len(prompts)} {'prompt' if len(prompts) == 1 else 'prompts'})"
+        for sentence, count in told.items()
+    ]
 
 
 def prepare(config: TrainConfig, device: str, dtype: str) -> Previews | None:
@@ -50,7 +64,7 @@ def prepare(config: TrainConfig, device: str, dtype: str) -> Previews | None:
             job=job, every=own.every, at_start=own.at_start, queue=own.queue, minutes=own.minutes, at_end=own.at_end,
             waits=where.startswith("cuda") and _same(where, device),
             alternate=config.experts.schedule == "alternate", stages=config.stages,
-            sequential=config.experts.schedule == "sequential",
+            sequential=config.experts.schedule == "sequential", warnings=tuple(warnings(prompts, family)),
         )
     )  # fmt: skip
 

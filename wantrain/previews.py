@@ -48,7 +48,8 @@ class PreviewSetup:
     """What `preview_setup.prepare` found out before the run. job: all but steps and LoRAs. waits: training pauses.
 
     at_end: wait for the last ones, or stop them. alternate: experts take turns, so that one preview shows both.
-    stages: experts that are trained (none: all that the run has); sequential: one after the other.
+    stages: experts that are trained (none: all that the run has); sequential: one after the other. warnings: said
+    once, when training begins.
     """
 
     job: Job
@@ -61,6 +62,7 @@ class PreviewSetup:
     alternate: bool
     stages: tuple[str, ...] = ()
     sequential: bool = False
+    warnings: tuple[str, ...] = ()
     command: tuple[str, ...] = (*PYTHON, "-m", "wantrain.preview_worker")
 
 
@@ -89,7 +91,10 @@ class Previews(Observer):
             shutil.rmtree(unfinished, ignore_errors=True)
         if not course.steps:
             self._make_missing()
-        elif self.setup.at_start and not any(self._steps.values()):
+            return
+        for sentence in self.setup.warnings:
+            self.tell(sentence)
+        if self.setup.at_start and not any(self._steps.values()):
             self._submit({})
 
     def step(self, row: Mapping[str, Any], seconds: float, waits: Mapping[str, float]) -> None:

@@ -37,6 +37,7 @@ FLAGS: dict[str, tuple[str, type]] = {
     "n": ("negative", str),
     "i": ("first_frame", str),
 }
+OTHER_FORMS = (".json", ".jsonl", ".yaml", ".yml")  # each of their lines would be taken for a prompt
 _OTHERS = {"cn": "control videos", "ci": "control images", "ei": "last frames", "of": "one-frame inference"}
 
 
@@ -88,6 +89,8 @@ class Prompt:
 
 def read_prompts(path: Path, family: Family) -> tuple[Prompt, ...]:
     """The prompts of a file, first frames as absolute paths. UsageError listing everything that is wrong with it."""
+    if path.suffix.lower() in OTHER_FORMS:
+        raise UsageError(f"{path}: prompts are [[prompt]] tables of a .toml file, or lines of text (.txt)")
     tables = _toml_tables(path) if path.suffix.lower() == ".toml" else _line_tables(path)
     if not tables:
         raise UsageError(f"{path} has no prompt; write [[prompt]] tables (.toml), or one prompt a line")
@@ -99,6 +102,8 @@ def read_prompts(path: Path, family: Family) -> tuple[Prompt, ...]:
         try:
             if isinstance(table, ValueError):
                 raise table
+            if "prompt" not in table:
+                raise ValueError('it has no prompt; write prompt = "a cat"')
             prompt = from_table(Prompt, table)
             prompt = replace(prompt, first_frame=_found(path, prompt.first_frame))
             _check(prompt, family)

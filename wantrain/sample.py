@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+LARGEST = (1280, 720)  # pixels; "720P" of Wan 2.1 and 2.2
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoraUse:
     """One LoRA file on one expert. strength 0 leaves the base model's output bit-equal."""
@@ -92,6 +95,24 @@ def check_request(request: Request, family: Family) -> None:
         raise UsageError(f"first_frame: {family.name} makes videos from text alone; leave it out")
     if request.first_frame is not None:
         read_first_frame(request.first_frame, width, height)
+
+
+def cautions(request: Request, family: Family) -> list[str]:
+    """What can be made but is far from what the model learned, each begun with its setting as in `check_request`."""
+    found = []
+    if request.frames > family.max_frames:
+        found.append(
+            f"frames = {request.frames}: {family.name} makes {family.max_frames} at most as it was trained; longer "
+            "ones take much more memory and tend to repeat themselves"
+        )
+    pixels = request.width * request.height
+    if pixels > LARGEST[0] * LARGEST[1]:
+        times = pixels / (LARGEST[0] * LARGEST[1])
+        found.append(
+            f"{request.width}x{request.height} has {times:.1f} times the pixels of {LARGEST[0]}x{LARGEST[1]}, the "
+            "largest that Wan is made for"
+        )
+    return found
 
 
 def as_typed(complaint: str, words: Mapping[str, str]) -> str:

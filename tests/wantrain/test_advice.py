@@ -31,6 +31,12 @@ def test_the_defaults_fit_the_sets_they_are_for():
             r"high\.lr = 0\.0003 is outside 5e-05–0\.0001.*\[WAN\]",
         ),
         ({"goal": "style"}, 4, r"4 clips are few for a style: at least 10 \[AIT\], 200 \[WAN\]"),
+        ({"caption_dropout": 1.0}, 30, r"caption_dropout = 1: 100% of the draws see no caption"),
+        (
+            {"previews": {"prompts": "p.txt", "every": 10_000}, "save": {"every": 1000}},
+            30,
+            r"previews\.every = 10000 is more than the \d+ steps of the run: only the base model and the finished",
+        ),
         ({"experts": {"switch_every": 1}}, 30, r"switch_every = 1 .*20–50 when the idle one is offloaded.*\[AIT\]"),
     ],
 )

@@ -9,6 +9,7 @@ from PIL import Image
 
 from wanprep.families import FAMILIES
 from wanprep.stage import UsageError
+from wantrain.preview_setup import warnings
 from wantrain.prompts import Prompt, parse_line, read_prompts
 from wantrain.sample import read_first_frame
 
@@ -120,7 +121,7 @@ def test_a_mistake_in_a_line_is_named(tmp_path, line, message):
         (TINY, 'prompt = "a"\nstrenght = 1.0', "did you mean 'strength'"),
         (TINY, 'prompt = "a"\nstrength = 100', "strength = 100"),
         (TINY, 'prompt = "a"\nwidth = "wide"', "width must be int"),
-        (TINY, "width = 64", "prompt"),
+        (TINY, "width = 64", 'prompt 1: it has no prompt; write prompt = "a cat"'),
     ],
 )
 def test_a_mistake_in_a_table_is_named(tmp_path, family, text, message):
@@ -163,3 +164,23 @@ def test_a_first_frame_covers_the_frame_and_keeps_its_shape(tmp_path):
     assert abs(len(rows) - len(columns)) <= 1
     assert abs(rows.mean() - 31.5) < 1
     assert abs(columns.mean() - 31.5) < 1
+
+
+@pytest.mark.parametrize("name", ["p.json", "p.JSONL", "p.yaml", "p.yml"])
+def test_another_forms_lines_are_no_prompts(tmp_path, name):
+    with pytest.raises(UsageError, match=r"prompts are \[\[prompt\]\] tables of a \.toml file, or lines of text"):
+        read_prompts(_file(tmp_path, '[{"prompt": "a cat"}]', name), TINY)
+
+
+def test_what_is_far_from_what_the_model_learned_is_told_once(tmp_path):
+    def said(*lines):
+        return warnings(read_prompts(_file(tmp_path, "\n".join(lines)), TINY), TINY)
+
+    most = TINY.max_frames
+    assert said(f"a --f {most}", "b --w 1280 --h 720", "c --w 720 --h 1280") == []
+    (longer,) = said(f"a --f {most + 320}", f"b --f {most + 320}", "c")
+    assert longer.startswith(f"previews: frames = {most + 320}: tiny makes {most} at most")
+    assert longer.endswith("(2 of 3 prompts)")
+    (larger,) = said("a --w 8320 --h 4800")
+    assert "8320x4800 has 43.3 times the pixels of 1280x720" in larger
+    assert larger.endswith("(1 of 1 prompt)")

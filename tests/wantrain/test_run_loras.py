@@ -108,3 +108,17 @@ def test_a_strength_is_a_finite_number(finished, strength):
 def test_experts_of_another_family_are_refused(finished):
     with pytest.raises(UsageError, match="check --family"):
         _chosen(finished.folder, None, (), 1.0, "wan2.1-t2v-14b")
+
+
+def test_what_is_far_from_what_the_model_learned_is_said(monkeypatch):
+    from wanprep.stage import Missing
+
+    def nothing(*_):
+        raise Missing("no weights")
+
+    monkeypatch.setattr("wantrain.base.whole_base", nothing)
+    common = ["sample", "--family", "tiny", "--force", "a cat"]
+    done = CliRunner().invoke(main, [*common, "--frames", "401", "--size", "8320x4800"])
+    assert "warning: --frames = 401: tiny makes" in done.stderr
+    assert "warning: 8320x4800 has 43.3 times" in done.stderr
+    assert "warning" not in CliRunner().invoke(main, [*common, "--frames", "81"]).stderr
