@@ -229,7 +229,7 @@ def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = Fal
     """The plan, then what `run` would refuse, with the exit code of the first."""
     from wantrain.foresee import foreseen, refusals
     from wantrain.plan import plan, plan_lines
-    from wantrain.preview_setup import check
+    from wantrain.preview_setup import check, warnings
     from wantrain.ready import cards_here, check_caches
 
     cached = _open(settings, settings.dataset)
@@ -241,6 +241,7 @@ def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = Fal
         caches = "\n".join([told, *([f"regularisation set: {caches}"] if caches else [])])
     prompts = check(settings)
     planned = plan(settings, cached, cards_here(), parts, aside) | {"caches": caches}
+    planned["warnings"] += warnings(prompts, settings.model_family)
     planned["previews"] = [prompt.name or prompt.prompt for prompt in prompts]
     refused = refusals(settings, cached, lambda: _open_aside(settings), mode=mode, accept=accept)
     planned["refused"] = [str(error) for error in refused]
