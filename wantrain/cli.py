@@ -227,7 +227,7 @@ def _print_result(result: TrainResult, verbosity: int, *, as_json: bool) -> None
 
 def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = False, as_json: bool) -> None:
     """The plan, then what `run` would refuse, with the exit code of the first."""
-    from wantrain.foresee import foreseen, refusals
+    from wantrain.foresee import foreseen, refusals, standing
     from wantrain.plan import plan, plan_lines
     from wantrain.preview_setup import check, warnings
     from wantrain.ready import cards_here, check_caches
@@ -245,7 +245,8 @@ def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = Fal
     planned["previews"] = [prompt.name or prompt.prompt for prompt in prompts]
     refused = refusals(settings, cached, lambda: _open_aside(settings), mode=mode, accept=accept)
     planned["refused"] = [str(error) for error in refused]
-    lines = [*plan_lines(planned), caches]
+    planned["standing"] = [] if refused else standing(settings, cached, parts, mode=mode)
+    lines = [*planned["standing"], *plan_lines(planned), caches]
     lines += [f"previews: {len(prompts)} prompts of {settings.previews.prompts}"] if prompts else []
     click.echo(json.dumps(planned) if as_json else "\n".join(lines))
     codes = [tell(error) for error in refused]

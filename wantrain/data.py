@@ -20,7 +20,8 @@ from wanprep.stage import UsageError
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset, CachedSample
 
-TRIES = 50
+TRIES = 100  # shares, for one that holds out more
+MOST = 0.5  # share that is worth a proposal: who has so few clips needs more of them
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -61,7 +62,7 @@ def fewer_held_out(samples: Sequence[CachedSample], share: float, really: Sequen
     """
     ruled = hold_out(samples, share)[1]
     wanted, held = max(1, round(share * len(samples))), len(ruled)
-    if share == 0 or held > 0.75 * wanted or (really is not None and [*really] != ruled):
+    if share == 0 or held >= 0.75 * wanted or (really is not None and [*really] != ruled):
         return None
     clips = Counter(sample.clip_id for sample in samples)
     said = f"{held or 'none'} of {len(samples)} samples held out where validation.share = {share:g} asks for {wanted}: "
@@ -75,15 +76,16 @@ def fewer_held_out(samples: Sequence[CachedSample], share: float, really: Sequen
 
 
 def _shares(samples: Sequence[CachedSample], wanted: int) -> list[float]:
-    """Shares, of two or more digits, at which a whole group, source or clip may begin to fit; ascending, below 1."""
+    """Shares to try, ascending, up to MOST: each hundredth, and where a whole group, source or clip begins to fit."""
     total = len(samples)
     places = [Counter(str(getattr(sample, unit)) for sample in samples) for unit in ("group", "source_id", "clip_id")]
     fits = {count for counts in places for count in counts.values()}
     own = {(sample.source_id, sample.clip_id) for sample in samples}
     fits |= {math.ceil(places[2][clip] * total / places[1][source]) for source, clip in own}  # its source's own share
     scale = 10 ** max(2, len(str(total)) - 1)
-    found = sorted({math.ceil(count / total * scale) / scale for count in fits if count > wanted})
-    return [share for share in found if share < 1][:TRIES]
+    found = {math.ceil(count / total * scale) / scale for count in fits if count > wanted}
+    found |= {hundredth / 100 for hundredth in range(1, 100)}
+    return sorted(share for share in found if wanted / total < share <= MOST)[:TRIES]
 
 
 def _stretch(samples: Sequence[CachedSample], members: list[int], allowed: int) -> list[int]:

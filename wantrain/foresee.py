@@ -62,6 +62,19 @@ def foreseen(
         return parts, None
 
 
+def standing(config: TrainConfig, dataset: CachedDataset, parts: split.Parts, *, mode: checkpoint.Mode) -> list[str]:
+    """What `run` does with the run that is in its folder, in words; empty where there is none."""
+    if not (config.folder / "run.json").exists():
+        return []
+    if mode == "fresh":
+        return [f"{config.folder} is moved aside, and the run begins again"]
+    from wantrain import resume
+
+    run = checkpoint.Run(folder=config.folder)
+    checkpoint.reread(run)
+    return resume.standing(run, settled(config, visits_of(dataset, parts[0])))
+
+
 def _machine(config: TrainConfig) -> None:
     """Missing for weights that were named and will not do, and for a device that is not there."""
     from wanprep.models.find import find_weights

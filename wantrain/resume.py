@@ -31,13 +31,9 @@ def take_up(
     UsageError when something that matters changed and `accept` is not set, or when a saved state is damaged.
     """
     lines = refuse_changes(run, config, dataset, memory, matters, accept=accept)
-    remains = checkpoint.last_steps(run)
+    lines += standing(run, config)
     for name in config.stages:
-        lines += _standing(run, config, name, remains.get(name, 0))
         lines += _keep_final(run, config, name)
-    if run.experts and all(finished(run, config, name) for name in config.stages):
-        more = f"--set {config.stages[0]}.steps=N --accept-changes"
-        lines.append(f"{run.folder} is complete; nothing is left to do (more steps: {more}; anew: --fresh)")
     lines += _new_samples(dataset, parts, memory)
     drawn = [aside.dataset.samples[index] for index in aside.allowed] if aside else []
     split.remember(run.folder, dataset, parts, memory, drawn)
@@ -101,6 +97,16 @@ def _new_samples(dataset: CachedDataset, parts: split.Parts, memory: split.Memor
         return []
     new = [sum(dataset.samples[index].sample_id not in memory.samples for index in part) for part in parts]
     return [f"new samples: {new[0]} to train on, {new[1]} held out; those that the run knew stay on their side"]
+
+
+def standing(run: checkpoint.Run, config: TrainConfig) -> list[str]:
+    """Where each expert of a run goes on, or that all of it is done. Changes nothing. config: settled."""
+    remains = checkpoint.last_steps(run)
+    lines = [line for name in config.stages for line in _standing(run, config, name, remains.get(name, 0))]
+    if run.experts and all(finished(run, config, name) for name in config.stages):
+        more = f"--set {config.stages[0]}.steps=N --accept-changes"
+        lines.append(f"{run.folder} is complete; nothing is left to do (more steps: {more}; anew: --fresh)")
+    return lines
 
 
 def _standing(run: checkpoint.Run, config: TrainConfig, name: str, last: int) -> list[str]:

@@ -120,12 +120,16 @@ def test_why_fewer_are_held_out_than_asked_for_and_what_to_set():
     few = _samples([("g", "s", f"c{i // 5}") for i in range(15)])  # three clips of five samples
     said = fewer_held_out(few, 0.1)
     assert said.startswith("none of 15 samples held out where validation.share = 0.1 asks for 2: ")
-    assert "the smallest clip has 5; validation.share = 0.34 holds out 5, or add clips" in said
-    assert len(hold_out(few, 0.34)[1]) == 5
+    assert "the smallest clip has 5; validation.share = 0.31 holds out 5, or add clips" in said
+    assert len(hold_out(few, 0.31)[1]) == 5 > 0 == len(hold_out(few, 0.3)[1])
 
     part = _samples([("g", "s", clip) for clip in "aaaabbbbcc"])
     assert len(hold_out(part, 0.3)[1]) == 2
     assert fewer_held_out(part, 0.3).startswith("2 of 10 samples held out where validation.share = 0.3 asks for 3: ")
+    assert fewer_held_out(_samples([("g", "s", f"c{i // 3}") for i in range(21)]), 0.2) is None  # 3 for 4.2
+    lopsided = fewer_held_out(_samples([("g", "s", clip) for clip in "abbbbbbbbb"]), 0.4)
+    assert lopsided.startswith("1 of 10 samples held out")
+    assert lopsided.endswith("; add clips")  # 0.85 of a set would be no advice
 
     assert fewer_held_out(_samples([("g", "s", f"c{c}") for c in range(20)]), 0.1) is None
     assert fewer_held_out(few, 0) is None
@@ -147,5 +151,8 @@ def test_the_share_that_is_named_holds_out_as_many_as_it_says(clips, share):
     if said and "holds out" in said:
         named, count = re.search(r"share = ([\d.]+) holds out (\d+)", said).groups()
         assert len(hold_out(samples, float(named))[1]) == int(count) > held
+        earlier = (hundredth / 100 for hundredth in range(1, 100) if share < hundredth / 100 < float(named))
+        assert all(len(hold_out(samples, less)[1]) <= held for less in earlier)  # the next that holds out more
+        assert float(named) <= 0.5
     elif said:
         assert said.endswith("; add clips")

@@ -154,6 +154,24 @@ def stopped(invoke, tmp_path):
     return [f"run.out={tmp_path}", "save.every=2", "high.steps=4", "low.steps=4"]
 
 
+def test_a_plan_says_from_where_the_run_goes_on_or_that_it_is_complete(invoke, tmp_path, stopped):
+    commands = (["plan"], ["run", "--dry-run"], ["run", "--dry-run", "--accept-changes"])
+    for command in commands:
+        result = invoke(*command, *_sets(*stopped[:2]))
+        assert result.exit_code == 0
+        assert f"{tmp_path / 'toy'} is complete; nothing is left to do" in result.stdout
+    longer = _sets(*stopped)
+    assert json.loads(invoke("plan", *longer, "--json").stdout)["standing"] == []  # refused: more steps need consent
+    found = invoke("run", "--dry-run", "--accept-changes", *longer, "--json")
+    assert json.loads(found.stdout)["standing"] == [f"{name} goes on after step 2 of 4" for name in ("high", "low")]
+    told = invoke("run", "--accept-changes", *longer, "-v").stderr
+    assert "high goes on after step 2 of 4" in told  # what the run itself says
+    fresh = invoke("run", "--dry-run", "--fresh", *longer)
+    assert "toy is moved aside, and the run begins again" in fresh.stdout
+    new = invoke("plan", *_sets(*stopped, "run.name=new"), "--json")
+    assert json.loads(new.stdout)["standing"] == []
+
+
 @pytest.mark.parametrize("consent", [[], ["--accept-changes"]], ids=["", "accepted"])
 def test_what_no_consent_mends_is_refused_alike_and_names_a_way_that_works(invoke, stopped, consent):
     for setting, cause, way in MISFITS:
