@@ -130,7 +130,8 @@ class Previews(Observer):
         else:
             self._stop_all()
         if wait and self._lost:
-            self.tell(f"{self._lost} previews were not made; the same command makes those whose LoRAs are still there")
+            lost = "1 preview was" if self._lost == 1 else f"{self._lost} previews were"
+            self.tell(f"{lost} not made; the same command makes what is missing of the LoRAs that are still there")
 
     def _make_missing(self) -> None:
         """What a complete run should have and has not, of the checkpoints that are still there."""

@@ -287,7 +287,7 @@ def test_a_complete_run_makes_what_is_missing_and_leaves_the_rest(toy, dataset, 
     toy.train_toy(tmp_path, dataset, observers=[ear, Previews(_setup(KILLED, queue=0, at_end="stop"))])
     said = [text for text, _ in ear.heard]
     assert "4 of 4 previews are missing and are made now" in said
-    assert "4 previews were not made; the same command makes those whose LoRAs are still there" in said
+    assert "4 previews were not made; the same command makes what is missing of the LoRAs that are still there" in said
     assert not any("training goes on" in text for text in said)
     names = ["high-000000_low-000000", *(f"high-0000{s}_low-0000{s}" for s in ("04", "08", "12"))]
     assert sorted(path.parent.name for path in root.glob("*/failed.json")) == names
