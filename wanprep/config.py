@@ -12,7 +12,7 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,8 +77,7 @@ def paths(cls: type, prefix: str = "") -> list[str]:
     for name in fields_of(cls):
         found.append(prefix + name)
         hint = hints[name]
-        options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-        for inner in options:
+        for inner in _options(hint):
             if dataclasses.is_dataclass(inner):
                 found += paths(typing.cast(type, inner), f"{prefix}{name}.")
     return found
@@ -227,23 +226,42 @@ def _toml_value(value: Any) -> str:
     raise TypeError(f"{value!r} has no TOML form")
 
 
-def parse_set(assignments: Iterable[str]) -> Table:
-    """`--set filter.blur.threshold=0.2` -> nested table. Values are TOML; a bare word is taken as a string."""
+def parse_set(assignments: Iterable[str], cls: type | None = None) -> Table:
+    """`--set filter.blur.threshold=0.2` -> nested table. Values are TOML; a bare word is taken as a string, and so is
+    whatever a setting of `cls` that takes text is given (`run.name=2026-11-21`)."""
     table: Table = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or not name.strip():
             raise UsageError(f"--set {assignment!r}: expected section.key=value")
-        put(table, name.strip().split("."), parse_value(text.strip()))
+        path = name.strip().split(".")
+        put(table, path, parse_value(text.strip(), as_text=cls is not None and takes_text(cls, path)))
     return table
 
 
-def parse_value(text: str) -> Any:
-    """A TOML value, or the text itself when it is none (so `--set family=tiny` needs no quotes)."""
+def parse_value(text: str, *, as_text: bool = False) -> Any:
+    """A TOML value, or the text itself when it is none (so `--set family=tiny` needs no quotes). as_text: a date, a
+    number or a truth value stays as it is written, too."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return text if as_text and not isinstance(value, str | list | dict) else value
+
+
+def takes_text(cls: type, path: Sequence[str]) -> bool:
+    """Whether the setting at `path` of a dataclass takes text (or a path) and nothing else, but for being unset."""
+    hint: Any = cls
+    for part in path:
+        inner = next((option for option in _options(hint) if dataclasses.is_dataclass(option)), None)
+        hint = None if inner is None else typing.get_type_hints(inner).get(part)
+    return bool(_options(hint)) and all(option in (str, Path) for option in _options(hint))
+
+
+def _options(hint: Any) -> list[Any]:
+    """The types that a hint allows, without None."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return [option for option in (typing.get_args(hint) if union else (hint,)) if option not in (None, type(None))]
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

@@ -63,9 +63,9 @@ def of_file(path: Path) -> Layer:
     return Layer(config.read_toml(path), str(path))
 
 
-def of_assignments(assignments: Iterable[str]) -> list[Layer]:
-    """One layer for each `section.key=value`."""
-    return [Layer(config.parse_set([text]), getattr(text, "origin", f"--set {text}")) for text in assignments]
+def of_assignments(assignments: Iterable[str], cls: type) -> list[Layer]:
+    """One layer for each `section.key=value` of a setting of `cls`."""
+    return [Layer(config.parse_set([text], cls), getattr(text, "origin", f"--set {text}")) for text in assignments]
 
 
 def of_environment(environment: Mapping[str, str], cls: type, prefix: str = "WANPREP_") -> list[Layer]:
@@ -76,7 +76,7 @@ def of_environment(environment: Mapping[str, str], cls: type, prefix: str = "WAN
         path = name.removeprefix(prefix).lower().split("__")
         if name.startswith(prefix) and path[0] in config.fields_of(cls):
             table: dict[str, Any] = {}
-            config.put(table, path, config.parse_value(text))
+            config.put(table, path, config.parse_value(text, as_text=config.takes_text(cls, path)))
             layers.append(Layer(table, f"the variable {name}"))
     return layers
 

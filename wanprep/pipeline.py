@@ -69,7 +69,7 @@ def resolve(
         [
             layers.of_file(file) if file else base,
             *layers.of_environment(environment, Pipeline),
-            *layers.of_assignments(assignments),
+            *layers.of_assignments(assignments, Pipeline),
         ],
     )
     layers.check_environment(environment, Pipeline, also=[pipeline.caption.endpoint.api_key_env or ""])

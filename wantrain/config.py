@@ -7,7 +7,7 @@ save, which expert first) are not part of what a resumed run compares.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from wantrain.sections_watch import PreviewsConfig, SaveConfig, ValidationConfig
 from wantrain.sigma import Sigmas, expert_interval
 
 EXPERTS = ("high", "low", "single")
+TOTAL = ("experts", "total_steps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +115,11 @@ class TrainConfig:
 
 def load_config(path: Path | None, assignments: Iterable[str], environment: Mapping[str, str]) -> TrainConfig:
     """Command line (`assignments`) > environment (`WANTRAIN_HIGH__LR`) > file > defaults."""
-    own = [
-        *([layers.of_file(path)] if path else []),
-        *layers.of_environment(environment, TrainConfig, "WANTRAIN_"),
-        *layers.of_assignments(assignments),
-    ]
+    own = one_length([
+        [layers.of_file(path)] if path else [],
+        layers.of_environment(environment, TrainConfig, "WANTRAIN_"),
+        layers.of_assignments(assignments, TrainConfig),
+    ])  # fmt: skip
     config = layers.build(TrainConfig, own)
     layers.check_environment(environment, TrainConfig, "WANTRAIN_")
     merged = tables.merge(*(layer.table for layer in own))
@@ -126,13 +127,53 @@ def load_config(path: Path | None, assignments: Iterable[str], environment: Mapp
         if name in merged and name not in config.model_family.experts:
             has = ", ".join(config.model_family.experts)
             raise UsageError(f"[{name}] is set, but {config.family} has no such expert; it has: {has}")
-        given = [length for length in ("steps", "epochs") if length in merged.get(name, {})]
-        if given and config.experts.total_steps is not None:
-            raise UsageError(f"experts.total_steps and {name}.{given[0]} both say how long {name} trains; keep one")
-        if len(given) > 1:
-            raise UsageError(f"{name}.steps and {name}.epochs both say how long {name} trains; keep one")
     by_file = [layer for layer in own if "prompts" in layer.table.get("previews", {})][-1:] == own[:1]
     return _with_prompts_beside(config, path) if path and by_file else config
+
+
+def one_length(levels: Sequence[Sequence[layers.Layer]]) -> list[layers.Layer]:
+    """The layers of all levels, the weakest first, with one length of each expert: what a level says of it (`steps`,
+    `epochs`, `experts.total_steps` for both) takes out what weaker ones said in another way.
+
+    UsageError, with where they come from, when two are left: of one level, or `total_steps` and that of one expert.
+    """
+    kept: list[layers.Layer] = []
+    for level in levels:
+        said = set(_lengths(level))
+        gone = {(name, other) for name, length in said for other in ("steps", "epochs") if other != length}
+        if TOTAL in said:
+            gone |= {(name, length) for name in ("high", "low") for length in ("steps", "epochs")}
+        if {"high", "low"} <= {name for name, _ in said}:
+            gone.add(TOTAL)
+        kept = [_without(layer, gone) for layer in kept] + [*level]
+    found = _lengths(kept)
+    for name in EXPERTS:
+        both = [key for key in (TOTAL, (name, "steps"), (name, "epochs")) if key in found]
+        if len(both) > 1 and both != [TOTAL]:
+            told = " and ".join(f"{'.'.join(key)} (from {found[key]})" for key in both[:2])
+            way = "keep one, or give both experts' lengths" if both[0] == TOTAL else "keep one"
+            raise UsageError(f"{told} both say how long {name} trains; {way}")
+    return kept
+
+
+def _lengths(found: Iterable[layers.Layer]) -> dict[tuple[str, str], str]:
+    """(section, setting) of every length that layers have -> where it comes from."""
+    keys = [TOTAL, *((name, length) for name in EXPERTS for length in ("steps", "epochs"))]
+    origins = {}
+    for layer in found:
+        for section, key in keys:
+            table = layer.table.get(section)
+            if isinstance(table, Mapping) and key in table:
+                origins[section, key] = layer.origin
+    return origins
+
+
+def _without(layer: layers.Layer, gone: set[tuple[str, str]]) -> layers.Layer:
+    table = {
+        section: {key: value for key, value in own.items() if (section, key) not in gone}
+        if isinstance(own, Mapping) else own for section, own in layer.table.items()
+    }  # fmt: skip
+    return layers.Layer(table, layer.origin)
 
 
 def _with_prompts_beside(config: TrainConfig, path: Path) -> TrainConfig:

@@ -150,3 +150,56 @@ def test_total_steps_are_shared_and_epochs_become_steps():
     assert steps(high={"epochs": 2}, low={"epochs": 0.5, "accumulate": 4}) == (60, 4)
     assert steps(high={"epochs": 2, "batch_size": 4}, low={"epochs": 1, "batch_size": 4, "accumulate": 5}) == (18, 2)
     assert steps(high={"steps": 7}) == (7, 2000)
+
+
+STEPS = "[high]\nsteps = 500\n[low]\nsteps = 600\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "sets", "high", "low", "total"),
+    [
+        (STEPS, {}, ["high.epochs=15"], (2000, 15), (600, None), None),
+        (STEPS, {}, ["high.epochs=15", "low.epochs=3"], (2000, 15), (2000, 3), None),
+        (STEPS, {}, ["experts.total_steps=900"], (2000, None), (2000, None), 900),
+        (STEPS, {"WANTRAIN_HIGH__EPOCHS": "4"}, [], (2000, 4), (600, None), None),
+        (STEPS, {"WANTRAIN_HIGH__EPOCHS": "4"}, ["high.steps=7"], (7, None), (600, None), None),
+        ("[experts]\ntotal_steps = 900\n", {}, ["high.steps=7", "low.epochs=2"], (7, None), (2000, 2), None),
+        ("[high]\nepochs = 3\n", {}, ["high.steps=9"], (9, None), (2000, None), None),
+        (STEPS, {}, ["high.lr=1e-5"], (500, None), (600, None), None),
+    ],
+)
+def test_a_stronger_place_says_how_long_in_its_own_way(tmp_path, file, environment, sets, high, low, total):
+    (tmp_path / "t.toml").write_text(file)
+    config = load_config(tmp_path / "t.toml", sets, environment)
+    assert [(own.steps, own.epochs) for own in (config.high, config.low)] == [high, low]
+    assert config.experts.total_steps == total
+
+
+def test_two_lengths_of_one_place_are_refused_and_named(tmp_path):
+    path = tmp_path / "t.toml"
+    path.write_text(STEPS + "epochs = 3\n")
+    with pytest.raises(UsageError, match=r"low\.steps \(from .*t\.toml\) and low\.epochs \(from .*t\.toml\) both say"):
+        load_config(path, [], {})
+    with pytest.raises(
+        UsageError, match=r"high\.epochs \(from --set high\.epochs=1\) both say how long high trains; keep"
+    ):
+        load_config(None, ["high.steps=3", "high.epochs=1"], {})
+    path.write_text("[experts]\ntotal_steps = 900\n")
+    # What low would do then nobody said.
+    with pytest.raises(
+        UsageError, match=r"experts\.total_steps \(from .*t\.toml\) and high\.epochs .* both experts' lengths"
+    ):
+        load_config(path, ["high.epochs=3"], {})
+
+
+@pytest.mark.parametrize("text", ["2026-11-21", "2026", "true", "nan", "1.5", "12"])
+def test_a_name_is_text_whatever_it_looks_like(text):
+    assert load_config(None, [f"run.name={text}"], {}).run.name == text
+    assert load_config(None, [], {"WANTRAIN_RUN__NAME": text}).run.name == text
+    assert load_config(None, [f'run.name="{text}"'], {}).run.name == text
+    assert load_config(None, [f"high.init={text}"], {}).high.init == text
+    with pytest.raises(UsageError, match=r"run\.seed must be int"):  # numbers stay numbers
+        load_config(None, ["run.seed=2026-11-21"], {})
+    assert load_config(None, ["high.warmup=7", "run.seed=2026"], {}).run.seed == 2026
+    with pytest.raises(UsageError, match="must be str, got"):
+        load_config(None, ["run.name=[1]"], {})
