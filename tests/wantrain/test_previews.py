@@ -262,6 +262,12 @@ def test_the_process_ends_with_the_one_that_started_it(toy, tmp_path):
         process.wait()
 
 
+def test_warnings_are_said_once_when_training_begins(tmp_path):
+    ear, _, watch = _begun(tmp_path, _setup(WELL, warnings=("be careful",), at_start=False))
+    watch.end(wait=True)
+    assert ear.heard == [("be careful", False)]
+
+
 def _why(folder):
     return json.loads((folder / "failed.json").read_text())["why"]
 

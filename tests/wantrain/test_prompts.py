@@ -1,5 +1,6 @@
 """Prompt files: both forms say the same, and every mistake is found at once, with its place and its remedy."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,3 +185,20 @@ def test_what_is_far_from_what_the_model_learned_is_told_once(tmp_path):
     (larger,) = said("a --w 8320 --h 4800")
     assert "8320x4800 has 43.3 times the pixels of 1280x720" in larger
     assert larger.endswith("(1 of 1 prompt)")
+
+
+def test_plan_and_run_say_it(toy, dataset, tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from wantrain import preview_setup
+    from wantrain.cli import main
+
+    monkeypatch.setitem(sys.modules, "wanprep.dataset", toy.dataset_module(dataset))
+    path = _file(tmp_path, f"a --f {TINY.max_frames + 4} --w 32 --h 32")
+    told = f"previews: frames = {TINY.max_frames + 4}: tiny makes"
+    done = CliRunner().invoke(main, ["plan", "--set", "family=tiny", "--set", f"previews.prompts={path}"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count(told) == 1
+    config = toy.toy_config(tmp_path, previews={"prompts": str(path)})
+    (sentence,) = preview_setup.prepare(config, "cpu", "fp32").setup.warnings
+    assert sentence.startswith(told)
