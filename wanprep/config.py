@@ -58,7 +58,7 @@ def _build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     except UsageError:
         raise
     except (ValueError, TypeError) as error:
-        raise UsageError(f"[{where or cls.__name__}] {error}") from error
+        raise UsageError(f"[{where}] {error}" if where else f"{error}") from error
 
 
 def _proposed(error: _Unknown, cls: type, where: str) -> str:

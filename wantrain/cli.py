@@ -247,7 +247,8 @@ def _print_plan(settings: TrainConfig, *, mode: Any = "auto", accept: bool = Fal
     planned["refused"] = [str(error) for error in refused]
     planned["standing"] = [] if refused else standing(settings, cached, parts, mode=mode)
     lines = [*planned["standing"], *plan_lines(planned), caches]
-    lines += [f"previews: {len(prompts)} prompts of {settings.previews.prompts}"] if prompts else []
+    many = f"{len(prompts)} prompt{'s' if len(prompts) > 1 else ''}"
+    lines += [f"previews: {many} of {settings.previews.prompts}"] if prompts else []
     click.echo(json.dumps(planned) if as_json else "\n".join(lines))
     codes = [tell(error) for error in refused]
     if codes:

@@ -68,7 +68,8 @@ def panel(pace: Pace, *, title: str, memory: str, busy: Sequence[str], now: floa
     head = Table.grid(expand=True)
     head.add_column(overflow="ellipsis", no_wrap=True)
     head.add_column(justify="right", no_wrap=True)
-    head.add_row(Text(title, style="bold"), Text(f"{clock(pace.left(now))} left"))
+    left = pace.left(now)
+    head.add_row(Text(title, style="bold"), Text("finishing" if left == 0 else f"{clock(left)} left"))
     rows = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     for name in ("", "step"):
         rows.add_column(name, no_wrap=True, ratio=2 if name else None)

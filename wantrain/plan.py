@@ -51,7 +51,8 @@ def plan(
     visits = visits_of(dataset, training)
     epoch = sum(visits.values())
     config = settled(config, visits)
-    buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in dataset.samples)
+    shown = [dataset.samples[index] for index in training]
+    buckets = Counter(f"{s.width}x{s.height}x{s.frames}" for s in shown)
     total, share = sum(config.expert(name).steps for name in config.stages), config.regularisation.share
     override = Path(config.weights) if config.weights else None
     experts = {}
@@ -104,7 +105,7 @@ def plan_lines(planned: dict[str, Any]) -> list[str]:
         f"{planned['family']}, run {planned['run']}",
         f"{planned['samples']} samples: {planned['training']} to train on ({planned['epoch']} an epoch with repeats), "
         f"{planned['held_out']} held out",
-        "buckets: " + ", ".join(f"{name} ({count})" for name, count in planned["buckets"].items()),
+        "buckets to train on: " + ", ".join(f"{name} ({count})" for name, count in planned["buckets"].items()),
     ]
     for name, own in planned["experts"].items():
         low, high = own["sigma"]

@@ -40,7 +40,7 @@ class Step:
             names = ", ".join(draw["sample"] for draw in draws)
             raise ArithmeticError(
                 f"{self.row['expert']}: loss {mean} or its gradient is not finite at step {self.row['step']} (sample "
-                f"{names}). The last saved state is intact; lower the learning rate, or check that latent"
+                f"{names}). What was saved before is intact; lower the learning rate, or check that latent"
             )
         return self.row
 

@@ -57,7 +57,7 @@ def test_dry_run_trains_nothing(invoke, tmp_path):
     result = invoke("run", "--dry-run", "--out", str(tmp_path / "runs"), *_sets())
     assert result.exit_code == 0
     assert "20 samples: 16 to train on (16 an epoch with repeats), 4 held out" in result.stdout
-    assert "64x64x5 (20)" in result.stdout
+    assert "buckets to train on: 64x64x5 (16)" in result.stdout  # not those held out
     assert "high: 4 steps = 0.2 epochs, 57.1% of the steps; sigma 0.875–1" in result.stdout
     assert "41.7%" in result.stdout
     assert not (tmp_path / "runs").exists()

@@ -203,3 +203,10 @@ def test_a_name_is_text_whatever_it_looks_like(text):
     assert load_config(None, ["high.warmup=7", "run.seed=2026"], {}).run.seed == 2026
     with pytest.raises(UsageError, match="must be str, got"):
         load_config(None, ["run.name=[1]"], {})
+
+
+def test_a_fault_of_no_section_names_no_class():
+    with pytest.raises(UsageError, match=r"^previews\.every = 3 must be a multiple of save\.every = 2"):
+        load_config(None, ["previews.prompts=p.toml", "previews.every=3", "save.every=2"], {})
+    with pytest.raises(UsageError, match=r"^\[high\] rank = 0"):
+        load_config(None, ["high.rank=0"], {})

@@ -100,6 +100,17 @@ def test_the_panel_fits_80_columns_and_says_everything():
         assert part in text, text
 
 
+def test_when_all_steps_are_done_no_time_is_told():
+    console = Console(width=80, record=True, file=io.StringIO())
+    pace = _pace()
+    for own in pace.experts.values():
+        own.done = own.total
+    console.print(panel(pace, title="style", memory="", busy=["preview of low 2000: 2:10"], now=3000.0))
+    text = console.export_text()
+    assert "finishing" in text
+    assert " left" not in text
+
+
 @pytest.mark.parametrize("width", [40, 50, 63, 64, 80])
 def test_a_narrow_terminal_still_shows_the_steps(width):
     console = Console(width=width, record=True, file=io.StringIO())
