@@ -21,9 +21,9 @@ from wanprep.config import to_table
 Sized = tuple[int, int]
 Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 15
+ANALYSIS_VERSION = 16
 PLANS_VERSION = 2
-SHOTS_VERSION = 9
+SHOTS_VERSION = 10
 SCORES_VERSION = 14
 MEDIA_VERSION = 4
 

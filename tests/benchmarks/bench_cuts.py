@@ -1,7 +1,7 @@
 """How well shots are found: per kind of cut, transition and trap, with bootstrap confidence intervals.
 
     python tests/benchmarks/bench_cuts.py [--half tune|held] [--sequences 80] [--media ../shared/media/dev]
-        [--cache FOLDER] [--jobs 2] [--json out.json] [--log]
+        [--cache FOLDER] [--jobs 2] [--json out.json] [--log] [--bars 0.125]
 
 Two halves that share no material and no seed: thresholds are chosen on `tune`, `held` is only reported. A hard cut is
 found when a boundary lies within one frame of it; a transition when a predicted one overlaps it anywhere. Each
@@ -34,27 +34,51 @@ from wanprep.signals.store import Signals
 from wanprep.stages.split import ClipSpan, SplitConfig, split
 
 LEFT_OUT = ("black", "maybe_mixed", "only_transition")  # reasons of clips that are no shots
-MEASURED = 3  # of what the cache holds: raise it when ShotMeter or the edits change
+SAMPLED = 12  # frames from one that bars are looked for in to the next
+MEASURED = 4  # of what the cache holds: raise it when ShotMeter or the edits change
 
 
 def measure(frames, fps: float = 25.0) -> Signals:
     """Signals holding only what shot detection reads."""
-    meter, rows, tiny = ShotMeter(), [], []
-    for frame in frames:
+    meter, rows, tiny, lines = ShotMeter(), [], [], []
+    for number, frame in enumerate(frames):
         numbers, small = meter.feed(frame)
         rows.append(numbers)
         tiny.append(small)
-    return bare({name: np.array([r[name] for r in rows], np.float32) for name in FIELDS}, np.stack(tiny), fps)
+        if number % SAMPLED == 0:
+            luma = frame.max(2)
+            lines.append([np.percentile(luma, 97, axis=axis).astype(np.uint8) for axis in (1, 0)])
+    numbers = {name: np.array([r[name] for r in rows], np.float32) for name in FIELDS}
+    return bare(numbers, np.stack(tiny), fps, *map(np.stack, zip(*lines)))
 
 
-def bare(numbers: dict[str, np.ndarray], tiny: np.ndarray, fps: float) -> Signals:
-    one = np.zeros((0, 2), np.uint8)
+def bare(numbers: dict[str, np.ndarray], tiny: np.ndarray, fps: float, rows: np.ndarray, cols: np.ndarray) -> Signals:
+    """rows, cols: 97th percentiles of luma of sampled frames, by which bars are found."""
     return Signals(
-        time_base=Fraction(1, 90000), width=2, height=2, last_duration=0, frame=numbers,
+        time_base=Fraction(1, 90000), width=cols.shape[1], height=rows.shape[1], last_duration=0, frame=numbers,
         pts=np.round(np.arange(len(tiny)) * 90000 / fps).astype(np.int64),
-        sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=one, col_p97=one,
-        extra={"tiny": tiny},
+        sampled=np.arange(len(rows), dtype=np.int32) * SAMPLED,
+        thumbs=np.zeros((len(rows), 2, 2, 3), np.uint8), row_p97=rows, col_p97=cols, extra={"tiny": tiny},
     )  # fmt: skip
+
+
+def stored_signals(stored) -> Signals:
+    """Of a cache's file."""
+    numbers = {name: stored[name] for name in FIELDS}
+    return bare(numbers, stored["tiny"], float(stored["fps"]), stored["rows"], stored["cols"])
+
+
+def store(path: Path, signals: Signals, fps: float, **more: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = {"rows": signals.row_p97, "cols": signals.col_p97}
+    np.savez(path, fps=fps, tiny=signals.extra["tiny"], **lines, **signals.frame, **more)
+
+
+def barred(frames: np.ndarray, share: float) -> np.ndarray:
+    """Black over a share of the height at the top and as much at the bottom, not quite black as encoders leave it."""
+    thick = round(share * frames.shape[1])
+    frames[:, :thick] = frames[:, frames.shape[1] - thick :] = 2
+    return frames
 
 
 # --- scoring ------------------------------------------------------------------------------------------------------
@@ -226,22 +250,23 @@ def generated(half: str, k: int, pool: list[Path], second: bool = False) -> tupl
     return edit(np.random.default_rng([SEEDS[half], k, *[2][:second]]), pool, second=second)
 
 
-def sequence(half: str, k: int, pool: list[Path], cache: Path, second: bool = False) -> tuple[Signals, Truth]:
+def sequence(
+    half: str, k: int, pool: list[Path], cache: Path, second: bool = False, bars: float = 0.0
+) -> tuple[Signals, Truth]:
     """Signals and truth of one generated edit, remembered in the cache."""
-    path = cache / f"sequences{MEASURED}" / f"{half}{'_second' * second}_{k}.npz"
+    named = f"_bars{bars:g}" if bars else ""
+    path = cache / f"sequences{MEASURED}{named}" / f"{half}{'_second' * second}_{k}.npz"
     if not path.exists():
         import cv2
 
         cv2.setNumThreads(1)
         frames, truth, fps = generated(half, k, pool, second)
-        signals = measure(frames, fps)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, truth=json.dumps(asdict(truth)), fps=fps, tiny=signals.extra["tiny"], **signals.frame)
+        store(path, measure(barred(frames, bars), fps), fps, truth=json.dumps(asdict(truth)))
     stored = np.load(path)
     truth = Truth(**json.loads(str(stored["truth"])))
     truth.gradual = [(str(kind), first, last) for kind, first, last in truth.gradual]
     truth.wipes = [(str(kind), first, last) for kind, first, last in truth.wipes]
-    return bare({name: stored[name] for name in FIELDS}, stored["tiny"], float(stored["fps"])), truth
+    return stored_signals(stored), truth
 
 
 def read_small(path: Path) -> tuple[np.ndarray, float]:
@@ -259,20 +284,17 @@ def read_small(path: Path) -> tuple[np.ndarray, float]:
     return np.stack(frames), 1 / (float(np.median(np.diff(pts))) * base)
 
 
-def real(folder: Path, half: str, cache: Path) -> dict[str, tuple[Signals, Truth]]:
+def real(folder: Path, half: str, cache: Path, bars: float = 0.0) -> dict[str, tuple[Signals, Truth]]:
     """The footage of one half, with its written truth."""
     out = {}
     for name, entry in json.loads((folder / "cuts.json").read_text()).items():
         if name.startswith("_") or (half and not name.removeprefix("derived_").startswith((*FILES[half], *ALSO[half]))):
             continue
-        path = cache / f"real{MEASURED}" / f"{name}.npz"
+        path = cache / (f"real{MEASURED}" + (f"_bars{bars:g}" if bars else "")) / f"{name}.npz"
         if not path.exists():
             frames, fps = read_small(folder / name)
-            signals = measure(frames, fps)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, fps=fps, tiny=signals.extra["tiny"], **signals.frame)
-        stored = np.load(path)
-        signals = bare({f: stored[f] for f in FIELDS}, stored["tiny"], float(stored["fps"]))
+            store(path, measure(barred(frames, bars), fps), fps)
+        signals = stored_signals(np.load(path))
         gradual = [(g["type"], *g["range"]) for g in entry["gradual"]]
         out[name] = signals, Truth([(c, "real") for c in entry["hard_cuts"]], gradual, [], entry["ambiguous"])
     return out
@@ -306,13 +328,14 @@ def main() -> int:
     parser.add_argument("--second", type=int, default=40, help="of the second set: wipes, slow transitions, more traps")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--bars", type=float, default=0.0, help="letterbox everything: share of the height, each bar")
     parser.add_argument("--log", action="store_true", help="every miss, false alarm and leak")
     options = parser.parse_args()
     config, out = SplitConfig(), {}
     pool = prepare(options.cache, options.media, options.half)
     if (options.media / "cuts.json").is_file():
         tallies = []
-        for name, (signals, truth) in real(options.media, options.half, options.cache).items():
+        for name, (signals, truth) in real(options.media, options.half, options.cache, options.bars).items():
             log: list[str] = []
             tallies.append(score(signals, config, truth, log))
             print("\n".join(f"  {name}: {line}" for line in log))
@@ -324,7 +347,7 @@ def main() -> int:
         for name, count, second in (("generated", options.sequences, False), ("second", options.second, True)):
             if not count:
                 continue
-            jobs = [(options.half, k, pool, options.cache, second) for k in range(count)]
+            jobs = [(options.half, k, pool, options.cache, second, options.bars) for k in range(count)]
             out[name] = judge(list(workers.map(sequence, *zip(*jobs))), config, f"{name}, {options.half}", options.log)
     if options.json:
         options.json.write_text(json.dumps(out, indent=1) + "\n")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanprep.signals import pictures, shots
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Inside, Pictures, parts
 from wanprep.signals.shots import FIELDS, ShotList, ShotMeter, ShotRules, find_shots
 from wanprep.signals.store import Signals
 
@@ -66,8 +66,8 @@ def film(seed: int, kinds: tuple[str, ...]) -> Signals:
 class Whole(Pictures):
     """All numbers at once, as plain numpy would have them: what every other way must agree with."""
 
-    def __init__(self, stored: np.ndarray) -> None:
-        super().__init__(stored.astype(np.float32))
+    def __init__(self, stored: np.ndarray, inside: Inside | None = None) -> None:
+        super().__init__(stored.astype(np.float32) if inside is None else inside(stored))
 
     def __getitem__(self, index):
         return self._stored[index]
@@ -146,3 +146,32 @@ def test_pictures_are_numbers_of_what_is_stored():
     assert np.array_equal(T.backwards()[0], stored[3])
     T[0][:] = 7  # a copy
     assert np.array_equal(T[0], stored[0])
+
+
+def test_inside_of_bars_is_the_picture_at_its_whole_size():
+    shape = (12, 16)
+    rng = np.random.default_rng(0)
+    plain = np.repeat(rng.integers(0, 255, (50, 1)), 192, axis=1).astype(np.uint8).reshape(50, *shape)
+    plain[:, :2] = plain[:, 10:] = 0
+    T = Pictures(plain.reshape(50, -1), Inside(shape, (1.5 / 12, 10.5 / 12), (0.0, 1.0)))  # half of a row is a bar
+    assert np.array_equal(T[0:50], np.repeat(plain[:, 5, :1], 192, axis=1))
+    ramp = np.arange(192, dtype=np.uint8).reshape(1, 192)
+    down = Pictures(ramp, Inside(shape, (0.25, 0.75), (0.0, 1.0)))[0].reshape(shape)
+    assert np.allclose(down[:, 0], 16 * np.clip(3 + (np.arange(12) + 0.5) / 2 - 0.5, 3, 8), atol=0.1)
+    assert np.array_equal(down[:, 5] - down[:, 0], np.full(12, 5))
+
+
+def test_inside_does_not_depend_on_how_many_are_asked_for():
+    stored = np.random.default_rng(1).integers(0, 255, (300, 192)).astype(np.uint8)
+    T = Pictures(stored, Inside((12, 16), (0.125, 0.875), (0.1, 0.93)))
+    whole = T[0:300]
+    assert whole.dtype == np.float32
+    assert all(np.array_equal(T[i], whole[i]) for i in range(300))
+    assert np.array_equal(T[np.array([[7, 250], [0, 9]])], whole[[[7, 250], [0, 9]]])
+    assert np.array_equal(T.backwards()[4], whole[295])
+
+
+def test_without_room_inside_all_of_it_is_shown():
+    stored = np.random.default_rng(2).integers(0, 255, (3, 192)).astype(np.uint8)
+    for rows in ((0.0, 1.0), (0.3, 0.7)):
+        assert np.array_equal(Pictures(stored, Inside((12, 16), rows, (0.0, 1.0)))[0:3], stored.astype(np.float32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from wanprep.signals.gradual import GradualRules, find_mixes
 from wanprep.signals.jumps import _near
-from wanprep.signals.meter import details, matches
+from wanprep.signals.meter import common_bars, details, matches
 from wanprep.signals.mixing import contrast_dip, likeness
 from wanprep.signals.shots import (
     FIELDS,
@@ -339,3 +340,75 @@ def test_impossible_rules_are_refused(wrong):
         ShotRules(**wrong)
     with pytest.raises(ValueError, match="max_residual"):
         GradualRules(max_residual=0)
+
+
+# --- bars ---------------------------------------------------------------------------------------------------------
+
+
+def barred(frames: np.ndarray, y: int, x: int, level: int = 0) -> np.ndarray:
+    """y lines of a level at the top and the bottom, x at the left and the right, with an encoder's noise."""
+    found = frames.copy()
+    inside = np.zeros(frames.shape[1:3], bool)
+    inside[y : HEIGHT - y, x : WIDTH - x] = True
+    noise = np.random.default_rng(3).integers(0, 3, frames.shape, dtype=np.uint8)
+    return np.where(inside[None, :, :, None], found, np.uint8(level) + noise)
+
+
+def shots_of(frames: np.ndarray) -> ShotList:
+    """With the lines that bars are found by, as the analysis leaves them."""
+    some = frames[::6].max(3)
+    rows, cols = (np.percentile(some, 97, axis=axis).astype(np.uint8) for axis in (2, 1))
+    signals = measure(frames)
+    thumbs = np.zeros((len(rows), 2, 2, 3), np.uint8)
+    sampled = np.arange(len(rows), dtype=np.int32) * 6
+    whole = replace(signals, width=WIDTH, height=HEIGHT, row_p97=rows, col_p97=cols, thumbs=thumbs, sampled=sampled)
+    return find_shots(whole, ShotRules())
+
+
+def like_ones() -> np.ndarray:
+    """Cuts at 20, 45, 60 and 85 between shots of about the same brightness."""
+    return np.concatenate([view(seed, n, seed % 3) for seed, n in ((11, 20), (12, 25), (13, 15), (14, 25), (15, 20))])
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "level"), [(0, 0, 0), (9, 0, 0), (15, 0, 0), (0, 16, 0), (9, 16, 0), (6, 6, 250), (6, 0, 40)]
+)
+def test_bars_hide_no_cut_and_make_none(y: int, x: int, level: int) -> None:
+    found = shots_of(barred(like_ones(), y, x, level))
+    assert found.cuts == (20, 45, 60, 85)
+    assert not found.transitions
+
+
+def test_a_dissolve_under_bars_is_found():
+    frames = barred(mixed(view(21, 40), view(22, 40), 12), 9, 0)
+    (found,) = shots_of(frames).transitions
+    assert found.kind == "dissolve"
+    assert found.first <= 34
+    assert found.last >= 34
+
+
+def test_with_bars_in_the_numbers_cuts_would_be_missed(monkeypatch):
+    """A negative control: as it was."""
+    monkeypatch.setattr("wanprep.signals.meter.common_bars", lambda before, after: None)
+    monkeypatch.setattr("wanprep.signals.shots._inside", lambda signals: None)
+    assert len(shots_of(barred(like_ones(), 15, 0)).cuts) < 4
+
+
+def test_what_bars_are():
+    draw = np.random.default_rng(0)
+
+    def picture(top: int, bottom: int, left: int = 0, right: int = 0, level: int = 1) -> np.ndarray:
+        found = draw.integers(30, 220, (36, 64)).astype(np.uint8)
+        found[:top] = found[36 - bottom :] = found[:, :left] = found[:, 64 - right :] = level
+        return found
+
+    assert common_bars(picture(4, 4), picture(4, 4)) == (4, 4, 0, 0)
+    assert common_bars(picture(0, 0, 8, 8), picture(0, 0, 8, 8)) == (0, 0, 8, 8)
+    assert common_bars(picture(4, 4, 8, 8), picture(4, 4, 8, 8)) == (4, 4, 8, 8)
+    assert common_bars(picture(4, 1), picture(4, 1)) == (4, 4, 0, 0)  # text in one of them
+    assert common_bars(picture(0, 0), picture(0, 0)) is None
+    assert common_bars(picture(4, 0), picture(4, 0)) is None  # a sky
+    assert common_bars(picture(4, 4), picture(4, 4, level=90)) is None  # a light
+    assert common_bars(picture(14, 14), picture(14, 14)) is None  # next to nothing is left
+    assert common_bars(picture(36, 0), picture(4, 4)) == (4, 4, 0, 0)  # black, then a picture between bars
+    assert common_bars(picture(36, 0), picture(36, 0)) is None

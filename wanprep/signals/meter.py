@@ -16,6 +16,10 @@ HISTOGRAM_BINS = 128
 EDGE_SIZE = 64, 36  # of the picture whose edges are measured: motion blur and noise hardly show at this size
 PLAIN = 0.04  # mean square of details of a plain wall or sky
 REACH = 3  # pixels of 64 that a detail may move from frame to frame and still be found
+EVEN, STILL, ALIKE = 6, 3, 4  # levels: range of a line of a bar, its change from frame to frame, unlikeness of a pair
+WIDEST = 0.25  # of the picture, a bar on one side
+
+Bars = tuple[int, int, int, int]  # lines of them at the top, the bottom, the left, the right
 
 
 class ShotMeter:
@@ -28,7 +32,8 @@ class ShotMeter:
 
     def __init__(self) -> None:
         self._hsv: Any = None
-        self._last: Any = None
+        self._levels: Any = None
+        self._edges: Any = None
         self._details: Any = None
 
     def feed(self, bgr: np.ndarray, luma: np.ndarray | None = None) -> tuple[dict[str, float], np.ndarray]:
@@ -43,21 +48,83 @@ class ShotMeter:
         luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY) if luma is None else luma
         hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
         levels = cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
-        histogram = levels.reshape(HISTOGRAM_BINS, -1).sum(axis=1)
         edges = cv2.resize(luma, EDGE_SIZE, interpolation=cv2.INTER_AREA)
         detail = details(edges)
         numbers = dict.fromkeys(FIELDS, np.nan)
         if self._hsv is not None:
             change = cv2.sumElems(cv2.absdiff(hsv, self._hsv))[:3]
             numbers["content_val"] = sum(part / luma.size for part in change) / 3.0
-            numbers["hist_diff"] = cv2.compareHist(self._last, histogram, cv2.HISTCMP_CORREL)
-            numbers["match"], numbers["best_match"] = matches(self._details, detail)
+            bars = common_bars(self._edges, edges)
+            pair = (self._details, detail) if bars is None else inside_details(self._edges, edges, bars)
+            numbers["match"], numbers["best_match"] = matches(*pair)
+            numbers["hist_diff"] = _likeness(self._levels, levels, edges, bars)
         share = np.cumsum(levels)
         numbers["luma_mean"] = cv2.sumElems(luma)[0] / luma.size
         numbers["luma_p95"] = float(np.searchsorted(share, 0.95 * luma.size))
         numbers["edge_energy"] = edge_energy(edges)
-        self._hsv, self._last, self._details = hsv, histogram, detail
+        self._hsv, self._levels, self._edges, self._details = hsv, levels, edges, detail
         return numbers, cv2.resize(luma, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_AREA)
+
+
+def common_bars(before: np.ndarray, after: np.ndarray) -> Bars | None:
+    """Pairs of bars, or a frame of one tone, that both pictures (uint8[h, w]) have: None without any.
+
+    A bar is the same in both shots, so its edge is a detail that every cut leaves where it was, and its black a third
+    of the histogram. Text may lie in one of a pair: then the other says how thick they are.
+    """
+    top, bottom = _pair(before, after)
+    left, right = _pair(before.T, after.T)
+    return (top, bottom, left, right) if top or left else None
+
+
+def _pair(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+    """How many lines at the beginning and at the end; (0, 0) where they are no pair."""
+    ends = before[[0, -1]], after[[0, -1]]
+    if any(np.ptp(line) > EVEN for pair in ends for line in pair):  # most pictures: nothing else is looked at
+        return 0, 0
+    lines = np.stack([before, after]).astype(np.int16)
+    tone = lines.mean(2)
+    if np.ptp(tone[:, [0, -1]]) > ALIKE:
+        return 0, 0
+    even = (np.ptp(lines, axis=2).max(0) <= EVEN) & (np.abs(tone[0] - tone[1]) <= STILL)
+    even &= np.abs(tone - tone[:, :1]).max(0) <= ALIKE
+    first, last = (len(even) if flags.all() else int(np.argmin(flags)) for flags in (even, even[::-1]))
+    thick = max(first, last)
+    return (thick, thick) if min(first, last) and thick <= WIDEST * len(even) else (0, 0)
+
+
+def inside_details(before: np.ndarray, after: np.ndarray, bars: Bars) -> tuple[np.ndarray, np.ndarray]:
+    """`details` of what is between the bars, and a line away from them: those may be half a line thicker."""
+    top, bottom, left, right = (lines + (lines > 0) for lines in bars)
+    h, w = after.shape
+    inside = np.s_[top : h - bottom, left : w - right]
+    return details(np.ascontiguousarray(before[inside])), details(np.ascontiguousarray(after[inside]))
+
+
+def _likeness(before: np.ndarray, after: np.ndarray, edges: np.ndarray, bars: Bars | None) -> float:
+    """Correlation of two histograms of 256 levels, in HISTOGRAM_BINS, without those of the bars."""
+    import cv2
+
+    if bars is not None:
+        top, bottom, left, right = bars
+        h, w = edges.shape
+        share = 1 - (h - top - bottom) * (w - left - right) / (h * w)
+        tone = float(edges[0].mean() if top else edges[:, 0].mean())
+        before, after = (_without(levels, share, tone) for levels in (before, after))
+    return float(cv2.compareHist(_binned(before), _binned(after), cv2.HISTCMP_CORREL))
+
+
+def _without(levels: np.ndarray, share: float, tone: float) -> np.ndarray:
+    """A histogram less a share of its pixels, those nearest to `tone`."""
+    order = np.argsort(np.abs(np.arange(len(levels)) - tone), kind="stable")
+    found = levels.astype(np.float64)
+    gone = np.minimum(np.cumsum(found[order]), share * found.sum())
+    found[order] -= np.diff(gone, prepend=0.0)
+    return found
+
+
+def _binned(levels: np.ndarray) -> np.ndarray:
+    return levels.reshape(HISTOGRAM_BINS, -1).sum(axis=1).astype(np.float32)
 
 
 def edge_energy(luma: np.ndarray) -> float:

@@ -7,6 +7,7 @@ whatever neighbours a frame is compared with, and what it finds does not depend 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,21 +16,55 @@ import numpy as np
 PASS = 1024  # frames that are looked at at once: 0.8 MB of numbers, which stay in a core's cache
 
 
-class Pictures:
-    """Like a read-only float32[N, P] array of the stored ones, [N, P] of any kind of number; indexing copies."""
+class Inside:
+    """A part of pictures of height x width places, stretched to their whole size; in whole numbers, so that no sum
+    depends on how many are asked for at once."""
 
-    def __init__(self, stored: np.ndarray) -> None:
-        self._stored = stored
+    LEAST = 6  # places of a side: of fewer not enough is to be seen
+
+    def __init__(self, shape: tuple[int, int], rows: tuple[float, float], columns: tuple[float, float]) -> None:
+        """rows, columns: where the part begins and ends, 0..1 of the side; places that lie wholly inside are taken."""
+        self._shape = shape
+        self._rows, self._columns = _stretched(shape[0], *rows), _stretched(shape[1], *columns)
+
+    def __call__(self, stored: np.ndarray) -> np.ndarray:
+        """uint8[..., P] -> float32[..., P]."""
+        (top, bottom, down), (left, right, over) = self._rows, self._columns
+        x = stored.reshape(*stored.shape[:-1], *self._shape).astype(np.int32)
+        x = x[..., top, :] * (256 - down)[:, None] + x[..., bottom, :] * down[:, None]
+        x = x[..., left] * (256 - over) + x[..., right] * over
+        return (x.astype(np.float32) / 65536.0).reshape(stored.shape)
+
+
+def _stretched(count: int, start: float, end: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each of `count` places the two that it lies between, and how much of 256 the second has in it."""
+    first, last = math.ceil(count * start - 1e-6), math.floor(count * end + 1e-6)
+    if last - first < Inside.LEAST:
+        first, last = 0, count
+    at = np.clip(first + (np.arange(count) + 0.5) * (last - first) / count - 0.5, first, last - 1)
+    low = np.minimum(np.floor(at).astype(int), max(first, last - 2))
+    return low, low + 1, np.rint((at - low) * 256).astype(np.int32)
+
+
+class Pictures:
+    """Like a read-only float32[N, P] array of the stored ones, [N, P] of any kind of number; indexing copies.
+
+    inside: what is shown of each, which then are bytes.
+    """
+
+    def __init__(self, stored: np.ndarray, inside: Inside | None = None) -> None:
+        self._stored, self._inside = stored, inside
 
     def __len__(self) -> int:
         return len(self._stored)
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return self._stored[index].astype(np.float32)
+        found = self._stored[index]
+        return found.astype(np.float32) if self._inside is None else self._inside(found)
 
     def backwards(self) -> Pictures:
         """The last frame first."""
-        return Pictures(self._stored[::-1])
+        return Pictures(self._stored[::-1], self._inside)
 
 
 def parts(frames: np.ndarray) -> Iterator[np.ndarray]:

@@ -16,19 +16,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wanprep.signals.bars import find_bars
 from wanprep.signals.dissolves import find_dissolves
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.gradual import GradualRules, Mix, find_mixes
 from wanprep.signals.jumps import Series, blends, find_jumps
-from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
+from wanprep.signals.meter import ALIKE, EVEN, FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Inside, Pictures, parts
 from wanprep.signals.tails import complete
 from wanprep.signals.wipes import WipeRules, find_wipes
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
+BAR_SAMPLES = 200  # frames that bars are looked for in
 MIN_BLEND = 10.0  # RMS luma difference by which a frame of two shots must differ from a frame of either
 
 __all__ = [
@@ -114,12 +116,39 @@ class ShotList:
         return [(a, b) for a, b in itertools.pairwise(edges) if inside[a]]
 
 
+def _inside(signals: Signals) -> Inside | None:
+    """The picture between the bars that a source has throughout: of what is black in every shot no cut is seen."""
+    step = max(1, len(signals.row_p97) // BAR_SAMPLES)
+    rows, columns = signals.row_p97[::step], signals.col_p97[::step]
+    if not len(rows):
+        return None
+    (H, W) = rows.shape[1], columns.shape[1]
+    x, y, width, height = find_bars(rows, columns)
+    spans = (y / H, (y + height) / H), (x / W, (x + width) / W)
+    if (width, height) == (W, H):
+        tiny = signals.extra["tiny"][:: max(1, len(signals.pts) // BAR_SAMPLES)]
+        spans = _framed(tiny), _framed(tiny.swapaxes(1, 2))
+    return None if spans == ((0.0, 1.0), (0.0, 1.0)) else Inside((TINY_HEIGHT, TINY_WIDTH), *spans)
+
+
+def _framed(tiny: np.ndarray) -> tuple[float, float]:
+    """Where the picture begins and ends (0..1) in a frame of one tone that is no bar's; uint8[n, lines, across]."""
+    lines = tiny.astype(np.int16)
+    tone = lines.mean(2)
+    even = (np.ptp(lines, axis=2) <= EVEN).all(0) & (np.abs(tone - np.median(tone[:, [0, -1]])) <= ALIKE).all(0)
+    thick = [int(np.argmin(flags)) for flags in (even, even[::-1])]
+    count = len(even)
+    if even.all() or not min(thick):
+        return 0.0, 1.0
+    return (thick[0] + 1) / count, 1 - (thick[1] + 1) / count  # a line away from its edge, which lies in one
+
+
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     """Cuts and transitions of one source from its stored numbers; pure."""
     N = len(signals.pts)
     if N < 2 or not rules.detect:
         return ShotList(n_frames=N, cuts=(), transitions=())
-    T = Pictures(signals.extra["tiny"].reshape(N, -1))
+    T = Pictures(signals.extra["tiny"].reshape(N, -1), _inside(signals))
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
     thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
