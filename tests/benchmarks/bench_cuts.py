@@ -326,6 +326,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
     parser.add_argument("--sequences", type=int, default=80, help="of the first set")
     parser.add_argument("--second", type=int, default=40, help="of the second set: wipes, slow transitions, more traps")
+    parser.add_argument("--letterboxed", type=int, default=20, help="of the first set, once more between black bars")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--bars", type=float, default=0.0, help="letterbox everything: share of the height, each bar")
@@ -344,10 +345,15 @@ def main() -> int:
         print(f"no footage in {options.media}: generated edits only")
     # Spawned: decoders keep threads that do not survive a fork.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as workers:
-        for name, count, second in (("generated", options.sequences, False), ("second", options.second, True)):
+        sets = (
+            ("generated", options.sequences, False, options.bars),
+            ("second", options.second, True, options.bars),
+            ("letterbox", options.letterboxed, False, 0.125),
+        )
+        for name, count, second, bars in sets:
             if not count:
                 continue
-            jobs = [(options.half, k, pool, options.cache, second, options.bars) for k in range(count)]
+            jobs = [(options.half, k, pool, options.cache, second, bars) for k in range(count)]
             out[name] = judge(list(workers.map(sequence, *zip(*jobs))), config, f"{name}, {options.half}", options.log)
     if options.json:
         options.json.write_text(json.dumps(out, indent=1) + "\n")
