@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from wanprep import keys
 from wanprep.demo import movie
 from wanprep.signals import marks, overlay
 from wanprep.stages.filter import REGISTRY
@@ -118,3 +119,24 @@ def test_a_clip_on_which_something_drawn_surely_moves_is_convicted_alone_and_a_d
         values, boxes = alone(odds)
         assert values[0] < THRESHOLD
         assert boxes == [None]
+
+
+def test_lettering_that_title_cards_share_convicts_no_scene():
+    """Six clips of a trailer, three of them cards with the same moving words."""
+    names = [f"clip {k}" for k in range(6)]
+
+    def together(count: int, moves: float) -> overlay.Pooled:
+        none, nothing = (0.0,) * count, (np.nan,) * count
+        return overlay.Pooled(score=0.0, scenes=count, box=None, values=none, looks=nothing, moves=(moves,) * count)
+
+    pools = {keys.pool(names): together(6, 0.2), keys.pool(names[3:]): together(3, -0.1)}
+
+    def said(card: float) -> list[bool]:
+        rows = [
+            {"source_id": "s", "group": "g", "mark": -4.0, "map_rows": 36, "scores_key": name, "card": card * (k < 3)}
+            for k, name in enumerate(names)
+        ]
+        return (overlays(rows, THRESHOLD, pools)[0] > THRESHOLD).tolist()
+
+    assert said(0.9) == [False] * 6
+    assert said(0.1) == [True] * 6  # as scenes they would

@@ -27,6 +27,7 @@ POOLED, SINGLE = 0.7, 0.6  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
 SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
+CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
 Apart = Callable[[], Mapping[str, bytes]]
 
@@ -105,6 +106,17 @@ class _Maps:
                 found.setdefault((self._rows[i][owner], height), []).append(i)
         return (members for members in found.values() if len(members) >= overlay.MIN_SCENES)
 
+    def moves(self, members: Sequence[int], pool: overlay.Pooled) -> Sequence[float]:
+        """What of each clip moves as in the others, title cards aside: that these share their lettering says nothing of
+        the rest. pool: of all of them."""
+        cards = {i for i in members if (self._rows[i].get("card") or 0.0) > CARD}
+        if not cards:
+            return pool.moves
+        scenes = [i for i in members if i not in cards]
+        found = self.pool(scenes) if len(scenes) >= overlay.MIN_SCENES else None
+        mine = {} if found is None or math.isnan(found.score) else dict(zip(scenes, found.moves))
+        return [mine.get(i, -math.inf) for i in members]
+
     def pool(self, members: Sequence[int]) -> overlay.Pooled:
         rows = [self._rows[i] for i in members]
         if self._pools is None:
@@ -135,7 +147,7 @@ def _pooled(
         for start, end in itertools.pairwise(ends):
             looks[start:end] = np.minimum(looks[start:end], looks[start:end].mean())
     odds = np.fmax(AGREEMENT * values + looks - POOLED, marks[who] - STRONG)
-    moves = MOVES * np.array([value for _, pool in found for value in pool.moves], np.float64)
+    moves = MOVES * np.array([value for members, pool in found for value in maps.moves(members, pool)], np.float64)
     return who, odds, moves, [pool.box for members, pool in found for _ in members]
 
 
