@@ -208,3 +208,11 @@ def test_what_split_rejected_is_scored_and_kept() -> None:
     assert states == {0: "keep", 20: "pending"}
     states = {c["start_pts"]: c["state"] for c in decided_of(replace(whole, events=events), pipeline).clips}
     assert states == {0: "keep", 20: "keep"}
+
+
+def test_labels_that_contradict_each_other_are_refused(root: Path, tmp_path: Path) -> None:
+    clips, file = ids(root), tmp_path / "labels.csv"
+    file.write_text(f"clip_id,label\n{clips['0.png']},drop\n{clips['2.png']},keep\n{clips['0.png']},keep\n")
+    with pytest.raises(UsageError, match=r"kept and dropped, lines 2 and 4; nothing was stored"):
+        judge(Dataset.open(root), "", [], file)
+    assert Dataset.open(root).manifest.read("events").is_empty()

@@ -20,17 +20,14 @@ Row = Mapping[str, Any]
 
 
 def verdicts(events: Iterable[Row], clips: Sequence[Row]) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """(clip_id -> KEEP or DROP, verdicts whose clip is no more). events: in order of recording, of any kind."""
+    """(clip_id -> KEEP or DROP, events of verdicts whose clip is no more: see `wanprep.lost`). events: in order of
+    recording, of any kind."""
     mine = [event for event in events if event["kind"] == KIND]
     if not mine:
         return {}, []
     attached, orphaned = attach(mine, clips)
     latest = {event["clip_id"]: event["value"] for event in attached}
-    lost = {_anchor(event): event for event in orphaned}
-    return (
-        {clip_id: value for clip_id, value in latest.items() if value is not None},
-        [event for event in lost.values() if event["value"] is not None],
-    )
+    return {clip_id: value for clip_id, value in latest.items() if value is not None}, orphaned
 
 
 def event_of(clip: Row, value: str | None, before: int) -> dict[str, Any]:
@@ -38,7 +35,3 @@ def event_of(clip: Row, value: str | None, before: int) -> dict[str, Any]:
     anchor = {name: clip[name] for name in ("source_id", "start_pts", "end_pts")}
     key = key_of(kind=KIND, value=value, number=before, **anchor)
     return {"key": key, "kind": KIND, "clip_id": clip["clip_id"], "value": value, "origin": "human", **anchor}
-
-
-def _anchor(event: Row) -> tuple[Any, ...]:
-    return event["source_id"], event["start_pts"], event["end_pts"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanprep import by_hand
+from wanprep.lost import latest
 from wanprep.stage import UsageError
 from wanprep.standing import go_on, out_of, pending
 from wanprep.tables import counted, print_json, print_rows
@@ -40,7 +41,7 @@ def named(clips: Sequence[Row], ids: Iterable[str]) -> list[Row]:
 def labelled(clips: Sequence[Row], file: Path) -> dict[str, tuple[Row, str]]:
     """clip_id -> (clip, keep or drop) of a CSV as `wanprep calibrate` reads it. UsageError when a line names no clip,
     or several, or two lines say different things of one: nothing is stored by halves."""
-    from wanprep.labels import find_clips, read_labels, why_lost
+    from wanprep.labels import find_clips, read_labels, sift, why_lost
 
     try:
         labels = read_labels(file.read_text(encoding="utf-8"), str(file))
@@ -51,12 +52,14 @@ def labelled(clips: Sequence[Row], file: Path) -> dict[str, tuple[Row, str]]:
         why = [f"line {label.line}: {why_lost(label, clips)}" for label in lost[:SHOWN]]
         more = [f"and {len(lost) - SHOWN} more"] if len(lost) > SHOWN else []
         raise UsageError("\n  ".join([f"{file} (nothing was stored):", *why, *more]))
-    said: dict[str, tuple[Row, str]] = {}
-    for label, clip in pairs:
-        word = by_hand.KEEP if label.keep else by_hand.DROP
-        if said.setdefault(clip["clip_id"], (clip, word))[1] != word:
-            raise UsageError(f"{file}, line {label.line}: clip {clip['clip_id'][:8]} is to be kept and dropped")
-    return said
+    sifted = sift(pairs)
+    if sifted.torn:
+        clip, torn = sifted.torn[0]
+        lines = " and ".join(str(label.line) for label in torn)
+        raise UsageError(
+            f"{file}: clip {clip['clip_id'][:8]} is to be kept and dropped, lines {lines}; nothing was stored"
+        )
+    return {clip["clip_id"]: (clip, by_hand.KEEP if label.keep else by_hand.DROP) for label, clip in sifted.pairs}
 
 
 def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) -> tuple[list[Row], Decided]:
@@ -98,9 +101,10 @@ def show_judged(dataset: Dataset, changed: Sequence[Row], decided: Decided, as_j
 
 def show_all(dataset: Dataset, as_json: bool) -> None:
     """Every clip of which a person said something."""
-    clips = [clip for clip in dataset.manifest.read("clips").to_dicts() if clip["by_hand"]]
+    every = dataset.manifest.read("clips").to_dicts()
+    clips = [clip for clip in every if clip["by_hand"]]
     events = dataset.manifest.read("events").sort("seq", maintain_order=True).to_dicts()
-    lost = by_hand.verdicts(events, dataset.manifest.read("clips").to_dicts())[1]
+    lost = latest(by_hand.verdicts(events, every)[1])
     if as_json:
         names = ("clip_id", "path", "start_s", "end_s", "by_hand", "state", "reasons")
         print_json({"clips": [{name: clip[name] for name in names} for clip in clips], "lost": lost})
