@@ -59,8 +59,6 @@ def overlays(
     boxes: list[Any] = [None] * len(rows)
     for owner, may_acquit in (("source_id", True), ("group", False)):
         who, odds, moves, seen = _pooled(maps, owner, np.isnan(logits), marks, alone=may_acquit)
-        if not may_acquit:  # copies of one film in a group share whatever moves in it
-            moves = np.full(len(who), -math.inf)
         moves = np.fmax(moves, moving[who] - SURER)
         still, odds = odds, np.fmax(odds, moves)
         settled = np.isnan(logits[who]) & ((odds > limit) | may_acquit)
@@ -147,7 +145,9 @@ def _pooled(
         for start, end in itertools.pairwise(ends):
             looks[start:end] = np.minimum(looks[start:end], looks[start:end].mean())
     odds = np.fmax(AGREEMENT * values + looks - POOLED, marks[who] - STRONG)
-    moves = MOVES * np.array([value for members, pool in found for value in maps.moves(members, pool)], np.float64)
+    moves = np.full(len(who), -math.inf)
+    if alone:  # copies of one film in a group share whatever moves in it
+        moves = MOVES * np.array([value for members, pool in found for value in maps.moves(members, pool)], np.float64)
     return who, odds, moves, [pool.box for members, pool in found for _ in members]
 
 
