@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from test_labels import pairs
 
 from wanprep.calibrate import improved, mistakes, settings
 from wanprep.config import from_table
-from wanprep.labels import Label
 from wanprep.stage import UsageError
 from wanprep.stages.filter import REGISTRY, FilterConfig
 from wanprep.thresholds import FEW, fit
@@ -26,14 +26,6 @@ def clip(number: int, state: str = "keep", reasons: tuple[str, ...] = (), **valu
         scores[name] = (values.get(name) or 0.0, 0.0, "reject")
     span = {"path": f"films/{number}.mp4", "start_s": 0.0, "end_s": 5.0}
     return {"clip_id": f"c{number:03d}", **span, "state": state, "reasons": list(reasons), "scores": scores}
-
-
-def pairs(*labelled: tuple[str, dict]) -> list:
-    made = []
-    for line, (said, row) in enumerate(labelled, 2):
-        label, _, reason = said.partition(" ")
-        made.append((Label(line=line, keep=label == "keep", clip_id=row["clip_id"], reason=reason), row))
-    return made
 
 
 # --- fitting --------------------------------------------------------------------------------------------------------

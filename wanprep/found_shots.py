@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 SHOWN = 3  # sources named
-SOFT = (
-    '"dissolve"',
-    '"wipe"',
-    '"maybe_mixed"',
-    '"only_transition"',
-)  # in rows of `shots`: what may be found by mistake
+# In rows of `shots`: what may be found by mistake.
+SOFT = ('"dissolve"', '"wipe"', '"maybe_mixed"', '"only_transition"')
 FEW, NEARLY_ALL, SHORT = 5, 0.8, 20.0  # sources, share of them, seconds: when files look as if they were cut before
 
 

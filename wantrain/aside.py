@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.costs import Bucket
 from wanprep.stage import UsageError
+from wanprep.tables import counted
 from wantrain.footage import Footage
 from wantrain.ready import visits_of
 
@@ -100,7 +101,7 @@ def lines(told: Mapping[str, Any] | None) -> list[str]:
         f"{told['share']:g} of the batches, their loss times {told['weight']:g}: {draws}"
     ]
     if told["left_out"]:
-        left = _samples(told["left_out"])
+        left = counted(told["left_out"], "sample")
         found.append(f"{left} of the regularisation set left out: this run holds out what they show")
     if told["pending"]:
         found.append(f"{told['pending']} good samples of the regularisation set are not cached and will not be drawn")
@@ -112,10 +113,6 @@ def lines(told: Mapping[str, Any] | None) -> list[str]:
             "the base's abilities; a set of other footage does"
         )
     return found
-
-
-def _samples(count: int) -> str:
-    return "1 sample" if count == 1 else f"{count} samples"
 
 
 def mixture(visits: Mapping[Bucket, int], aside: Aside | None, share: float = 0.5) -> Mapping[Bucket, float]:
