@@ -275,6 +275,16 @@ def test_the_best_of_several_streams_is_taken_and_named(tmp_path, footage):
     assert [footage.read_number(f.rgb(192, 108)) for f in frames] == list(range(1000, 1020))
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_the_longer_of_two_equal_streams_is_taken(suffix, tmp_path, footage):
+    """Matroska tells a stream's length in a tag alone."""
+    parts = [footage.make_video(tmp_path / f"{n}.{suffix}", frames=n) for n in (12, 20)]
+    inputs = [argument for part in parts for argument in ("-i", part)]
+    both = footage.run_ffmpeg(*inputs, "-map", "0:v", "-map", "1:v", "-c", "copy", tmp_path / f"both.{suffix}")
+    found, _, frames = check(both, footage)
+    assert (found.stream_index, found.n_video_streams, len(frames)) == (1, 2, 20)
+
+
 def test_tags_that_are_not_text_hurt_nobody(tmp_path, footage):
     tagged = ("-metadata", "title=TITLE-TITLE", "-metadata", "comment=x")
     for suffix in ("mp4", "mkv", "avi"):

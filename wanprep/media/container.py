@@ -7,6 +7,7 @@ file: an ffconcat script or a playlist named .mp4 is refused (measured: a protoc
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,10 +67,18 @@ def ranked_streams(container: InputContainer) -> tuple[list[int], int]:
         raise Reject("no_decoder", "no decoder for its video codec in this build of FFmpeg")
 
     def rank(stream: Any) -> tuple[int, float, int]:
-        duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
-        return (-stream.codec_context.width * stream.codec_context.height, -duration, stream.index)
+        return (-stream.codec_context.width * stream.codec_context.height, -_seconds(stream), stream.index)
 
     return [stream.index for stream in sorted(usable, key=rank)], len(streams)
+
+
+def _seconds(stream: Any) -> float:
+    """How long a stream says it is, 0 if it does not. Of Matroska a tag does: DURATION, or DURATION-eng."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    tags = [text for name, text in stream.metadata.items() if name.upper().startswith("DURATION")]
+    said = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", tags[0].strip()) if tags else None
+    return int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3]) if said else 0.0
 
 
 def cannot_open(path: Path, head: bytes, error: Exception) -> Exception:
