@@ -199,15 +199,13 @@ class Scores:
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        from wanprep.signals.content import clip_profiles
         from wanprep.stages.filter import measure_clip
 
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
         for key, (start, end) in parts.items():
             scores = dict(measure_clip(signals, start, end))
-            blobs = {name: scores.pop(name) for name in ("evidence", "signature")}
-            content = clip_profiles(signals, start, end)
-            yield {"key": key, "scores": json.dumps(scores), **blobs, "content": content}
+            blobs = {name: scores.pop(name) for name in ("evidence", "signature", "content")}
+            yield {"key": key, "scores": json.dumps(scores), **blobs}
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,10 @@ from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
 from wanprep.stages.overlays import overlays
 
 sys.path.insert(0, str(Path(__file__).parent))  # its neighbours, also under `python -m`
-from camera import judge_camera
+from camera import WALKERS, judge_camera, judge_subject
 from degrade import MOVING, Fault, copies, faults, marked
 from good import SECONDS, clips_of, sources
+from rank import auc
 from titles import CARDS, PLAIN, plain_scene, title_card
 
 # What a file or clip really has, by its README and by eye: these are no false rejects.
@@ -143,14 +144,6 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
 
 
 # --- judging ------------------------------------------------------------------------------------------------------
-
-
-def auc(good: np.ndarray, bad: np.ndarray) -> float:
-    """Chance that a random bad clip scores higher than a random good one."""
-    good, bad = good[np.isfinite(good)], bad[np.isfinite(bad)]
-    if not len(good) or not len(bad):
-        return math.nan
-    return float(np.mean(bad[:, None] > good) + 0.5 * np.mean(bad[:, None] == good))
 
 
 def known(row: dict[str, Any], name: str) -> bool:
@@ -357,6 +350,7 @@ def main() -> None:
         "text_card": judge_cards(made, config.text_card.threshold),
         "duplicate": judge_repeats(rows, config.duplicate.threshold),
         "camera": judge_camera([row["still"] for row in rows[::2]]),
+        "subject": judge_subject([row["still"] for row in rows[::2]]),
         "overlay_single": judge_singles(rows, config.overlay.threshold),
         "overlay": judge_overlays(rows, config.overlay.threshold, np.random.default_rng(0)),
     }
@@ -392,6 +386,9 @@ def show(report: dict[str, Any]) -> None:
     camera = report["camera"]
     print(f"\ncamera: {camera['agreement']:.3f} of {camera['cases']} moves over stills named right; "
           + ", ".join(f"{kind} {value:.2f}" for kind, value in camera["kinds"].items()))  # fmt: skip
+    for kind, it in report["subject"].items():
+        print(f"subject motion, {kind} camera: nobody {it['nobody'][0]:.3f} (95 % below {it['nobody'][1]:.3f}); AUC of "
+              + ", ".join(f"{size} walkers {it[size]['auc']:.2f}" for size in WALKERS))  # fmt: skip
     for which, single in report["overlay_single"].items():
         print(f"\noverlay, single clips, {which} ({single['clips']}): AUC {single['auc']:.3f}, unmarked flagged "
               f"{single['clean_flagged']:.3f}, unknown {single['unknown_clean']:.2f} (unmarked) and "

@@ -1,4 +1,5 @@
-"""Camera moves of known kind over still pictures, with parallax, a walker and noise: does `camera_motion` agree?"""
+"""Camera moves of known kind over still pictures, with parallax, a walker and noise: does `camera_motion` agree, and
+does `subject_motion` tell who walks?"""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+from rank import auc
 
 FPS, SECONDS, SIZE = 16, 2.0, (144, 256)
 # What moves: across, down (widths a second), log zoom, roll (radians a second); chosen at random within the range.
@@ -21,8 +23,20 @@ MOVES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-def case(still: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """uint8[N, 144, 256] of a camera that does `kind` over uint8 luma `still`: a little unsteady, in two depths."""
+LEAST_PACE = 20.0  # pixels a second, or half a walker would stand about
+# Walkers: width and height in pixels of SIZE.
+WALKERS: dict[str, tuple[int, int]] = {"small": (14, 40), "middle": (26, 70), "large": (48, 110)}
+
+
+def case(
+    still: np.ndarray,
+    kind: str,
+    rng: np.random.Generator,
+    walks: tuple[int, int] | None = WALKERS["small"],
+    least: float = 0.0,
+) -> np.ndarray:
+    """uint8[N, 144, 256] of a camera that does `kind` over uint8 luma `still`: a little unsteady, in two depths, with a
+    walker of this size, at `least` pixels a second fast, or nobody."""
     import cv2
 
     height, width = SIZE
@@ -34,6 +48,7 @@ def case(still: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
         cv2.ellipse(mask, (x, y), (int(rng.uniform(12, 40)), int(rng.uniform(20, 60))), 0, 0, 360, 255, -1)
     across, down, zoom, roll = (float(rng.uniform(*limits)) for limits in MOVES[kind])
     walker, pace = rng.uniform(0, width), rng.uniform(-40, 40)
+    pace = np.copysign(max(abs(pace), least), pace)
     out = []
     for t in np.arange(0, SECONDS, 1 / FPS) - SECONDS / 2:
         hand = rng.normal(0, 0.15, 2)
@@ -48,7 +63,11 @@ def case(still: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
             shown = cv2.warpAffine(layer, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
             cover = cv2.warpAffine(mask, matrix, (width, height), flags=flags)[..., None][..., 0] > 127
             view = shown.astype(np.float32) if view is None else np.where(cover, shown, view)
-        cv2.rectangle(view, (int(walker + pace * t), 80), (int(walker + pace * t) + 14, 120), 60.0, -1)
+        if walks:
+            worn = near[height : height + walks[1], width : width + walks[0]]
+            x, y = int(walker + pace * t), 120 - walks[1]
+            shown_columns = slice(max(0, x), max(0, x + walks[0]))
+            view[y : y + walks[1], shown_columns] = worn[:, max(0, -x) :][:, : max(0, width - max(0, x))]
         out.append(np.clip(view + rng.normal(0, 1.5, view.shape), 0, 255).astype(np.uint8))
     return np.stack(out)
 
@@ -77,3 +96,32 @@ def judge_camera(stills: list[np.ndarray]) -> dict[str, Any]:
         "kinds": {kind: float(np.mean([n == kind for n in names])) for kind, names in found.items()},
         "instead": {kind: sorted({n for n in names if n != kind}) for kind, names in found.items()},
     }  # fmt: skip
+
+
+def moves(frames: np.ndarray) -> float:
+    """`subject_motion` of the program, which sees two pictures a second."""
+    from wanprep.signals.content import against_camera, subject_motion
+
+    pictures = [np.repeat(frame[..., None], 3, axis=2) for frame in frames[:: FPS // 2]]
+    moved = [against_camera(a, b) for a, b in itertools.pairwise(pictures)]
+    return subject_motion(pictures[1:], [energy for energy in moved if energy is not None])
+
+
+def judge_subject(stills: list[np.ndarray]) -> dict[str, Any]:
+    """How well `subject_motion` tells clips with a walker from the same without, by size, under a static camera and one
+    that pans, tilts, zooms or rolls past things in two depths. nobody: median and 95 % quantile of the score."""
+    found: dict[str, dict[str, list[float]]] = {camera: {} for camera in ("static", "moving")}
+    for number, still in enumerate(stills):
+        for k, kind in enumerate(MOVES):
+            for size, walks in {"nobody": None, **WALKERS}.items():
+                value = moves(case(still, kind, np.random.default_rng([number, k]), walks, LEAST_PACE))
+                found["static" if kind == "static" else "moving"].setdefault(size, []).append(value)
+    out: dict[str, Any] = {}
+    for camera, sizes in found.items():
+        scores = {size: np.array(values) for size, values in sizes.items()}
+        empty = scores.pop("nobody")
+        known = {"unknown": float(np.mean(np.isnan(np.concatenate([empty, *scores.values()]))))}
+        out[camera] = known | {"nobody": [float(np.nanquantile(empty, q)) for q in (0.5, 0.95)]}
+        for size, values in scores.items():
+            out[camera][size] = {"auc": auc(empty, values), "median": float(np.nanmedian(values))}
+    return out

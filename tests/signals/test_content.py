@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -31,8 +32,13 @@ def square(picture: np.ndarray, x: int, y: int, seed: int = 9, size: int = 40) -
     return picture
 
 
+def weights(pairs) -> np.ndarray:
+    moved = [content.against_camera(before, after) for before, after in pairs]
+    return content.content_map([after for _, after in pairs], [energy for energy in moved if energy is not None])
+
+
 def columns(pairs) -> np.ndarray:
-    found = content.profiles(content.content_map(pairs))
+    found = content.profiles(weights(pairs))
     assert len(found) == 2 * content.BINS
     return np.frombuffer(found, np.uint8)[: content.BINS]
 
@@ -55,7 +61,7 @@ def test_a_still_subject_that_stands_out_is_kept():
     plain[60:100, 200:240] = (40, 40, 220)
     start = begin(columns([(plain, plain)]), 0.5)
     assert (start + 0.5) * W >= 238
-    tall = np.frombuffer(content.profiles(content.content_map([(plain, plain)])), np.uint8)[content.BINS :]
+    tall = np.frombuffer(content.profiles(weights([(plain, plain)])), np.uint8)[content.BINS :]
     assert begin(tall, 0.4) * H <= 60
 
 
@@ -80,7 +86,7 @@ def test_without_a_subject_off_the_centre_the_crop_stays_there(kind):
         "centred": (square(texture(2), 106, 50), square(texture(2), 106, 54)),
     }
     before, after = pictures[kind]
-    found = content.profiles(content.content_map([(before, after)]))
+    found = content.profiles(weights([(before, after)]))
     profile = np.frombuffer(found or bytes(2 * content.BINS), np.uint8)[: content.BINS]
     for length in (0.4, 0.6, 0.8):
         assert begin(profile, length) == pytest.approx((1 - length) / 2, abs=0.01)
@@ -96,12 +102,46 @@ def test_black_bars_have_no_weight_and_do_not_attract():
 def test_the_clip_takes_its_own_thumbnails_only():
     left, right = square(texture(1), 10, 50), square(texture(1), 206, 50)
     record = signals([left] * 4 + [right] * 4)
-    first, second = content.clip_profiles(record, 0, 40), content.clip_profiles(record, 40, 80)
+    first, second = (content.clip_content(record, *span)[0] for span in ((0, 40), (40, 80)))
     begins = [begin(np.frombuffer(p, np.uint8)[: content.BINS], 0.5) for p in (first, second)]
     assert begins[0] < 0.15
     assert begins[1] > 0.35
-    assert content.clip_profiles(record, 41, 42) == b""  # no thumbnail in it: unknown, not invented
-    assert content.clip_profiles(record, 0, 5)  # one thumbnail: no motion, but contrast
+    assert content.clip_content(record, 41, 42)[0] == b""  # no thumbnail in it: unknown, not invented
+    assert content.clip_content(record, 0, 5)[0]  # one thumbnail: no motion, but contrast
+
+
+def moved(thumbs: list[np.ndarray]) -> float:
+    return content.clip_content(signals(thumbs), 0, 10 * len(thumbs))[1]
+
+
+@pytest.mark.parametrize("pace", [0, 6, 20])
+@pytest.mark.parametrize("size", [24, 44])
+def test_subject_motion_is_the_share_that_moves_whatever_the_camera_does(pace, size):
+    """A square of its own way covers a place and leaves another."""
+    nobody = [texture(3, 40 + pace * k) for k in range(5)]
+    someone = [square(picture, 60 + 30 * k, 50, size=size) for k, picture in enumerate(nobody)]
+    changes = size * (min(size, 30) + min(size, 30)) / (H * W)  # where it was and where it is, less what is both
+    assert moved(nobody) < 0.002
+    assert 0.5 * changes < moved(someone) < 2.5 * changes
+
+
+def test_subject_motion_is_of_the_picture_between_its_bars():
+    pictures = [square(texture(3), 60 + 30 * k, 50) for k in range(4)]
+    barred = [picture.copy() for picture in pictures]
+    for picture in barred:
+        picture[:36] = picture[-36:] = 0
+    assert moved(barred) == pytest.approx(2 * moved(pictures), rel=0.35)
+
+
+def test_where_the_camera_is_lost_subject_motion_is_unknown():
+    assert math.isnan(moved([texture(seed) for seed in range(4)]))  # nothing is found again
+    assert math.isnan(moved([np.zeros((H, W, 3), np.uint8)] * 4))
+    assert math.isnan(content.clip_content(signals([texture(1)]), 0, 10)[1])  # one picture
+
+
+def test_light_that_flickers_is_no_subject():
+    pictures = [np.clip(texture(1).astype(float) * gain, 0, 255).astype(np.uint8) for gain in (1.0, 1.04, 0.98, 1.02)]
+    assert moved(pictures) < 0.002
 
 
 def signals(thumbs: list[np.ndarray]) -> Signals:

@@ -368,7 +368,7 @@ def moving(n: int = 48) -> np.ndarray:
 
 def test_measured_scores_are_what_decide_reads():
     found = measure_clip(signals(moving()), 0, 48)
-    evidence, _ = found.pop("evidence"), found.pop("signature")
+    evidence, *_ = (found.pop(name) for name in ("evidence", "signature", "content"))
     json.dumps(found, allow_nan=False)
     here = {entry.score for entry in REGISTRY.values() if not entry.optional}  # the others come from a model
     assert here - set(found) == {"overlay", "repeat"}

@@ -1,4 +1,5 @@
-"""Where a clip's content is: a weight map of its picture, kept as two short profiles that place a crop.
+"""Where a clip's content is: a weight map of its picture, kept as two short profiles that place a crop; and how much
+of the picture moves against the camera.
 
 A crop of another shape than the picture always spans one side of it whole, so all that placing it needs is how much
 lies in each column (or row). Weight is what moves against the camera, what differs from its surroundings, and what is
@@ -10,6 +11,7 @@ and top to bottom, scaled so that the fullest bin is 255.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +26,7 @@ WIDTH = 128  # of the map; a 3 % step of a crop needs no more
 NOISE = 6.0  # levels that neighbouring thumbnails differ by for no reason (grain, coding)
 STRONG = 40.0  # a larger difference counts no more than this: it says contrast, not importance
 LIVELY = 1.5  # mean motion energy at which motion gets its full weight
+MOVED = 6.0  # motion energy of a place that moves against the camera (bench_quality, stills of half the files)
 MOTION, CONTRAST, DETAIL = 1.0, 0.6, 0.4  # shares of the three parts
 BLACK = 32  # border lines that never have 3 % of their pixels above this are bars, as in signals.bars
 
@@ -33,44 +36,71 @@ PRIOR = 0.35  # weight lost at the very edge of the picture against its centre
 MIN_GAIN = 0.04  # share of all weight that leaving the centre must gain
 
 
-def clip_profiles(signals: Signals, start: int, end: int) -> bytes:
-    """Column and row profile (2·BINS bytes) of the clip made of frames start..end-1; b"" when nothing is known."""
+def clip_content(signals: Signals, start: int, end: int) -> tuple[bytes, float]:
+    """Of the clip made of frames start..end-1: column and row profile (2·BINS bytes), b"" when nothing is known, and
+    `subject_motion`."""
     inside = np.flatnonzero((signals.sampled >= start) & (signals.sampled < end))
     if len(inside) == 0:
-        return b""
+        return b"", math.nan
     if len(inside) == 1:
-        return profiles(content_map([(None, signals.thumbs[int(inside[0])])]))
+        return profiles(content_map([signals.thumbs[int(inside[0])]], [])), math.nan
     firsts = np.unique(np.linspace(0, len(inside) - 2, min(PAIRS, len(inside) - 1)).round().astype(int))
     pictures = {int(i): signals.thumbs[int(inside[i])] for i in {*firsts.tolist(), *(firsts + 1).tolist()}}
-    return profiles(content_map([(pictures[i], pictures[i + 1]) for i in firsts.tolist()]))
+    moved = [against_camera(pictures[i], pictures[i + 1]) for i in firsts.tolist()]
+    known = [energy for energy in moved if energy is not None]
+    after = [pictures[i + 1] for i in firsts.tolist()]
+    return profiles(content_map(after, known)), subject_motion(after, known)
 
 
-def content_map(pairs: Sequence[tuple[np.ndarray | None, np.ndarray]]) -> np.ndarray:
+def content_map(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> np.ndarray:
     """float64[h, WIDTH], sum 1 (or all 0 when there is nothing to see): weight of each place of the picture.
 
-    pairs: (before or None, after), uint8[H, W, 3] BGR of one shape, some tenths of a second to seconds apart.
+    pictures: uint8[H, W, 3] BGR of one shape. moved: `against_camera` of those of which it is known.
     """
     import cv2
 
-    height = max(8, round(WIDTH * pairs[0][1].shape[0] / pairs[0][1].shape[1]))
-    size = (WIDTH, height)
-    picture_HW = np.zeros((height, WIDTH), bool)
-    sums = np.zeros((3, height, WIDTH))
-    for before, after in pairs:
-        small = cv2.resize(after, size, interpolation=cv2.INTER_AREA)
-        picture_HW |= _inside_bars(small)
-        sums[1] += _contrast(small)
-        sums[2] += _detail(after, size)
-        if before is not None:
-            sums[0] += _motion(before, after, size)
+    size = _size(pictures[0])
+    picture_HW = _inside_bars(pictures)
+    sums = np.zeros((3, *size[::-1]))
+    for picture in pictures:
+        sums[1] += _contrast(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+        sums[2] += _detail(picture, size)
+    for energy in moved:
+        sums[0] += energy
     sums *= picture_HW
-    energy = sums[0].sum() / max(1, int(picture_HW.sum())) / len(pairs)
+    energy = sums[0].sum() / max(1, int(picture_HW.sum())) / len(pictures)
     shares = (MOTION * min(1.0, energy / LIVELY), CONTRAST, DETAIL)
     total = sum(share * part / part.sum() for share, part in zip(shares, sums) if part.sum() > 0)
-    return np.zeros((height, WIDTH)) + (total / np.sum(total) if np.any(total) else 0.0)
+    return np.zeros(size[::-1]) + (total / np.sum(total) if np.any(total) else 0.0)
 
 
-def _inside_bars(small_HWC: np.ndarray) -> np.ndarray:
+def subject_motion(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> float:
+    """Share of the picture (less its bars), 0..1, that moves against the camera from one picture to the next, half a
+    second later: the median of all pairs. NaN where the camera's own motion is known of none, or all is black.
+
+    Arguments as for `content_map`. What is nearer than the rest counts, too, when the camera moves sideways (parallax),
+    and so do water and shadows.
+    """
+    picture_HW = _inside_bars(pictures)
+    if not moved or not picture_HW.any():
+        return math.nan
+    return float(np.median([np.mean(energy[picture_HW] > MOVED) for energy in moved]))
+
+
+def _size(picture: np.ndarray) -> tuple[int, int]:
+    """(width, height) of its map."""
+    return WIDTH, max(8, round(WIDTH * picture.shape[0] / picture.shape[1]))
+
+
+def _inside_bars(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """bool[h, WIDTH]: False in lines along the borders that are dark in all of them."""
+    import cv2
+
+    inside = [_lit(cv2.resize(picture, _size(picture), interpolation=cv2.INTER_AREA)) for picture in pictures]
+    return np.logical_or.reduce(inside)
+
+
+def _lit(small_HWC: np.ndarray) -> np.ndarray:
     """bool[H, W]: False in dark lines along the borders."""
     luma = small_HWC.max(axis=2)
     inside = np.ones(luma.shape, bool)
@@ -85,9 +115,13 @@ def _inside_bars(small_HWC: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _motion(before: np.ndarray, after: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What moved against the camera: difference after the camera's motion is taken out, less where edges are strong
-    (there a small error of registration already differs a lot)."""
+def against_camera(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
+    """float64[h, WIDTH], levels: what moved against the camera between two uint8[H, W, 3] BGR pictures some tenths of a
+    second apart. None if the camera moved, and nobody knows how.
+
+    The difference after the camera's motion is taken out, less where edges are strong (there a small error of
+    registration already differs a lot).
+    """
     import cv2
 
     gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (before, after)]
@@ -100,10 +134,10 @@ def _motion(before: np.ndarray, after: np.ndarray, size: tuple[int, int]) -> np.
         seen = cv2.warpAffine(seen, step.matrix, shape)
     difference = np.abs(smooth[1] - smooth[0])
     if step.matrix is None and np.median(_rim(difference)) > NOISE / 2:
-        return np.zeros(size[::-1])  # the camera moved, and nobody knows how
+        return None
     slope = np.hypot(cv2.Sobel(smooth[1], cv2.CV_32F, 1, 0), cv2.Sobel(smooth[1], cv2.CV_32F, 0, 1)) / 8
     energy = np.clip(difference - NOISE, 0, STRONG) / (1 + slope / 8) * (seen > 0.99)
-    return cv2.resize(energy, size, interpolation=cv2.INTER_AREA).astype(np.float64)
+    return cv2.resize(energy, _size(after), interpolation=cv2.INTER_AREA).astype(np.float64)
 
 
 def _rim(picture_HW: np.ndarray) -> np.ndarray:

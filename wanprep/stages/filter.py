@@ -18,7 +18,7 @@ import numpy as np
 
 from wanprep.bulk import columns
 from wanprep.by_hand import DROP, KEEP
-from wanprep.signals import cards, marks, moving, overlay, phash, quality
+from wanprep.signals import cards, content, marks, moving, overlay, phash, quality
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 from wanprep.stages.copies import Claims, nothing_claimed, repeated
@@ -30,7 +30,8 @@ from wanprep.stages.verdicts import Judged, Verdict, info, judged
 MAX_THUMBS = 24  # of one clip that overlay evidence is made of
 ROUND = 6  # digits kept of a score
 Pools = MutableMapping[str, overlay.Pooled]
-INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "likeness")  # shown beside what filters judge
+# Shown beside what filters judge.
+INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "subject_motion", "likeness")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +190,13 @@ OPTIONAL = tuple(name for name, entry in REGISTRY.items() if entry.optional)
 def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
     `colour`: see `stages.colour`, `evidence`: bytes for pooling overlays, `map_rows`: the height of its map or 0,
-    `signature`: bytes for finding repeats."""
+    `signature`: bytes for finding repeats, `content`: bytes that place a crop."""
     inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
     thumbs = signals.thumbs[inside]
     signature = b""
     if "tiny" in signals.extra:
         signature = phash.clip_signature(thumbs, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
+    where, subject = content.clip_content(signals, i0, i1)
     drawings = moving.find(thumbs)
     if len(thumbs) > MAX_THUMBS:
         thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
@@ -205,6 +207,7 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     numbers = {
         **quality.clip_scores(signals, i0, i1),
         "camera_speed": speed,
+        "subject_motion": subject,
         "card": cards.card(thumbs),
         "mark": mark,
         "moving_mark": drawings[0].odds if drawings else math.nan,
@@ -218,6 +221,7 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
         "evidence": evidence,
         "map_rows": overlay.map_rows(evidence) if evidence else 0,
         "signature": signature,
+        "content": where,
     }
 
 
