@@ -56,10 +56,10 @@ def windows(examples: Moving) -> list[tuple[np.ndarray, tuple[float, ...], float
     show = sorted((pair for pair in found if pair[0] > CLEAR[1]), key=lambda pair: -pair[0])[:SHOW]
     none = [pair for pair in found if pair[0] < CLEAR[0]]
     halfway = [pair for pair in found if CLEAR[0] <= pair[0] <= CLEAR[1]]
-    rest = none[SHOW_NONE:]
+    rest, around = none[SHOW_NONE:], moving.room(list(thumbs))
     kept = (show or halfway[:1]) + none[:SHOW_NONE] + ([rest[int(rng.integers(len(rest)))]] if rest else [])
     return [
-        (np.clip(np.rint(moving.held(list(thumbs), f.track) * STEPS), -127, 127).astype(np.int8), f.facts, share)
+        (np.clip(np.rint(moving.held(around, f.track) * STEPS), -127, 127).astype(np.int8), f.facts, share)
         for share, f in kept
     ]
 

@@ -127,14 +127,61 @@ def test_nothing_is_found_in_clips_that_are_short_flat_or_still():
     assert moving.find(np.zeros((5, H, W, 3), np.uint8)) == []
 
 
+def crawling(thumbs: np.ndarray, step: int, cover: float) -> np.ndarray:
+    """With a long faint line of small print that goes sideways and comes in again."""
+    line = np.zeros((H, W), np.uint8)
+    cv2.putText(line, "Copyright 2013 Somebody. All Rights", (30, 136), cv2.FONT_HERSHEY_SIMPLEX, 0.3, 255.0, 1)
+    rolled = np.stack([np.roll(line * (cover / 255), step * k, axis=1) for k in range(len(thumbs))])[..., None]
+    return (thumbs * (1 - rolled) + 255 * rolled).astype(np.uint8)
+
+
+def test_a_faint_ticker_is_followed_at_its_pace_through_pictures_that_hardly_show_it():
+    for seed in (1, 2, 3):
+        clip = crawling(scene(seed), -20, 0.25)
+        found = moving.ticker(speeds.soft_edges([picture[..., 0] for picture in clip]))
+        assert found is not None
+        steps = {b[1] - a[1] for a, b in itertools.pairwise(at for _, at in sorted(found.track.items()))}
+        assert steps <= {-21, -20, -19}
+        assert len(found.track) >= 4
+        top = found.track[3][0]
+        assert top <= 128 <= top + moving.HEIGHT
+        assert moving.ticker(speeds.soft_edges([picture[..., 0] for picture in scene(seed)])) is None
+        assert moving.find(clip)[0].odds > moving.find(scene(seed))[0].odds
+
+
+def jumping(thumbs: np.ndarray, when: int) -> np.ndarray:
+    """With a logo that is in one corner before that picture, and in another from it on."""
+    out = thumbs.copy()
+    for k, picture in enumerate(out):
+        x, y = (228, 20) if k < when else (20, 122)
+        cv2.circle(picture, (x, y), 9, (255, 255, 255), 2, cv2.LINE_AA)
+        cv2.line(picture, (x - 4, y), (x + 4, y), (255, 255, 255), 2)
+    return out
+
+
+@pytest.mark.parametrize(("count", "when"), [(5, 1), (5, 3), (6, 4), (20, 3), (20, 17)])
+def test_a_logo_that_jumps_anywhere_in_the_clip_is_a_mark_and_where_it_is(count, when):
+    found = moving.find(jumping(scene(2, count), when))[0]
+    assert found.odds > 4.6  # overlays.SURE
+    assert found.odds == found.look + moving.JUMPS
+    left, top, right, bottom = found.box
+    middle = np.linspace(0, count - 1, min(count, moving.MOST)).astype(int)[min(count, moving.MOST) // 2]
+    x, y = (228, 20) if middle < when else (20, 122)
+    assert left <= x / W <= right
+    assert top <= y / H <= bottom
+    assert min(found.box) >= 0
+    assert max(found.box) <= 1
+    assert all(drawing.odds < 4.6 for drawing in moving.find(scene(2, count)))
+
+
 def test_drawings_are_kept_to_a_step_of_seven_the_likeliest_first():
     drawings = moving.find(drifting(scene(1), "studio", *WAYS[0]))
     assert [d.odds for d in drawings] == sorted((d.odds for d in drawings), reverse=True)
     data = recurring.packed(drawings * 4)
     assert len(data) == recurring.MOST * recurring.BYTES
     kept = recurring.unpacked(np.frombuffer(data, np.uint8))
-    first = drawings * 4
-    odds = np.clip([d.odds for d in first[: recurring.MOST]], -16, 15.875)  # a byte of eighths
+    first = sorted(drawings * 4, key=lambda d: -d.look)  # whatever the way they move is worth
+    odds = np.clip([d.look for d in first[: recurring.MOST]], -16, 15.875)  # a byte of eighths
     np.testing.assert_allclose(kept.odds, odds, atol=0.07)
     np.testing.assert_allclose(kept.edges[0] / recurring.STEPS, first[0].edges, atol=0.072)
 

@@ -97,3 +97,31 @@ def test_agreement_is_that_of_neighbours_along_a_speed_at_the_place_in_the_middl
     for row, column in ((20, 30), (10, 40), (30, 20)):
         along = [parts[:, t, row + dy * (t - N // 2), column + dx * (t - N // 2)] for t in range(N)]
         assert found[row, column] == pytest.approx(sum(float(a @ b) for a, b in itertools.pairwise(along)), abs=1e-4)
+
+
+def crawl(pictures: list[np.ndarray], row: int, step: int) -> list[np.ndarray]:
+    """With a long line of small print that goes sideways and comes in again."""
+    line = np.zeros((H, W), np.uint8)
+    cv2.putText(line, "Copyright 2013 Somebody. All Rights", (20, row), cv2.FONT_HERSHEY_SIMPLEX, 0.3, 255.0, 1)
+    return [np.maximum(picture, np.roll(line, step * k, axis=1)) for k, picture in enumerate(pictures)]
+
+
+@pytest.mark.parametrize("pan", [(0, 0), (0, 7), (2, -5)])
+@pytest.mark.parametrize(("row", "step"), [(136, -20), (12, 31), (130, -9)])
+def test_the_rows_of_a_ticker_and_their_pace_are_found_over_a_busy_scene(pan, row, step):
+    pictures = busy(5, pan)
+    found, (dy, dx, clear) = speeds.band(speeds.soft_edges(crawl(pictures, row, step)))
+    assert (dy, dx) == (0, step)
+    assert abs(found - (row - 4)) <= speeds.BAND
+    assert clear > 1.5 * speeds.band(speeds.soft_edges(pictures))[1][2]
+
+
+@pytest.mark.parametrize(("height", "count"), [(64, 3), (107, 4), (145, 5)])
+def test_any_shape_has_a_band(height, count):
+    rng = np.random.default_rng(height)
+    row, (dy, dx, clear) = speeds.band(rng.normal(0, 0.2, (2, count, height, W)).astype(np.float32))
+    assert 0 < row < height
+    assert dy == 0
+    assert speeds.SLOW < abs(dx) <= W // 2
+    assert np.isfinite(clear)
+    assert speeds.band(np.zeros((2, count, height, W), np.float32))[1][2] == 0

@@ -4,7 +4,9 @@ A mark moves as one, on a way of its own, and looks drawn. What moves as one is 
 thumbnails with those of the next (signals/speeds.py): whitened, so that a few sharp letters outweigh a whole soft
 scene, and less those that stay or move as their surroundings do. Each place found is followed through the clip, held
 still, and judged by a small convolutional network (38,000 weights beside this file, trained by
-tests/benchmarks/train_moving.py, run with numpy). What cars and people in one clip can pass for, the scenes of a
+tests/benchmarks/train_moving.py, run with numpy). Rows that go sideways at a pace of their own (a ticker) and what is
+at one place first and at another then (signals/leaps.py) are judged so, too, and need look drawn less surely: hardly
+anything else does that. What cars and people in one clip can pass for, the scenes of a
 source tell apart: see signals/recurring.py, for which the drawing itself is kept.
 
 Shape legend: N thumbnails, h x w their size, C maps, H x W a window.
@@ -14,16 +16,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals import marks, speeds
+from wanprep.signals import leaps, marks, speeds
 
 WEIGHTS = Path(__file__).with_name("moving.safetensors")
-HEIGHT, WIDTH = 32, 64  # of a window, in pixels of a thumbnail 256 wide
+HEIGHT, WIDTH = leaps.HEIGHT, leaps.WIDTH
 MARGIN = (12, 16)  # around it, for the network
 MOST = 6  # thumbnails, from the middle of the clip
 PLACES = 2  # where something moves at one speed
@@ -31,16 +33,20 @@ FOLLOWED, JUDGED = 14, 8  # of these, the strongest; of those, the likeliest
 FIRST = (0.7, 0.2, -5.3, 1.7, -3.5, 4.6, 0.9, 0.0)  # log-odds by their facts, a logistic regression
 REACH = 2  # pixels beside the expected place
 ALIKE, BESIDE = 0.22, 0.12  # correlation below which a picture does not show the thing again; the next does not
+JUMPS, TICKS = 2.5, 3.4  # log-odds that these ways of moving are worth by themselves
+USUAL = 0.9  # what is said of the speed of a jump
+CLEAR = 4.0  # rows that go sideways less clearly are no ticker (a quarter of unmarked clips have clearer ones)
 ALONG = 0.25  # agreement of the rest of the picture with a speed that is the scene's own
 Track = dict[int, tuple[int, int, float]]  # picture: row and column of the window, correlation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """Something that moves over a clip as one. odds: log-odds that it is a mark. box: where it is in the middle of the
-    clip. edges: float32[2, HEIGHT, WIDTH], its soft gradient, across and down, -1..1."""
+    """Something that moves over a clip as one. odds: log-odds that it is a mark. look: by its look alone. box: where it
+    is in the middle of the clip. edges: float32[2, HEIGHT, WIDTH], its soft gradient, across and down, -1..1."""
 
     odds: float
+    look: float
     box: marks.Box
     edges: np.ndarray
 
@@ -70,53 +76,112 @@ def find(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> list[
 
     None without three thumbnails of some size. weights: others than the shipped ones, see `marks.load`.
     """
-    first = max(0, (len(thumbs_MhwC) - MOST) // 2)
     if len(thumbs_MhwC) < 3 or thumbs_MhwC.shape[1] * marks.WIDTH < 2 * HEIGHT * thumbs_MhwC.shape[2]:
         return []
-    thumbs_Nhw = marks.lumas(thumbs_MhwC[first : first + MOST])
-    height, width = thumbs_Nhw[0].shape
-    parts = speeds.soft_edges(thumbs_Nhw)
+    first = max(0, (len(thumbs_MhwC) - MOST) // 2)
+    spread = np.linspace(0, len(thumbs_MhwC) - 1, min(MOST, len(thumbs_MhwC))).astype(int)  # a jump may be anywhere
+    w = weights or _shipped()
+    out = _on_the_move(marks.lumas(thumbs_MhwC[first : first + MOST]), w)
+    out += _jumping(marks.lumas(thumbs_MhwC[spread]), w)
+    return sorted(out, key=lambda drawing: -drawing.odds)
+
+
+def _on_the_move(thumbs_Nhw: Sequence[np.ndarray], w: marks.Weights) -> list[Drawing]:
+    parts, around = speeds.soft_edges(thumbs_Nhw), room(thumbs_Nhw)
+    told = [(found, 0.0) for found in things(parts)]
+    told += [(found, TICKS) for found in [ticker(parts)] if found]
     out = []
-    for found in things(parts):
-        y, x, _ = found.track[len(thumbs_Nhw) // 2]
-        left, top, right, bottom = x / width, y / height, (x + WIDTH) / width, (y + HEIGHT) / height
+    for found, more in told:
         shown = ([part[t, i : i + HEIGHT, j : j + WIDTH] for t, (i, j, _) in found.track.items()] for part in parts)
+        look = _judged(held(around, found.track), found.facts, w)
         out.append(
             Drawing(
-                odds=_judged(held(thumbs_Nhw, found.track), found.facts, weights or _shipped()),
-                box=(round(left, 3), round(top, 3), round(right, 3), round(bottom, 3)),
+                odds=look + more,
+                look=look,
+                box=_box(found.track[len(thumbs_Nhw) // 2], thumbs_Nhw[0].shape),
                 edges=np.stack([marks.middle(seen) for seen in shown]),
             )
         )
-    return sorted(out, key=lambda drawing: -drawing.odds)
+    return out
+
+
+def _jumping(thumbs_Nhw: Sequence[np.ndarray], w: marks.Weights) -> list[Drawing]:
+    out = []
+    found = leaps.leaps(thumbs_Nhw)
+    around = room(thumbs_Nhw) if found else []
+    for leap in found:
+        facts = (
+            math.log(max(leap.peak, 1.0)), math.log(max(leap.strength, 1.0)), float(np.mean(leap.again)),
+            min(leap.again), 0.0, leap.share, 1.0, USUAL,
+        )  # fmt: skip
+        look = _judged(held(around, dict(enumerate(leap.places))), facts, w)
+        out.append(
+            Drawing(
+                odds=look + JUMPS,
+                look=look,
+                box=_box(leap.places[len(thumbs_Nhw) // 2], thumbs_Nhw[0].shape),
+                edges=leap.edges,
+            )
+        )
+    return out
+
+
+def _box(place: Sequence[float], shape: Sequence[int]) -> marks.Box:
+    (y, x), (height, width) = place[:2], shape
+    left, top, right, bottom = x / width, y / height, (x + WIDTH) / width, (y + HEIGHT) / height
+    return round(max(left, 0), 3), round(max(top, 0), 3), round(min(right, 1), 3), round(min(bottom, 1), 3)
 
 
 def things(parts: np.ndarray) -> list[Found]:
     """What moves as one and not with its surroundings, and how: the strongest FOLLOWED of PLACES places a speed are
     followed through the clip, and the likeliest JUDGED by their facts are told, the likeliest first."""
-    n = parts.shape[1]
-    energy_hw = np.einsum("pnhw,pnhw->hw", parts, parts) * ((n - 1) / n)
-    energy = float(energy_hw.sum())
+    energy_hw = _energy(parts)
     out: list[Found] = []
     for place in sorted(_places(parts), key=lambda place: -place.strength)[:FOLLOWED]:
-        y, x, (dy, dx, peak) = place.y, place.x, place.speed
-        track = _followed(parts, y, x, (dy, dx))
+        track = _followed(parts, place.y, place.x, place.speed[:2])
         if len(track) < 2 or any(_same(track, found.track) for found in out):
             continue
-        around = slice(max(0, y - 8), y + HEIGHT + 8), slice(max(0, x - 12), x + WIDTH + 12)
-        rest = float(place.agreement_hw.sum() - place.agreement_hw[around].sum())
-        along = rest / (energy - float(energy_hw[around].sum()) + 1.0)
-        if along > ALONG:
-            continue
-        inside = float(place.agreement_hw[y : y + HEIGHT, x : x + WIDTH].sum())
-        share = inside / max(1.0, float(np.maximum(place.agreement_hw, 0.0).sum()))
-        again = [alike for t, (_, _, alike) in track.items() if t != n // 2]
-        facts = (
-            math.log(max(peak, 1.0)), math.log(max(place.strength / (n - 1), 1.0)), float(np.mean(again)),
-            min(again), along, share, len(track) / n, math.log1p(math.hypot(dy, dx)) / 3,
-        )  # fmt: skip
-        out.append(Found(track=track, facts=facts))
+        facts = _facts(place, track, energy_hw, parts.shape[1])
+        if facts[4] <= ALONG:
+            out.append(Found(track=track, facts=facts))
     return sorted(out, key=lambda found: -float(np.dot(FIRST, found.facts)))[:JUDGED]
+
+
+def ticker(parts: np.ndarray) -> Found | None:
+    """The clearest part of rows that go sideways at one pace, followed at that pace whether it is seen or not: small
+    print that is hardly seen in any picture is where it must be in all of them."""
+    import cv2
+
+    row, speed = speeds.band(parts)
+    if speed[2] < CLEAR:
+        return None
+    agreement_hw = speeds.agreement(parts, *speed[:2])
+    near_hw = cv2.boxFilter(agreement_hw, -1, (48, speeds.BAND), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    column = int(near_hw[row].argmax())
+    height, width = agreement_hw.shape
+    y, x = min(max(row - HEIGHT // 2, 0), height - HEIGHT), min(max(column - WIDTH // 2, 0), width - WIDTH)
+    strength = float(near_hw[row, column])
+    place = _Place(y=y, x=x, strength=strength, speed=speed, agreement_hw=agreement_hw)
+    track = _followed(parts, y, x, speed[:2], steady=True)
+    return Found(track=track, facts=_facts(place, track, _energy(parts), parts.shape[1])) if len(track) > 1 else None
+
+
+def _energy(parts: np.ndarray) -> np.ndarray:
+    return np.einsum("pnhw,pnhw->hw", parts, parts) * ((parts.shape[1] - 1) / parts.shape[1])
+
+
+def _facts(place: _Place, track: Track, energy_hw: np.ndarray, n: int) -> tuple[float, ...]:
+    y, x, (dy, dx, peak) = place.y, place.x, place.speed
+    around = slice(max(0, y - 8), y + HEIGHT + 8), slice(max(0, x - 12), x + WIDTH + 12)
+    rest = float(place.agreement_hw.sum() - place.agreement_hw[around].sum())
+    along = rest / (float(energy_hw.sum()) - float(energy_hw[around].sum()) + 1.0)
+    inside = float(place.agreement_hw[y : y + HEIGHT, x : x + WIDTH].sum())
+    share = inside / max(1.0, float(np.maximum(place.agreement_hw, 0.0).sum()))
+    again = [alike for t, (_, _, alike) in track.items() if t != n // 2]
+    return (
+        math.log(max(peak, 1.0)), math.log(max(place.strength / (n - 1), 1.0)), float(np.mean(again)),
+        min(again), along, share, len(track) / n, math.log1p(math.hypot(dy, dx)) / 3,
+    )  # fmt: skip
 
 
 def _places(parts: np.ndarray) -> list[_Place]:
@@ -148,8 +213,9 @@ def _same(one: Track, other: Track) -> bool:
     return all(abs(one[t][0] - other[t][0]) <= 5 and abs(one[t][1] - other[t][1]) <= 8 for t in shared)
 
 
-def _followed(parts: np.ndarray, y: int, x: int, speed: tuple[int, int]) -> Track:
-    """Where the window at (y, x) of the middle picture is in the others, as far as it is seen there."""
+def _followed(parts: np.ndarray, y: int, x: int, speed: tuple[int, int], steady: bool = False) -> Track:
+    """Where the window at (y, x) of the middle picture is in the others, as far as it is seen there. steady: wherever
+    it would be at that pace, seen or not."""
     middle = parts.shape[1] // 2
     window = np.ascontiguousarray(parts[:, middle, y : y + HEIGHT, x : x + WIDTH])
     strength = float(np.vdot(window, window)) + 1e-3
@@ -160,9 +226,10 @@ def _followed(parts: np.ndarray, y: int, x: int, speed: tuple[int, int]) -> Trac
             found = _nearest(parts[:, t], window, strength, (at[0] + step[0], at[1] + step[1]))
             if found is None:
                 break
-            if found[2] >= (BESIDE if abs(t - middle) == 1 else ALIKE):
+            if steady or found[2] >= (BESIDE if abs(t - middle) == 1 else ALIKE):
                 track[t] = found
-            step, at, t = (found[0] - at[0], found[1] - at[1]), found[:2], t + way
+            step = step if steady else (found[0] - at[0], found[1] - at[1])
+            at, t = found[:2], t + way
     return track
 
 
@@ -187,15 +254,21 @@ def _nearest(
     return top + i, left + j, float(match[i, j]) / math.sqrt(strength * energy)
 
 
-def held(thumbs_Nhw: Sequence[np.ndarray], track: Track) -> np.ndarray:
-    """float32[C, H, W]: maps of the pictures as if the thing stood still, with a margin."""
+def room(thumbs_Nhw: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pictures with the margins that `held` wants."""
     import cv2
 
-    tall, wide = MARGIN
+    down, across = (margin + out for margin, out in zip(MARGIN, leaps.OUTSIDE))
+    return [cv2.copyMakeBorder(t, down, down, across, across, cv2.BORDER_REFLECT_101) for t in thumbs_Nhw]
+
+
+def held(room_Nhw: Sequence[np.ndarray], places: Mapping[int, Sequence[float]]) -> np.ndarray:
+    """float32[C, H, W]: maps of the pictures as if the thing stood still, with a margin. places: row and column of its
+    window in some of them."""
     still = []
-    for t, (y, x, _) in sorted(track.items()):
-        around = cv2.copyMakeBorder(thumbs_Nhw[t], tall, tall, wide, wide, cv2.BORDER_REFLECT_101)
-        still.append(around[y : y + HEIGHT + 2 * tall, x : x + WIDTH + 2 * wide])
+    for t, (y, x, *_) in sorted(places.items()):
+        top, left = y + leaps.OUTSIDE[0], x + leaps.OUTSIDE[1]
+        still.append(room_Nhw[t][top : top + HEIGHT + 2 * MARGIN[0], left : left + WIDTH + 2 * MARGIN[1]])
     return marks.maps(still)
 
 

@@ -41,11 +41,11 @@ class Drawn:
 
 
 def packed(drawings: Sequence[Drawing]) -> bytes:
-    """The MOST likeliest, the likeliest first; one byte a pixel."""
+    """The MOST likeliest by their look, the likeliest first; one byte a pixel."""
     out = []
-    for drawing in drawings[:MOST]:
+    for drawing in sorted(drawings, key=lambda drawing: -drawing.look)[:MOST]:
         across, down = np.rint(np.clip(drawing.edges, -1, 1) * STEPS).astype(np.int8) + 8
-        odds = np.clip(np.rint(drawing.odds * ODDS_STEPS), -128, 127).astype(np.int8)
+        odds = np.clip(np.rint(drawing.look * ODDS_STEPS), -128, 127).astype(np.int8)
         out.append(odds.tobytes() + ((across << 4) | down).astype(np.uint8).tobytes())
     return b"".join(out)
 

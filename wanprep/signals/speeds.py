@@ -18,6 +18,7 @@ from wanprep.signals import marks
 
 SPEEDS = 16  # that are looked at
 KNOWN = 0.9  # of edges that move with the scene, what is left out
+BAND, SLOW = 8, 4  # rows that a ticker has at least; columns a picture, to which all that stays belongs
 SOFT = 8.0  # gradient levels a pixel at which an edge counts half
 Speed = tuple[int, int, float]  # rows and columns a picture, height of the peak in standard deviations
 
@@ -70,6 +71,68 @@ def speeds(parts: np.ndarray) -> list[Speed]:
     import cv2
 
     n, height, width = parts.shape[1:]
+    waves = evened(parts)
+    peaks = correlation(waves, 1)
+    if n >= 4:
+        twice = cv2.dilate(correlation(waves, 2), np.ones((3, 3), np.uint8))
+        twice = np.concatenate([twice[::2], twice[height % 2 :: 2]])
+        peaks += 0.5 * np.concatenate([twice[:, ::2], twice[:, width % 2 :: 2]], axis=1)
+    peaks /= peaks.std() + 1e-9
+    out = []
+    hide(peaks, 0, 0, 1)  # what stays, and its noise
+    for _ in range(SPEEDS):
+        dy, dx = divmod(int(peaks.argmax()), width)
+        out.append((dy - height * (dy > height // 2), dx - width * (dx > width // 2), float(peaks[dy, dx])))
+        hide(peaks, dy, dx, 3)
+    return out
+
+
+def band(parts: np.ndarray) -> tuple[int, Speed]:
+    """(row, speed) of the BAND rows around it that go sideways most clearly, at a pace that is not that of the rest: a
+    ticker does so over its whole width. In whole columns a picture; the height is in standard deviations of these rows
+    under other paces, times the share of all agreement at that pace that they have."""
+    import cv2
+
+    n, height, width = parts.shape[1:]
+    waves = np.empty((n, height, width), np.complex64)
+    for t, picture in enumerate(zip(*parts)):
+        rows = cv2.dft(cv2.merge(picture), flags=cv2.DFT_ROWS | cv2.DFT_COMPLEX_OUTPUT)
+        waves[t] = rows.view(np.complex64)[..., 0]
+    flat = waves.view(np.float32).reshape(-1, 2 * width)
+    usual = np.sqrt(np.einsum("rk,rk->k", flat, flat).reshape(width, 2).sum(axis=1) / (n * height))
+    even = 1 / np.square(usual + 0.5 * usual.mean() + 1e-6)
+    bands = _bands(waves, 1, even)
+    if n >= 4:
+        near = np.arange(1 - width // 4, width // 4)
+        bands[:, near % width] += _bands(waves, 2, even)[:, 2 * near % width]
+    inside, whole = bands[1:] + bands[:-1], bands.sum(axis=0)
+    spread = np.mean(inside * inside, axis=1)
+    inside[:, np.arange(-SLOW, SLOW + 1) % width] = 0
+    inside = np.maximum(inside, 0.0)
+    around = np.pad(bands, ((1, 1), (0, 0)))
+    rest = whole - around[:-3] - around[1:-2] - around[2:-1] - around[3:]
+    share = inside / (inside + np.maximum(rest, 0.0) + 1e-6)
+    clear = inside * share / np.sqrt(spread + np.median(spread) + 1e-9)[:, None]
+    k, dx = divmod(int(clear.argmax()), width)
+    return (k + 1) * BAND // 2, (0, dx - width * (dx > width // 2), float(clear[k, dx]))
+
+
+def _bands(waves: np.ndarray, apart: int, even: np.ndarray) -> np.ndarray:
+    """float32[h // (BAND / 2), w]: correlation across of pictures that many apart, each BAND / 2 rows together."""
+    import cv2
+
+    count, width = waves.shape[1] // (BAND // 2), waves.shape[2]
+    product = sum(later * wave.conj() for wave, later in zip(waves, waves[apart:]))[: count * (BAND // 2)]
+    product = product.reshape(count, BAND // 2, width).sum(axis=1) * (even / (len(waves) - apart))
+    rows = product.astype(np.complex64).view(np.float32).reshape(count, width, 2)
+    return cv2.idft(rows, flags=cv2.DFT_ROWS | cv2.DFT_SCALE)[..., 0].copy()
+
+
+def evened(parts: np.ndarray) -> np.ndarray:
+    """complex64[N, h, w]: transforms of pictures, in all of which together each frequency counts about alike."""
+    import cv2
+
+    n, height, width = parts.shape[1:]
     waves = np.empty((n, height, width), np.complex64)
     for t, picture in enumerate(zip(*parts)):
         cv2.dft(cv2.merge(picture), waves[t].view(np.float32).reshape(height, width, 2), flags=cv2.DFT_COMPLEX_OUTPUT)
@@ -77,22 +140,10 @@ def speeds(parts: np.ndarray) -> list[Speed]:
     even = 1 / (usual + 0.5 * usual.mean() + 1e-6)
     for wave in waves:
         wave *= even
-    peaks = _correlation(waves, 1)
-    if n >= 4:
-        twice = cv2.dilate(_correlation(waves, 2), np.ones((3, 3), np.uint8))
-        twice = np.concatenate([twice[::2], twice[height % 2 :: 2]])
-        peaks += 0.5 * np.concatenate([twice[:, ::2], twice[:, width % 2 :: 2]], axis=1)
-    peaks /= peaks.std() + 1e-9
-    out = []
-    _hide(peaks, 0, 0, 1)  # what stays, and its noise
-    for _ in range(SPEEDS):
-        dy, dx = divmod(int(peaks.argmax()), width)
-        out.append((dy - height * (dy > height // 2), dx - width * (dx > width // 2), float(peaks[dy, dx])))
-        _hide(peaks, dy, dx, 3)
-    return out
+    return waves
 
 
-def _correlation(waves: np.ndarray, apart: int) -> np.ndarray:
+def correlation(waves: np.ndarray, apart: int) -> np.ndarray:
     """float32[h, w]: mean correlation of pictures that many apart, by how far the later one is shifted."""
     import cv2
 
@@ -103,7 +154,7 @@ def _correlation(waves: np.ndarray, apart: int) -> np.ndarray:
     return np.ascontiguousarray(back[..., 0])
 
 
-def _hide(peaks_hw: np.ndarray, y: int, x: int, reach: int) -> None:
+def hide(peaks_hw: np.ndarray, y: int, x: int, reach: int) -> None:
     height, width = peaks_hw.shape
     near = np.arange(-reach, reach + 1)
     peaks_hw[np.ix_((y + near) % height, (x + near) % width)] = -math.inf
