@@ -5,7 +5,7 @@ thumbnails with those of the next (signals/speeds.py): whitened, so that a few s
 scene, and less those that stay or move as their surroundings do. Each place found is followed through the clip, held
 still, and judged by a small convolutional network (38,000 weights beside this file, trained by
 tests/benchmarks/train_moving.py, run with numpy). Rows that go sideways at a pace of their own (a ticker) and what is
-at one place first and at another then (signals/leaps.py) are judged so, too, and need look drawn less surely: hardly
+at one place first and at another then (signals/hops.py) are judged so, too, and need look drawn less surely: hardly
 anything else does that. What cars and people in one clip can pass for, the scenes of a
 source tell apart: see signals/recurring.py, for which the drawing itself is kept.
 
@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals import leaps, marks, speeds
+from wanprep.signals import hops, marks, speeds
 
 WEIGHTS = Path(__file__).with_name("moving.safetensors")
-HEIGHT, WIDTH = leaps.HEIGHT, leaps.WIDTH
+HEIGHT, WIDTH = hops.HEIGHT, hops.WIDTH
 MARGIN = (12, 16)  # around it, for the network
 MOST = 6  # thumbnails, from the middle of the clip
 PLACES = 2  # where something moves at one speed
@@ -107,20 +107,20 @@ def _on_the_move(thumbs_Nhw: Sequence[np.ndarray], w: marks.Weights) -> list[Dra
 
 def _jumping(thumbs_Nhw: Sequence[np.ndarray], w: marks.Weights) -> list[Drawing]:
     out = []
-    found = leaps.leaps(thumbs_Nhw)
+    found = hops.hops(thumbs_Nhw)
     around = room(thumbs_Nhw) if found else []
-    for leap in found:
+    for hop in found:
         facts = (
-            math.log(max(leap.peak, 1.0)), math.log(max(leap.strength, 1.0)), float(np.mean(leap.again)),
-            min(leap.again), 0.0, leap.share, 1.0, USUAL,
+            math.log(max(hop.peak, 1.0)), math.log(max(hop.strength, 1.0)), float(np.mean(hop.again)),
+            min(hop.again), 0.0, hop.share, 1.0, USUAL,
         )  # fmt: skip
-        look = _judged(held(around, dict(enumerate(leap.places))), facts, w)
+        look = _judged(held(around, dict(enumerate(hop.places))), facts, w)
         out.append(
             Drawing(
                 odds=look + JUMPS,
                 look=look,
-                box=_box(leap.places[len(thumbs_Nhw) // 2], thumbs_Nhw[0].shape),
-                edges=leap.edges,
+                box=_box(hop.places[len(thumbs_Nhw) // 2], thumbs_Nhw[0].shape),
+                edges=hop.edges,
             )
         )
     return out
@@ -258,7 +258,7 @@ def room(thumbs_Nhw: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Pictures with the margins that `held` wants."""
     import cv2
 
-    down, across = (margin + out for margin, out in zip(MARGIN, leaps.OUTSIDE))
+    down, across = (margin + out for margin, out in zip(MARGIN, hops.OUTSIDE))
     return [cv2.copyMakeBorder(t, down, down, across, across, cv2.BORDER_REFLECT_101) for t in thumbs_Nhw]
 
 
@@ -267,7 +267,7 @@ def held(room_Nhw: Sequence[np.ndarray], places: Mapping[int, Sequence[float]]) 
     window in some of them."""
     still = []
     for t, (y, x, *_) in sorted(places.items()):
-        top, left = y + leaps.OUTSIDE[0], x + leaps.OUTSIDE[1]
+        top, left = y + hops.OUTSIDE[0], x + hops.OUTSIDE[1]
         still.append(room_Nhw[t][top : top + HEIGHT + 2 * MARGIN[0], left : left + WIDTH + 2 * MARGIN[1]])
     return marks.maps(still)
 

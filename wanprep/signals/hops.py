@@ -31,7 +31,7 @@ Places = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leap:
+class Hop:
     """A drawing that jumps. places: row and column of the upper left corner of its window in each picture, OUTSIDE of
     it at most. again: correlation of the windows with that of the middle picture. edges: float32[2, H, W],
     what both places share, soft: below 1. peak, strength, share: of its shift in standard deviations, of its agreement
@@ -59,7 +59,7 @@ class _Pair:
     share: float
 
 
-def leaps(thumbs_Nhw: Sequence[np.ndarray]) -> list[Leap]:
+def hops(thumbs_Nhw: Sequence[np.ndarray]) -> list[Hop]:
     """What jumps once over lumas of one clip, the strongest first; none without three pictures."""
     if len(thumbs_Nhw) < 3:
         return []
@@ -74,7 +74,7 @@ def leaps(thumbs_Nhw: Sequence[np.ndarray]) -> list[Leap]:
     length = np.sqrt(np.einsum("pnhw,pnhw->nhw", edges, edges)) + speeds.SOFT
     room = np.pad(edges / length, ((0, 0), (0, 0), *((size, size) for size in OUTSIDE)))
     found = (_told(room, pair) for pair in kept[:KEPT])
-    return [leap for leap in found if leap is not None]
+    return [hop for hop in found if hop is not None]
 
 
 def _edges(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -137,7 +137,7 @@ def _shifts(before: np.ndarray, after: np.ndarray) -> Iterator[tuple[int, int, f
         speeds.hide(peaks, dy, dx, 3)
 
 
-def _told(room: np.ndarray, pair: _Pair) -> Leap | None:
+def _told(room: np.ndarray, pair: _Pair) -> Hop | None:
     """Which picture shows the drawing where; None unless all show it, the first ones at one place and
     the last ones at the other.
 
@@ -166,7 +166,7 @@ def _told(room: np.ndarray, pair: _Pair) -> Leap | None:
     lengths = [math.sqrt(float(np.vdot(window, window)) + 1e-3) for window in shown]
     middle = n // 2
     alike = [float(np.vdot(shown[middle], w)) / (lengths[middle] * length) for w, length in zip(shown, lengths)]
-    return Leap(
+    return Hop(
         places=places, again=tuple(alike[:middle] + alike[middle + 1 :]), edges=drawing, peak=pair.peak,
         strength=pair.strength, share=pair.share,
     )  # fmt: skip
