@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 17
 PLANS_VERSION = 2
-SHOTS_VERSION = 10
+SHOTS_VERSION = 11
 SCORES_VERSION = 16
 MEDIA_VERSION = 4
 

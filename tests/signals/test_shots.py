@@ -390,7 +390,7 @@ def test_a_dissolve_under_bars_is_found():
 def test_with_bars_in_the_numbers_cuts_would_be_missed(monkeypatch):
     """A negative control: as it was."""
     monkeypatch.setattr("wanprep.signals.meter.common_bars", lambda before, after: None)
-    monkeypatch.setattr("wanprep.signals.shots._inside", lambda signals: None)
+    monkeypatch.setattr("wanprep.signals.shots.inside", lambda signals: None)
     assert len(shots_of(barred(like_ones(), 15, 0)).cuts) < 4
 
 

@@ -165,7 +165,7 @@ def _spans(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> 
         s, e = _ramp(T, s, e, room, longest)
         spans.append(_tidy(T, *_grow(T, s, e, room, longest)))
         spans.append((s, e))
-    return list(dict.fromkeys(spans))
+    return [(s, e) for s, e in dict.fromkeys(spans) if e - s <= longest + 1]  # seeds may be longer
 
 
 def _grow(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 `meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
 with fades to their ends (`tails.py`), wipes from `wipes.py`; in what is left, dissolves through pictures that move
-(`dissolves.py`). What light alone did is taken out again by `flashes.py`.
+(`dissolves.py`). What light alone did is taken out again by `flashes.py`, what the camera's motion did by `carried.py`;
+steps at which only something in the picture jumps (`leaps.py`) are doubtful.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
@@ -16,21 +17,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wanprep.signals.bars import find_bars
+from wanprep.signals.carried import against_wipe, not_carried, without_moves
 from wanprep.signals.dissolves import find_dissolves
 from wanprep.signals.flashes import is_flash
+from wanprep.signals.framing import inside
 from wanprep.signals.gradual import GradualRules, Mix, find_mixes
 from wanprep.signals.jumps import Series, blends, find_jumps
-from wanprep.signals.meter import ALIKE, EVEN, FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
+from wanprep.signals.leaps import find_leaps
+from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
-from wanprep.signals.pictures import Inside, Pictures, parts
+from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.tails import complete
 from wanprep.signals.wipes import WipeRules, find_wipes
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
-BAR_SAMPLES = 200  # frames that bars are looked for in
 MIN_BLEND = 10.0  # RMS luma difference by which a frame of two shots must differ from a frame of either
 
 __all__ = [
@@ -116,47 +118,20 @@ class ShotList:
         return [(a, b) for a, b in itertools.pairwise(edges) if inside[a]]
 
 
-def _inside(signals: Signals) -> Inside | None:
-    """The picture between the bars that a source has throughout: of what is black in every shot no cut is seen."""
-    step = max(1, len(signals.row_p97) // BAR_SAMPLES)
-    rows, columns = signals.row_p97[::step], signals.col_p97[::step]
-    if not len(rows):
-        return None
-    (H, W) = rows.shape[1], columns.shape[1]
-    x, y, width, height = find_bars(rows, columns)
-    spans = (y / H, (y + height) / H), (x / W, (x + width) / W)
-    if (width, height) == (W, H):
-        tiny = signals.extra["tiny"][:: max(1, len(signals.pts) // BAR_SAMPLES)]
-        spans = _framed(tiny), _framed(tiny.swapaxes(1, 2))
-    return None if spans == ((0.0, 1.0), (0.0, 1.0)) else Inside((TINY_HEIGHT, TINY_WIDTH), *spans)
-
-
-def _framed(tiny: np.ndarray) -> tuple[float, float]:
-    """Where the picture begins and ends (0..1) in a frame of one tone that is no bar's; uint8[n, lines, across]."""
-    lines = tiny.astype(np.int16)
-    tone = lines.mean(2)
-    even = (np.ptp(lines, axis=2) <= EVEN).all(0) & (np.abs(tone - np.median(tone[:, [0, -1]])) <= ALIKE).all(0)
-    thick = [int(np.argmin(flags)) for flags in (even, even[::-1])]
-    count = len(even)
-    if even.all() or not min(thick):
-        return 0.0, 1.0
-    return (thick[0] + 1) / count, 1 - (thick[1] + 1) / count  # a line away from its edge, which lies in one
-
-
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     """Cuts and transitions of one source from its stored numbers; pure."""
     N = len(signals.pts)
     if N < 2 or not rules.detect:
         return ShotList(n_frames=N, cuts=(), transitions=())
-    T = Pictures(signals.extra["tiny"].reshape(N, -1), _inside(signals))
+    T = Pictures(signals.extra["tiny"].reshape(N, -1), inside(signals))
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
     thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
     thresholds["max_doubt"] = rules.max_doubt
     jumps = find_jumps(Series.of(signals.frame), T, **thresholds)
-    cuts = list(jumps.cuts)
-    sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)})
-    mixes = find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure)
+    cuts = not_carried(T, jumps.cuts, jumps.blended)
+    sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
+    mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
     cuts, mixes = drop_flashes(cuts, mixes, T, round(rules.flash_seconds * fps))
     unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
@@ -168,12 +143,14 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += blended
     free = clear_of(transitions, N, 2)
     sweeps = find_wipes(T, rules.wipes, sure, free)
+    sweeps = [replace(s, odds=s.odds + against_wipe(T, s.first, s.last)) for s in sweeps]
+    sweeps = [s for s in sweeps if s.odds >= min(rules.wipes.min_odds, rules.wipes.max_doubt)]
     wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
     cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
     free = clear_of(transitions, N, 1)
     late = find_dissolves(T, signals.frame["edge_energy"], fps, rules.gradual, cuts, free)
-    late = drop_flashes([], late, T, round(rules.flash_seconds * fps))[1]
+    late = drop_flashes([], without_moves(T, late), T, round(rules.flash_seconds * fps))[1]
     transitions += [
         Transition(kind=m.kind, first=m.first, last=m.last, loose=True) for m in late if m.kind != "doubtful"
     ]
@@ -182,7 +159,9 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
-    unsure += [(c, c) for c in drop_flashes(list(jumps.doubtful), [], T, round(rules.flash_seconds * fps))[0]]
+    steps = sorted({*jumps.doubtful, *find_leaps(T)})
+    steps = drop_flashes(not_carried(T, steps), [], T, round(rules.flash_seconds * fps))[0]
+    unsure += [(c, c) for c in steps]
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
 

@@ -20,6 +20,7 @@ from wanprep.signals.pictures import Pictures, parts
 
 WIDTH, HEIGHT = 16, 12
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
+PARTS = 0.55  # of the picture that a wipe changes; panels that come over it change less
 HOPELESS = -3.0  # log-odds of spans around which a shift of one end makes no wipe
 
 
@@ -27,7 +28,7 @@ HOPELESS = -3.0  # log-odds of spans around which a shift of one end makes no wi
 # tests/benchmarks/bench_cuts.py and 500 more shots with traps of that half, of each wipe and each false alarm the
 # likeliest spans only. Pictures that move leave a large residual; what tells wipes through them from motion alone is
 # that no part jumps like that just before or after, and that no camera makes such steps.
-BIAS = -7.95
+BIAS = -7.85
 WEIGHTS = {
     "residual": -16.0,  # mean distance of all frames from parts that change once, as a share of the change
     "parts": 9.3,  # share of the picture that differs enough to be judged
@@ -144,7 +145,7 @@ def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     D = X[-1] - X[0]
     change = float(rms(D))
     used = np.abs(D) >= max(10.0, 0.4 * change)
-    if n < 4 or used.mean() < 0.2:
+    if n < 4 or used.mean() < PARTS:
         return None
     alpha = np.clip((X[:, used] - X[0, used]) / D[used], -0.5, 1.5)
     when = (1 - np.clip(alpha, 0, 1)).sum(axis=0) - 0.5  # frames after s at which each part is half changed
