@@ -35,6 +35,7 @@ from good import SECONDS, clips_of, sources
 from rank import auc
 from titles import CARDS, PLAIN, plain_scene, title_card
 
+SHARES = 3  # of a source, worked on apart
 # What a file or clip really has, by its README and by eye: these are no false rejects.
 KNOWN = {
     "crystal": {"blur", "motion_blur", "shake"},  # drifts far out of focus; hand-held
@@ -102,15 +103,15 @@ def unseen_weights(source: str, name: str) -> marks.Weights:
     raise RuntimeError(f"both halves were trained on {source}")
 
 
-def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """One row a clip: scores of the clip as it is, with each fault, and overlay evidence with each mark."""
-    name, what = job
+def measure_source(job: tuple[str, tuple[Any, ...], int]) -> list[dict[str, Any]]:
+    """One row a clip of a share of a source: scores as it is, with each fault, and overlay evidence with each mark."""
+    name, what, share = job
     for module, which in ((marks, "marks"), (moving, "moving")):
         weights = unseen_weights(name, which)
         module._shipped = lambda weights=weights: weights  # type: ignore[attr-defined]
     rows = []
     for number, (frames, seconds) in enumerate(clips_of(*what)):
-        if number % 3 == 1:  # to end within a quarter of an hour: a third is left out, another gets marks only
+        if number // 3 % SHARES != share or number % 3 == 1:  # a third is left out, another gets marks only: for time
             continue
         row: dict[str, Any] = {
             "source": name,
@@ -139,7 +140,8 @@ def measure_source(job: tuple[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
             for kind, copy in (copies(frames) if whole else {}).items()
         }
         rows.append(row)
-    print(f"  {name}: {len(rows)} clips", file=sys.stderr, flush=True)
+    if rows:
+        print(f"  {name}: {len(rows)} clips", file=sys.stderr, flush=True)
     return rows
 
 
@@ -338,7 +340,8 @@ def main() -> None:
     ]
     started = time.perf_counter()
     with Pool(options.jobs) as pool:
-        rows = [row for found in pool.map(measure_source, jobs, chunksize=1) for row in found]
+        shares = [(*job, share) for job in jobs for share in range(SHARES)]
+        rows = [row for found in pool.map(measure_source, shares, chunksize=1) for row in found]
         made = pool.map(card_scores, [(kind, number) for kind in (*CARDS, *PLAIN) for number in range(5)])
     half = {name: "AB"[k % 2] for k, (name, _) in enumerate(jobs)}
     rows = [{**row, "half": half[row["source"]]} for row in rows]
