@@ -181,6 +181,42 @@ def test_labels_are_stored_all_or_none(root: Path, tmp_path: Path) -> None:
     assert states(root)["2.png"] == ("keep", [])
 
 
+def test_of_labels_with_a_bad_line_none_is_stored_and_all_bad_ones_are_named(root: Path, tmp_path: Path) -> None:
+    clips, file = ids(root), tmp_path / "labels.csv"
+    file.write_text(f"clip_id;label\n{clips['0.png']};drop\nnobody;keep\n{clips['1.png']};maybe\n;keep\n")
+    with pytest.raises(UsageError) as told:
+        judge(Dataset.open(root), "", [], file)
+    lines = str(told.value).splitlines()
+    assert "nothing was stored" in lines[0]
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["line 3", "line 4", "line 5"]
+    assert Dataset.open(root).manifest.read("events").is_empty()
+    file.write_text(file.read_text().replace("nobody;keep\n", "").replace("maybe", "keep").replace("\n;keep", ""))
+    judge(Dataset.open(root), "", [], file)
+    assert states(root)["0.png"] == ("rejected", ["by_hand"])
+
+
+def test_verdicts_whose_clips_are_gone_are_not_called_none(root: Path) -> None:
+    out = ("--out", str(root))
+    assert "nobody kept or dropped a clip by hand" in asked(*out).stderr
+    dataset = Dataset.open(root)
+    rows = dataset.manifest.read("clips").to_dicts()
+    gone = [{**rows[k], "start_pts": 10_000 + k, "end_pts": 20_000 + k, "clip_id": f"{k}" * 16} for k in range(2)]
+    events = [by_hand.event_of(clip, word, k) for k, (clip, word) in enumerate(zip(gone, ("keep", "drop")))]
+    dataset.manifest.append("events", events)
+    said = asked(*out).stderr.splitlines()
+    assert said == [
+        "nobody kept or dropped one of today's clips by hand",
+        "2 verdicts on clips that are no more, and come back with them:",
+        "  keep 00000000",
+        "  drop 11111111",
+    ]
+    dataset.manifest.append("events", [by_hand.event_of(rows[0], "keep", 2)])
+    both = asked(*out)
+    assert "nobody" not in both.output
+    assert rows[0]["clip_id"][:8] in both.stdout
+    assert "2 verdicts" in both.stderr
+
+
 def test_wrong_names_say_what_is_wrong(root: Path, tmp_path: Path) -> None:
     rows = Dataset.open(root).manifest.read("clips").to_dicts()
     with pytest.raises(UsageError, match="no clip has an id that starts with 'zz'"):

@@ -182,7 +182,7 @@ def test_at_the_end_of_a_range_the_proposal_stays_near_the_clip():
     changes, _, after = calibrated(["keep", "keep"], [{"static": 0.000081}, {"static": 0.3}])
     assert after == 0
     assert 0.00007 < changes["static"]["threshold"] < 0.000081
-    assert calibrated(["keep"], [{"static": 0.0}])[0] == {"static": {"enabled": False}}
+    assert calibrated(["keep"] * FEW, [{"static": 0.0}] * FEW)[0] == {"static": {"enabled": False}}
     assert calibrated(["drop static", "keep"], [{"static": 1.0}, {"static": 0.3}]) == ({}, 1, 1)
 
 
@@ -196,6 +196,16 @@ def test_a_filter_that_labels_speak_against_is_switched_off_in_words():
     assert left == {"threshold": pytest.approx(0.735)}
     supported = calibrated(["keep"] * 9 + ["drop overlay"], values)[0]["overlay"]
     assert supported == {"threshold": pytest.approx(0.855)}
+
+
+@pytest.mark.parametrize("others", [[], [{"static": 0.0}] * 2, [{"static": 0.001}]])
+def test_a_few_labels_switch_no_filter_off(others):
+    """Where the clips to keep lie at the very end of the range, nothing but to switch it off would free them."""
+    still = [{"static": 0.0}] * (FEW - 1)
+    assert calibrated(["keep"] * (FEW - 1), still + others) == ({}, FEW - 1, FEW - 1)
+    assert calibrated(["keep"], still + others) == ({}, 1, 1)
+    more = calibrated(["keep"] * FEW, [{"static": 0.0}, *still, *others])
+    assert more == ({"static": {"enabled": False}}, FEW, 0)
 
 
 def test_thresholds_lie_between_scores_that_are_close():
@@ -253,6 +263,16 @@ def test_weighing_counts_what_each_filter_drops_and_shows_the_border():
     assert (noise["drops"], noise["enabled"]) == (1, False)
     assert by_name["shake"]["drops"] == 0
     json.dumps(found, allow_nan=False)
+    assert [(c["clip_id"], c["value"]) for c in found["newly_dropped"]] == [
+        (f"c{k:03d}", pytest.approx(0.1 + 0.02 * k)) for k in range(5)
+    ]
+
+
+def test_a_newly_dropped_clip_has_the_score_of_its_first_reason():
+    both = stored(clip(0, "rejected", ("shake", "blur"), shake=0.4, blur=0.1))
+    by_hand = stored({**clip(1, "rejected"), "reasons": ["by_hand"]})
+    found = weigh([both, by_hand, stored(clip(2))], {f"c{k:03d}": "keep" for k in range(2)}, FilterConfig())
+    assert [c["value"] for c in found["newly_dropped"]] == [0.4, None]
 
 
 def test_nothing_scored_is_weighed_as_nothing():

@@ -43,14 +43,16 @@ def labels(folder: Path, *lines: str) -> Path:
 
 def test_what_is_found_is_shown_whole(dataset, tmp_path, capsys):
     lines = ["c000,keep,", "c002,keep,", "c004,drop,shake", "c002,keep,", "c005,keep,", "c006,drop,", "c001,drop,mood",
-             "c003,keep,", "c003,drop,", "nope,keep,"]  # fmt: skip
+             "c003,keep,", "c003,drop,", "nope,keep,", "c000,perhaps,", ",keep,"]  # fmt: skip
     found = calibrate(dataset, labels(tmp_path, *lines))
-    assert (found["labels"], found["used"], found["repeated"]) == (10, 3, [5])
+    assert (found["labels"], found["used"], found["repeated"]) == (12, 3, [5])
     assert found["unusable"] == [
         {"line": 6, "cause": "clip c005 is not scored yet; run wanprep filter"},
         {"line": 7, "cause": "clip c006 was never scored: it is too_short"},
         {"line": 8, "cause": "no filter is called 'mood'"},
         {"line": 11, "cause": "no clip has an id that starts with 'nope'"},
+        {"line": 12, "cause": "label is 'perhaps'; it must be keep or drop"},
+        {"line": 13, "cause": "names no clip; give clip_id, or path and time"},
     ]
     assert [(clip["clip_id"], clip["keep"], clip["drop"]) for clip in found["torn"]] == [("c003", [9], [10])]
     assert [wrong["line"] for wrong in found["before"]] == [3]  # the clip kept by hand is dropped by its filter
@@ -73,8 +75,22 @@ def test_nothing_to_gain_and_nothing_to_use(dataset, tmp_path, capsys):
     assert "1 label contradicted with the present settings." in out
     assert "keep the present ones" in out
     assert "[filter" not in out
+    with pytest.raises(UsageError, match=r"none of the 2 labels .*line 2: label is 'so'.*line 3: clip c005 is not sc"):
+        calibrate(dataset, labels(tmp_path, "c000,so,", "c005,keep,"))
     with pytest.raises(UsageError, match=r"none of the 1 labels .* \(line 2: clip c005 is not scored yet"):
         calibrate(dataset, labels(tmp_path, "c005,keep,"))
+
+
+@pytest.mark.parametrize(("contradicted", "weak"), [(3, False), (4, True)])
+def test_a_fit_that_mends_little_says_so(dataset, tmp_path, capsys, contradicted, weak):
+    """One is mended by its threshold, the others are beyond any."""
+    lines = ["c002,keep,", "c004,drop,", *(f"c000,drop,{name}" for name in ("blur", "static", "noise"))]
+    found = calibrate(dataset, labels(tmp_path, *lines[: contradicted + 1]))
+    assert (len(found["before"]), len(found["after"])) == (contradicted, contradicted - 1)
+    assert found["weak"] is weak
+    show_calibration(dataset, tmp_path / "labels.csv", False)
+    said = f"hardly explain the labels: 1 of {contradicted} contradicted"
+    assert (said in capsys.readouterr().out) is weak
 
 
 def test_what_is_said_of_a_calibration():
@@ -82,7 +98,7 @@ def test_what_is_said_of_a_calibration():
     found = {
         "labels": 20, "used": 9, "repeated": [3], "unusable": [{"line": k, "cause": "why"} for k in range(4, 12)],
         "torn": [{"clip_id": "c0ffee00aa", **where, "keep": [12], "drop": [13]}], "before": [{}] * 3, "after": [{}],
-        "settings": {"overlay": {"enabled": False}}, "off": ["overlay"], "few": {"overlay": 2},
+        "settings": {"overlay": {"enabled": False}}, "off": ["overlay"], "few": {"overlay": 2}, "weak": False,
         "newly_kept": [{"clip_id": "beef000000", **where, "reasons": ["overlay"]}], "newly_dropped": [],
     }  # fmt: skip
     assert summary(found) == [
@@ -102,5 +118,7 @@ def test_what_is_said_of_a_calibration():
         "  beef0000 a.mp4 0.00-2.00 s (overlay)",
         "Look first: wanprep filter --preview --set filter.overlay.enabled=false",
     ]
+    said = "These settings hardly explain the labels: 2 of 3 contradicted ones are mended. Keep the"
+    assert [said in line for line in advice(found | {"weak": True})] == [False, True, *[False] * 4]
     assert advice(found | {"settings": {}}) == ["No other thresholds contradict fewer labels: keep the present ones."]
     assert advice(found | {"settings": {}, "before": []}) == ["The thresholds are the best for these labels already."]

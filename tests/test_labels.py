@@ -2,7 +2,7 @@
 
 import pytest
 
-from wanprep.labels import Label, find_clips, read_labels, sift, why_lost
+from wanprep.labels import Label, find_clips, load_labels, read_labels, sift, why_lost
 from wanprep.stage import UsageError
 
 
@@ -20,25 +20,52 @@ def pairs(*labelled: tuple[str, dict]) -> list:
 
 def test_both_ways_of_naming_a_clip():
     text = "\ufeffclip_id,label,reason\nab12, Keep,\ncd34,drop,blur\n"
-    found = [(label.line, label.keep, label.clip_id, label.reason) for label in read_labels(text, "x.csv")]
+    found = [(label.line, label.keep, label.clip_id, label.reason) for label in read_labels(text, "x.csv")[0]]
     assert found == [(2, True, "ab12", ""), (3, False, "cd34", "blur")]
-    (label,) = read_labels("path,time,label\na/b.mp4,12.5,drop\n", "x.csv")
-    assert (label.path, label.time, label.keep) == ("a/b.mp4", 12.5, False)
+    (label,), bad = read_labels("path,time,label\na/b.mp4,12.5,drop\n", "x.csv")
+    assert (label.path, label.time, label.keep, bad) == ("a/b.mp4", 12.5, False, [])
+
+
+@pytest.mark.parametrize("divider", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_spreadsheets_write_is_read(divider, mark, end, tmp_path):
+    lines = ["Path|Time |label|reason", 'a;b,c.mp4|12,5|Drop|"a, b; c"', "d.mp4|3.25|keep|"]
+    quoted = [line.replace("a;b,c.mp4", '"a;b,c.mp4"').replace("12,5", '"12,5"') for line in lines]
+    (tmp_path / "x.csv").write_bytes((mark + end.join(quoted).replace("|", divider) + end).encode())
+    found, bad = load_labels(tmp_path / "x.csv")
+    assert [(label.path, label.time, label.keep, label.reason) for label in found] == [
+        ("a;b,c.mp4", 12.5, False, "a, b; c"),
+        ("d.mp4", 3.25, True, ""),
+    ]
+    assert bad == []
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [
-        ("clip,label\na,keep\n", "must name label and clip_id"),
-        ("", "it has nothing"),
-        ("clip_id,label\na,maybe\n", "line 2: label is 'maybe'"),
-        ("path,time,label\na.mp4,soon,keep\n", "time is 'soon'"),
-        ("clip_id,label\n,keep\n", "names no clip"),
-    ],
+    [("clip,label\na,keep\n", "must name label and clip_id"), ("", "it has nothing"), ("a|label\n", "it has a|label")],
 )
-def test_a_wrong_line_is_named(text, message):
-    with pytest.raises(UsageError, match=message):
+def test_a_file_without_its_columns_is_refused(text, message):
+    with pytest.raises(UsageError) as told:
         read_labels(text, "x.csv")
+    assert message in str(told.value)
+
+
+def test_a_file_in_another_coding_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "x.csv").write_bytes("path;time;label\nB\u00e4r.mp4;1;keep\n".encode("cp1252"))
+    with pytest.raises(UsageError, match="save it as CSV UTF-8"):
+        load_labels(tmp_path / "x.csv")
+
+
+def test_lines_that_say_nothing_are_told_and_the_others_read():
+    found, bad = read_labels("clip_id,path,time,label\na,,,maybe\n,b.mp4,soon,keep\n,,,keep\nc,,,keep\nd\n", "x.csv")
+    assert [(label.line, label.clip_id) for label in found] == [(5, "c")]
+    assert bad == [
+        (2, "label is 'maybe'; it must be keep or drop"),
+        (3, "time is 'soon'; it must be seconds, as 12.5"),
+        (4, "names no clip; give clip_id, or path and time"),
+        (6, "label is ''; it must be keep or drop"),
+    ]
 
 
 def test_clips_are_found_by_id_or_by_time_and_the_rest_is_listed():

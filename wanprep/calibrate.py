@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wanprep.labels import Label, Pair, Row, find_clips, read_labels, sift, why_lost
+from wanprep.labels import Bad, Label, Pair, Row, find_clips, load_labels, sift, why_lost
 from wanprep.stage import UsageError
 from wanprep.stages.filter import REGISTRY, FilterConfig
 from wanprep.thresholds import FEW, fit
 
 ROUNDS = 5
+EXPLAINED = 1 / 3  # share of the contradicted labels that settings must mend, or they explain hardly anything
 Decide = Callable[[FilterConfig], dict[str, Row]]  # clip_id -> row as decided, scores decoded
 
 
@@ -82,10 +83,10 @@ def improved(pairs: Sequence[Pair], config: FilterConfig, clips: Sequence[Row], 
     return fitted if least < before else config
 
 
-def _usable(labels: Sequence[Label], clips: Sequence[Row]) -> tuple[list[Pair], list[tuple[Label, str]]]:
+def _usable(labels: Sequence[Label], clips: Sequence[Row]) -> tuple[list[Pair], list[Bad]]:
     """(labels that thresholds can be fitted to, with their clips; the others, with the cause)."""
     pairs, lost = find_clips(labels, clips)
-    found, left = [], [(label, why_lost(label, clips)) for label in lost]
+    found, left = [], [(label.line, why_lost(label, clips)) for label in lost]
     for label, clip in pairs:
         cause = ""
         if not label.keep and label.reason and label.reason not in REGISTRY:
@@ -95,25 +96,23 @@ def _usable(labels: Sequence[Label], clips: Sequence[Row]) -> tuple[list[Pair], 
         elif not clip["scores"]:
             cause = f"clip {clip['clip_id'][:8]} was never scored: it is {', '.join(clip['reasons'])}"
         if cause:
-            left.append((label, cause))
+            left.append((label.line, cause))
         else:
             found.append((label, clip))
-    return found, sorted(left, key=lambda pair: pair[0].line)
+    return found, left
 
 
 def calibrate(dataset: Any, file: Path) -> dict[str, Any]:
     """Fit the thresholds of an opened dataset to the labels in `file`; nothing is written.
 
     Returns {"labels", "used", "unusable": [{line, cause}], "repeated": [line], "torn": [clip with the lines of either
-    side], "before": [error], "after": [error], "settings", "off": [filter], "few": {filter: labels that a change rests
-    on}, "newly_kept", "newly_dropped": [clip]}. Errors and clips are those of real decisions about the whole dataset.
+    side], "before": [error], "after": [error], "weak": whether the settings mend too little to be believed, "settings",
+    "off": [filter], "few": {filter: labels that a change rests on}, "newly_kept", "newly_dropped": [clip]}. Errors and
+    clips are those of real decisions about the whole dataset.
     """
     from wanprep.decide import judged_clips
 
-    try:
-        labels = read_labels(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {error}") from error
+    labels, bad = load_labels(file)
     measured, config = dataset.measured(), dataset.pipeline.filter
 
     def decide(trial: FilterConfig) -> dict[str, Row]:
@@ -122,21 +121,25 @@ def calibrate(dataset: Any, file: Path) -> dict[str, Any]:
 
     now = decide(config)
     usable, left = _usable(labels, list(now.values()))
+    left = sorted(left + bad)
     if not usable:
-        causes = "; ".join(f"line {label.line}: {cause}" for label, cause in left[:3])
-        raise UsageError(f"none of the {len(labels)} labels in {file} can be used ({causes or 'it has none'})")
+        causes = "; ".join(f"line {line}: {cause}" for line, cause in left[:3])
+        raise UsageError(f"none of the {len(left)} labels in {file} can be used ({causes or 'it has none'})")
     sifted = sift(usable)
     fitted = improved(sifted.pairs, config, list(now.values()), decide)
     then = decide(fitted)
     again = [(label, then[clip["clip_id"]]) for label, clip in sifted.pairs]
+    before, after = mistakes(sifted.pairs), mistakes(again)
     changes = settings(config, fitted)
     mended = {name: _mended(name, sifted.pairs, again) for name in changes}
     off = [name for name in changes if not getattr(fitted, name).enabled]
     return {
-        "labels": len(labels), "used": len(sifted.pairs), "repeated": [label.line for label in sifted.repeated],
-        "unusable": [{"line": label.line, "cause": cause} for label, cause in left],
+        "labels": len(labels) + len(bad), "used": len(sifted.pairs),
+        "repeated": [label.line for label in sifted.repeated],
+        "unusable": [{"line": line, "cause": cause} for line, cause in left],
         "torn": [_torn(clip, own) for clip, own in sifted.torn],
-        "before": mistakes(sifted.pairs), "after": mistakes(again), "settings": changes, "off": off,
+        "before": before, "after": after, "settings": changes, "off": off,
+        "weak": bool(changes) and len(before) - len(after) < EXPLAINED * len(before),
         "few": {name: count for name, count in mended.items() if count < FEW},
         "newly_kept": _turned(now, then), "newly_dropped": _turned(then, now),
     }  # fmt: skip

@@ -39,18 +39,16 @@ def named(clips: Sequence[Row], ids: Iterable[str]) -> list[Row]:
 
 
 def labelled(clips: Sequence[Row], file: Path) -> dict[str, tuple[Row, str]]:
-    """clip_id -> (clip, keep or drop) of a CSV as `wanprep calibrate` reads it. UsageError when a line names no clip,
-    or several, or two lines say different things of one: nothing is stored by halves."""
-    from wanprep.labels import find_clips, read_labels, sift, why_lost
+    """clip_id -> (clip, keep or drop) of a CSV as `wanprep calibrate` reads it. UsageError when a line says nothing,
+    names no clip, or several, or two lines say different things of one: nothing is stored by halves."""
+    from wanprep.labels import find_clips, load_labels, sift, why_lost
 
-    try:
-        labels = read_labels(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {error}") from error
+    labels, bad = load_labels(file)
     pairs, lost = find_clips(labels, clips)
-    if lost:
-        why = [f"line {label.line}: {why_lost(label, clips)}" for label in lost[:SHOWN]]
-        more = [f"and {len(lost) - SHOWN} more"] if len(lost) > SHOWN else []
+    left = sorted(bad + [(label.line, why_lost(label, clips)) for label in lost])
+    if left:
+        why = [f"line {line}: {cause}" for line, cause in left[:SHOWN]]
+        more = [f"and {len(left) - SHOWN} more"] if len(left) > SHOWN else []
         raise UsageError("\n  ".join([f"{file} (nothing was stored):", *why, *more]))
     sifted = sift(pairs)
     if sifted.torn:
@@ -111,10 +109,14 @@ def show_all(dataset: Dataset, as_json: bool) -> None:
         return
     if clips:
         _draw(clips)
+    elif lost:
+        click.echo("nobody kept or dropped one of today's clips by hand", err=True)
     else:
         click.echo(f"nobody kept or dropped a clip by hand; {_example(dataset)}", err=True)
+    if lost:
+        click.echo(f"{counted(len(lost), 'verdict')} on clips that are no more, and come back with them:", err=True)
     for event in lost:
-        click.echo(f"{event['value']} of clip {event['clip_id'][:8]}, which is no more", err=True)
+        click.echo(f"  {event['value']} {event['clip_id'][:8]}", err=True)
 
 
 def _example(dataset: Dataset) -> str:

@@ -1,7 +1,8 @@
 """What people said of clips, from a CSV: reading it, and finding the clips that it means.
 
 The file has a header: `label` (keep | drop), and `clip_id` (or its start), or `path` and `time` (a second of the source
-inside the clip); optionally `reason`, a filter's name, on drops. Pure.
+inside the clip); optionally `reason`, a filter's name, on drops. Columns are divided by commas, semicolons (as
+spreadsheets of many languages write them; their decimal commas are read, too) or tabs. Pure but for `load_labels`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wanprep.stage import UsageError
 
 Row = Mapping[str, Any]
 Pair = tuple["Label", Row]
+Bad = tuple[int, str]  # a line that says nothing: its number, and why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,30 +34,59 @@ class Label:
     reason: str = ""
 
 
-def read_labels(text: str, where: str) -> list[Label]:
-    """Parse the CSV; UsageError that names the line, the value and the remedy."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
-    names = set(reader.fieldnames or ())
-    if "label" not in names or not ({"clip_id"} <= names or {"path", "time"} <= names):
-        found = ", ".join(reader.fieldnames or ()) or "nothing"
-        raise UsageError(
-            f"{where}: the first line must name label and clip_id, or label, path and time; it has {found}"
-        )
-    return [_label(row, reader.line_num, where) for row in reader]
+def load_labels(file: Path) -> tuple[list[Label], list[Bad]]:
+    """`read_labels` of a file; UsageError where it cannot be read, too."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {file}: {error}; save it as CSV UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error}") from error
+    return read_labels(text, str(file))
 
 
-def _label(row: Mapping[str, str | None], line: int, where: str) -> Label:
-    cells = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
+def read_labels(text: str, where: str) -> tuple[list[Label], list[Bad]]:
+    """Parse the CSV: (labels, lines that are none). UsageError when the first line does not name the columns."""
+    text = text.removeprefix("\ufeff")
+    reader = csv.DictReader(io.StringIO(text), delimiter=_divider(text.partition("\n")[0]))
+    found: list[Label] = []
+    bad: list[Bad] = []
+    try:
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        names = set(reader.fieldnames)
+        if "label" not in names or not ({"clip_id"} <= names or {"path", "time"} <= names):
+            raise UsageError(
+                f"{where}: the first line must name label and clip_id, or label, path and time, divided by commas, "
+                f"semicolons or tabs; it has {', '.join(reader.fieldnames) or 'nothing'}"
+            )
+        for row in reader:
+            cells = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
+            try:
+                found.append(_label(cells, reader.line_num))
+            except ValueError as error:
+                bad.append((reader.line_num, str(error)))
+    except csv.Error as error:
+        raise UsageError(f"{where}, line {reader.line_num}: {error}") from error
+    return found, bad
+
+
+def _divider(header: str) -> str:
+    """What stands between the columns: what the first line has most of."""
+    return max(",;\t", key=header.count)
+
+
+def _label(cells: Mapping[str, str], line: int) -> Label:
+    """ValueError that names the value and the remedy."""
     said = cells["label"].lower()
     if said not in ("keep", "drop"):
-        raise UsageError(f"{where}, line {line}: label is {cells['label']!r}; it must be keep or drop")
+        raise ValueError(f"label is {cells['label']!r}; it must be keep or drop")
     clip_id, path, reason = cells.get("clip_id", ""), cells.get("path", ""), cells.get("reason", "")
     try:
-        time = float(cells.get("time") or "nan")
+        time = float(cells.get("time", "").replace(",", ".") or "nan")
     except ValueError:
-        raise UsageError(f"{where}, line {line}: time is {cells['time']!r}; it must be seconds, as 12.5") from None
+        raise ValueError(f"time is {cells['time']!r}; it must be seconds, as 12.5") from None
     if not clip_id and (not path or math.isnan(time)):
-        raise UsageError(f"{where}, line {line}: names no clip; give clip_id, or path and time")
+        raise ValueError("names no clip; give clip_id, or path and time")
     return Label(line=line, keep=said == "keep", clip_id=clip_id, path=path, time=time, reason=reason)
 
 

@@ -77,6 +77,12 @@ def advice(found: Mapping[str, Any]) -> list[str]:
         f"{name}: these labels say that it should be off (enabled = false): what it rejects is to be kept"
         for name in found["off"]
     ]
+    if found["weak"]:
+        before, after = len(found["before"]), len(found["after"])
+        lines.append(
+            f"These settings hardly explain the labels: {before - after} of {before} contradicted ones are mended. "
+            "Keep the present ones, or say more: labels with reasons, or more of them"
+        )
     for name, count in found["few"].items():
         lines.append(f"{name}: rests on {counted(count, 'label')}; look at more clips before you trust it")
     for what in ("newly_kept", "newly_dropped"):

@@ -27,18 +27,19 @@ DIGITS = range(4, 18)  # of a threshold: as few as leave it between its two scor
 @dataclass(frozen=True, kw_only=True)
 class _Scale:
     """A filter's scores, higher is worse. known: those that occur, ascending; rejected: how many clips a limit rejects;
-    low, high: the range of thresholds."""
+    low, high: the range of thresholds; ending: whether `high`, at which nothing is rejected, may be one."""
 
     known: np.ndarray
     rejected: Callable[[float], int]
     low: float
     high: float
+    ending: bool = True
 
     def sparing(self, value: float) -> float | None:
-        """The lowest threshold that spares `value`: half way to the next score that occurs. None beyond the range."""
+        """The lowest threshold that spares `value`: half way to the next score that occurs. None if there is none."""
         above = self.known[self.known > value]
         if value >= self.high:
-            return value if value == self.high else None
+            return value if value == self.high and self.ending else None
         return _between(value, min(float(above[0]) if len(above) else value + self._edge(self.high - value), self.high))
 
     def hitting(self, value: float) -> float | None:
@@ -88,8 +89,8 @@ def fit(
     lost: ids of clips that no threshold frees."""
     asked = {label.reason for label, _ in pairs if not label.keep}
     names = [name for name in FITTED if getattr(config, name).enabled or name in asked]
-    table = _table(pairs, names, clips, lost)
     present = np.array([_sign(name) * getattr(config, name).threshold for name in names])
+    table = _table(pairs, names, clips, lost, present)
     limits = present.copy()
     for _ in range(ROUNDS):
         before = limits.copy()
@@ -112,20 +113,26 @@ def _sign(name: str) -> float:
     return 1.0 if REGISTRY[name].bad == "above" else -1.0
 
 
-def _table(pairs: Sequence[Pair], names: Sequence[str], clips: Sequence[Row], lost: Container[str]) -> _Table:
+def _table(
+    pairs: Sequence[Pair], names: Sequence[str], clips: Sequence[Row], lost: Container[str], present_F: np.ndarray
+) -> _Table:
     values = np.array([[_sign(n) * _value(clip, n) for _, clip in pairs] for n in names], float)
     wanted = [[not label.keep and label.reason in ("", name) for label, _ in pairs] for name in names]
+    keep = np.array([label.keep for label, _ in pairs], bool)
     shape = (len(names), len(pairs))
     scales = []
-    for name, own in zip(names, values.reshape(shape), strict=True):
+    for name, own, present in zip(names, values.reshape(shape), present_F, strict=True):
         every = np.array([_sign(name) * _value(clip, name) for clip in clips], float) if clips else own
         known = np.unique(np.concatenate([own, every]))
         ends = sorted(_sign(name) * end for end in (REGISTRY[name].least, REGISTRY[name].most))
         rejected = partial(_above, every)
-        scales.append(_Scale(known=known[np.isfinite(known)], rejected=rejected, low=ends[0], high=ends[1]))
+        # Where only the end of the range frees a clip, the filter would be off: a few labels are too few for that.
+        ending = bool((keep & (own > present)).sum() >= FEW)
+        known = known[np.isfinite(known)]
+        scales.append(_Scale(known=known, rejected=rejected, low=ends[0], high=ends[1], ending=ending))
     return _Table(
         values=values.reshape(shape),
-        keep=np.array([label.keep for label, _ in pairs], bool),
+        keep=keep,
         lost=np.array([clip["clip_id"] in lost for _, clip in pairs], bool),
         wanted=np.array(wanted, bool).reshape(shape),
         scales=scales,

@@ -25,7 +25,8 @@ def weigh(clips: Sequence[Row], stored: Mapping[str, str], config: FilterConfig)
 
     clips: rows of the clips table as they would be decided, with `scores` as text. stored: clip_id -> state as it is
     stored now. Returns {"clips", "kept", "newly_dropped", "newly_kept": [clip], "filters": [one a filter]}; a filter
-    that is off is weighed as if it were on, with "enabled": False.
+    that is off is weighed as if it were on, with "enabled": False. The value of a newly dropped clip is its score of
+    the first of its reasons; one that is newly kept has none.
     """
     found = [clip for clip in clips if clip["scores"] != "{}"]
     parsed = json.loads(f"[{','.join(clip['scores'] for clip in found)}]")  # a call for each takes longer
@@ -35,7 +36,7 @@ def weigh(clips: Sequence[Row], stored: Mapping[str, str], config: FilterConfig)
     return {
         "clips": len(scored),
         "kept": len(kept),
-        "newly_dropped": [_example(clip, None) for clip in dropped if stored.get(clip["clip_id"]) == "keep"],
+        "newly_dropped": [_example(clip, _first(clip)) for clip in dropped if stored.get(clip["clip_id"]) == "keep"],
         "newly_kept": [_example(clip, None) for clip in kept if stored.get(clip["clip_id"]) == "rejected"],
         "filters": [_weigh(entry, scored, config) for entry in REGISTRY.values()],
     }
@@ -68,6 +69,11 @@ def _weigh(entry: Filter, clips: Sequence[Row], config: FilterConfig) -> dict[st
 
 def _worst_first(item: tuple[float, Row, float, bool]) -> tuple[float, str]:
     return -item[0], item[1]["clip_id"]
+
+
+def _first(clip: Row) -> float | None:
+    """The score for which a rejected clip is, of several the first; None where no filter rejects it."""
+    return next((clip["scores"][name][0] for name in clip["reasons"] if name in clip["scores"]), None)
 
 
 def _example(clip: Row, value: float | None) -> dict[str, Any]:
