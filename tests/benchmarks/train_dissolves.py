@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_cuts import merged, sequence
+from bench_cuts import sequence
+from cut_scores import merged
 from edits import Truth
 from material import prepare
 

@@ -130,6 +130,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     thresholds["max_doubt"] = rules.max_doubt
     jumps = find_jumps(Series.of(signals.frame), T, **thresholds)
     cuts = not_carried(T, jumps.cuts, jumps.blended)
+    carried = set(jumps.cuts).difference(cuts)
     sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
     mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
@@ -159,8 +160,9 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
-    steps = sorted({*jumps.doubtful, *find_leaps(T)})
-    steps = drop_flashes(not_carried(T, steps), [], T, round(rules.flash_seconds * fps))[0]
+    # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
+    steps = [*not_carried(T, sorted({*jumps.doubtful, *find_leaps(T)})), *carried]
+    steps = drop_flashes(steps, [], T, round(rules.flash_seconds * fps))[0]
     unsure += [(c, c) for c in steps]
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
