@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wanprep.signals.carried import CUT, MIX, against_wipe, not_carried, uncarried, unexplained, without_moves
+from wanprep.signals.carried import CUT, MIX, STOP, against_wipe, not_carried, uncarried, unexplained, without_moves
 from wanprep.signals.gradual import Mix
 from wanprep.signals.pictures import Pictures
 
@@ -104,3 +104,15 @@ def test_motion_speaks_against_a_wipe_and_a_wipe_is_not_touched():
     edge = [np.where(np.arange(16) < at, new, old).ravel() for at in range(17)]
     assert against_wipe(Pictures(np.stack(edge)), 1, 15) == 0
     assert against_wipe(Pictures(MOVES["pan"]), 1, 22) < -1
+
+
+def test_where_a_fast_camera_stops_less_has_to_be_explained():
+    """The last step of a smeared pan, to a sharp picture, leaves more: beside the pan it stands for nothing."""
+    moments = [[24.0 * (k + part) - 120 for part in (0, 0.2, 0.4, 0.6)] for k in range(11)]
+    smeared = [np.mean([seen(scene(6), x) for x in places], axis=0) for places in moments]
+    stopped = [seen(scene(6), 24.0 * 11 - 120)] * 5
+    X = np.stack([*smeared, *stopped])
+    left, change = unexplained(X[10:11], X[11:12])
+    assert CUT < left[0] / change[0] < STOP
+    assert not_carried(Pictures(X), (11,)) == []
+    assert not_carried(Pictures(np.stack([smeared[-1]] * 5 + stopped)), (5,)) == [5]

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from wanprep.signals.gradual import Mix
+from wanprep.signals.mixing import rms
 from wanprep.signals.pictures import Pictures
 
 WIDTH, HEIGHT = 16, 12
@@ -22,7 +23,12 @@ LEAST = 0.4  # of the picture must overlap
 ROUNDS = 4  # of fitting a shift, a zoom and a turn, from the best shift by whole places
 PARTS = 8  # pairs of pictures of a span that are compared
 NOISE = 0.5  # levels², of rounding and compression: where less changes nothing is claimed
-MIX, FADE, CUT = 0.2, 0.15, 0.025  # shares left (see `uncarried`) below which there is none, nor a doubtful one
+MIX, FADE, CUT = 0.2, 0.15, 0.025  # shares left (see `uncarried`) below which there is none
+STOP, MOVING, LIKE = (
+    0.12,
+    0.05,
+    0.5,
+)  # CUT of a step next to one that leaves at most MOVING and is at least LIKE as large
 EVEN, WEIGHT = 0.15, 1.0  # share at which nothing speaks against a wipe; log-odds for each e-fold of less
 
 
@@ -36,12 +42,12 @@ def uncarried(X: np.ndarray) -> float:
     return float(np.average(left / (change + NOISE), weights=np.sqrt(change) + 0.1))
 
 
-def steps_uncarried(T: Pictures, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """float[n]: the same of single steps, from frames `before` to frames `after` (int[n] each)."""
+def _steps(T: Pictures, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of single steps, from frames `before` to frames `after` (int[n] each): the same share, and the RMS change."""
     if not len(after):
-        return np.zeros(0)
+        return np.zeros(0), np.zeros(0)
     left, change = unexplained(T[before], T[after])
-    return left / (change + NOISE)
+    return left / (change + NOISE), np.asarray(rms(T[after] - T[before]))
 
 
 def without_moves(T: Pictures, mixes: Iterable[Mix]) -> list[Mix]:
@@ -63,10 +69,15 @@ def against_wipe(T: Pictures, first: int, last: int) -> float:
 
 def not_carried(T: Pictures, cuts: Sequence[int], blended: Sequence[int] = ()) -> list[int]:
     """Those of `cuts` (first new frames) whose step the camera's motion does not explain; blended: those of them with
-    a frame of both shots before."""
+    a frame of both shots before. Where a fast camera stops, the picture is sharp again: less of it is explained."""
     after = np.array(cuts, np.int64)
     before = np.maximum(after - 1 - np.isin(after, np.array(blended, np.int64)), 0)
-    return after[steps_uncarried(T, before, after) >= CUT].tolist()
+    share, size = _steps(T, before, after)
+    least = np.full(len(after), CUT)
+    for first in (np.maximum(before - 1, 0), np.minimum(after, len(T) - 2)):
+        near, large = _steps(T, first, first + 1)
+        least[(near <= MOVING) & (large >= LIKE * size)] = STOP
+    return after[share >= least].tolist()
 
 
 def unexplained(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
