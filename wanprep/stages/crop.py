@@ -8,6 +8,7 @@ are cut off (rotation and sample aspect ratio applied).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -22,6 +23,8 @@ Size = tuple[int, int]
 Box = tuple[int, int, int, int]
 
 MAX_ASPECT = 4.0
+LITTLE = 0.05  # of a picture: a cut that is not worth another bucket
+LEAST_AREA = 0.85  # of a view's: a bucket that is smaller for the sake of its shape
 
 
 @lru_cache(maxsize=256)
@@ -29,22 +32,45 @@ def _buckets(area: int, grid: int, max_aspect: float) -> tuple[Size, ...]:
     cells = area // (grid * grid)
     if cells < 1:
         raise ValueError(f"an area of {area} pixels is below one {grid}x{grid} cell")
-    found = []
+    square = math.isqrt(cells)
+    found = [(square * grid, square * grid)] if (square * grid) ** 2 >= LEAST_AREA * area else []
     for wide in range(1, cells + 1):
         high = cells // wide
         if cells // high == wide and max(wide, high) <= max_aspect * min(wide, high):
             found.append((wide * grid, high * grid))
-    return tuple(found)
+    return tuple(sorted(set(found)))
+
+
+@lru_cache(maxsize=256)
+def _smaller(area: int, grid: int, max_aspect: float) -> tuple[Size, ...]:
+    """`_buckets`, and every other size on the grid of at least LEAST_AREA of the area."""
+    found = set(_buckets(area, grid, max_aspect))
+    for wide in range(1, area // grid**2 + 1):
+        column = wide * grid**2
+        for high in range(math.ceil(LEAST_AREA * area / column), area // column + 1):
+            if max(wide, high) <= max_aspect * min(wide, high):
+                found.add((wide * grid, high * grid))
+    return tuple(sorted(found))
 
 
 def buckets_of(area: int, grid: int, *, max_aspect: float = MAX_ASPECT) -> list[Size]:
     """Sizes on the grid of nearly `area` pixels and never more, between 1:max_aspect and max_aspect:1, by width.
 
     These are the sizes that cannot grow on either side without passing the area, so with n whole cells in it each is
-    short by less than sqrt(n) cells (under 3 % for 832x480 on 16). Never more than the area: a view's memory figure
-    holds for all its buckets. ValueError when not even one cell fits.
+    short by less than sqrt(n) cells (under 3 % for 832x480 on 16), and the largest square, the one shape that much
+    footage has exactly, if it has LEAST_AREA. Never more than the area: a view's memory figure holds for all its
+    buckets. ValueError when not even one cell fits.
     """
     return list(_buckets(area, grid, max_aspect))
+
+
+def _bucket(width: int, height: int, area: int, grid: int, max_aspect: float) -> Size:
+    """The bucket of `buckets_of` that cuts least; if that is more than LITTLE, the size of at least LEAST_AREA that
+    does. On small areas the grid is coarse; where it is fine every odd shape would get a bucket of its own instead."""
+    bucket = _nearest(width, height, _buckets(area, grid, max_aspect))
+    if _excess(width, height, bucket) * (1 - LITTLE) <= 1:
+        return bucket
+    return _nearest(width, height, _smaller(area, grid, max_aspect))
 
 
 def crop_box(width: int, height: int, bucket: Size) -> Box:
@@ -59,13 +85,14 @@ def crop_box(width: int, height: int, bucket: Size) -> Box:
 
 def _nearest(width: int, height: int, buckets: Iterable[Size]) -> Size:
     """Least crop: smallest distance of log aspects, which is the smallest ratio of the two aspects."""
+    # Mirrored candidates tie exactly; then larger, then wider.
+    return min(buckets, key=lambda size: (_excess(width, height, size), -size[0] * size[1], -size[0]))
 
-    def cost(bucket: Size) -> tuple[float, int, int]:
-        a, b = width * bucket[1], height * bucket[0]
-        # A quotient of integers is correctly rounded, so mirrored candidates tie exactly; then larger, then wider.
-        return max(a, b) / min(a, b), -bucket[0] * bucket[1], -bucket[0]
 
-    return min(buckets, key=cost)
+def _excess(width: int, height: int, bucket: Size) -> float:
+    """How many times what the bucket keeps of it the picture is. A quotient of integers, so correctly rounded."""
+    a, b = width * bucket[1], height * bucket[0]
+    return max(a, b) / min(a, b)
 
 
 def _own_bucket(width: int, height: int, area: int, grid: int) -> Size:
@@ -87,7 +114,7 @@ def choose(width: int, height: int, view: View, family: Family) -> tuple[int, in
     if view.aspect_buckets:
         # A hint more extreme than the usual range still gets its own shape.
         widest = max(MAX_ASPECT, hint_w / hint_h, hint_h / hint_w)
-        bucket = _nearest(width, height, _buckets(area, family.grid, widest))
+        bucket = _bucket(width, height, area, family.grid, widest)
     else:
         bucket = (hint_w, hint_h)
     crop = crop_box(width, height, bucket)
