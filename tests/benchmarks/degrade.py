@@ -98,6 +98,16 @@ def step(frames: np.ndarray, by: float) -> np.ndarray:
     return gained(frames, np.where(np.arange(len(frames)) < len(frames) // 2, 1.0, 1.0 + by))
 
 
+def panned(frames: np.ndarray, seconds: np.ndarray, rng: np.random.Generator, pace: float) -> np.ndarray:
+    """A camera goes over the frames, enlarged 2.4 times, from left to right; pace in widths a second, at most 0.55."""
+    import cv2
+
+    height, width = frames.shape[1:]
+    x, y = rng.uniform(0, 1, 2) * 1.4 * (width, height) * (1 - pace * seconds[-1] / 1.4, 1)
+    ways = [np.array([[2.4, 0, -x - pace * width * t], [0, 2.4, -y]]) for t in seconds]
+    return noisy(np.stack([cv2.warpAffine(f, way, (width, height)) for f, way in zip(frames, ways)]), rng, 1.2)
+
+
 def shallow(frames: np.ndarray) -> np.ndarray:
     """Two thirds of the picture far out of focus, the last third untouched."""
     out = frames.copy()
@@ -260,9 +270,18 @@ def faults() -> list[Fault]:
         out.append(Fault(name=name, filter=filter_name, apply=apply, innocent=innocent))
 
     fault("shake 0.30% tremor in a pan", "shake", lambda f, t, r: shake(f, t, r, 3e-3, "tremor", 0.04))
-    fault("exposure +15 %", "light_jump", lambda f, t, r: step(f, 0.15))
-    fault("exposure +30 %", "light_jump", lambda f, t, r: step(f, 0.30))
-    fault("exposure -15 %", "light_jump", lambda f, t, r: step(f, -0.15))
+    for by in (0.15, 0.3, -0.15):
+        fault(f"exposure {by:+.0%}", "light_jump", lambda f, t, r, by=by: step(f, by))
+    for pace, by in ((0.3, -0.2), (0.5, 0.3), (0.5, -0.3)):
+        jump = lambda f, t, r, p=pace, by=by: step(panned(f, t, r, p), by)  # noqa: E731
+        fault(f"exposure {by:+.0%}, pan of {pace}", "light_jump", jump)
+    odd = lambda f: np.arange(len(f)) % 2  # noqa: E731
+    for by in (0.1, 0.2):
+        fault(f"every second frame {by:+.0%}", "light_jump", lambda f, t, r, by=by: gained(f, 1 + by * odd(f)))
+    one = lambda f: np.arange(len(f)) == len(f) // 4 * 2 + 1  # noqa: E731
+    fault("one frame +60 %", "light_jump", lambda f, t, r: gained(f, 1 + 0.6 * one(f)))
+    for pace in (0.3, 0.5):
+        fault(f"pan of {pace}", "light_jump", lambda f, t, r, p=pace: panned(f, t, r, p), innocent=True)
     for name, options in CODECS.items():
         fault(name, "compression", lambda f, t, r, o=options: encoded(f, *o))
     twice = lambda f, t, r: encoded(recoded(f, *X264, "38"), *X264, "18")  # noqa: E731

@@ -1,7 +1,8 @@
 """Sudden changes of light between two frames: exposure pumping, flashes, splices of two takes.
 
-A plain difference of mean luma finds a moving object and misses an exposure step (5 % of +15 % steps); here only
-places whose texture stayed the same are compared, after the camera's motion is taken out.
+Where the camera's motion is known only places whose texture stayed the same are compared: a plain difference of mean
+luma finds a moving object and misses an exposure step (5 % of +15 % steps). A step in a pan is what the camera's motion
+is lost by; there mean luma is compared with its own course, which a pan changes steadily.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numpy as np
 
 WINDOW = 9  # pixels at half the small size
 MIN_SHARE = 0.03  # of the picture must keep its texture
+NEAR = 3  # frames before and after whose steps are no jump
+DARK = 2.0  # levels added to mean luma: coding alone moves it by a tenth of one
 
 
 def light_jump(before_HW: np.ndarray, after_HW: np.ndarray, matrix: np.ndarray | None = None) -> float:
@@ -54,3 +57,41 @@ def _log_quantile(ascending: np.ndarray, share: float) -> float:
     k = int(place)
     low, high = np.log(ascending[[k, min(k + 1, len(ascending) - 1)]])
     return float(low + (high - low) * (place - k))
+
+
+def mean_jumps(mean_N: np.ndarray) -> np.ndarray:
+    """float64[N]: |log| of the ratio by which mean luma (0..255) steps at each frame, beyond the steps of the NEAR
+    frames around it that go the same way: a pan, a fade and a light that is dimmed have 0. The first frame has 0."""
+    step = np.diff(mean_N, prepend=mean_N[:1])
+    way, padded = np.sign(step), np.pad(step, NEAR)
+    around = [padded[k : k + len(step)] for k in range(2 * NEAR + 1) if k != NEAR]
+    usual = np.maximum(0.0, np.max([way * other for other in around], axis=0))
+    return np.log1p(np.maximum(0.0, np.abs(step) - usual) / _darker(mean_N))
+
+
+def flickers(mean_N: np.ndarray) -> np.ndarray:
+    """float64[N]: |log| of the ratio by which mean luma goes and comes back at once, at the frame it is back in. Every
+    second frame brighter is this, and so is a flash of a single frame; no pair that is frames apart sees either."""
+    step = np.diff(mean_N, prepend=mean_N[:1])
+    back = np.minimum(np.abs(step[1:]), np.abs(step[:-1])) * (step[1:] * step[:-1] < 0)
+    return np.concatenate([[0.0], np.log1p(back / _darker(mean_N)[1:])])
+
+
+def _darker(mean_N: np.ndarray) -> np.ndarray:
+    """The lower mean of each frame and the one before."""
+    return np.minimum(mean_N, np.concatenate([mean_N[:1], mean_N[:-1]])) + DARK
+
+
+def largest_jump(jump_N: np.ndarray, pair_N: np.ndarray, mean_N: np.ndarray) -> float:
+    """Largest |log| ratio of exposure within a clip of N frames; NaN without a pair.
+
+    jump_N: `light_jump` of the pair that ends in each frame, NaN where nothing could be compared. pair_N: bool, frames
+    that a pair within the clip ends in; pairs follow each other. mean_N: mean luma of every frame, 0..255.
+    """
+    ends = np.flatnonzero(pair_N)
+    if not len(ends):
+        return math.nan
+    compared = np.isfinite(jump_N[ends])
+    of_pair = np.searchsorted(ends, np.arange(ends[-1] + 1))  # the pair that each frame lies in
+    by_mean = np.where(compared[of_pair], 0.0, mean_jumps(mean_N)[: ends[-1] + 1])
+    return float(max(np.max(jump_N[ends[compared]], initial=0.0), by_mean.max(), flickers(mean_N).max()))

@@ -12,8 +12,16 @@ import math
 import numpy as np
 
 from wanprep.signals.compression import quantiser
-from wanprep.signals.light import light_jump
-from wanprep.signals.motion import RATE, camera_motion, camera_step, reversal_rate, velocities
+from wanprep.signals.light import largest_jump, light_jump
+from wanprep.signals.motion import (
+    RATE,
+    camera_motion,
+    camera_step,
+    reversal_rate,
+    still_rim,
+    velocities,
+    without_led,
+)
 from wanprep.signals.store import Signals
 
 FIELDS: tuple[str, ...] = (
@@ -24,7 +32,9 @@ FIELDS: tuple[str, ...] = (
     "cam_rot",
     "cam_scale",
     "cam_fit",
-    "light_jump",  # |log| of the exposure ratio over step_s
+    "cam_stays",  # cells of the rim, see motion.still_rim
+    "cam_goes",
+    "light_jump",  # |log| of the exposure ratio over step_s, where the camera's motion is known
     "change_s",  # seconds back to the other frame of `change`
     "change",  # share of pixels whose 3x3 mean changed by more than CHANGE_LEVELS, 0..1
     "luma",  # mean luma, 0..255
@@ -94,10 +104,14 @@ class QualityMeter:
         self._turn = (self._turn + 1) % self._share[1]
         if self._turn == self._share[0]:
             step = camera_step(self._step[1], gray)
+            stays, goes = still_rim(self._step[1], gray, step)
             row |= {
                 "step_s": elapsed, "cam_dx": step.dx, "cam_dy": step.dy, "cam_rot": step.rot, "cam_scale": step.scale,
-                "cam_fit": step.fit, "light_jump": light_jump(self._step[1], gray, step.matrix),
+                "cam_fit": step.fit, "cam_stays": stays, "cam_goes": goes,
             }  # fmt: skip
+            # Places of a moving picture that are compared as they lie are alike by chance, and by any ratio.
+            if step.matrix is not None:
+                row["light_jump"] = light_jump(self._step[1], gray, step.matrix)
         self._step = (seconds, gray.copy())
 
     def _feed_change(self, row: dict[str, float], seconds: float, smooth: np.ndarray) -> None:
@@ -122,7 +136,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
     sharpness, smear, luma, noise: medians. quantiser: compression.quantiser. coded: what the stream alone says of it.
-    shake: turns of the camera's path a step, 0..1. light_jump: largest |log| exposure ratio.
+    shake: turns of the camera's path a step, 0..1. light_jump: light.largest_jump.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
     """
@@ -134,7 +148,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "sharpness": _quantile(frame["sharpness"], 0.5),
         "smear": _quantile(frame["smear"], 0.5),
         "shake": reversal_rate(*_path(frame, seconds)),
-        "light_jump": _quantile(frame["light_jump"][inside], 1.0),
+        "light_jump": largest_jump(frame["light_jump"], inside, signals.frame["luma_mean"][i0:i1].astype(np.float64)),
         "motion": _quantile(change, 0.75),
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
@@ -160,6 +174,7 @@ def _path(frame: dict[str, np.ndarray], seconds: np.ndarray) -> tuple[np.ndarray
     """Camera steps [T, 4] inside the clip, and how many a second."""
     inside = _inside(seconds, frame["step_s"])
     steps = np.stack([frame[name][inside] for name in ("cam_dx", "cam_dy", "cam_rot", "cam_scale")], axis=1)
+    steps = without_led(seconds[inside], steps, frame["cam_stays"][inside], frame["cam_goes"][inside])
     return velocities(seconds[inside], frame["step_s"][inside], steps)
 
 

@@ -1,0 +1,132 @@
+"""Jumps of light that single pairs of frames do not show: under a moving camera, and from each frame to the next."""
+
+import math
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from wanprep.signals import quality
+from wanprep.signals.light import flickers, largest_jump, mean_jumps
+from wanprep.signals.store import Signals
+from wanprep.stages.filter import REGISTRY
+
+H, W = 144, 256
+LIMIT = REGISTRY["light_jump"].threshold
+
+
+def street(width: int = 1200) -> np.ndarray:
+    """uint8[H, width]: noise at several scales under rectangles."""
+    rng = np.random.default_rng(5)
+    image = np.full((H, width), 90, np.float32)
+    for cells, gain in ((4, 25), (12, 15), (40, 10)):
+        image += cv2.resize(rng.normal(0, gain, (cells, 6 * cells)).astype(np.float32), (width, H))
+    for _ in range(200):
+        x, y, r = int(rng.integers(width)), int(rng.integers(H)), int(rng.integers(3, 25))
+        cv2.rectangle(image, (x, y), (x + r, y + r // 2 + 2), float(rng.integers(0, 190)), -1)
+    return np.clip(image, 0, 190).astype(np.uint8)
+
+
+def pan(px: int, n: int = 48) -> np.ndarray:
+    canvas = street()
+    return np.stack([canvas[:, px * k : px * k + W] for k in range(n)])
+
+
+def lit(frames: np.ndarray, gain_N: np.ndarray) -> np.ndarray:
+    return np.clip(frames * gain_N[:, None, None], 0, 255).astype(np.uint8)
+
+
+def signals_of(frames: np.ndarray, fps: int = 24) -> Signals:
+    meter = quality.QualityMeter(W, H)
+    rows = [meter.feed(k / fps, frame) | {"luma_mean": float(frame.mean())} for k, frame in enumerate(frames)]
+    none = np.zeros((0, 2), np.uint8)
+    return Signals(
+        time_base=Fraction(1, fps), width=2, height=2, pts=np.arange(len(frames)), last_duration=1,
+        frame={name: np.array([row[name] for row in rows], np.float32) for name in rows[0]},
+        sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=none, col_p97=none,
+    )  # fmt: skip
+
+
+def light(frames: np.ndarray) -> float:
+    return quality.clip_scores(signals_of(frames), 0, len(frames))["light_jump"]
+
+
+@pytest.mark.parametrize("gain", [0.7, 0.8, 1.2, 1.3])
+@pytest.mark.parametrize("px", [8, 14])
+def test_a_step_of_exposure_is_seen_where_the_camera_is_lost_by_it(px, gain):
+    frames = pan(px)
+    stepped = lit(frames, np.where(np.arange(48) < 24, 1.0, gain))
+    assert light(frames) < LIMIT / 2
+    assert light(stepped) == pytest.approx(abs(math.log(gain)), rel=0.25)
+
+
+def test_by_a_step_the_camera_is_lost():
+    frame = signals_of(lit(pan(14), np.where(np.arange(48) < 24, 1.0, 0.7))).frame
+    assert frame["step_s"][24] > 0
+    assert math.isnan(frame["light_jump"][24])
+    assert np.isfinite(frame["light_jump"][[22, 26]]).all()
+
+
+@pytest.mark.parametrize("px", [0, 2, 14])
+def test_every_second_frame_brighter_is_a_jump(px):
+    frames = pan(px)
+    assert light(frames) < LIMIT / 2
+    assert light(lit(frames, 1 + 0.2 * (np.arange(48) % 2))) == pytest.approx(math.log(1.2), rel=0.1)
+
+
+@pytest.mark.parametrize("at", [20, 21])  # one of these is a frame that no pair ends or begins in
+def test_a_flash_of_one_frame_is_a_jump(at):
+    assert light(lit(pan(2), 1 + 0.3 * (np.arange(48) == at))) > 0.2
+
+
+def test_slow_light_in_a_pan_and_fades_are_no_jump():
+    for gain in (np.linspace(1, 0.5, 48), 1 + 0.2 * np.sin(np.arange(48) / 6)):
+        assert light(lit(pan(14), gain)) < LIMIT
+    assert mean_jumps(lit(pan(14), np.linspace(1, 0, 48)).mean((1, 2))).max() < LIMIT / 2
+
+
+def test_a_thing_that_covers_much_at_once_is_no_jump_where_the_rest_tells():
+    frames = pan(2)
+    frames[24:, 40:104, 80:180] = 250
+    assert mean_jumps(frames.mean((1, 2))).max() > 2 * LIMIT
+    assert light(frames) < LIMIT
+
+
+def test_the_light_of_other_clips_does_not_count():
+    joined = signals_of(np.concatenate([pan(14), lit(pan(14), np.full(48, 0.5))]))
+    for i0, i1 in ((0, 48), (48, 96)):
+        assert quality.clip_scores(joined, i0, i1)["light_jump"] < LIMIT
+    assert quality.clip_scores(joined, 40, 56)["light_jump"] > 0.5
+
+
+def test_means_step_beyond_their_course():
+    ramp = np.linspace(50.0, 150.0, 30)
+    assert mean_jumps(ramp) == pytest.approx(np.zeros(30), abs=1e-9)
+    found = mean_jumps(np.where(np.arange(30) < 12, ramp, ramp + 20))
+    assert int(found.argmax()) == 12
+    assert found[12] == pytest.approx(math.log1p(20 / (ramp[11] + 2)), rel=1e-6)
+    assert (mean_jumps(np.array([40.0])) == 0).all()
+
+
+def test_what_goes_and_comes_back_flickers():
+    level = np.full(10, 100.0)
+    assert not flickers(level).any()
+    level[5:] = 120.0  # goes and stays
+    assert not flickers(level).any()
+    level[5:] = (120.0, 100.0, 100.0, 100.0, 100.0)
+    found = flickers(level)
+    assert np.flatnonzero(found).tolist() == [6]
+    assert found[6] == pytest.approx(math.log1p(20 / 102))
+    assert (flickers(level[:1]) == 0).all()
+
+
+def test_pairs_that_tell_are_believed_and_others_leave_it_to_the_mean():
+    mean = np.where(np.arange(8) < 4, 100.0, 140.0)
+    pairs = np.arange(8) % 2 == 0
+    pairs[0] = False
+    told = np.where(pairs, 0.01, np.nan)
+    assert largest_jump(told, pairs, mean) == pytest.approx(0.01)
+    told[4] = np.nan
+    assert largest_jump(told, pairs, mean) == pytest.approx(math.log1p(40 / 102))
+    assert math.isnan(largest_jump(told, np.zeros(8, bool), mean))
