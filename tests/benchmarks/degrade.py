@@ -16,6 +16,7 @@ SWAYS: dict[str, tuple[float, ...]] = {
     "walk": (1.5, 5.0, 7.5),
     "sway": (2.0, 3.3),
     "white": (),
+    "slow": (0.8, 1.5),
 }  # Hz
 
 
@@ -79,15 +80,33 @@ def moved(frames: np.ndarray, path_px: np.ndarray) -> np.ndarray:
 def shake(frames: np.ndarray, seconds: np.ndarray, rng: np.random.Generator, rms: float, sway: str, pan: float = 0.0):
     """Hand shake of `rms` widths an axis: a mix of sines, or white noise; on top of a pan in widths a second."""
     width = frames.shape[2]
-    path = rng.normal(size=(len(frames), 2))
-    if SWAYS[sway]:
-        phase = rng.uniform(0, 1, (len(SWAYS[sway]), 2))
-        gain = rng.uniform(0.5, 1, phase.shape)
-        turns = np.array(SWAYS[sway])[None, :, None] * seconds[:, None, None] + phase
-        path = (gain * np.sin(2 * np.pi * turns)).sum(axis=1)
-    path = path / path.std(axis=0) * rms * width
+    path = swings(seconds, rng, SWAYS[sway]) * rms * width
     path[:, 0] += pan * width * seconds
     return moved(frames, path)
+
+
+def swings(seconds: np.ndarray, rng: np.random.Generator, hz: tuple[float, ...]) -> np.ndarray:
+    """float[N, 2] of standard deviation 1: mixes of sines of these frequencies, or white noise."""
+    path = rng.normal(size=(len(seconds), 2))
+    if hz:
+        phase = rng.uniform(0, 1, (len(hz), 2))
+        gain = rng.uniform(0.5, 1, phase.shape)
+        turns = np.array(hz)[None, :, None] * seconds[:, None, None] + phase
+        path = (gain * np.sin(2 * np.pi * turns)).sum(axis=1)
+    return path / path.std(axis=0)
+
+
+def turned(frames: np.ndarray, radians: np.ndarray, log_zoom: np.ndarray) -> np.ndarray:
+    """Frames turned about their middle and magnified, under a zoom of 6 %, reflected beyond the edges."""
+    import cv2
+
+    height, width = frames.shape[1:]
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    out = []
+    for frame, angle, zoom in zip(frames, np.degrees(radians), 1.06 * np.exp(log_zoom)):
+        matrix = cv2.getRotationMatrix2D(centre, float(angle), float(zoom))
+        out.append(cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REFLECT))
+    return np.stack(out)
 
 
 def gained(frames: np.ndarray, gain_N: np.ndarray) -> np.ndarray:
@@ -262,7 +281,7 @@ def faults() -> list[Fault]:
             smear = lambda f, t, r, n=length, w=way: motion_blur(f, n, w)  # noqa: E731
             out.append(Fault(name=f"motion blur {length} px {way}", filter="motion_blur", apply=smear))
     for rms in (0.0015, 0.003, 0.006):
-        for sway in SWAYS:
+        for sway in ("tremor", "walk", "sway", "white"):
             move = lambda f, t, r, a=rms, s=sway: shake(f, t, r, a, s)  # noqa: E731
             out.append(Fault(name=f"shake {rms:.2%} {sway}", filter="shake", apply=move))
 
@@ -270,6 +289,15 @@ def faults() -> list[Fault]:
         out.append(Fault(name=name, filter=filter_name, apply=apply, innocent=innocent))
 
     fault("shake 0.30% tremor in a pan", "shake", lambda f, t, r: shake(f, t, r, 3e-3, "tremor", 0.04))
+    for rms in (0.003, 0.006):
+        fault(f"shake {rms:.2%} slow", "shake", lambda f, t, r, a=rms: shake(f, t, r, a, "slow"))
+    swing = lambda t, r: swings(t, r, (3.1, 5.7))[:, 0]  # noqa: E731
+    for degrees, part in ((0.15, 0.003), (0.4, 0.008)):  # move the picture's edge about as far
+        roll = lambda f, t, r, a=degrees: turned(f, np.radians(a) * swing(t, r), 0 * t)  # noqa: E731
+        fault(f"roll of {degrees} degrees", "shake", roll)
+        fault(f"zoom of {part:.1%}", "shake", lambda f, t, r, a=part: turned(f, 0 * t, a * swing(t, r)))
+    fault("slow roll", "shake", lambda f, t, r: turned(f, 0.05 * t, 0 * t), innocent=True)
+    fault("slow zoom", "shake", lambda f, t, r: turned(f, 0 * t, 0.08 * t), innocent=True)
     for by in (0.15, 0.3, -0.15):
         fault(f"exposure {by:+.0%}", "light_jump", lambda f, t, r, by=by: step(f, by))
     for pace, by in ((0.3, -0.2), (0.5, 0.3), (0.5, -0.3)):

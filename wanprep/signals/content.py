@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from wanprep.signals.motion import camera_step
+from wanprep.signals.motion import RIM_STAYS, camera_step, still_rim
 from wanprep.signals.store import Signals
 
 BINS = 48
@@ -126,10 +126,11 @@ def against_camera(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
 
     gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (before, after)]
     step = camera_step(*gray)
+    stays, goes = still_rim(*gray, step)
     shape = (gray[0].shape[1], gray[0].shape[0])
     smooth: list[Any] = [cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32) for picture in gray]
     seen: Any = np.ones(gray[0].shape, np.float32)
-    if step.matrix is not None:
+    if step.matrix is not None and stays <= RIM_STAYS * (stays + goes):
         smooth[0] = cv2.warpAffine(smooth[0], step.matrix, shape)
         seen = cv2.warpAffine(seen, step.matrix, shape)
     difference = np.abs(smooth[1] - smooth[0])
