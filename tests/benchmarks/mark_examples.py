@@ -9,6 +9,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 512, 288  # of the pictures that marks are drawn on; thumbnails are half of it
 REAL = 0.65  # share of examples over real footage, where there is any
+SLOW = 0.42  # of examples over footage as if the camera stood still (mark_slow.py), where there is any
 Clip = tuple[str, int, np.ndarray]  # source, number, uint8[M, h, WIDTH]
 
 
@@ -19,8 +20,10 @@ class Examples:
     passing by: what stands still without being drawn, and marks over every kind of motion.
     """
 
-    def __init__(self, clips: Sequence[Clip], marks: Sequence[np.ndarray], seed: int) -> None:
-        self.marks, self.rng = marks, np.random.default_rng(seed)
+    def __init__(
+        self, clips: Sequence[Clip], marks: Sequence[np.ndarray], seed: int, slow: Sequence[Clip] = ()
+    ) -> None:
+        self.marks, self.rng, self.slow = marks, np.random.default_rng(seed), [clip[2] for clip in slow]
         made = [clip[2] for clip in clips if clip[0].startswith(("painted", "generated", "traffic"))]
         real = [clip[2] for clip in clips if not clip[0].startswith(("painted", "generated", "traffic"))]
         self.pools = [real, made] if real and made else [real or made] * 2
@@ -90,6 +93,8 @@ class Examples:
         return np.ascontiguousarray(x)
 
     def _clip(self) -> np.ndarray:
+        if self.slow and self.rng.random() < SLOW:
+            return self.slow[self.rng.integers(len(self.slow))]
         pool = self.pools[int(self.rng.random() > REAL)]
         return pool[self.rng.integers(len(pool))]
 
