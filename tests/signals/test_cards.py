@@ -95,6 +95,19 @@ def test_words_on_a_photo_or_beside_a_thing_are_no_card():
     assert card(thumbs(written(product(), "NEW"))) < 0.5
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_picture_between_blurred_padding_is_no_card(seed, monkeypatch):
+    """A film reposted upright: a band full of fine detail on a smooth ground, lower than half of the picture."""
+    noise = np.random.default_rng(seed).normal(size=(144, 256)).astype(np.float32)
+    band = cv2.GaussianBlur(noise, (0, 0), 1.2) + 0.8 * cv2.GaussianBlur(noise, (9, 9), 0)
+    band = np.clip(90 + 70 * np.clip(band / band.std(), -0.3, 3), 0, 255).astype(np.uint8)
+    ground = cv2.GaussianBlur(cv2.resize(band, (256, 455)), (0, 0), 40)
+    ground[156:300] = band
+    assert card(thumbs(ground)) == 0.0
+    monkeypatch.setattr("wanprep.signals.cards.MIN_STROKE", 0.0)  # a negative control: as it was
+    assert card(thumbs(ground)) > 0.6
+
+
 def test_no_thumbnails_are_unknown_and_an_empty_picture_says_nothing():
     assert np.isnan(card(np.zeros((0, 144, 256, 3), np.uint8)))
     assert card_share(thumbs(blank(), 1)[0]) is None

@@ -20,6 +20,7 @@ LETTERED = 0.75  # share of all strokes that must be in lines of lettering
 MAX_HEIGHT = 0.45  # of the picture's height: a line of lettering is lower
 ALIGNED = 0.7  # share of a line whose strokes end on the base line
 TALL, ALIGNED_TALL = 0.25, 0.85  # stricter for lines that high: few titles are, trees on a ridge are
+MIN_STROKE = 0.05  # of a line's height: the strokes of letters are thicker, detail of a picture in a plain frame is finer
 MIN_RUNS = 5.0  # strokes that a row through a line meets, on average
 
 
@@ -97,7 +98,7 @@ def _lettering(band_hw: np.ndarray, picture_height: int) -> bool:
     ends = [np.flatnonzero(row == -1) for row in np.diff(padded, axis=1)]
     runs = float(np.mean([len(row) for row in starts]))
     strokes = np.concatenate([e - s for s, e in zip(starts, ends)])
-    if runs < MIN_RUNS or np.median(strokes) > 0.6 * height + 1:
+    if runs < MIN_RUNS or not MIN_STROKE * height <= np.median(strokes) <= 0.6 * height + 1:
         return False
     gaps = np.concatenate([s[1:] - e[:-1] for s, e in zip(starts, ends)])
     uneven = float(gaps.std() / gaps.mean()) if len(gaps) else 0.0
