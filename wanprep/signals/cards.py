@@ -20,7 +20,7 @@ LETTERED = 0.75  # share of all strokes that must be in lines of lettering
 MAX_HEIGHT = 0.45  # of the picture's height: a line of lettering is lower
 ALIGNED = 0.7  # share of a line whose strokes end on the base line
 TALL, ALIGNED_TALL = 0.25, 0.85  # stricter for lines that high: few titles are, trees on a ridge are
-MIN_STROKE = 0.05  # of a line's height: the strokes of letters are thicker, detail of a picture in a plain frame is finer
+MIN_STROKE = 0.05  # of a line's height: letters have thicker strokes, detail of a picture in a plain frame is finer
 MIN_RUNS = 5.0  # strokes that a row through a line meets, on average
 
 
