@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,6 +64,33 @@ def test_a_still_subject_that_stands_out_is_kept():
     assert (start + 0.5) * W >= 238
     tall = np.frombuffer(content.profiles(weights([(plain, plain)])), np.uint8)[content.BINS :]
     assert begin(tall, 0.4) * H <= 60
+
+
+@pytest.mark.parametrize(("bar", "wide", "colour"), [(0, 8, (120, 130, 110)), (40, 5, (150, 120, 90))])
+def test_a_strip_along_the_border_is_no_subject(bar, wide, colour):
+    """The dark edge of a wall stands out most of all; beside a bar, too."""
+    wall = np.full((H, W, 3), 150, np.uint8)
+    wall[:, : bar + wide] = 30
+    wall[:, :bar] = 0
+    thing = wall.copy()
+    thing[50:110, 200:222] = colour
+    start = begin(columns([(thing, thing)]), 0.32, bar / W)
+    assert start * W <= 200
+    assert (start + 0.32) * W >= 222
+    assert (
+        begin(columns([(wall, wall)]), 0.32, bar / W) < (bar + wide) / W
+    )  # without another one it is better than none
+
+
+@pytest.mark.parametrize("move", [0, 4])
+@pytest.mark.parametrize("x", [0, W - 40])
+def test_a_subject_at_the_very_border_is_kept(x, move):
+    pictures = [np.full((H, W, 3), 120, np.uint8) for _ in range(4)]
+    for k, picture in enumerate(pictures):
+        picture[50 + move * k : 90 + move * k, x : x + 40] = (40, 40, 220)
+    start = begin(columns(list(pairwise(pictures))), 0.4)
+    assert start * W <= x + 4
+    assert (start + 0.4) * W >= x + 40 - 4
 
 
 def test_what_moves_with_the_camera_is_background():
