@@ -15,7 +15,7 @@ import numpy as np
 
 from wanprep.signals.gradual import Mix
 from wanprep.signals.mixing import rms
-from wanprep.signals.pictures import Pictures
+from wanprep.signals.pictures import Pictures, parts
 
 WIDTH, HEIGHT = 16, 12
 FARTHEST = HEIGHT // 2, WIDTH // 2  # places down and across that the camera moves between two pictures
@@ -44,10 +44,14 @@ def uncarried(X: np.ndarray) -> float:
 
 def _steps(T: Pictures, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of single steps, from frames `before` to frames `after` (int[n] each): the same share, and the RMS change."""
-    if not len(after):
-        return np.zeros(0), np.zeros(0)
-    left, change = unexplained(T[before], T[after])
-    return left / (change + NOISE), np.asarray(rms(T[after] - T[before]))
+    shares, sizes = [np.zeros(0)], [np.zeros(0)]
+    for at in parts(np.arange(len(after))):
+        if len(at):
+            A, B = T[before[at]], T[after[at]]
+            left, change = unexplained(A, B)
+            shares.append(left / (change + NOISE))
+            sizes.append(rms(B - A))
+    return np.concatenate(shares), np.concatenate(sizes)
 
 
 def without_moves(T: Pictures, mixes: Iterable[Mix]) -> list[Mix]:
