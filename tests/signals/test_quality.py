@@ -9,7 +9,7 @@ import pytest
 
 from wanprep.signals import blur, light, motion
 from wanprep.signals.blur import focus
-from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores, merged
+from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores, merged, repeats
 from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
 
@@ -174,6 +174,60 @@ def test_dark_and_flat_pictures_are_not_blur():
     assert math.isnan(blur.smear(np.full((H, W), 90, np.uint8)))
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.3, 0.2])
+@pytest.mark.parametrize("seed", range(3))
+def test_blur_does_not_depend_on_exposure(gain, seed):
+    sharp = still(seed, 1)[0]
+    rng = np.random.default_rng(seed)
+
+    def seen(picture: np.ndarray) -> np.ndarray:
+        """Under that light, with what fine coding leaves: errors of about a level."""
+        return np.clip(np.round(picture * gain + rng.normal(0, 0.8, picture.shape)), 0, 255).astype(np.uint8)
+
+    assert not bad("blur", blur.sharpness(seen(sharp)))
+    for sigma in (2.0, 3.0):
+        assert bad("blur", blur.sharpness(seen(cv2.GaussianBlur(sharp, (0, 0), sigma))))
+
+
+def test_grain_neither_hides_blur_nor_is_taken_for_it():
+    sharp = still(1, 1)[0]
+    grain = np.random.default_rng(0).normal(0, 4, sharp.shape)
+    grainy, soft = (
+        np.clip(picture + grain, 0, 255).astype(np.uint8) for picture in (sharp, cv2.GaussianBlur(sharp, (0, 0), 2.0))
+    )
+    assert not bad("blur", blur.sharpness(grainy))
+    assert bad("blur", blur.sharpness(soft))
+
+
+def test_a_few_sharp_letters_on_a_flat_page_are_sharp():
+    page = np.full((H, W), 120, np.uint8)
+    cv2.putText(page, "a b", (200, 140), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 220, 2)
+    assert 0 < np.mean(page != 120) < 0.005
+    assert not bad("blur", blur.sharpness(page))
+
+
+def test_a_clip_that_is_out_of_focus_for_half_its_time_is_blurred_and_one_look_is_not_enough():
+    sharp = still(0, n=72)
+    soft = np.stack([cv2.GaussianBlur(f, (0, 0), 3.0) for f in sharp])
+    assert bad("blur", scores(np.concatenate([sharp[:36], soft[36:]]))["sharpness"])
+    assert not bad("blur", scores(np.concatenate([sharp[:66], soft[66:]]))["sharpness"])
+    assert not bad("blur", scores(np.concatenate([sharp[:12], soft[:3]]))["sharpness"])  # three looks, one of them soft
+
+
+def test_motion_blur_is_the_same_number_in_every_direction():
+    """A smear as long in pixels, of a picture turned with it."""
+    canvas = texture(4, 1200, 1600)  # so large that no turn shows its border
+    found = []
+    for degrees in (0, 45, 90, 135):
+        centre = (canvas.shape[1] / 2, canvas.shape[0] / 2)
+        smeared = cv2.blur(canvas, (19, 1)).astype(np.uint8)
+        matrix = cv2.getRotationMatrix2D(centre, degrees, 0.5)
+        matrix[:, 2] += np.array([W / 2 - centre[0], H / 2 - centre[1]])
+        found.append(blur.smear(cv2.warpAffine(smeared, matrix, (W, H), flags=cv2.INTER_AREA)))
+    assert max(found) < 1.25 * min(found), found
+    assert all(bad("motion_blur", value) for value in found), found
+
+
 @pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
 @pytest.mark.parametrize("seed", range(3))
 def test_motion_blur_is_found_in_every_direction(direction, seed):
@@ -327,3 +381,14 @@ def test_a_camera_that_trembles_in_place_is_static_however_long_and_a_slow_pan_i
         drift = np.zeros((16 * seconds, 4))
         drift[:, 0] = -0.02 / 16
         assert motion.camera_motion(drift)[0] == "slow pan right"
+
+
+def test_repeats_that_were_coded_anew_are_repeats_and_noise_of_a_still_scene_is_none():
+    grain = np.random.default_rng(2).uniform(3, 6, 60)
+    thrice = np.where(np.arange(60) % 3 == 0, 30.0, grain)
+    assert repeats(thrice).mean() == pytest.approx(2 / 3, abs=0.04)  # what ends the clip is not known to be one
+    assert not repeats(grain).any()  # noise
+    gestures = grain.copy()
+    gestures[[10, 11, 30, 31]] = 60.0  # 18 frames apart
+    assert not repeats(gestures).any()
+    assert not repeats(np.tile([40.0, 16.0, 9.0, 22.0], 15)).any()  # uneven motion

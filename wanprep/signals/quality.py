@@ -7,6 +7,7 @@ across a cut is ever counted for a clip.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -51,6 +52,8 @@ CHANGE_RATE = 4  # how often a second `change` and `luma` are measured
 # Every second frame of 24, 25 and 30 fps, every third of 50 and 60: all frames of 24 rank shaken clips no better.
 MIN_STEP = 0.75 / RATE
 DUPLICATE_LEVELS = 2.0
+# What coding makes of a repeated picture: at most so many levels, and so much less than new ones on both sides differ.
+CODED_LEVELS, CODED_SHARE, MOST_REPEATS = 8.0, 1 / 3, 5
 
 
 class QualityMeter:
@@ -143,7 +146,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     frame, seconds = _clip(signals, i0, i1)
     inside = _inside(seconds, frame["step_s"])
     change = frame["change"][_inside(seconds, frame["change_s"])]
-    equal = frame["frame_diff"][1:] <= DUPLICATE_LEVELS
+    equal = repeats(frame["frame_diff"][1:])
     return {
         "sharpness": _quantile(frame["sharpness"], 0.5),
         "smear": _quantile(frame["smear"], 0.5),
@@ -157,6 +160,20 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "coded": _quantile(frame["quantiser"], 0.5),
         "noise": _quantile(frame["noise"], 0.5),
     }
+
+
+def repeats(diff_N: np.ndarray) -> np.ndarray:
+    """bool[N]: whether a frame repeats the one before. diff_N: largest difference of 3x3 means between them, levels.
+
+    Up to MOST_REPEATS frames between two that are much newer than they are repeats as well: grain and soft pictures are
+    coded anew. A still scene with noise has longer runs, and noise alone nothing newer around.
+    """
+    equal = diff_N <= DUPLICATE_LEVELS
+    for before, after in itertools.pairwise(np.flatnonzero(diff_N > CODED_LEVELS).tolist()):
+        run = diff_N[before + 1 : after]
+        if 0 < len(run) <= MOST_REPEATS and run.max() <= CODED_SHARE * min(diff_N[before], diff_N[after]):
+            equal[before + 1 : after] = True
+    return equal
 
 
 def clip_camera(signals: Signals, i0: int, i1: int) -> tuple[str | None, float]:
