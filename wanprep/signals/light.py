@@ -1,8 +1,8 @@
 """Sudden changes of light between two frames: exposure pumping, flashes, splices of two takes.
 
-Where the camera's motion is known only places whose texture stayed the same are compared: a plain difference of mean
-luma finds a moving object and misses an exposure step (5 % of +15 % steps). A step in a pan is what the camera's motion
-is lost by; there mean luma is compared with its own course, which a pan changes steadily.
+Where the camera's motion is known, or it stands still, only places whose texture stayed the same are compared: a plain
+difference of mean luma finds a moving object and misses an exposure step (5 % of +15 % steps). A step in a pan is what
+the camera's motion is lost by; there mean luma is compared with its own course, which a pan changes steadily.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import numpy as np
 
 WINDOW = 9  # pixels at half the small size
 MIN_SHARE = 0.03  # of the picture must keep its texture
+# Of the places with texture (levels of deviation), where the camera's motion is unknown: only a camera that stands
+# still keeps so many; under one that moves places are alike by chance, and by any ratio.
+STANDING, RICH = 0.3, 10.0
 NEAR = 3  # frames before and after whose steps are no jump
 DARK = 2.0  # levels added to mean luma: coding alone moves it by a tenth of one
 
@@ -23,7 +26,8 @@ def light_jump(before_HW: np.ndarray, after_HW: np.ndarray, matrix: np.ndarray |
     A jump changes all places alike; things that pass match here and there, by every ratio. So where the quartiles do
     not agree, what three quarters of the places exceed the same way is all that counts.
 
-    before_HW, after_HW: uint8 luma about 256 px wide. matrix: float[2, 3] that maps the earlier frame onto the later.
+    before_HW, after_HW: uint8 luma about 256 px wide. matrix: float[2, 3] that maps the earlier frame onto the later,
+    None where the camera's motion could not be found.
     """
     import cv2
 
@@ -41,9 +45,11 @@ def light_jump(before_HW: np.ndarray, after_HW: np.ndarray, matrix: np.ndarray |
     mean_a, mean_b = mean(a), mean(b)
     variance_a, variance_b = mean(a * a) - mean_a * mean_a, mean(b * b) - mean_b * mean_b
     covariance = mean(a * b) - mean_a * mean_b
+    texture = np.sqrt(np.maximum(variance_a, 0) * np.maximum(variance_b, 0))
     # +1: windows with less than a level of texture correlate by chance or by coding noise alone.
-    same = covariance > 0.9 * np.sqrt(np.maximum(variance_a, 0) * np.maximum(variance_b, 0)) + 1.0
-    if np.count_nonzero(same) < MIN_SHARE * same.size:
+    same = covariance > 0.9 * texture + 1.0
+    count = np.count_nonzero(same)
+    if count < MIN_SHARE * same.size or (matrix is None and count < STANDING * np.count_nonzero(texture > RICH)):
         return math.nan
     ratios = np.sort(((mean_b + 8) / (mean_a + 8))[same])
     low, middle, high = (_log_quantile(ratios, share) for share in (0.25, 0.5, 0.75))

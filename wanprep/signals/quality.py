@@ -35,7 +35,7 @@ FIELDS: tuple[str, ...] = (
     "cam_fit",
     "cam_stays",  # cells of the rim, see motion.still_rim
     "cam_goes",
-    "light_jump",  # |log| of the exposure ratio over step_s, where the camera's motion is known
+    "light_jump",  # |log| of the exposure ratio over step_s, NaN where the two cannot be compared
     "change_s",  # seconds back to the other frame of `change`
     "change",  # share of pixels whose 3x3 mean changed by more than CHANGE_LEVELS, 0..1
     "luma",  # mean luma, 0..255
@@ -111,10 +111,8 @@ class QualityMeter:
             row |= {
                 "step_s": elapsed, "cam_dx": step.dx, "cam_dy": step.dy, "cam_rot": step.rot, "cam_scale": step.scale,
                 "cam_fit": step.fit, "cam_stays": stays, "cam_goes": goes,
+                "light_jump": light_jump(self._step[1], gray, step.matrix),
             }  # fmt: skip
-            # Places of a moving picture that are compared as they lie are alike by chance, and by any ratio.
-            if step.matrix is not None:
-                row["light_jump"] = light_jump(self._step[1], gray, step.matrix)
         self._step = (seconds, gray.copy())
 
     def _feed_change(self, row: dict[str, float], seconds: float, smooth: np.ndarray) -> None:
