@@ -110,7 +110,7 @@ def _inwards(picture_HW: np.ndarray) -> np.ndarray:
     """
     lines = []
     for axis in (1, 0):
-        inside = picture_HW.any(axis=axis)
+        inside: np.ndarray = np.any(picture_HW, axis=axis)
         found = np.flatnonzero(inside)
         first, last = (int(found[0]), int(found[-1])) if len(found) else (0, len(inside) - 1)
         place = np.arange(len(inside))
@@ -144,7 +144,7 @@ def against_camera(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
 
     gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (before, after)]
     step = camera_step(*gray)
-    stays, goes = still_rim(*gray, step)
+    stays, goes = still_rim(gray[0], gray[1], step)
     shape = (gray[0].shape[1], gray[0].shape[0])
     smooth: list[Any] = [cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32) for picture in gray]
     seen: Any = np.ones(gray[0].shape, np.float32)
