@@ -60,6 +60,18 @@ def test_more_memory_means_larger_views_and_more_exact_weights():
     assert weights == ["nf4", "fp8", "bf16", "bf16"]
 
 
+@pytest.mark.parametrize(("vram", "name"), [(16, "wan2.2-t2v-a14b"), (24, "wan2.2-t2v-a14b"), (24, "wan2.2-ti2v-5b")])
+def test_square_footage_gets_square_views_that_cut_nothing(vram, name):
+    clips = [clip(f"{i}", width=1080, height=1080) for i in range(8)]
+    found = suggest(clips, family(name), vram)
+    for proposal in found.views:
+        width, height = proposal.view.size
+        assert width == height
+        rows = samples_of(clips, [proposal.view], family(name))
+        assert {(row["width"], row["height"], *row["crop"]) for row in rows} == {(width, height, 0, 0, 1080, 1080)}
+        assert {row["tokens"] for row in rows} == {proposal.tokens}
+
+
 def test_views_are_no_larger_than_the_footage_and_twins_are_not_proposed():
     found = suggest([clip(f"{i}", width=640, height=360) for i in range(8)], A14B, 80)
     assert [p.view.name for p in found.views] == ["motion"]
