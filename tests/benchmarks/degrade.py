@@ -50,17 +50,33 @@ def defocus(frames: np.ndarray, sigma: float) -> np.ndarray:
     return np.stack([cv2.GaussianBlur(f, (0, 0), sigma) for f in frames])
 
 
-def motion_blur(frames: np.ndarray, length: int, direction: str) -> np.ndarray:
+def dim(frames: np.ndarray, gain: float, sigma: float = 0.0) -> np.ndarray:
+    """Out of focus by sigma (0: sharp) under that light, and through a fine encoder, whose errors are not dimmed."""
+    soft = defocus(frames, sigma) if sigma else frames
+    return recoded(gained(soft, np.full(len(frames), gain)), *X264, "17")
+
+
+def lost_focus(frames: np.ndarray, sigma: float) -> np.ndarray:
+    """The second half of the clip out of focus."""
+    middle = len(frames) // 2
+    return np.concatenate([frames[:middle], defocus(frames[middle:], sigma)])
+
+
+def motion_blur(frames: np.ndarray, length: int, direction: str | float) -> np.ndarray:
+    """direction: degrees; or "diagonal", which is `length` diagonal pixels, 1.4 times as long."""
     import cv2
 
     kernel = np.zeros((length, length), np.float32)
     if direction == "diagonal":
         np.fill_diagonal(kernel, 1)
-    elif direction == "horizontal":
-        kernel[length // 2] = 1
-    else:
+    elif direction == "vertical":
         kernel[:, length // 2] = 1
-    return np.stack([cv2.filter2D(f, -1, kernel / length) for f in frames])
+    else:
+        kernel[length // 2] = 1
+        if direction != "horizontal":
+            middle = ((length - 1) / 2, (length - 1) / 2)
+            kernel = cv2.warpAffine(kernel, cv2.getRotationMatrix2D(middle, float(direction), 1), (length, length))
+    return np.stack([cv2.filter2D(f, -1, kernel / kernel.sum()) for f in frames])
 
 
 def moved(frames: np.ndarray, path_px: np.ndarray) -> np.ndarray:
@@ -280,6 +296,9 @@ def faults() -> list[Fault]:
         for way in ("horizontal", "vertical", "diagonal"):
             smear = lambda f, t, r, n=length, w=way: motion_blur(f, n, w)  # noqa: E731
             out.append(Fault(name=f"motion blur {length} px {way}", filter="motion_blur", apply=smear))
+    for length, degrees in ((9, 45), (9, 22.5), (15, 30), (17, 45)):
+        smear = lambda f, t, r, n=length, a=degrees: motion_blur(f, n, a)  # noqa: E731
+        out.append(Fault(name=f"motion blur {length} px at {degrees} deg", filter="motion_blur", apply=smear))
     for rms in (0.0015, 0.003, 0.006):
         for sway in ("tremor", "walk", "sway", "white"):
             move = lambda f, t, r, a=rms, s=sway: shake(f, t, r, a, s)  # noqa: E731
@@ -288,6 +307,10 @@ def faults() -> list[Fault]:
     def fault(name: str, filter_name: str, apply: Callable[..., np.ndarray], innocent: bool = False) -> None:
         out.append(Fault(name=name, filter=filter_name, apply=apply, innocent=innocent))
 
+    for gain, sigma in ((0.3, 1.5), (0.3, 2), (0.3, 3), (0.15, 2)):
+        fault(f"defocus {sigma} px, light {gain}", "blur", lambda f, t, r, g=gain, s=sigma: dim(f, g, s))
+    fault("defocus 2 px, grain 4", "blur", lambda f, t, r: noisy(defocus(f, 2), r, 4))
+    fault("second half out of focus", "blur", lambda f, t, r: lost_focus(f, 3))
     fault("shake 0.30% tremor in a pan", "shake", lambda f, t, r: shake(f, t, r, 3e-3, "tremor", 0.04))
     for rms in (0.003, 0.006):
         fault(f"shake {rms:.2%} slow", "shake", lambda f, t, r, a=rms: shake(f, t, r, a, "slow"))
@@ -321,6 +344,8 @@ def faults() -> list[Fault]:
     for name in ("blur", "motion_blur"):
         fault("shallow focus", name, lambda f, t, r: shallow(f), innocent=True)
         fault("four times darker", name, lambda f, t, r: gained(f, np.full(len(f), 0.25)), innocent=True)
+        fault("light 0.3", name, lambda f, t, r: dim(f, 0.3), innocent=True)
+        fault("grain 5", name, lambda f, t, r: noisy(f, r, 5), innocent=True)
     fault("x264 crf 23", "compression", lambda f, t, r: encoded(f, "-c:v", "libx264", "-crf", "23"), innocent=True)
     fault("mpeg4 q 4", "compression", lambda f, t, r: encoded(f, "-c:v", "mpeg4", "-q:v", "4"), innocent=True)
     fault("noise 6", "compression", lambda f, t, r: noisy(f, r, 6), innocent=True)

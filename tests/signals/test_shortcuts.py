@@ -27,14 +27,15 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-@pytest.mark.parametrize("share", [0.5, 0.998])
-def test_the_gradient_quantile_is_exact(name, share):
+def test_the_steepest_pixels_are_exact(name):
     gray = PICTURES[name]
     dx, dy = (cv2.Sobel(gray, cv2.CV_16S, *order).astype(np.int64) for order in ((1, 0), (0, 1)))
     lengths = np.array([math.isqrt(v) for v in (dx * dx + dy * dy).ravel().tolist()])
-    found = blur._gradient_quantile(gray, share)
-    assert np.mean(lengths <= found) >= share
-    assert found == 0 or np.mean(lengths <= found - 1) < share
+    longest, steep = blur._steepest(gray)
+    assert np.mean(lengths <= longest) >= 0.998
+    assert longest == 0 or np.mean(lengths <= longest - 1) < 0.998
+    long = np.sort(lengths)[math.ceil(0.995 * lengths.size) - 1]
+    assert np.array_equal(steep.ravel() == 1, lengths >= max(long, longest / 3))
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -48,21 +49,22 @@ def test_percentiles_are_the_nearest_rank(name, share):
 @pytest.mark.parametrize("name", PICTURES)
 def test_reblur_is_that_of_blurred_pictures(name):
     gray = PICTURES[name]
-    taps, worst = np.ones(blur.REBLUR_TAPS), np.nan
-    for kernel, (right, down) in zip(
-        (taps[None], taps[:, None], np.diag(taps), np.diag(taps)[::-1].copy()), ((1, 0), (0, 1), (1, 1), (1, -1))
-    ):
-        sums = cv2.filter2D(gray.astype(np.float64), -1, kernel)
+    worst = np.nan
+    for right, down, count, _ in blur.DIRECTIONS:
+        taps = np.ones(count)
+        kernel = np.diag(taps)[::down].copy() if right and down else taps.reshape((-1, 1) if down else (1, -1))
+        anchor = (-1, -1 if down >= 0 else (count - 1) // 2)  # an even count has no middle: one more lies behind
+        sums = cv2.filter2D(gray.astype(np.float64), -1, kernel, anchor=anchor)
         both = []
         for values in (gray.astype(np.float64), sums):
             rows = values[::-1] if down < 0 else values
             height, width = rows.shape
             step = np.abs(rows[abs(down) :, right:] - rows[: height - abs(down), : width - right])
             both.append(step[::-1] if down < 0 else step)
-        variation = blur.REBLUR_TAPS * both[0]
+        variation = count * both[0]
         lost = np.maximum(0, variation - both[1])
         total_IJ, lost_IJ = tile_means(variation), tile_means(lost)
-        judged = total_IJ > blur.REBLUR_TAPS * 0.5
+        judged = total_IJ > count * 0.5
         if judged.any():
             worst = np.fmax(worst, np.quantile(1 - lost_IJ[judged] / total_IJ[judged], 0.1))
     assert blur.reblur(gray) == pytest.approx(worst, rel=1e-6, nan_ok=True)

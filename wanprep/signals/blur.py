@@ -12,7 +12,10 @@ import math
 import numpy as np
 
 MIN_TEXTURE = 24.0  # Sobel gradient of the strongest edges below this: too dark or flat to say anything about focus
-REBLUR_TAPS = 11
+ROUNDING = 3.5  # |Laplacian| at soft edges that 8-bit levels and fine coding alone leave (their P93)
+NOISE_GAIN = 2.3  # the same of noise, as a multiple of its median |Laplacian|; 2.6 if it were Gaussian and all there is
+# Right, down, how many pixels are summed, how many are one long step: diagonal pixels are sqrt(2) apart.
+DIRECTIONS = ((1, 0, 11, 8), (0, 1, 11, 8), (1, 1, 8, 6), (1, -1, 8, 6))
 TILES = (6, 4)  # columns, rows
 FOLDED = 16_000  # pixels, at most, that a percentile is first looked for among
 
@@ -23,37 +26,46 @@ def focus(gray_HW: np.ndarray) -> dict[str, float]:
 
 
 def sharpness(gray_HW: np.ndarray) -> float:
-    """|Laplacian| / (Sobel-3 gradient + 4), their 99.8th percentiles, of uint8 luma about 360 px high; NaN if flat.
+    """|Laplacian| around the steepest edges / (Sobel-3 gradient + 4) of uint8 luma about 360 px high; NaN if flat.
 
-    A ratio of second to first derivative is about 1/width of the strongest edges and does not depend on contrast. The
-    percentile is that high because 1 % of edges is more than a picture with much sky, or a small sharp subject before
-    a soft background, has (at P99 those are taken for blur four times as often). 0.05 (out of focus) to 0.5.
+    A ratio of second to first derivative is about 1/width of the strongest edges and does not depend on contrast. What
+    noise, rounding and coding add to the Laplacian is taken off in quadrature: in dark pictures it is more than soft
+    edges have, and blurred ones looked sharp. Edges are the steepest 0.5 % of the pixels and their neighbours (more
+    than that a picture with much sky, or a small sharp subject, has not), the gradient is their P99.8 of the picture.
+    0.05 (out of focus) to 0.5.
     """
     import cv2
 
-    gradient = _gradient_quantile(gray_HW, 0.998)
+    gradient, steep_HW = _steepest(gray_HW)
     if gradient < MIN_TEXTURE:
         return float("nan")
     laplacian_HW = cv2.convertScaleAbs(cv2.Laplacian(gray_HW, cv2.CV_16S))
-    return _percentile(laplacian_HW, 0.998) / (gradient + 4.0)
+    around_HW = cv2.dilate(steep_HW, np.ones((3, 3), np.uint8)).view(bool)
+    second = _percentile(laplacian_HW[around_HW], 0.93)
+    noise = max(ROUNDING, NOISE_GAIN * _percentile(np.ascontiguousarray(laplacian_HW[::3, ::3]), 0.5))
+    return math.sqrt(max(0.0, second * second - noise * noise)) / (gradient + 4.0)
 
 
-def _gradient_quantile(gray_HW: np.ndarray, share: float) -> float:
-    """Quantile `share` of the Sobel-3 gradient's length, to one unit; exact, though most lengths are never computed.
+def _steepest(gray_HW: np.ndarray) -> tuple[float, np.ndarray]:
+    """P99.8 of the Sobel-3 gradient's length, to one unit, and uint8[H, W]: 1 where it is among the longest 0.5 %.
 
-    A length lies between the larger of |dx|, |dy| and that times sqrt(2): the quantile of the larger one, at a
-    quarter of the precision so that it fits a byte, says below which pixels cannot matter.
+    Exact, though most lengths are never computed: a length lies between the larger of |dx|, |dy| and that times
+    sqrt(2), so the quantile of the larger one, at a quarter of the precision so that it fits a byte, says below which
+    pixels cannot matter. Where less than 0.5 % are edges at all, the flat rest is left out.
     """
     import cv2
 
     dx, dy = cv2.spatialGradient(gray_HW)  # of uint8: within -1020..1020
     larger = cv2.max(cv2.convertScaleAbs(dx, alpha=0.25), cv2.convertScaleAbs(dy, alpha=0.25))
-    least = 4 * _percentile(larger, share) - 2
+    least = 4 * _percentile(larger, 0.995) - 2
     at = np.flatnonzero(larger >= math.floor((max(0.0, least) / math.sqrt(2) + 2) / 4))
     across, down = dx.ravel()[at].astype(np.float32), dy.ravel()[at].astype(np.float32)
     lengths = np.sqrt(across * across + down * down).astype(np.int32)
     below = np.cumsum(np.bincount(lengths)) + gray_HW.size - len(at)
-    return float(np.searchsorted(below, share * gray_HW.size))
+    long, longest = np.searchsorted(below, np.array([0.995, 0.998]) * gray_HW.size).tolist()
+    steep_HW = np.zeros(gray_HW.shape, np.uint8)
+    steep_HW.ravel()[at[lengths >= max(long, longest / 3)]] = 1
+    return float(longest), steep_HW
 
 
 def _percentile(values_HW: np.ndarray, share: float) -> float:
@@ -92,25 +104,25 @@ def reblur(gray_HW: np.ndarray) -> float:
     """
     import cv2
 
-    # The sums over 11 pixels of two neighbours differ by their two ends: nothing has to be blurred.
-    half = REBLUR_TAPS // 2
+    # The sums over 11 pixels (8 diagonal ones) of two neighbours differ by their two ends: nothing has to be blurred.
+    edge = max(taps for *_, taps, _ in DIRECTIONS) // 2
     height, width = gray_HW.shape
-    wide_HW = cv2.copyMakeBorder(gray_HW, half, half, half, half, cv2.BORDER_REFLECT_101)
+    wide_HW = cv2.copyMakeBorder(gray_HW, edge, edge, edge, edge, cv2.BORDER_REFLECT_101)
     worst = np.nan
-    for right, down in ((1, 0), (0, 1), (1, 1), (1, -1)):
+    for right, down, taps, _ in DIRECTIONS:
         rows, columns = height - abs(down), width - right
-        top = half + (down < 0)  # where the earlier of two neighbours begins
+        top = edge + (down < 0)  # where the earlier of two neighbours begins
         steps_HW, ends_HW = (
             cv2.absdiff(
-                wide_HW[top + ahead * down :][:rows, half + ahead * right :][:, :columns],
-                wide_HW[top - behind * down :][:rows, half - behind * right :][:, :columns],
+                wide_HW[top + ahead * down :][:rows, edge + ahead * right :][:, :columns],
+                wide_HW[top - behind * down :][:rows, edge - behind * right :][:, :columns],
             )
-            for ahead, behind in ((1, 0), (half + 1, half))
+            for ahead, behind in ((1, 0), (taps - taps // 2, taps // 2))
         )
         # What is left of a step's variation after blurring: never more than the step itself, so bytes are enough.
-        left_HW = cv2.min(ends_HW, cv2.convertScaleAbs(steps_HW, alpha=REBLUR_TAPS))  # saturates at 255
-        total_IJ, left_IJ = _tile_means(steps_HW) * REBLUR_TAPS, _tile_means(left_HW)
-        judged_IJ = total_IJ > REBLUR_TAPS * 0.5  # below half a level a pixel there is nothing to judge
+        left_HW = cv2.min(ends_HW, cv2.convertScaleAbs(steps_HW, alpha=taps))  # saturates at 255
+        total_IJ, left_IJ = _tile_means(steps_HW) * taps, _tile_means(left_HW)
+        judged_IJ = total_IJ > taps * 0.5  # below half a level a pixel there is nothing to judge
         if judged_IJ.any():
             worst = np.fmax(worst, _tenth(left_IJ[judged_IJ] / total_IJ[judged_IJ]))
     return float(worst)
@@ -145,14 +157,15 @@ def _tile_means(values_HW: np.ndarray) -> np.ndarray:
 def edge_contrast(gray_HW: np.ndarray) -> float:
     """Step to the next pixel / step over 8 px at the strongest edges, in the worst of four directions; NaN if flat.
 
-    About 0.5 for a crisp picture; a smear of n >= 8 px leaves about 1/8 in its direction. The percentiles (99.9 and
-    99.8) differ because an edge has its long step at more pixels than its short one.
+    About 0.5 for a crisp picture; a smear of n >= 8 px leaves about 1/8 in its direction (a diagonal step counts for
+    1/sqrt(2) of itself, as long as a straight one). The percentiles (99.9 and 99.8) differ because an edge has its long
+    step at more pixels than its short one.
     """
     import cv2
 
     height, width = gray_HW.shape
     worst = np.nan
-    for right, down, reach in ((1, 0, 8), (0, 1, 8), (1, 1, 6), (1, -1, 6)):
+    for right, down, _, reach in DIRECTIONS:
         steps = []
         for n, share in ((1, 0.999), (reach, 0.998)):
             dx, dy = n * right, n * abs(down)
@@ -161,5 +174,5 @@ def edge_contrast(gray_HW: np.ndarray) -> float:
                 ahead, behind = gray_HW[: height - dy, dx:], gray_HW[dy:, : width - dx]
             steps.append(_percentile(cv2.absdiff(ahead, behind), share))
         if steps[1] >= 12:
-            worst = np.fmin(worst, (steps[0] + 0.5) / (steps[1] + 4.0))
+            worst = np.fmin(worst, (steps[0] / math.hypot(right, down) + 0.5) / (steps[1] + 4.0))
     return float(worst)

@@ -54,6 +54,7 @@ MIN_STEP = 0.75 / RATE
 DUPLICATE_LEVELS = 2.0
 # What coding makes of a repeated picture: at most so many levels, and so much less than new ones on both sides differ.
 CODED_LEVELS, CODED_SHARE, MOST_REPEATS = 8.0, 1 / 3, 5
+MANY_LOOKS = 4  # sampled frames from which on a quarter of them may speak for a clip
 
 
 class QualityMeter:
@@ -136,7 +137,8 @@ def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
-    sharpness, smear, luma, noise: medians. quantiser: compression.quantiser. coded: what the stream alone says of it.
+    sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
+    and noise. quantiser: compression.quantiser. coded: what the stream alone says of it.
     shake: turns of the camera's path a step, 0..1. light_jump: light.largest_jump.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
@@ -145,8 +147,9 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     inside = _inside(seconds, frame["step_s"])
     change = frame["change"][_inside(seconds, frame["change_s"])]
     equal = repeats(frame["frame_diff"][1:])
+    sharp = frame["sharpness"]
     return {
-        "sharpness": _quantile(frame["sharpness"], 0.5),
+        "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
         "shake": reversal_rate(*_path(frame, seconds)),
         "light_jump": largest_jump(frame["light_jump"], inside, signals.frame["luma_mean"][i0:i1].astype(np.float64)),
