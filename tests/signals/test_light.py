@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wanprep.signals import quality
-from wanprep.signals.light import flickers, largest_jump, mean_jumps
+from wanprep.signals.light import colour_jumps, flickers, largest_jump, mean_jumps
+from wanprep.signals.meter import ShotMeter
 from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
 
@@ -37,9 +38,13 @@ def lit(frames: np.ndarray, gain_N: np.ndarray) -> np.ndarray:
     return np.clip(frames * gain_N[:, None, None], 0, 255).astype(np.uint8)
 
 
+def means(frame: np.ndarray) -> dict[str, float]:
+    return dict.fromkeys(("luma_mean", "red", "blue"), float(frame.mean()))
+
+
 def signals_of(frames: np.ndarray, fps: int = 24) -> Signals:
     meter = quality.QualityMeter(W, H)
-    rows = [meter.feed(k / fps, frame) | {"luma_mean": float(frame.mean())} for k, frame in enumerate(frames)]
+    rows = [meter.feed(k / fps, frame) | means(frame) for k, frame in enumerate(frames)]
     none = np.zeros((0, 2), np.uint8)
     return Signals(
         time_base=Fraction(1, fps), width=2, height=2, pts=np.arange(len(frames)), last_duration=1,
@@ -107,6 +112,8 @@ def test_means_step_beyond_their_course():
     assert int(found.argmax()) == 12
     assert found[12] == pytest.approx(math.log1p(20 / (ramp[11] + 2)), rel=1e-6)
     assert (mean_jumps(np.array([40.0])) == 0).all()
+    for left in (np.array([200.0, *ramp]), np.array([*ramp, 20.0])):  # of a transition
+        assert mean_jumps(left).max() < 0.01
 
 
 def test_what_goes_and_comes_back_flickers():
@@ -126,7 +133,21 @@ def test_pairs_that_tell_are_believed_and_others_leave_it_to_the_mean():
     pairs = np.arange(8) % 2 == 0
     pairs[0] = False
     told = np.where(pairs, 0.01, np.nan)
-    assert largest_jump(told, pairs, mean) == pytest.approx(0.01)
+    grey = np.stack([mean] * 3, axis=1)
+    assert largest_jump(told, pairs, grey) == pytest.approx(0.01)
     told[4] = np.nan
-    assert largest_jump(told, pairs, mean) == pytest.approx(math.log1p(40 / 102))
-    assert math.isnan(largest_jump(told, np.zeros(8, bool), mean))
+    assert largest_jump(told, pairs, grey) == pytest.approx(math.log1p(40 / 102))
+    assert math.isnan(largest_jump(told, np.zeros(8, bool), grey))
+
+
+def test_another_white_balance_is_a_jump_and_a_slow_or_a_grey_one_is_not():
+    frames = np.repeat(pan(3)[..., None], 3, axis=-1) * np.array([0.9, 1.0, 0.8])  # BGR
+    warm = np.array([0.8, 1.0, 1.15])
+    for when, jumps in ((np.arange(48) >= 24, True), (np.linspace(0, 1, 48), False)):
+        meter, rows = ShotMeter(), []
+        for frame, share in zip(frames, when):
+            rows.append(meter.feed(np.clip(frame * (1 + share * (warm - 1)), 0, 255).astype(np.uint8))[0])
+        found = np.array([[row[name] for name in ("luma_mean", "red", "blue")] for row in rows])
+        assert (largest_jump(np.zeros(48), np.arange(48) > 0, found) > 2 * LIMIT) == jumps
+        assert colour_jumps(found).max() < LIMIT / 2 or jumps
+    assert colour_jumps(np.where(np.arange(20) < 10, 60.0, 120.0)[:, None] * np.ones(3)).max() < 1e-9

@@ -14,6 +14,7 @@ from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
 
 H, W = 270, 480
+LIT = ("luma_mean", "red", "blue")  # what another meter says of each frame
 
 
 def texture(seed: int, height: int = H * 2, width: int = W * 2) -> np.ndarray:
@@ -50,13 +51,13 @@ def signals_of(frames: np.ndarray, fps: float = 24.0) -> Signals:
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
         middle = frame if k / fps >= due - 1e-9 else None
         due += 0.25 * (middle is not None)
-        lit = {"luma_mean": float(small.mean())}
+        lit = dict.fromkeys(LIT, float(small.mean()))
         rows.append(meter.feed(k / fps, small) | lit | (focus(middle) if middle is not None else {}))
     none = np.zeros((0, 2), np.uint8)
     pts = np.round(np.arange(len(frames)) * 90000 / fps).astype(np.int64)
     return Signals(
         time_base=Fraction(1, 90000), width=2, height=2, pts=pts, last_duration=0,
-        frame={name: np.array([r[name] for r in rows], np.float32) for name in (*FIELDS, "luma_mean")},
+        frame={name: np.array([r[name] for r in rows], np.float32) for name in (*FIELDS, *LIT)},
         sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=none, col_p97=none,
     )  # fmt: skip
 

@@ -352,7 +352,7 @@ def signals(frames: np.ndarray, fps: int = 24) -> Signals:
     meter = quality.QualityMeter(256, 144)
     rows = [meter.feed(k / fps, f) | (focus(f) if k % 6 == 0 else {}) for k, f in enumerate(frames)]
     sampled = np.arange(0, len(frames), 12, dtype=np.int32)
-    lit = {"luma_mean": frames.mean((1, 2)).astype(np.float32)}
+    lit = dict.fromkeys(("luma_mean", "red", "blue"), frames.mean((1, 2)).astype(np.float32))
     return Signals(
         time_base=Fraction(1, fps), width=256, height=144, pts=np.arange(len(frames)), last_duration=1,
         frame={name: np.array([r[name] for r in rows], np.float32) for name in quality.FIELDS} | lit,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-FIELDS = ("content_val", "hist_diff", "luma_mean", "luma_p95", "edge_energy", "match", "best_match")
+FIELDS = ("content_val", "hist_diff", "luma_mean", "luma_p95", "edge_energy", "match", "best_match", "red", "blue")
 TINY_WIDTH, TINY_HEIGHT = 16, 12  # 192 bytes a frame, 33 MB for two hours at 24 fps
 HISTOGRAM_BINS = 128
 EDGE_SIZE = 64, 36  # of the picture whose edges are measured: motion blur and noise hardly show at this size
@@ -41,7 +41,7 @@ class ShotMeter:
         COLOR_BGR2GRAY, uint8[h, w], where the caller has it anyway.
 
         content_val 0..255, hist_diff, match and best_match (correlations, −1..1) are NaN on the first frame, which has
-        no predecessor.
+        no predecessor. red, blue: means, 0..255.
         """
         import cv2
 
@@ -60,6 +60,7 @@ class ShotMeter:
             numbers["hist_diff"] = _likeness(self._levels, levels, edges, bars)
         share = np.cumsum(levels)
         numbers["luma_mean"] = cv2.sumElems(luma)[0] / luma.size
+        numbers["blue"], _, numbers["red"], _ = cv2.mean(bgr)
         numbers["luma_p95"] = float(np.searchsorted(share, 0.95 * luma.size))
         numbers["edge_energy"] = edge_energy(edges)
         self._hsv, self._levels, self._edges, self._details = hsv, levels, edges, detail

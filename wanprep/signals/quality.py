@@ -152,7 +152,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
         "shake": reversal_rate(*_path(frame, seconds)),
-        "light_jump": largest_jump(frame["light_jump"], inside, signals.frame["luma_mean"][i0:i1].astype(np.float64)),
+        "light_jump": largest_jump(frame["light_jump"], inside, _means(signals, i0, i1)),
         "motion": _quantile(change, 0.75),
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
@@ -186,6 +186,11 @@ def _clip(signals: Signals, i0: int, i1: int) -> tuple[dict[str, np.ndarray], np
     if not 0 <= i0 < i1 <= len(signals.pts):
         raise ValueError(f"clip [{i0}, {i1}) is not inside the {len(signals.pts)} frames of its source")
     return {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}, signals.seconds()[i0:i1]
+
+
+def _means(signals: Signals, i0: int, i1: int) -> np.ndarray:
+    """float64[N, 3]: luma, red and blue of frames i0..i1-1, 0..255."""
+    return np.stack([signals.frame[name][i0:i1] for name in ("luma_mean", "red", "blue")], axis=1).astype(np.float64)
 
 
 def _path(frame: dict[str, np.ndarray], seconds: np.ndarray) -> tuple[np.ndarray, float]:
