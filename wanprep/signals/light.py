@@ -95,7 +95,7 @@ def _darker(mean_N: np.ndarray) -> np.ndarray:
 def colour_jumps(means_NC: np.ndarray) -> np.ndarray:
     """float64[N]: `mean_jumps` of red or blue against luma, whichever is larger: another white balance leaves luma
     nearly as it is. means_NC: of luma, red and blue, 0..255. No texture tells here what is light and what a thing, but
-    colour hardly ever changes at once: 98 % of pieces of real films have 0.03 or less, red +15 % with blue -20 % 0.2."""
+    colour hardly ever changes at once: 98 % of pieces of real films have at most 0.03, red +15 % and blue -20 % 0.2."""
     luma_N = means_NC[:, 0] + GREY
     return np.maximum(*(mean_jumps(100 * (means_NC[:, c] + GREY) / luma_N) for c in (1, 2)))
 
