@@ -163,8 +163,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--anew", action="store_true", help="from random weights (about 6000 steps)")
     options = parser.parse_args()
+    import cv2
     from safetensors.torch import load_file, save_file
 
+    cv2.setNumThreads(1)  # a pool of threads does not outlive the fork
     clips, marks = load(options.material)
     slow = load_slow(options.slow) if options.slow else []
     half, everything = half_of([*clips, *slow]), options.which == "all"
