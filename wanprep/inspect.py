@@ -109,7 +109,7 @@ def _measured(signals: Signals, clip: Mapping[str, Any]) -> Entry:
 
 def listing(found: ShotList) -> Entry:
     """The three lists of `cuts`. A mix of at most BLENDED frames is a hard cut to a viewer, and listed as one (its
-    first frame after the mix); split trims its frames all the same."""
+    first frame after the mix), as are odd frames at a cut; split trims their frames all the same."""
     spans = [(t.kind, t.first, t.last) for t in found.transitions]
     blended = [s for s in spans if s[0] == "dissolve" and s[2] - s[1] < BLENDED]
     return {
@@ -117,7 +117,7 @@ def listing(found: ShotList) -> Entry:
         "gradual": [
             {"kind": kind, "first": first, "last": last}
             for kind, first, last in (s for s in spans if s not in blended)
-            if kind != "black"
+            if kind not in ("black", "odd")
         ],
         "black": [{"first": first, "last": last} for kind, first, last in spans if kind == "black"],
     }

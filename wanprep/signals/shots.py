@@ -3,7 +3,8 @@
 `meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
 with fades to their ends (`tails.py`), wipes from `wipes.py`; in what is left, dissolves through pictures that move
 (`dissolves.py`). What light alone did is taken out again by `flashes.py`, what the camera's motion did by `carried.py`;
-steps at which only something in the picture jumps (`leaps.py`) are doubtful.
+steps at which only something in the picture jumps (`leaps.py`) are doubtful. What lies before and after odd frames is
+compared by `odd.py`.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
@@ -26,6 +27,7 @@ from wanprep.signals.jumps import Series, blends, find_jumps
 from wanprep.signals.leaps import find_leaps
 from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
+from wanprep.signals.odd import Odd, edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.tails import complete
 from wanprep.signals.wipes import WipeRules, find_wipes
@@ -87,8 +89,8 @@ class ShotRules:
 class Transition:
     """Frames first..last (inclusive) that belong to no shot.
 
-    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | wipe | black | doubtful. loose: found through
-    motion, which hides its ends: they are known to a third of its length or so.
+    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | wipe | black | odd (beside a cut, see odd.py) |
+    doubtful. loose: found through motion, which hides its ends: they are known to a third of its length or so.
     """
 
     kind: str
@@ -126,24 +128,26 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     T = Pictures(signals.extra["tiny"].reshape(N, -1), inside(signals))
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
-    thresholds = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
-    thresholds["max_doubt"] = rules.max_doubt
-    jumps = find_jumps(Series.of(signals.frame), T, **thresholds)
+    thresholds = {k: getattr(rules, k) for k in ("min_odds", "min_step", "max_likeness", "max_doubt")}
+    series, brief = Series.of(signals.frame), round(rules.flash_seconds * fps)
+    jumps = find_jumps(series, T, **thresholds)
     cuts = not_carried(T, jumps.cuts, jumps.blended)
     carried = set(jumps.cuts).difference(cuts)
     sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
     mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
-    cuts, mixes = drop_flashes(cuts, mixes, T, round(rules.flash_seconds * fps))
+    cuts, mixes = drop_flashes(cuts, mixes, T, brief)
+    odd = find_odd(T, series, brief)
+    cuts, mixes, between = settle(odd, cuts, mixes)
     unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
     mixes = [m for m in mixes if m.kind != "doubtful"]
-    mixes = complete(T, mixes, cuts, round(2 * rules.gradual.max_seconds * fps))
+    mixes = complete(T, mixes, sorted({*cuts, *edges_of(between)}), round(2 * rules.gradual.max_seconds * fps))
     transitions = join_dips(mixes, T, round(rules.dip_seconds * fps), rules.gradual.flat)
     transitions = [replace(t, kind="dissolve") if t.last - t.first < 2 else t for t in transitions]
+    transitions += [Transition(kind=o.named(), first=o.first, last=o.last) for o in between]
     cuts, blended = split_blends(T, cuts, transitions)
     transitions += blended
-    free = clear_of(transitions, N, 2)
-    sweeps = find_wipes(T, rules.wipes, sure, free)
+    sweeps = find_wipes(T, rules.wipes, sure, clear_of(transitions, N, 2))
     sweeps = [replace(s, odds=s.odds + against_wipe(T, s.first, s.last)) for s in sweeps]
     sweeps = [s for s in sweeps if s.odds >= min(rules.wipes.min_odds, rules.wipes.max_doubt)]
     wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
@@ -151,7 +155,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
     free = clear_of(transitions, N, 1)
     late = find_dissolves(T, signals.frame["edge_energy"], fps, rules.gradual, cuts, free)
-    late = drop_flashes([], without_moves(T, late), T, round(rules.flash_seconds * fps))[1]
+    late = drop_flashes([], without_moves(T, late), T, brief)[1]
     transitions += [
         Transition(kind=m.kind, first=m.first, last=m.last, loose=True) for m in late if m.kind != "doubtful"
     ]
@@ -161,9 +165,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
-    steps = [*not_carried(T, sorted({*jumps.doubtful, *find_leaps(T)})), *carried]
-    steps = drop_flashes(steps, [], T, round(rules.flash_seconds * fps))[0]
-    unsure += [(c, c) for c in steps]
+    unsure += doubtful_steps(T, [*not_carried(T, sorted({*jumps.doubtful, *find_leaps(T)})), *carried], odd, brief)
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
 
@@ -174,6 +176,12 @@ def clear_of(transitions: list[Transition], n: int, room: int = 0) -> np.ndarray
     for t in transitions:
         free[max(0, t.first - room) : t.last + 1 + room] = False
     return free
+
+
+def doubtful_steps(T: Pictures, steps: list[int], odd: list[Odd], brief: int) -> list[tuple[int, int]]:
+    """Spans (first, last): of steps those that are no flash's, and odd frames that may lie between two shots."""
+    left = [c for c in drop_flashes(steps, [], T, brief)[0] if not any(o.covers(c, c - 1) for o in odd)]
+    return [(o.first, o.last) for o in odd if o.kind == "doubtful"] + [(c, c) for c in left]
 
 
 def split_blends(T: Pictures, cuts: list[int], transitions: list[Transition]) -> tuple[list[int], list[Transition]]:

@@ -21,9 +21,9 @@ LOOSE = 1.5  # times the margins of a transition whose ends are found less well
 
 
 def margin_of(transition: Transition, config: SplitConfig, step: float) -> int:
-    """Frames on each side of it that are given up. step: seconds from frame to frame."""
+    """Frames on each side of it that are given up. step: seconds from frame to frame. Odd frames begin at once."""
     length, wide = transition.last - transition.first + 1, LOOSE if transition.loose else 1.0
-    if length <= 2:
+    if length <= 2 or transition.kind == "odd":
         return min(config.margin, 1)
     most = max(config.margin, round(wide * config.margin_seconds / step))
     return min(math.ceil(wide * (config.margin + config.margin_share * length)), most)
