@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import math
+import os
 import sys
 import time
 from fractions import Fraction
@@ -20,6 +21,7 @@ from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program: threads of small products wait for each other
 import numpy as np
 
 from wanprep.signals import marks, moving, overlay, phash
@@ -284,7 +286,7 @@ def judge_repeats(rows: list[dict[str, Any]], threshold: float) -> dict[str, Any
                 continue
             copied = row["copies"][kind]
             everything = [*originals, phash.parse(copied)] if copied else originals
-            near = {tuple(pair) for pair in phash.candidates(everything).tolist()}
+            near = {tuple(pair) for pair in phash.candidates([one.hashes for one in everything]).tolist()}
             match = phash.match(originals[index], everything[-1]) if (index, len(rows)) in near else None
             found.append(bool(match and match.same(threshold)))
         report[kind] = float(np.mean(found))

@@ -109,7 +109,8 @@ def still_rim(before_HW: np.ndarray, after_HW: np.ndarray, step: CameraStep) -> 
 def _rim(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     rim = np.ones((rows, columns), bool)
     rim[RIM:-RIM, RIM:-RIM] = False
-    return np.nonzero(rim)
+    y, x = np.nonzero(rim)
+    return y, x
 
 
 def _cells(difference: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Thumbnails kept as JPEG and decoded when looked at: two hours of film are 0.2 GB this way instead of 1.6 GB.
+"""Thumbnails kept as JPEG and decoded when looked at: two hours of film are 0.3 GB this way instead of 1.6 GB.
 
 Stands in for a uint8[M, h, w, 3] array wherever only indexing is needed, so that an analysis worker and a stored
-record stay small. Quality 92 without chroma subsampling: about 40 dB to the original, thin lettering intact.
+record stay small. Luma at quality 97, colour at 85 and not subsampled: thin lettering intact. Marks that stay are told
+better than with 92 for both (decision 3), for 18.9 kB a picture instead of 14.9.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from wanprep.signals.spool import Spool
 
-QUALITY = 92
+LUMA, COLOUR = 97, 85  # quality, 0..100
 
 
 class Thumbs:
@@ -75,9 +76,9 @@ def encode(bgr: np.ndarray) -> bytes:
     """uint8[h, w, 3] BGR -> JPEG."""
     import cv2
 
+    quality = [cv2.IMWRITE_JPEG_LUMA_QUALITY, LUMA, cv2.IMWRITE_JPEG_CHROMA_QUALITY, COLOUR]
     full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, *full_colour]
-    good, data = cv2.imencode(".jpg", bgr, options)
+    good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, LUMA, *quality, *full_colour])
     if not good:
         raise ValueError(f"cannot encode a thumbnail of shape {bgr.shape}")
     return data.tobytes()
