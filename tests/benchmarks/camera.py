@@ -100,11 +100,11 @@ def judge_camera(stills: list[np.ndarray]) -> dict[str, Any]:
 
 def moves(frames: np.ndarray) -> float:
     """`subject_motion` of the program, which sees two pictures a second."""
-    from wanprep.signals.content import against_camera, subject_motion
+    from wanprep.signals.content import against_camera, inside_bars, subject_motion
 
     pictures = [np.repeat(frame[..., None], 3, axis=2) for frame in frames[:: FPS // 2]]
     moved = [against_camera(a, b) for a, b in itertools.pairwise(pictures)]
-    return subject_motion(pictures[1:], [energy for energy in moved if energy is not None])
+    return subject_motion([energy for energy in moved if energy is not None], inside_bars(pictures[1:]))
 
 
 def judge_subject(stills: list[np.ndarray]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def square(picture: np.ndarray, x: int, y: int, seed: int = 9, size: int = 40) -
 
 def weights(pairs) -> np.ndarray:
     moved = [content.against_camera(before, after) for before, after in pairs]
-    return content.content_map([after for _, after in pairs], [energy for energy in moved if energy is not None])
+    after, known = [after for _, after in pairs], [energy for energy in moved if energy is not None]
+    return content.content_map(after, known, content.inside_bars(after))
 
 
 def columns(pairs) -> np.ndarray:

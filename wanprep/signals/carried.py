@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from wanprep.signals.gradual import Mix
+from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
+from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import rms
 from wanprep.signals.pictures import Pictures, parts
 
-WIDTH, HEIGHT = 16, 12
 FARTHEST = HEIGHT // 2, WIDTH // 2  # places down and across that the camera moves between two pictures
 LEAST = 0.4  # of the picture must overlap
 ROUNDS = 4  # of fitting a shift, a zoom and a turn, from the best shift by whole places

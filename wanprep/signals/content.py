@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from wanprep.signals.motion import RIM_STAYS, camera_step, still_rim
+from wanprep.signals.motion import camera_step, stands, still_rim
 from wanprep.signals.store import Signals
 
 BINS = 48
@@ -44,24 +44,26 @@ def clip_content(signals: Signals, start: int, end: int) -> tuple[bytes, float]:
     if len(inside) == 0:
         return b"", math.nan
     if len(inside) == 1:
-        return profiles(content_map([signals.thumbs[int(inside[0])]], [])), math.nan
+        only = [signals.thumbs[int(inside[0])]]
+        return profiles(content_map(only, [], inside_bars(only))), math.nan
     firsts = np.unique(np.linspace(0, len(inside) - 2, min(PAIRS, len(inside) - 1)).round().astype(int))
     pictures = {int(i): signals.thumbs[int(inside[i])] for i in {*firsts.tolist(), *(firsts + 1).tolist()}}
     moved = [against_camera(pictures[i], pictures[i + 1]) for i in firsts.tolist()]
     known = [energy for energy in moved if energy is not None]
     after = [pictures[i + 1] for i in firsts.tolist()]
-    return profiles(content_map(after, known)), subject_motion(after, known)
+    picture_HW = inside_bars(after)
+    return profiles(content_map(after, known, picture_HW)), subject_motion(known, picture_HW)
 
 
-def content_map(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> np.ndarray:
+def content_map(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray], picture_HW: np.ndarray) -> np.ndarray:
     """float64[h, WIDTH], sum 1 (or all 0 when there is nothing to see): weight of each place of the picture.
 
-    pictures: uint8[H, W, 3] BGR of one shape. moved: `against_camera` of those of which it is known.
+    pictures: uint8[H, W, 3] BGR of one shape. moved: `against_camera` of those of which it is known. picture_HW:
+    `inside_bars` of them.
     """
     import cv2
 
     size = _size(pictures[0])
-    picture_HW = _inside_bars(pictures)
     sums = np.zeros((3, *size[::-1]))
     for picture in pictures:
         sums[1] += _contrast(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
@@ -76,14 +78,13 @@ def content_map(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> 
     return np.zeros(size[::-1]) + (total / np.sum(total) if np.any(total) else 0.0)
 
 
-def subject_motion(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> float:
+def subject_motion(moved: Sequence[np.ndarray], picture_HW: np.ndarray) -> float:
     """Share of the picture (less its bars), 0..1, that moves against the camera from one picture to the next, half a
     second later: the median of all pairs. NaN where the camera's own motion is known of none, or all is black.
 
-    Arguments as for `content_map`. What is nearer than the rest counts, too, when the camera moves sideways (parallax),
-    and so do water and shadows.
+    moved, picture_HW: as for `content_map`. What is nearer than the rest counts, too, when the camera moves sideways
+    (parallax), and so do water and shadows.
     """
-    picture_HW = _inside_bars(pictures)
     if not moved or not picture_HW.any():
         return math.nan
     return float(np.median([np.mean(energy[picture_HW] > MOVED) for energy in moved]))
@@ -94,7 +95,7 @@ def _size(picture: np.ndarray) -> tuple[int, int]:
     return WIDTH, max(8, round(WIDTH * picture.shape[0] / picture.shape[1]))
 
 
-def _inside_bars(pictures: Sequence[np.ndarray]) -> np.ndarray:
+def inside_bars(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """bool[h, WIDTH]: False in lines along the borders that are dark in all of them."""
     import cv2
 
@@ -144,11 +145,10 @@ def against_camera(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
 
     gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (before, after)]
     step = camera_step(*gray)
-    stays, goes = still_rim(gray[0], gray[1], step)
     shape = (gray[0].shape[1], gray[0].shape[0])
     smooth: list[Any] = [cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32) for picture in gray]
     seen: Any = np.ones(gray[0].shape, np.float32)
-    if step.matrix is not None and stays <= RIM_STAYS * (stays + goes):
+    if step.matrix is not None and not stands(*still_rim(gray[0], gray[1], step)):
         smooth[0] = cv2.warpAffine(smooth[0], step.matrix, shape)
         seen = cv2.warpAffine(seen, step.matrix, shape)
     difference = np.abs(smooth[1] - smooth[0])

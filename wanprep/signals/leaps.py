@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from wanprep.signals.jumps import FAR
+from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
+from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.pictures import Pictures, parts
 
-WIDTH, HEIGHT = 16, 12
 STILL = 2.0  # levels by which a place may change more than before and after
 LARGE = 8.0  # and more than which few places do: else it is light, or the whole picture
 MOST = 0.5  # of the places

@@ -105,6 +105,11 @@ def still_rim(before_HW: np.ndarray, after_HW: np.ndarray, step: CameraStep) -> 
     return (stays, goes) if stays + goes >= MIN_CELLS else (0, 0)
 
 
+def stands(stays: float, goes: float) -> bool:
+    """Whether a camera that seems to move stands, and a thing before it led the points. stays, goes: of `still_rim`."""
+    return stays > RIM_STAYS * (stays + goes)
+
+
 @functools.cache
 def _rim(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     rim = np.ones((rows, columns), bool)
@@ -129,8 +134,7 @@ def without_led(seconds_K: np.ndarray, steps_KC: np.ndarray, stays_K: np.ndarray
     led = np.zeros(len(seconds_K), bool)
     for k in np.flatnonzero(stays_K + goes_K):
         around = np.abs(seconds_K - seconds_K[k]) <= AROUND_S
-        stays, goes = stays_K[around].sum(), goes_K[around].sum()
-        led[k] = stays > RIM_STAYS * (stays + goes)
+        led[k] = stands(stays_K[around].sum(), goes_K[around].sum())
     return np.where(led[:, None] & np.isfinite(steps_KC), 0.0, steps_KC)
 
 

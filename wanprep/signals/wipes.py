@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
+from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, rms
 from wanprep.signals.pictures import Pictures, parts
 
-WIDTH, HEIGHT = 16, 12
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
 PARTS = 0.55  # of the picture that a wipe changes; panels that come over it change less
 HOPELESS = -3.0  # log-odds of spans around which a shift of one end makes no wipe
