@@ -46,6 +46,18 @@ def read_number(rgb_HWC: NDArray[np.uint8]) -> int:
     return number
 
 
+def gliding(seed: int, n: int, speed: float = 1.0) -> NDArray[np.uint8]:
+    """uint8[n, 72, 128, 3]: a camera that glides over a random landscape."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    wide = np.full((72, 600, 3), 120, np.float32)
+    for cells, gain in ((4, 50), (12, 35), (40, 15)):
+        wide += cv2.resize(rng.normal(0, gain, (cells, cells * 6, 3)).astype(np.float32), (600, 72))
+    views = [wide[:, round(speed * t) : round(speed * t) + 128] for t in range(n)]
+    return np.stack(views).clip(0, 255).astype(np.uint8)
+
+
 def make_video(
     path: Path,
     *,

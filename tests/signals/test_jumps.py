@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
+from footage import gliding as scene
 
 from wanprep.signals.jumps import FAR, Series, _apart, find_jumps
 from wanprep.signals.meter import FIELDS, ShotMeter
@@ -11,17 +11,6 @@ from wanprep.signals.pictures import Pictures
 
 LIMITS = {"min_step": 3.0, "max_likeness": 0.95}
 NEVER = 1e9
-
-
-def scene(seed: int, n: int, speed: float = 1.0) -> np.ndarray:
-    """uint8[n, 72, 128, 3]: a camera that glides over a random landscape."""
-    rng = np.random.default_rng(seed)
-    wide = np.full((72, 600, 3), 120, np.float32)
-    for cells, gain in ((4, 50), (12, 35), (40, 15)):
-        wide += cv2.resize(rng.normal(0, gain, (cells, cells * 6, 3)).astype(np.float32), (600, 72))
-    return (
-        np.stack([wide[:, round(speed * t) : round(speed * t) + 128] for t in range(n)]).clip(0, 255).astype(np.uint8)
-    )
 
 
 def jumps(frames: np.ndarray, **limits: float):

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import cv2
 import numpy as np
 import pytest
+from footage import gliding as scene
 
 from wanprep.inspect import listing
 from wanprep.signals.meter import FIELDS, ShotMeter
 from wanprep.signals.shots import ShotList, ShotRules, find_shots
 from wanprep.signals.store import Signals
 from wanprep.stages.split import SplitConfig, split
-
-
-def scene(seed: int, n: int, speed: float = 1.0) -> np.ndarray:
-    """uint8[n, 72, 128, 3]: a camera that glides over a random landscape."""
-    rng = np.random.default_rng(seed)
-    wide = np.full((72, 600, 3), 120, np.float32)
-    for cells, gain in ((4, 50), (12, 35), (40, 15)):
-        wide += cv2.resize(rng.normal(0, gain, (cells, cells * 6, 3)).astype(np.float32), (600, 72))
-    return (
-        np.stack([wide[:, round(speed * t) : round(speed * t) + 128] for t in range(n)]).clip(0, 255).astype(np.uint8)
-    )
 
 
 def signals(frames: np.ndarray) -> Signals:
