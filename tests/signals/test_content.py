@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from fractions import Fraction
 from itertools import pairwise
@@ -103,6 +104,50 @@ def test_what_moves_with_the_camera_is_background():
     assert begin(columns(pairs), 0.5) < 0.1
 
 
+def test_what_passes_by_is_no_subject(monkeypatch):
+    """Somebody who stays and moves, and a larger thing that crosses the other half within two pictures of six."""
+    pictures = [square(texture(1, strength=6), 30, 60 + 2 * (k % 2), size=22) for k in range(6)]
+    for k, x in ((2, 120), (3, 180)):
+        pictures[k][40:120, x : x + 70] = texture(7, strength=12)[40:120, :70] - 14
+    pairs = list(pairwise(pictures))
+    assert begin(columns(pairs), 0.35) < 0.1
+    monkeypatch.setattr(content.np, "median", np.mean)  # a negative control: as it was
+    assert begin(columns(pairs), 0.35) > 0.2
+
+
+def test_a_region_that_leaves_the_picture_is_background(monkeypatch):
+    """A bright sky over a dark wood stands out most by colour, but both go on outside; the small boat does not."""
+    scene = np.full((H, W, 3), (60, 90, 60), np.uint8)
+    scene[:, : W // 2] = (235, 225, 215)
+    scene[70:100, 205:235] = (70, 110, 150)
+    pairs = [(scene, scene)]
+    start = begin(columns(pairs), 0.3)
+    assert start * W <= 205
+    assert (start + 0.3) * W >= 235
+    monkeypatch.setattr(content, "from_border", lambda small, picture_HW: picture_HW * 1.0)  # a negative control
+    assert begin(columns(pairs), 0.3) * W < 150
+
+
+def test_ways_from_the_border_are_the_cheapest_of_all():
+    """Against Dijkstra's algorithm, on scattered blocks of colour."""
+    rng = np.random.default_rng(3)
+    labs = rng.integers(0, 4, (1, 13, 17, 1)).repeat(3, axis=3).astype(np.float32) * 8
+    _, high, wide, _ = labs.shape
+    cost = np.full((high, wide), np.inf)
+    heap = [(0.0, y, x) for y in range(high) for x in range(wide) if y in (0, high - 1) or x in (0, wide - 1)]
+    while heap:
+        so_far, y, x = heapq.heappop(heap)
+        if so_far >= cost[y, x]:
+            continue
+        cost[y, x] = so_far
+        for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+            if 0 <= v < high and 0 <= u < wide:
+                step = max(0.0, float(np.linalg.norm(labs[0, v, u] - labs[0, y, x])) - content.SLACK)
+                heapq.heappush(heap, (so_far + step, v, u))
+    assert cost.max() > 0
+    np.testing.assert_allclose(content._least_cost(labs)[0], cost, atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["texture", "pan", "noise", "flat", "centred"])
 def test_without_a_subject_off_the_centre_the_crop_stays_there(kind):
     rng = np.random.default_rng(5)
@@ -129,7 +174,7 @@ def test_black_bars_have_no_weight_and_do_not_attract():
 
 
 def test_the_clip_takes_its_own_thumbnails_only():
-    left, right = square(texture(1), 10, 50), square(texture(1), 206, 50)
+    left, right = (square(texture(1, strength=12), x, 50) for x in (10, 206))
     record = signals([left] * 4 + [right] * 4)
     first, second = (content.clip_content(record, *span)[0] for span in ((0, 40), (40, 80)))
     begins = [begin(np.frombuffer(p, np.uint8)[: content.BINS], 0.5) for p in (first, second)]

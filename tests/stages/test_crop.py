@@ -68,7 +68,7 @@ def test_unknown_content_leaves_the_crop_in_the_centre():
 
 
 def test_a_sample_is_cropped_to_its_own_clips_content_and_bars_are_no_place_for_it():
-    left, right = clip("l", content=bump(0.1, 0.5)), clip("r", content=bump(0.9, 0.5))
+    left, right = clip("l", content=bump(0.02, 0.5)), clip("r", content=bump(0.98, 0.5))
     boxed = clip("x", content=bump(0.26, 0.5), width=960, frame=(480, 0, 1920, 1080))
     rows = {row["clip_id"]: row for row in samples_of([left, right, boxed, clip("u")], [view()], WAN)}
     assert rows["l"]["crop"] == [0, 0, 1080, 1080]

@@ -2,8 +2,9 @@
 of the picture moves against the camera.
 
 A crop of another shape than the picture always spans one side of it whole, so all that placing it needs is how much
-lies in each column (or row). Weight is what moves against the camera, what differs from its surroundings, and what is
-sharp. There is no model of faces or things in it: it finds the subject that a camera operator already singled out.
+lies in each column (or row). Weight is what stands apart from the picture's borders, and of that what moves against the
+camera and what differs from its surroundings. There is no model of faces or things in it: it finds the subject that a
+camera operator already singled out. Settings were chosen on half of `tests/benchmarks/bench_crops.py`.
 
 Legend: thumbs are uint8 BGR about 256 px wide. Profiles are uint8[BINS] over the whole source frame, left to right
 and top to bottom, scaled so that the fullest bin is 255.
@@ -25,15 +26,18 @@ PAIRS = 8  # pairs of neighbouring thumbnails that are looked at, spread over th
 WIDTH = 128  # of the map; a 3 % step of a crop needs no more
 NOISE = 6.0  # levels that neighbouring thumbnails differ by for no reason (grain, coding)
 STRONG = 40.0  # a larger difference counts no more than this: it says contrast, not importance
-LIVELY = 1.5  # mean motion energy at which motion gets its full weight
+LIVELY = 0.6  # mean motion energy at which motion gets its full weight
 MOVED = 6.0  # motion energy of a place that moves against the camera (bench_quality, stills of half the files)
-MOTION, CONTRAST, DETAIL = 1.0, 0.6, 0.4  # shares of the three parts
-RIM = 0.04  # of the picture along its borders, where what stands out counts less: backgrounds leave it, subjects seldom
+MOTION, CONTRAST, APART = 1.0, 0.7, 0.3  # shares of the three parts
+SMOOTH = 6.0  # pixels of the map over which motion and contrast are spread: a subject is more than its edges
+COARSE = 64  # width of the pictures on which ways from the border are looked for
+SLACK = 6.0  # a step of colour (CIELAB, between neighbours of those) that costs nothing: shading, texture
+FLOOR = 0.1  # what a place at the border has of the cost of a way: a subject may touch it
 BLACK = 32  # border lines that never have 3 % of their pixels above this are bars, as in signals.bars
 
 STEPS = 64  # places tried for a crop are this fine a share of its freedom
-CORE = 0.7  # the middle part of a crop, whose content counts twice: a subject should not sit on the crop's edge
-PRIOR = 0.35  # weight lost at the very edge of the picture against its centre
+CORE = 0.85  # the middle part of a crop, whose content counts twice: a subject should not sit on the crop's edge
+PRIOR = 0.2  # weight lost at the very edge of the picture against its centre
 MIN_GAIN = 0.04  # share of all weight that leaving the centre must gain
 
 
@@ -63,19 +67,17 @@ def content_map(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray], pic
     """
     import cv2
 
-    size = _size(pictures[0])
-    sums = np.zeros((3, *size[::-1]))
-    for picture in pictures:
-        sums[1] += _contrast(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-        sums[2] += _detail(picture, size)
-    for energy in moved:
-        sums[0] += energy
-    sums *= picture_HW
-    sums[1:] *= _inwards(picture_HW)
-    energy = sums[0].sum() / max(1, int(picture_HW.sum())) / len(pictures)
-    shares = (MOTION * min(1.0, energy / LIVELY), CONTRAST, DETAIL)
-    total = sum(share * part / part.sum() for share, part in zip(shares, sums) if part.sum() > 0)
-    return np.zeros(size[::-1]) + (total / np.sum(total) if np.any(total) else 0.0)
+    small = [cv2.resize(picture, _size(picture), interpolation=cv2.INTER_AREA) for picture in pictures]
+    apart = from_border(small, picture_HW)
+    differs = _spread(np.mean([_contrast(picture) for picture in small], axis=0), picture_HW)
+    parts = [(APART, apart), (CONTRAST, differs * (apart + FLOOR))]
+    if moved:
+        energy = float(np.sum(moved, where=picture_HW)) / max(1, int(picture_HW.sum())) / len(pictures)
+        # The median over time: what passes through, or flickers, is there in few pairs only.
+        moves = _spread(np.median(moved, axis=0), picture_HW) ** 0.75
+        parts.append((MOTION * min(1.0, energy / LIVELY), moves * np.sqrt(apart + FLOOR)))
+    total = sum(share * part / part.sum() for share, part in parts if part.sum() > 0)
+    return np.zeros(picture_HW.shape) + (total / np.sum(total) if np.any(total) else 0.0)
 
 
 def subject_motion(moved: Sequence[np.ndarray], picture_HW: np.ndarray) -> float:
@@ -103,20 +105,60 @@ def inside_bars(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.logical_or.reduce(inside)
 
 
-def _inwards(picture_HW: np.ndarray) -> np.ndarray:
-    """float64[h, WIDTH]: 0 at the borders of the picture (True), 1 from RIM of it inwards.
+def from_border(small: Sequence[np.ndarray], picture_HW: np.ndarray) -> np.ndarray:
+    """float64[h, w], mean over pictures uint8[h, w, 3] BGR: the least that a way from the borders of what is picture
+    (True, a rectangle) costs, in CIELAB units, where each step costs its change of colour less SLACK.
 
-    What touches the border is background more often than not (Wei et al. 2012, Geodesic Saliency): the edge of a wall,
-    a strip of the next room. What moves there counts in full.
+    What a way leads to without crossing an edge is background (Wei et al. 2012, Geodesic Saliency): sky, ground, walls.
     """
-    lines = []
-    for axis in (1, 0):
-        inside: np.ndarray = np.any(picture_HW, axis=axis)
-        found = np.flatnonzero(inside)
-        first, last = (int(found[0]), int(found[-1])) if len(found) else (0, len(inside) - 1)
-        place = np.arange(len(inside))
-        lines.append(np.clip((np.minimum(place - first, last - place) + 0.5) / (RIM * (last + 1 - first)), 0, 1))
-    return np.outer(*lines)
+    import cv2
+
+    rows, columns = (np.flatnonzero(picture_HW.any(axis=axis)) for axis in (1, 0))
+    out = np.zeros(picture_HW.shape)
+    if not len(rows):
+        return out
+    inside = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    high, wide = (part.stop - part.start for part in inside)
+    coarse = max(4, round(wide * COARSE / WIDTH)), max(4, round(high * COARSE / WIDTH))
+    labs = [
+        cv2.cvtColor(
+            cv2.resize(picture[inside], coarse, interpolation=cv2.INTER_AREA).astype(np.float32) / 255,
+            cv2.COLOR_BGR2LAB,
+        )
+        for picture in small
+    ]
+    cost = _least_cost(np.stack(labs)).mean(axis=0)
+    out[inside] = cv2.resize(cost, (wide, high), interpolation=cv2.INTER_LINEAR)
+    return out
+
+
+def _least_cost(labs_NHWC: np.ndarray) -> np.ndarray:
+    """float32[N, H, W]: the cost of the cheapest way from the border to each place, over its four neighbours.
+
+    Rows and columns are swept there and back until nothing changes (Danielsson's order; Toivanen 1996).
+    """
+    cost = np.full(labs_NHWC.shape[:3], np.inf, np.float32)
+    cost[:, (0, -1)] = 0
+    cost[:, :, (0, -1)] = 0
+    lines = []  # of both axes, those that are swept first: views of the cost, and what a step to the next line costs
+    for axis in (1, 2):
+        steps = np.maximum(np.sqrt((np.diff(labs_NHWC, axis=axis) ** 2).sum(axis=3)) - np.float32(SLACK), 0)
+        lines.append((np.moveaxis(cost, axis, 0), np.moveaxis(steps, axis, 0)))
+    while True:
+        before = cost.copy()
+        for line, step in lines:
+            for k in range(len(step)):
+                np.minimum(line[k + 1], line[k] + step[k], out=line[k + 1])
+            for k in range(len(step) - 1, -1, -1):
+                np.minimum(line[k], line[k + 1] + step[k], out=line[k])
+        if np.array_equal(before, cost):
+            return cost
+
+
+def _spread(map_HW: np.ndarray, picture_HW: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.GaussianBlur(map_HW * picture_HW, (0, 0), SMOOTH) * picture_HW
 
 
 def _lit(small_HWC: np.ndarray) -> np.ndarray:
@@ -178,16 +220,6 @@ def _contrast(small: np.ndarray) -> np.ndarray:
     tuned = np.sqrt(((centre - lab.mean(axis=(0, 1))) ** 2).sum(axis=2))
     both = local + 0.5 * tuned
     return np.maximum(0.0, both - np.median(both)).astype(np.float64)
-
-
-def _detail(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fine luma detail, smoothed: behind a subject in focus there is less of it."""
-    import cv2
-
-    luma = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    fine = np.minimum(np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 1.5)), 16.0)
-    fine = cv2.GaussianBlur(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), (0, 0), WIDTH / 32)
-    return np.maximum(0.0, fine - np.median(fine)).astype(np.float64)
 
 
 def profiles(map_HW: np.ndarray) -> bytes:
