@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -152,3 +153,21 @@ def test_a_picture_outlives_its_frame():
     gray = Frame(frame, Converter(Shape(width=64, height=48)), 0, 1).gray(64, 48)
     planes.views(frame)[0][0][:] = 5
     assert (gray == 77).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(1080, 1920), (721, 1281), (2, 3)])
+def test_halves_made_part_by_part_are_those_of_the_whole(size, kind, monkeypatch):
+    plane = np.random.default_rng(7).integers(0, np.iinfo(kind).max, size, kind, endpoint=True)
+    even = plane[: size[0] // 2 * 2, : size[1] // 2 * 2]
+    whole = cv2.resize(even, (size[1] // 2, size[0] // 2), interpolation=cv2.INTER_AREA)
+    for near in (1, 10_000, 1 << 30):
+        monkeypatch.setattr(planes, "NEAR", near)
+        assert np.array_equal(planes._halved(plane), whole)
+
+
+def test_limited_luma_is_stretched_to_the_nearest_level():
+    codes = np.arange(256, dtype=np.uint8)
+    wanted = np.rint(np.clip((codes - 16.0) * (255 / 219), 0, 255))
+    assert np.array_equal(planes.gray([codes.reshape(16, 16)], 8, (16, 16), limited=True).ravel(), wanted)
+    assert np.array_equal(planes.gray([codes.reshape(16, 16)], 8, (16, 16), limited=False).ravel(), codes)

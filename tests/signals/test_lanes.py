@@ -1,8 +1,11 @@
 """Every meter gets every item in order, whichever process it works in; errors come back, and nothing is left behind."""
 
 import math
+import mmap
 import operator
 import os
+import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -77,6 +80,22 @@ def test_arrays_arrive_whole_however_many_there_are(shared):
     items = [rng.integers(0, 256, int(size), np.uint8) for size in rng.integers(1, 40_000, BATCH * SLOTS * 3)]
     functions = [np.sum, np.max, np.ndarray.tobytes, len]
     assert give(shared, items, functions) == give(Here(), items, functions)
+
+
+def page_faults(size: int) -> int:
+    """How often the kernel had to give memory to somebody who takes and frees the same amount 20 times."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(size, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator, with settings of its own")
+def test_memory_that_was_freed_is_used_again(shared):
+    pages = (8 << 20) // mmap.PAGESIZE
+    first, again = (give(shared, [8 << 20], [page_faults] * LANES) for _ in range(2))
+    assert all(faults < 2 * pages for (faults,) in first)  # 20 times as many if each time anew
+    assert all(faults < pages // 2 for (faults,) in again)
 
 
 def test_large_arrays_go_over_in_smaller_batches(shared):

@@ -22,6 +22,7 @@ _PLANAR = re.compile(r"yuvj?4[0-4][0-4]p(?:(9|10|12|14|16)le)?")
 # Red and blue weights of luma by SWS_CS_* (ITU-R BT.709, FCC, BT.601, SMPTE 240M, BT.2020)
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 
+NEAR = 1 << 19  # bytes that stay in a core's own cache
 SMALLEST = 64  # pixels of a crop's side: a pixel less is hardly more than 1 %
 
 
@@ -53,8 +54,9 @@ def gray(planes_PHW: Sequence[NDArray[Any]], bits: int, size: tuple[int, int], *
     elif (luma.shape[1], luma.shape[0]) != size:
         luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     luma = _eight(luma, bits)
-    if limited:
-        luma = cv2.LUT(luma, _stretch())
+    if limited:  # to the level what a table would say, in half its time
+        luma = cv2.subtract(luma, 16)  # type: ignore[call-overload]
+        cv2.convertScaleAbs(luma, dst=luma, alpha=255 / 219)
     return luma if luma.base is None else luma.copy()  # the decoder may use its memory again
 
 
@@ -125,11 +127,6 @@ def to_bgr(matrix: int, limited: bool) -> NDArray[np.float32]:
     return np.column_stack([rows, -rows @ (zero, 128.0, 128.0)]).astype(np.float32)
 
 
-@functools.cache
-def _stretch() -> NDArray[np.uint8]:
-    return np.rint(np.clip((np.arange(256) - 16) * (255 / 219), 0, 255)).astype(np.uint8)
-
-
 def _eight(plane: Any, bits: int) -> Any:
     import cv2
 
@@ -141,9 +138,26 @@ def _shrunk(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
     width, height = size
     while plane.shape[1] >= 2 * width and plane.shape[0] >= 2 * height:
-        rows, columns = plane.shape[0] // 2, plane.shape[1] // 2  # an odd last line is left out
-        plane = cv2.resize(plane[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+        plane = _halved(plane)
     if plane.shape == (height, width):
         return plane
     narrow = plane.shape[1] < 2 * width and plane.shape[0] < 2 * height
     return cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR if narrow else cv2.INTER_AREA)
+
+
+def _halved(plane: NDArray[Any]) -> NDArray[Any]:
+    """Means of 2x2; an odd last line is left out.
+
+    Two lines at a time are not what a processor fetches ahead, and the decoder's picture has left its cache. So each
+    part is read once from end to end before (its sum is not wanted): half the time of waiting for memory.
+    """
+    import cv2
+
+    rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
+    half = np.empty((rows, columns), plane.dtype)
+    step = max(1, NEAR // (2 * columns * plane.itemsize))  # pairs of lines
+    for top in range(0, rows, step):
+        part = plane[2 * top : 2 * min(rows, top + step), : 2 * columns]
+        cv2.sumElems(part)
+        cv2.resize(part, (columns, len(part) // 2), dst=half[top : top + step], interpolation=cv2.INTER_AREA)
+    return half
