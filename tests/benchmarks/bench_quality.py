@@ -24,6 +24,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program: threads of small products wait for each other
 import numpy as np
 
+from wanprep.media.quantiser import UNKNOWN
 from wanprep.signals import marks, moving, overlay, phash
 from wanprep.signals.analysis import SAMPLE_RATE, analyse
 from wanprep.signals.scenes import SCENE, distinct_scenes
@@ -61,10 +62,10 @@ SAID = ("evidence", "mark", "mark_box", "moving_mark", "moving_box")  # of a cli
 class Still:
     """One luma frame as `analyse` asks for it."""
 
-    def __init__(self, gray: np.ndarray, pts: int, duration: int, coded: tuple[float, bool] = (math.nan, True)) -> None:
+    def __init__(self, gray: np.ndarray, pts: int, duration: int, coded: tuple[float, bool, bool] = UNKNOWN) -> None:
         self._gray, self.pts, self.duration, self._coded = gray, pts, duration, coded
 
-    def coded(self) -> tuple[float, bool]:
+    def coded(self) -> tuple[float, bool, bool]:
         return self._coded
 
     def gray(self, width: int, height: int) -> np.ndarray:
@@ -80,7 +81,7 @@ class Still:
 
 def scores_of(frames: Any, seconds: np.ndarray) -> dict[str, Any]:
     """frames: luma, or (luma, what the stream says of each)."""
-    frames, coded = frames if isinstance(frames, tuple) else (frames, [(math.nan, True)] * len(frames))
+    frames, coded = frames if isinstance(frames, tuple) else (frames, [UNKNOWN] * len(frames))
     pts = np.round(seconds[: len(frames)] * 90000).astype(int)
     pictures = [Still(f, int(p), 0, how) for f, p, how in zip(frames, pts, coded)]
     signals = analyse(pictures, time_base=Fraction(1, 90000), width=frames.shape[2], height=frames.shape[1])

@@ -97,14 +97,21 @@ def test_blocks_are_not_looked_for_where_they_always_show():
     assert math.isnan(traces(jpeg(picture(), 20), smoothed=False)["blockiness"])
 
 
+def test_what_a_finer_coding_hides_is_looked_for_where_it_codes_plainly():
+    assert math.isfinite(traces(picture(), plain=True, noise=False)["hidden"])
+    assert math.isnan(traces(picture(), noise=False)["hidden"])
+
+
 def test_the_worse_of_looks_and_stream_counts():
-    assert quantiser(0.0355, 20.0) == pytest.approx(37.0)  # encoded anew, finely, after it was damaged
-    assert quantiser(0.01, 44.0) == 44.0  # damage that left no grid
-    assert quantiser(0.01, math.nan) < quantiser(0.03, math.nan) < quantiser(0.12, math.nan)
-    assert quantiser(math.nan, 25.0) == 25.0
-    assert quantiser(0.0, math.nan) == 0.0
-    assert quantiser(9.0, math.nan) == 51.0
-    assert math.isnan(quantiser(math.nan, math.nan))
+    assert quantiser(0.0355, math.nan, 20.0) == pytest.approx(37.0)  # encoded anew, finely, after it was damaged
+    assert quantiser(0.01, 41.0, 20.0) == 41.0  # the same, when no blocks show
+    assert quantiser(0.01, 25.0, 44.0) == 44.0  # damage that left no grid
+    grids = [quantiser(blockiness, math.nan, math.nan) for blockiness in (0.01, 0.03, 0.12)]
+    assert grids == sorted(set(grids))
+    assert quantiser(math.nan, math.nan, 25.0) == 25.0
+    assert quantiser(0.0, -3.0, math.nan) == 0.0
+    assert quantiser(9.0, 70.0, math.nan) == 51.0
+    assert math.isnan(quantiser(math.nan, math.nan, math.nan))
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0, 6.0, 10.0])
@@ -125,4 +132,4 @@ def test_texture_is_not_noise():
 def test_what_cannot_be_known_is_nan():
     assert math.isnan(noise_sigma(np.zeros((360, 640), np.uint8)))
     assert math.isnan(blockiness(np.zeros((20, 20), np.uint8)))
-    assert traces(np.zeros((12, 9), np.uint8)).keys() == {"blockiness", "noise"}
+    assert traces(np.zeros((12, 9), np.uint8)).keys() == {"blockiness", "hidden", "noise"}

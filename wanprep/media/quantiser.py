@@ -46,10 +46,13 @@ def options(codec: str) -> dict[str, str]:
 
 class Coded(NamedTuple):
     """quantiser: mean of one picture on H.264's scale, NaN where unknown. smoothed: whether its decoder smooths block
-    edges; where not, they show in finely coded pictures too, and looks say less than the stream."""
+    edges; where not, they show in finely coded pictures too, and looks say less than the stream. plain: whether it
+    leaves few other traces when it codes finely (H.264, HEVC), so that those of an earlier coder can be told from
+    its own."""
 
     quantiser: float
     smoothed: bool
+    plain: bool = False
 
 
 UNKNOWN = Coded(math.nan, True)
@@ -95,14 +98,14 @@ class Header:
     """The start of a picture's packet, and what it cannot be read without. by_tree: see `_FINER`."""
 
     def __init__(self, codec: str, by_tree: bool, *parts: bytes) -> None:
-        self._codec, self._by_tree, self._parts = codec, by_tree, parts
+        self.codec, self._by_tree, self._parts = codec, by_tree, parts
 
     @functools.cached_property
     def said(self) -> float:
         """The quantiser on H.264's scale, NaN where unknown."""
-        if self._codec == "vp8":
+        if self.codec == "vp8":
             return _of_step(_VP8_STEPS[vp8_index(self._parts[-1])] / 2)
-        if self._codec == "hevc":
+        if self.codec == "hevc":
             return hevc.quantiser(*self._parts) - (_FINER_BY_TREE if self._by_tree else _FINER["hevc"])
         index = av1.quantiser(*self._parts)
         return max(0.0, _of_index(index) - _FINER["av1"]) if math.isfinite(index) else index
@@ -113,7 +116,8 @@ class Headers(tuple[Header, ...]):
 
     def coded(self) -> Coded:
         known = [header.said for header in self if math.isfinite(header.said)]
-        return Coded(statistics.median(known) if known else math.nan, True)
+        plain = any(header.codec == "hevc" for header in self)
+        return Coded(statistics.median(known) if known else math.nan, True, plain)
 
 
 class Keyframe:
@@ -173,7 +177,8 @@ def of(picture: Any) -> Coded:
     for data in picture.side_data:
         if type(data).__name__ == "VideoEncParams":
             kind = int(data.codec_type)
-            return Coded(_on_scale(kind, _mean(data), picture.format.components[0].bits), kind != _MPEG)
+            said = _on_scale(kind, _mean(data), picture.format.components[0].bits)
+            return Coded(said, kind != _MPEG, kind == _H264)
     return UNKNOWN
 
 

@@ -1,12 +1,12 @@
-"""Traces of heavy compression, and noise, in the luma of one frame at its own resolution; and both kinds of evidence
-of compression, that of the picture and that of its stream, on one scale.
+"""Traces of heavy compression, and noise, in the luma of one frame at its own resolution; and all evidence of
+compression, that of the picture and that of its stream, on one scale.
 
 Block codecs leave a 16 x 16 grid: at block edges small differences between neighbours are larger than elsewhere, or
 smaller where a deblocking filter went over them. The usual ratio of differences at every eighth pixel to the others
 sees only the first (AUC 0.5-0.7 on x264), which is hardly visible in fine codings too and counts for less here; what
 the filter left is found in how unevenly the rest is spread over the 16 places of the grid. A picture scaled after it
 was damaged has lost the grid, and is not found. What the stream itself says (`media.quantiser`) is surer, but only of
-the last time that a film was encoded.
+the last time that a film was encoded; what that hides is for `signals.hidden` to see, where the grid was not cropped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
+from wanprep.signals import hidden
 
 GRID = 16
 SMALL_STEP = 12  # levels: larger differences are the picture's own edges
@@ -25,14 +27,18 @@ PEAK, CUT = 8.0, 1.05  # how much less a peak at block edges says, and where it 
 LEVEL, AT, STEEP = 0.0355, 37.0, 10.0
 
 
-def traces(luma_HW: np.ndarray, smoothed: bool = True, *, noise: bool = True) -> dict[str, float]:
-    """Both numbers of one frame, by the names that signals keep them under. About 4 ms at 1080p.
+def traces(luma_HW: np.ndarray, smoothed: bool = True, *, plain: bool = False, noise: bool = True) -> dict[str, float]:
+    """All numbers of one frame, by the names that signals keep them under. About 4 ms at 1080p.
 
-    smoothed: `media.quantiser.Coded`; without it blocks show however finely a picture is coded, and are not looked for.
-    noise: whether it is measured, which takes most of the time; else NaN.
+    smoothed, plain: `media.quantiser.Coded`. Where edges are not smoothed, blocks show however finely a picture is
+    coded, and are not looked for; nor, where it is not plain, what a finer coding hides. noise: whether it is measured,
+    which takes most of the time; else NaN.
     """
-    blocks = blockiness(luma_HW) if smoothed else math.nan
-    return {"blockiness": blocks, "noise": noise_sigma(luma_HW) if noise else math.nan}
+    return {
+        "blockiness": blockiness(luma_HW) if smoothed else math.nan,
+        "hidden": hidden.quantiser(luma_HW) if plain else math.nan,
+        "noise": noise_sigma(luma_HW) if noise else math.nan,
+    }
 
 
 def blockiness(luma_HW: np.ndarray) -> float:
@@ -71,13 +77,13 @@ def _uneven(profile: np.ndarray) -> float:
     return float(max(cut.std(), peak / PEAK) / (profile.mean() + 1.0))
 
 
-def quantiser(blockiness: float, said: float) -> float:
+def quantiser(blockiness: float, hidden: float, said: float) -> float:
     """How coarsely a clip was quantised on H.264's scale, 0..51: as its stream says, or as it looks if that is worse.
 
-    Either may be NaN (unknown); NaN when both are.
+    hidden: `signals.hidden`. Each may be NaN (unknown); NaN when all are.
     """
     looks = AT + STEEP * math.log(max(blockiness, 1e-5) / LEVEL) if math.isfinite(blockiness) else math.nan
-    known = [min(51.0, max(0.0, value)) for value in (looks, said) if math.isfinite(value)]
+    known = [min(51.0, max(0.0, value)) for value in (looks, hidden, said) if math.isfinite(value)]
     return max(known, default=math.nan)
 
 

@@ -43,6 +43,7 @@ FIELDS: tuple[str, ...] = (
     "sharpness",  # blur.focus, low = out of focus
     "smear",  # high = motion blur
     "blockiness",  # compression.traces
+    "hidden",
     "noise",
     "quantiser",  # what the stream says
 )
@@ -157,7 +158,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
-        "quantiser": quantiser(_quantile(frame["blockiness"], 0.5), _quantile(frame["quantiser"], 0.5)),
+        "quantiser": quantiser(*(_quantile(frame[name], 0.5) for name in ("blockiness", "hidden", "quantiser"))),
         "coded": _quantile(frame["quantiser"], 0.5),
         "noise": _quantile(frame["noise"], 0.5),
     }

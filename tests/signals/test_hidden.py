@@ -1,0 +1,119 @@
+"""What coarse coding leaves under a finer one, on made-up pictures and a real encoder."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from wanprep.media.probe import probe
+from wanprep.media.read import open_video
+from wanprep.signals import hidden
+
+SIZE = (360, 640)
+FINE = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18")
+
+
+def frames(seed: int = 0, count: int = 10) -> np.ndarray:
+    """uint8[count, 360, 640]: texture at several scales under a slow pan, with a little noise."""
+    rng = np.random.default_rng(seed)
+    height, width = SIZE
+    scene = np.full((height, width + 80), 120.0, np.float32)
+    for cells, gain in ((5, 30.0), (13, 22.0), (37, 15.0), (101, 9.0)):
+        grid = rng.normal(0, gain, (cells, 2 * cells)).astype(np.float32)
+        scene += cv2.resize(grid, (width + 80, height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(12):
+        x, y, r = int(rng.integers(width)), int(rng.integers(height)), int(rng.integers(10, 60))
+        cv2.circle(scene, (x, y), r, float(rng.uniform(20, 230)), -1, cv2.LINE_AA)
+    views = np.stack([scene[:, 3 * k : 3 * k + width] for k in range(count)])
+    return np.clip(views + rng.normal(0, 1.5, views.shape), 0, 255).astype(np.uint8)
+
+
+def recoded(views: np.ndarray, *options: str) -> np.ndarray:
+    """The frames through an encoder and back."""
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-threads", "1"]
+    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{views.shape[2]}x{views.shape[1]}"]
+    made = [*program, *raw, "-r", "24", "-i", "-", "-pix_fmt", "yuv420p", *options, "-f", "matroska", "-"]
+    coded = subprocess.run(made, input=views.tobytes(), capture_output=True, check=True).stdout
+    back = [*program, "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    found = subprocess.run(back, input=coded, capture_output=True, check=True).stdout
+    return np.frombuffer(found, np.uint8).reshape(-1, *views.shape[1:])
+
+
+def looked(views: np.ndarray) -> float:
+    return float(np.median([hidden.quantiser(np.ascontiguousarray(view)) for view in views[2::3]]))
+
+
+def coarsely(crf: int) -> tuple[str, ...]:
+    return *FINE[:-1], str(crf)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_fine_coding_does_not_hide_a_coarse_one(seed):
+    views = frames(seed)
+    assert looked(recoded(recoded(views, *coarsely(44)), *FINE)) > 38
+    assert looked(recoded(views, *FINE)) < 34
+    assert looked(views) < 35
+
+
+def test_the_coarser_the_more():
+    views = frames(2)
+    found = [looked(recoded(recoded(views, *coarsely(crf)), *FINE)) for crf in (20, 34, 44)]
+    assert found == sorted(found)
+    assert found[0] < 34
+
+
+@pytest.mark.parametrize("times", [1.5, 2, 3, 4])
+def test_enlarged_pictures_are_not_coarse(times):
+    """Their lines repeat by 2, 3 or 4, all of which but one goes into the grid."""
+    small = np.ascontiguousarray(frames(3)[:, : round(360 / times), : round(640 / times)])
+    large = np.stack([cv2.resize(view, (640, 360), interpolation=cv2.INTER_CUBIC) for view in small])
+    assert looked(large) < 37
+
+
+def test_neither_noise_nor_motion_blur_is_coarse():
+    views = frames(4)
+    noise = np.random.default_rng(0).normal(0, 6, views.shape)
+    assert looked(np.clip(views + noise, 0, 255).astype(np.uint8)) < 37
+    assert looked(np.stack([cv2.blur(view, (9, 1)) for view in views])) < 37
+
+
+def test_bars_at_every_block_count_for_little_in_one_direction():
+    """Windows or a fence: a coder leaves traces across and down."""
+    fence = frames(5)[0].copy()
+    fence[:, 15::16] //= 2
+    assert hidden.quantiser(fence) < 37
+
+
+def test_a_cropped_picture_has_another_grid():
+    """Written down because it is what this number cannot do."""
+    coded = recoded(recoded(frames(0), *coarsely(42)), *FINE)
+    assert looked(coded[:, 4:, 4:]) < looked(coded) - 5
+
+
+def test_nothing_is_said_of_flat_and_of_tiny_pictures():
+    assert math.isnan(hidden.quantiser(np.full(SIZE, 90, np.uint8)))
+    for height, width in ((3, 200), (200, 3), (20, 20)):
+        noise = np.random.default_rng(0).integers(0, 255, (height, width))
+        assert math.isnan(hidden.quantiser(noise.astype(np.uint8)))
+
+
+def test_lines_beyond_the_most_are_left_out_evenly():
+    wide = cv2.resize(frames(6)[0], (1920, 1080), interpolation=cv2.INTER_CUBIC)
+    there = hidden._counts(wide)[0]
+    assert there.sum() < 1920 * hidden.MOST_LINES / hidden.BAND
+
+
+@pytest.mark.parametrize(("codec", "plain"), [("libx264", True), ("libx265", True), ("libvpx-vp9", False)])
+def test_it_is_asked_of_streams_that_leave_few_traces_themselves(tmp_path, codec, plain):
+    path = tmp_path / "x.mkv"
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray"]
+    size = ["-s", "640x360", "-r", "24", "-i", "-", "-pix_fmt", "yuv420p", "-c:v", codec, "-crf", "20"]
+    calm = ["-x265-params", "log-level=none"] if codec == "libx265" else []
+    subprocess.run([*program, *size, *calm, str(path)], input=frames(count=4).tobytes(), check=True)
+    with open_video(path, probe(path)) as video:
+        assert next(video.frames()).coded().plain is plain
