@@ -65,6 +65,32 @@ def test_a_pause_is_a_pause_except_in_broadcasts():
     assert clock.splices == 1
 
 
+@pytest.mark.parametrize("settings_", [{}, {"repairs": True}, {"repairs": True, "by_packet": True}])
+def test_one_picture_far_ahead_is_left_out(settings_):
+    times = [0, 4, 8, 300, 12, 16, 20]
+    got, clock = run([Picture(time, time) for time in times], **settings_)
+    assert got == [0, 4, 8, 12, 16, 20]
+    assert (clock.dropped, clock.splices, clock.ended) == (1, 0, "")
+
+
+def test_a_pause_is_believed_when_the_next_picture_is_behind_it():
+    times = [0, 4, 300, 304, 700, 1100, 1500]  # a recording of a screen: all of them are far ahead
+    got, clock = run(times)
+    assert got == times
+    assert clock.dropped == 0
+    assert run([0, 4, 300])[0] == [0, 4, 300]  # nothing comes after it
+    got, clock = run([0, 4, 300, Picture(None), 308])
+    assert got == [0, 4, 300, 304, 308]
+
+
+def test_pictures_before_the_first_time_are_timed_backwards():
+    pictures = [Picture(None, -8), Picture(None, -4), Picture(20), Picture(24)]
+    got, clock = run(pictures, lead=[12, 16])
+    assert (got, clock.repaired) == ([12, 16, 20, 24], 2)
+    got, _ = run(pictures)  # negative control: what FFmpeg makes up
+    assert got[0] == -8
+
+
 def test_missing_times_are_inferred_and_counted():
     got, clock = run([0, None, Picture(None, dts=9), None, 20])
     assert got == [0, 4, 9, 13, 20]

@@ -153,7 +153,8 @@ def test_hdr_is_tone_mapped(transfer, tmp_path, footage):
     assert row[-3:].min() >= 250
     assert np.ptp(row, axis=1).max() <= 6  # gray stays gray
     plain = read(footage.make_video(tmp_path / "p.mp4", frames=1, matrix=1, picture=ramp))[2][0].rgb(192, 108)
-    assert psnr(frames[0].rgb(192, 108), plain) < 30  # it did something
+    likeness = psnr(frames[0].rgb(192, 108), plain)
+    assert likeness < 30 if transfer == 16 else 30 < likeness < 45  # gray HLG is made to look about right as it is
 
 
 def test_interlaced_lines_are_woven_away(tmp_path, footage):

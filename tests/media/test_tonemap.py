@@ -47,9 +47,22 @@ def test_wide_gamut_red_is_more_than_bt709_can_show():
     assert mapped[1] == mapped[2] == 0
 
 
-def by_zscale(path, width, height):
-    """Linear BT.709 light of the first frame, reference white = 1, as zimg computes it: float [H, W, 3]."""
-    light = f"zscale=transfer=linear:npl={WHITE_NITS:g}:primaries=bt709:matrix=gbr:range=full:filter=lanczos"
+def test_display_p3_red_is_more_than_bt709_can_show():
+    """SMPTE EG 432-1: BT.709's red is (0.8225, 0.0332, 0.0171) of P3 light."""
+    codes = (np.array([0.8225, 0.0332, 0.0171]) ** (1 / 2.4) * 65535).round().astype(np.uint16)
+    assert to_bt709(codes[None, None], "sdr", "display-p3")[0, 0].tolist() == pytest.approx([255, 0, 0], abs=4)
+
+
+def test_dark_hdr_is_as_bright_as_a_screen_shows_it():
+    """Far below reference white nothing is compressed, and a BT.1886 screen must give the same light again."""
+    nits = np.array([0.2, 0.5, 1, 2, 4])
+    out = to_bt709(gray(pq_code(nits)), "pq", "bt2020")[0, :, 0]
+    assert (out / 255) ** 2.4 * WHITE_NITS == pytest.approx(nits, rel=0.1)
+
+
+def by_zscale(path, width, height, transfer="linear"):
+    """The first frame in BT.709 primaries by zimg: float [H, W, 3], light with reference white = 1, or codes."""
+    light = f"zscale=transfer={transfer}:npl={WHITE_NITS:g}:primaries=bt709:matrix=gbr:range=full:filter=lanczos"
     command = [ffmpeg_binary(), "-v", "error", "-i", f"file:{path}", "-vf", f"{light},format=gbrpf32le"]
     done = subprocess.run([*command, "-frames:v", "1", "-f", "rawvideo", "-"], capture_output=True)
     if b"No such filter" in done.stderr:
@@ -59,11 +72,11 @@ def by_zscale(path, width, height):
 
 
 def shown(light):
-    """The documented curve once more, in floats: extended Reinhard over the largest channel, then BT.709."""
+    """The documented curve once more, in floats: extended Reinhard over the largest channel, then the screen undone."""
     light = np.maximum(light, 0)
     top = light.max(axis=-1, keepdims=True)
     light = np.clip(light * (1 + top / (PEAK_NITS / WHITE_NITS) ** 2) / (1 + top), 0, 1)
-    return np.round(np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099) * 255).astype(np.uint8)
+    return np.round(light ** (1 / 2.4) * 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("colour_range", [1, 2])
@@ -84,3 +97,14 @@ def test_hdr_files_against_zimg(transfer, colour_range, tmp_path, footage):
     light = by_zscale(path, 256, 144)
     assert psnr(mine, shown(light)) >= 45
     assert psnr(mine, shown(light * 0.7)) < 40  # negative control
+
+
+@pytest.mark.parametrize(("matrix", "primaries"), [(9, 9), (1, 12)])
+def test_wide_gamut_files_against_zimg(matrix, primaries, tmp_path, footage):
+    """BT.2020, and Display P3 as screen recordings have it."""
+    colour = {"pix_fmt": "yuv420p10le", "matrix": matrix, "primaries": primaries, "transfer": 1}
+    path = footage.make_video(tmp_path / "w.mp4", frames=2, size=(256, 144), **colour)
+    with open_video(path, probe(path)) as reader:
+        mine = next(reader.frames()).rgb(256, 144)
+    assert psnr(mine, np.round(by_zscale(path, 256, 144, "bt709").clip(0, 1) * 255).astype(np.uint8)) >= 40
+    assert psnr(mine, footage.render(path, 0, (256, 144), ":in_color_matrix=" + {9: "bt2020", 1: "bt709"}[matrix])) < 35

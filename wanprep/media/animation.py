@@ -1,7 +1,8 @@
-"""Animated PNG and WebP as videos: pictures with the times their file gives them.
+"""Animated PNG and WebP as videos: pictures with the times their file gives them. And the times of GIF.
 
 FFmpeg cannot read animated WebP everywhere, Pillow reads both and composes their partial pictures. As browsers do, a
-picture that claims 10 ms or less is shown for 100 ms. Times are sums of exact fractions, so nothing drifts.
+picture that claims 10 ms or less is shown for 100 ms: many GIFs say 0, and would run at ten times the speed they were
+made for. Times are sums of exact fractions, so nothing drifts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +26,11 @@ _TOO_SHORT_S, _INSTEAD_S = Fraction(1, 100), Fraction(1, 10)
 
 def as_video(still: Probe, path: Path) -> Probe | None:
     """The probe of an animation, or None for a still. Reject: image_too_large."""
-    from wanprep.media.stills import opened
+    from wanprep.media.stills import bytes_at_fault, opened
 
     if still.container not in ("png", "webp"):
         return None
-    with opened(path) as image:
+    with opened(path) as image, bytes_at_fault():
         count = getattr(image, "n_frames", 1) - bool(image.info.get("default_image"))
         if count < 2:
             return None
@@ -43,22 +45,31 @@ def pictures(path: Path) -> Iterator[tuple[NDArray[np.uint8], int, int]]:
 
     Reject("unreadable") at the first picture that does not decode.
     """
-    from wanprep.media.stills import opened, to_rgb
+    from wanprep.media.stills import bytes_at_fault, opened, to_rgb
 
     with opened(path) as image:
         time = Fraction(0)
         first = int(bool(image.info.get("default_image")))  # shown only where animations are not understood
         for index in range(first, image.n_frames):
-            try:
+            with bytes_at_fault():
                 image.seek(index)
                 image.load()
                 rgb = to_rgb(image)
-            except (MemoryError, Reject):
-                raise
-            except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, ... for broken bytes
-                raise Reject("unreadable", f"{type(error).__name__}: {error}") from error
             # Milliseconds of a fraction whose denominator has 16 bits (PNG) or is 1000 (WebP).
             length = Fraction(image.info.get("duration") or 0).limit_denominator(2**16) / 1000
             length = _INSTEAD_S if length <= _TOO_SHORT_S else length
             begin, time = round(time / TIME_BASE), time + length
             yield rgb, begin, round(time / TIME_BASE) - begin
+
+
+def shown_as_in_browsers(gif: Iterator[Any], time_base: Fraction) -> Iterator[Any]:
+    """The decoded pictures of a GIF, those that claim too short a time for long enough, the later ones later."""
+    late, before = 0, None
+    for picture in gif:
+        if before is not None and (picture.pts - before) * time_base <= _TOO_SHORT_S:
+            late += round(_INSTEAD_S / time_base) - (picture.pts - before)
+        before = picture.pts
+        picture.pts += late
+        if picture.duration * time_base <= _TOO_SHORT_S:
+            picture.duration = round(_INSTEAD_S / time_base)
+        yield picture

@@ -15,6 +15,9 @@ from typing import Any
 
 # A step back of more than this is a splice (a recording that restarts its clock), not a repeated frame.
 SPLICE_S = Fraction(1)
+# A pause of more than this is only believed when the next picture is not before its end: a single wrong time far ahead
+# would end a source, or make it stand still for so long.
+LEAP_S = Fraction(1)
 # Broadcast clocks do not stand still for that long: what follows belongs to another clock (as the ffmpeg program has
 # it). In other containers a long pause is a pause.
 PAUSE_S = Fraction(10)
@@ -29,10 +32,11 @@ class Clock:
     step: one frame's length by the header's rate. by_packet: take the packet's time (AVI), not the picture's.
     repairs: a clock that jumps is carried on; False: the stream ends there. broadcast: a pause of over PAUSE_S is a
     jump too. infers: the very first picture may lack a
-    time (it is 0 then; False after a seek, where nothing is known about it).
+    time (it is 0 then; False after a seek, where nothing is known about it). lead: times of the first pictures, where
+    they are known to have none of their own.
 
-    dropped: pictures left out because their time was not later than the one before. repaired: missing times filled in.
-    splices: jumps carried on over. ended: "" or why the rest was not read.
+    dropped: pictures left out because their time fits in neither with the one before nor with the next.
+    repaired: missing times filled in. splices: jumps carried on over. ended: "" or why the rest was not read.
     """
 
     time_base: Fraction
@@ -41,6 +45,7 @@ class Clock:
     repairs: bool = False
     broadcast: bool = False
     infers: bool = True
+    lead: list[int] = field(default_factory=list)
     dropped: int = 0
     repaired: int = 0
     splices: int = 0
@@ -53,7 +58,7 @@ class Clock:
 
     def timed(self, pictures: Iterator[Any]) -> Iterator[tuple[Any, int]]:
         """Each picture with its time; stops with `ended` set where the clock cannot be followed."""
-        for picture in pictures:
+        for picture in self._without_strays(pictures):
             pts = self._time_of(picture)
             if pts is None:
                 return
@@ -70,13 +75,40 @@ class Clock:
                 return
         self.dropped += self._doubtful is not None
 
+    def _without_strays(self, pictures: Iterator[Any]) -> Iterator[Any]:
+        """Leaves out single pictures whose time is far ahead of those before and after them."""
+        last: int | None = None
+        ahead: tuple[Any, int] | None = None
+        for picture in pictures:
+            time = self._said(picture)
+            if ahead is not None and last is not None:
+                if time is not None and last < time < ahead[1]:
+                    self.dropped += 1
+                else:
+                    yield ahead[0]
+                    last = ahead[1]
+                ahead = None
+            if time is not None and last is not None and (time - last) * self.time_base > LEAP_S:
+                ahead = picture, time
+                continue
+            yield picture
+            last = last if time is None else time
+        if ahead is not None:
+            yield ahead[0]
+
+    def _said(self, picture: Any) -> int | None:
+        return rescaled(picture.dts if self.by_packet else picture.pts, picture, self.time_base)
+
     def _time_of(self, picture: Any) -> int | None:
         """The picture's time by the file, inferred where it is missing; None when it cannot be known."""
-        packet_time = rescaled(picture.dts, picture, self.time_base)
-        pts = packet_time if self.by_packet else rescaled(picture.pts, picture, self.time_base)
+        pts = self._said(picture)
         if pts is None and self._last is None and not self.infers:
             return None
+        if pts is None and self.lead:
+            self.repaired += 1
+            return self.lead.pop(0)
         if pts is None:
+            packet_time = rescaled(picture.dts, picture, self.time_base)
             self.repaired += not (self.by_packet and self._last is not None)  # the last ones have no packet: normal
             pts = packet_time
             if pts is None or (self._last is not None and pts + self._offset <= self._last):

@@ -22,6 +22,10 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,mxf,gif,h264,hevc,ivf,dv,rm,nut,"
     "yuv4mpegpipe,obu,av1"
 )
+BRIEF = 0.1  # share of the longest stream's length
+PICTURES = ("png", "mjpeg", "bmp", "gif", "webp", "tiff")
+REORDERED = 32  # packets among which the first picture that is shown must be
+UNTRUNC = "untrunc can rebuild it with the help of a whole file of the same camera"
 
 
 def check_file(path: Path) -> None:
@@ -55,7 +59,8 @@ def open_container(path: Path) -> InputContainer:
 def ranked_streams(container: InputContainer) -> tuple[list[int], int]:
     """Indices of the video streams that can be decoded, best first, and how many there are; cover pictures left out.
 
-    Best: the largest picture, then the longest, then the first. Reject: no_video, no_decoder.
+    Best: the largest picture, then the longest, then the first; but one that is hardly more than a single picture
+    beside another (a cover that was made an ordinary stream) comes last. Reject: no_video, no_decoder.
     """
     from av.stream import Disposition
 
@@ -65,11 +70,35 @@ def ranked_streams(container: InputContainer) -> tuple[list[int], int]:
     usable = [s for s in streams if s.codec_context is not None]
     if not usable:
         raise Reject("no_decoder", "no decoder for its video codec in this build of FFmpeg")
+    longest = max(_seconds(stream) for stream in usable)
 
-    def rank(stream: Any) -> tuple[int, float, int]:
-        return (-stream.codec_context.width * stream.codec_context.height, -_seconds(stream), stream.index)
+    def rank(stream: Any) -> tuple[bool, int, float, int]:
+        size, seconds = stream.codec_context.width * stream.codec_context.height, _seconds(stream)
+        brief = seconds < longest * BRIEF if seconds else stream.codec_context.name in PICTURES
+        return (brief, -size, -seconds, stream.index)
 
     return [stream.index for stream in sorted(usable, key=rank)], len(streams)
+
+
+def lead_in(path: Path, stream_index: int) -> list[int]:
+    """Times of the first pictures of a stream that have none: counted back, at its rate, from the first that has one.
+
+    FFmpeg gives none to the pictures of a Matroska file that are to be shown before 0. Empty where it cannot be known.
+    """
+    missing, known = 0, []
+    with open_container(path) as container:
+        stream: Any = container.streams[stream_index]
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                known.append(packet.pts)
+            elif packet.size:
+                missing += 1
+            if len(known) > REORDERED:
+                break
+        if not known or not stream.average_rate:
+            return []
+        length = 1 / (stream.average_rate * stream.time_base)
+        return [min(known) - round((missing - number) * length) for number in range(missing)]
 
 
 def _seconds(stream: Any) -> float:
@@ -96,17 +125,21 @@ def _last_words(path: Path) -> str:
     import av
     import av.logging
 
-    level = av.logging.get_level()
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # the second unfinished recording has the same words as the first
     try:
         with av.logging.Capture() as logs, contextlib.suppress(av.FFmpegError):
             open_container(path).close()
         said = [(name, text.strip()) for _, name, text in logs if text.strip()]
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips)
     for name, text in reversed(said):
         if "whitelist" in text:  # its own words are the whole list
             return f": FFmpeg takes it for {name!r}, which is not read here (it holds no pictures or points elsewhere)"
+        if "moov atom not found" in text:
+            return f": {text}: a recording that was not finished. {UNTRUNC}"
         return f": {text}"
     return ""
 

@@ -3,7 +3,8 @@
 Colour rule: the matrix the frame names; when it names none, BT.709 for pictures at least 1280 wide or more than 576
 high and BT.601 below (what mpv does; FFmpeg's scaler would take 601 for everything and turn HD skin orange). Range:
 what the frame says; when it says nothing, limited for YUV and full for RGB and the old yuvj formats. Output is
-full-range RGB in BT.709 curve and primaries; PQ, HLG and BT.2020 pictures go through `tonemap`. Alpha lies on black.
+full-range RGB in BT.709 curve and primaries; PQ, HLG, BT.2020 and Display P3 pictures go through `tonemap`. Alpha
+lies on black.
 Scaling is Lanczos with its support widened when shrinking (no aliasing) for `rgb`, which is trained on; averages for
 `bgr` and `gray`, which are measured (`planes`, three times faster). Bit-exact scaler flags and one thread: the same
 picture gives the same RGB bytes everywhere.
@@ -250,11 +251,13 @@ def _transfer(frame: Any) -> str:
 
 
 def _primaries(frame: Any) -> str:
-    return "bt2020" if frame.color_primaries == 9 or frame.color_trc in (16, 18) else "bt709"
+    """HDR that names none has those of BT.2020."""
+    named = {9: "bt2020", 12: "display-p3"}.get(frame.color_primaries)
+    return named or ("bt2020" if frame.color_trc in (16, 18) else "bt709")
 
 
 def _needs_tonemap(frame: Any) -> bool:
-    return _transfer(frame) != "sdr" or _primaries(frame) == "bt2020"
+    return _transfer(frame) != "sdr" or _primaries(frame) != "bt709"
 
 
 def _has_alpha(frame: Any) -> bool:

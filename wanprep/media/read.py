@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.media.clock import BROADCAST, Clock, rescaled
-from wanprep.media.container import check_file, open_container
+from wanprep.media.container import check_file, lead_in, open_container
 from wanprep.media.decoder import decoder
 from wanprep.media.flow import Flow
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import Probe
-from wanprep.media.seek import TRUE_PTS, from_clean_start, may_seek, seek
+from wanprep.media.seek import MATROSKA, TRUE_PTS, from_clean_start, may_seek, seek
 from wanprep.stage import Reject
 
 # Whose decoders know surely which pictures no other one needs (in HEVC those of a higher layer may).
@@ -176,7 +176,7 @@ class VideoReader:
             mends = seek_pts is None and threads == 1 and not gif
             needless = self._needless(seek_pts) if context.name in UNREFERENCED else None
             flow = Flow(self.path, container, stream, context, mends=mends, needless=needless)
-            pictures = _without_broken_end(flow) if gif else flow.pictures()
+            pictures = self._gif(flow) if gif else flow.pictures()
             if seek_pts is not None:
                 pictures = from_clean_start(pictures)
             try:
@@ -191,6 +191,11 @@ class VideoReader:
             if container in self._containers:
                 self._containers.remove(container)
 
+    def _gif(self, flow: Flow) -> Iterator[Any]:
+        from wanprep.media.animation import shown_as_in_browsers
+
+        return shown_as_in_browsers(_without_broken_end(flow), self.probe.time_base)
+
     def _needless(self, seek_pts: int | None) -> int | None:
         """Pictures before this pts are only decoded for those that refer to them."""
         if seek_pts is None or self.probe.container not in TRUE_PTS:
@@ -200,6 +205,10 @@ class VideoReader:
     def _timed(self, pictures: Iterator[Any], seek_pts: int | None, flow: Flow) -> Iterator[Any]:
         """Pictures that carry their true time."""
         name = self.probe.container
+        first = next(pictures, None)
+        if first is None:
+            return
+        untimed = first.pts is None and name == MATROSKA and seek_pts is None
         clock = Clock(
             time_base=self.probe.time_base,
             step=_nominal(self.probe),
@@ -207,13 +216,14 @@ class VideoReader:
             repairs=name not in TRUE_PTS,
             broadcast=name in BROADCAST,
             infers=seek_pts is None,
+            lead=lead_in(self.path, self.probe.stream_index) if untimed else [],
         )
-        for picture, pts in clock.timed(pictures):
+        breaks = _Breaks(itertools.chain([first], pictures), flow)
+        for picture, pts in clock.timed(breaks.watched()):
             self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
             picture.pts, picture.time_base = pts, self.probe.time_base
-            if flow.hole:
+            if breaks.before(picture):
                 self.holes.append(pts)
-                flow.hole = False
             yield picture
         self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
         self.truncated = clock.ended or self.truncated
@@ -230,6 +240,30 @@ class VideoReader:
                 )
                 return
             yield picture
+
+
+class _Breaks:
+    """Which pictures come after a hole, though the clock looks at the ones behind before it gives them on."""
+
+    def __init__(self, pictures: Iterator[Any], flow: Flow) -> None:
+        self._pictures, self._flow = pictures, flow
+        self._numbers: dict[int, int] = {}  # of pictures that the clock has, by identity
+        self._pending: list[int] = []  # numbers of pictures that come after a hole
+
+    def watched(self) -> Iterator[Any]:
+        for number, picture in enumerate(self._pictures):
+            self._numbers[id(picture)] = number
+            if self._flow.hole:
+                self._flow.hole = False
+                self._pending.append(number)
+            yield picture
+
+    def before(self, picture: Any) -> bool:
+        """Is there a hole between this picture and the one given before? (Ones between them may have been left out.)"""
+        number = self._numbers.pop(id(picture))
+        passed = [pending for pending in self._pending if pending <= number]
+        self._pending = self._pending[len(passed) :]
+        return bool(passed)
 
 
 def _without_broken_end(flow: Flow) -> Iterator[Any]:

@@ -14,7 +14,8 @@ from wanprep.media.probe import Probe
 
 # Containers that store a true pts for each picture, so that it does not matter where decoding begins or how many
 # frames the decoder holds. In the others a pts may have to be repaired from what came before.
-TRUE_PTS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+MATROSKA = "matroska,webm"
+TRUE_PTS = ("mov,mp4,m4a,3gp,3g2,mj2", MATROSKA)
 # Where a seek leads to the right timestamps as long as the clock never jumps. Elsewhere (bare streams, GIF, RealMedia)
 # they are counted from where decoding began.
 _SEEKABLE = (*TRUE_PTS, "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "dv", "ivf", "nut")

@@ -6,8 +6,10 @@ read, so that any error inside Pillow is the file's fault and any error outside 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ MAX_BYTES = 512 * 2**20
 PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _BARE_JPEGS = b"\xff\xd9\xff\xd8\xff"  # one picture ends, the next begins
 _EXIF_ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_LENGTH = 0x0100, 0x0101
 
 
 def sniff(head: bytes) -> str | None:
@@ -46,8 +49,10 @@ def sniff(head: bytes) -> str | None:
 
 def probe_still(path: Path) -> Probe:
     """Size and format of a picture, without decoding it. Reject: unsupported_image, image_too_large, unreadable."""
-    with opened(path) as image:
+    with opened(path) as image, bytes_at_fault():
         width, height = image.size
+        if image.format == "TIFF":  # Pillow turns these by itself, and some versions say so in `size`
+            width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_LENGTH]
         turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
         return Probe(
             kind="image",
@@ -71,17 +76,20 @@ def read_still(path: Path) -> NDArray[np.uint8]:
     """
     from PIL import ImageOps
 
-    with opened(path) as image:
-        try:
-            image.load()
-            shown = ImageOps.exif_transpose(image)
-            return np.ascontiguousarray(to_rgb(shown))
-        except Reject:
-            raise
-        except MemoryError:
-            raise
-        except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, ... for broken bytes
-            raise Reject("unreadable", f"{type(error).__name__}: {error}") from error
+    with opened(path) as image, bytes_at_fault():
+        image.load()
+        return np.ascontiguousarray(to_rgb(ImageOps.exif_transpose(image)))
+
+
+@contextlib.contextmanager
+def bytes_at_fault() -> Iterator[None]:
+    """What Pillow raises over bytes in memory (OSError, SyntaxError, struct.error, ...) is Reject("unreadable")."""
+    try:
+        yield
+    except (MemoryError, Reject):
+        raise
+    except Exception as error:
+        raise Reject("unreadable", f"{type(error).__name__}: {error}") from error
 
 
 def to_rgb(image: Any) -> NDArray[np.uint8]:
