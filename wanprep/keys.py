@@ -21,11 +21,11 @@ from wanprep.config import to_table
 Sized = tuple[int, int]
 Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 19
+ANALYSIS_VERSION = 20
 PLANS_VERSION = 2
 SHOTS_VERSION = 11
 SCORES_VERSION = 19
-MEDIA_VERSION = 4
+MEDIA_VERSION = 5
 
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for by every stage
