@@ -33,16 +33,28 @@ _FULL, _LIMITED = 2, 1
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How a decoded picture becomes the shown one: pixels made square, mirrored, then turned clockwise."""
+    """How a decoded picture becomes the shown one: margins cut off, pixels square, mirrored, then turned clockwise."""
 
     width: int
     height: int
     rotation: int = 0
     mirrored: bool = False
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0)  # left, top, right, bottom, in decoded pixels
 
     @classmethod
     def of(cls, probe: Probe) -> Shape:
-        return cls(width=probe.width, height=probe.height, rotation=probe.rotation, mirrored=probe.mirrored)
+        return cls(
+            width=probe.width,
+            height=probe.height,
+            rotation=probe.rotation,
+            mirrored=probe.mirrored,
+            margins=probe.margins,
+        )
+
+    @property
+    def whole(self) -> Crop | None:
+        """The crop that is the whole shown picture; None: the decoded one as it is."""
+        return (0, 0, self.width, self.height) if any(self.margins) else None
 
 
 class Converter:
@@ -119,10 +131,11 @@ class Frame:
 
     def rgb(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
         """uint8 [height, width, 3], full-range BT.709 RGB. ValueError for a crop outside the picture."""
-        return self._picture(width, height, crop, area=False)
+        return self._picture(width, height, crop or self._shape.whole, area=False)
 
     def bgr(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
         """uint8 [height, width, 3] as OpenCV has it; averaged, right to about a level: for detectors and thumbnails."""
+        crop = crop or self._shape.whole
         found = self._planes(crop)
         if found is not None:
             inner, limited = self._inner_size(width, height), _range(self._frame) == _LIMITED
@@ -131,6 +144,7 @@ class Frame:
 
     def gray(self, width: int, height: int, crop: Crop | None = None) -> NDArray[np.uint8]:
         """uint8 [height, width], luma stretched to 0..255, averaged: the cheapest way to look at a picture."""
+        crop = crop or self._shape.whole
         found = self._planes(crop)
         if found is not None:
             inner = self._inner_size(width, height)
@@ -190,14 +204,18 @@ class Frame:
         x0, y0, x1, y1 = self._box(crop)
         return np.ascontiguousarray(self._whole[y0:y1, x0:x1])
 
+    @property
+    def _shape(self) -> Shape:
+        return self._converter.shape
+
     def _box(self, crop: Crop) -> tuple[int, int, int, int]:
-        return decoded_box(crop, self._converter.shape, self._frame.width, self._frame.height)
+        return decoded_box(crop, self._shape, self._frame.width, self._frame.height)
 
     def _inner_size(self, width: int, height: int) -> tuple[int, int]:
-        return (width, height) if self._converter.shape.rotation % 180 == 0 else (height, width)
+        return (width, height) if self._shape.rotation % 180 == 0 else (height, width)
 
     def _upright(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        shape = self._converter.shape
+        shape = self._shape
         if shape.mirrored:
             pixels = pixels[:, ::-1]
         if shape.rotation:
@@ -222,8 +240,10 @@ def decoded_box(crop: Crop, shape: Shape, coded_width: int, coded_height: int) -
         u0, u1, v0, v1 = v0, v1, 1 - u1, 1 - u0
     if shape.mirrored:
         u0, u1 = 1 - u1, 1 - u0
-    x0, y0 = round(u0 * coded_width), round(v0 * coded_height)
-    return x0, y0, max(x0 + 1, round(u1 * coded_width)), max(y0 + 1, round(v1 * coded_height))
+    left, top, right, bottom = shape.margins
+    across, down = coded_width - left - right, coded_height - top - bottom
+    x0, y0 = left + round(u0 * across), top + round(v0 * down)
+    return x0, y0, max(x0 + 1, left + round(u1 * across)), max(y0 + 1, top + round(v1 * down))
 
 
 def _wrap(pixels: NDArray[Any], pix_fmt: str) -> Any:

@@ -33,7 +33,8 @@ UNSUPPORTED_MATRICES = {8: "YCgCo", 14: "ICtCp", 15: "IPT (Dolby Vision)", 16: "
 class Probe:
     """What one source is. Sizes in pixels, times in `time_base` units; `header_*` are hints, never counts.
 
-    width, height: as shown: square pixels, after rotation. coded_*: the decoded picture.
+    width, height: as shown: square pixels, after rotation. coded_*: the decoded picture; margins: (left, top, right,
+    bottom) that the container cuts off it.
     rotation: degrees clockwise the decoded picture must be turned; mirrored: flipped left-right before that.
     stream_index: the chosen one of n_video_streams (largest area, then longest; cover pictures do not count).
     transfer, primaries, matrix, colour_range: names, "unspecified" when the file does not say.
@@ -51,6 +52,7 @@ class Probe:
     height: int
     rotation: int = 0
     mirrored: bool = False
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0)
     sar: Fraction = Fraction(1)
     time_base: Fraction = Fraction(1)
     start_pts: int = 0
@@ -135,6 +137,7 @@ def _probe_video(path: Path, head: bytes) -> Probe:
 
 
 def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
+    from wanprep.media.aperture import margins
     from wanprep.media.decoder import first_frame
     from wanprep.media.interlace import could_be_interlaced
 
@@ -147,7 +150,8 @@ def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
         raise Reject("unsupported_colour", f"{colour} cannot be turned into RGB here")
     rotation, mirrored = display_transform(frame)
     sar = _sane_sar(stream.sample_aspect_ratio)
-    shown = (max(1, round(frame.width * sar)), frame.height)
+    left, top, right, bottom = cut_off = margins(path, container, stream)
+    shown = (max(1, round((frame.width - left - right) * sar)), frame.height - top - bottom)
     width, height = shown if rotation % 180 == 0 else shown[::-1]
     components = frame.format.components
     fields = ""
@@ -165,6 +169,7 @@ def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
         height=height,
         rotation=rotation,
         mirrored=mirrored,
+        margins=cut_off,
         sar=sar,
         time_base=stream.time_base,
         start_pts=pts,

@@ -134,7 +134,7 @@ def _mp4(file: BinaryIO, size: int) -> int:
 
 def _matroska(file: BinaryIO, size: int) -> int:
     for _ in range(8):
-        element, length = _vint(file, keep_marker=True), _vint(file, keep_marker=False)
+        element, length = vint(file, keep_marker=True), vint(file, keep_marker=False)
         if element is None or length is None:  # `None`: unknown length, as live streams write it
             return 0
         if element == _SEGMENT:
@@ -143,7 +143,7 @@ def _matroska(file: BinaryIO, size: int) -> int:
     return 0
 
 
-def _vint(file: BinaryIO, *, keep_marker: bool) -> int | None:
+def vint(file: BinaryIO, *, keep_marker: bool) -> int | None:
     """An EBML number: its width is the position of the first set bit; all ones means unknown."""
     first = file.read(1)
     if not first or not first[0]:
