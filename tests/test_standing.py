@@ -155,7 +155,9 @@ def test_sources_that_are_not_whole_are_named_and_explained(movies: Path, datase
     shown = wanprep("explain", "cut off.mkv", *out).stdout
     assert f"damaged: {cut['damage']}" in shown
     assert "no_sidecar" in shown
-    assert "damaged" not in wanprep("explain", "good.mp4", *out).stdout
+    good = wanprep("explain", "good.mp4", *out).stdout
+    assert "damaged" not in good
+    assert "read as: h264 in mov, " in good
     several = wanprep("explain", ".mp4", *out, check=2).stderr
     assert "3 sources" in several
     assert "empty.mp4: rejected empty_file" in several

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import edits, found_shots
+from wanprep import edits, found_shots, keys
 from wanprep.captioners.files import DAMAGED
 from wanprep.captioners.several import number_of, parsed, stem_of
+from wanprep.read_as import read_as
 from wanprep.stage import UsageError
 from wanprep.stages.split import meanings
 from wanprep.standing import moved, reasons_of
@@ -66,8 +67,14 @@ def facts(dataset: Dataset, source: Row) -> dict[str, Any]:
         if source["state"] == "gone"
         else None,
         "clips": [_clip(clip, of.get(clip["clip_id"], [])) for clip in mine],
+        "read_as": _read_as(dataset, source["source_id"]) if stands else [],
         "transitions": found_shots.transitions(dataset, source["source_id"]) if stands else [],
     }
+
+
+def _read_as(dataset: Dataset, source_id: str) -> list[str]:
+    rows = dataset.manifest.latest("signals").filter(pl.col("key") == keys.signals(source_id)).to_dicts()
+    return read_as(rows[0]) if rows else []
 
 
 def _clip(clip: Row, samples: list[Row]) -> dict[str, Any]:
@@ -92,6 +99,8 @@ def show_source(dataset: Dataset, source: Row, as_json: bool) -> None:
         out.print(f"  damaged: {plain(found['damage'])}; its good part is used{_until(found['clips'])}")
     size = "size unknown" if found["bytes"] < 0 else f"{found['bytes'] / 1e6:.1f} MB"
     out.print(f"  {plain(found['file'] or 'its folder is not known any more')}, {size}, group {plain(found['group'])}")
+    for line in found["read_as"]:
+        out.print(f"  {plain(line)}")
     if not found["clips"]:
         stands = found["state"] == "ok"
         out.print("  it has no clips" + (" yet: it is still to be split" if stands else ""))
