@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from wanprep.signals.bands import rolling_bands
 from wanprep.signals.compression import quantiser
 from wanprep.signals.light import largest_jump, light_jump
 from wanprep.signals.motion import (
@@ -140,12 +141,11 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
 
     sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
     and noise. quantiser: compression.quantiser. coded: what the stream alone says of it.
-    shake: turns of the camera's path a step, 0..1. light_jump: light.largest_jump.
+    shake: turns of the camera's path a step, 0..1. light_jump: light.largest_jump, or bands.rolling_bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
     """
     frame, seconds = _clip(signals, i0, i1)
-    inside = _inside(seconds, frame["step_s"])
     change = frame["change"][_inside(seconds, frame["change_s"])]
     equal = repeats(frame["frame_diff"][1:])
     sharp = frame["sharpness"]
@@ -153,7 +153,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
         "shake": reversal_rate(*_path(frame, seconds)),
-        "light_jump": largest_jump(frame["light_jump"], inside, _means(signals, i0, i1)),
+        "light_jump": _light(signals, frame, seconds, i0, i1),
         "motion": _quantile(change, 0.75),
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
@@ -187,6 +187,13 @@ def _clip(signals: Signals, i0: int, i1: int) -> tuple[dict[str, np.ndarray], np
     if not 0 <= i0 < i1 <= len(signals.pts):
         raise ValueError(f"clip [{i0}, {i1}) is not inside the {len(signals.pts)} frames of its source")
     return {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}, signals.seconds()[i0:i1]
+
+
+def _light(signals: Signals, frame: dict[str, np.ndarray], seconds: np.ndarray, i0: int, i1: int) -> float:
+    jump = largest_jump(frame["light_jump"], _inside(seconds, frame["step_s"]), _means(signals, i0, i1))
+    if math.isnan(jump) or "tiny" not in signals.extra:
+        return jump
+    return max(jump, rolling_bands(signals.extra["tiny"][i0:i1], seconds))
 
 
 def _means(signals: Signals, i0: int, i1: int) -> np.ndarray:
