@@ -55,7 +55,14 @@ def test_a_clock_that_stands_still_counts_frames():
     got, clock = run([100, 104, 104, 104, 104], repairs=True)
     assert (got, clock.dropped) == ([100, 104, 108, 112], 1)  # whether the very last one repeats nobody can know
     assert clock.splices == 2
-    assert run([0, 0, 0, 0])[1].ended
+
+
+def test_pictures_of_one_moment_are_one_where_times_are_true():
+    got, clock = run([0, 4, 4, 4, 4, 8, 12, 12, 16])
+    assert (got, clock.dropped, clock.ended) == ([0, 4, 8, 12, 16], 4, "")
+    got, clock = run([0, 4, 4, 4])
+    assert (got, clock.dropped) == ([0, 4], 2)
+    assert clock.ended == "timestamps stand still at 4: 2 pictures were left out"
 
 
 def test_a_pause_is_a_pause_except_in_broadcasts():
@@ -66,8 +73,9 @@ def test_a_pause_is_a_pause_except_in_broadcasts():
 
 
 @pytest.mark.parametrize("settings_", [{}, {"repairs": True}, {"repairs": True, "by_packet": True}])
-def test_one_picture_far_ahead_is_left_out(settings_):
-    times = [0, 4, 8, 300, 12, 16, 20]
+@pytest.mark.parametrize("stray", [300, -300, 2000, -2000])
+def test_one_picture_far_off_is_left_out(stray, settings_):
+    times = [0, 4, 8, stray, 12, 16, 20]
     got, clock = run([Picture(time, time) for time in times], **settings_)
     assert got == [0, 4, 8, 12, 16, 20]
     assert (clock.dropped, clock.splices, clock.ended) == (1, 0, "")
@@ -79,6 +87,7 @@ def test_a_pause_is_believed_when_the_next_picture_is_behind_it():
     assert got == times
     assert clock.dropped == 0
     assert run([0, 4, 300])[0] == [0, 4, 300]  # nothing comes after it
+    assert run([0, 4, 300, 300, 304])[0] == [0, 4, 300, 304]
     got, clock = run([0, 4, 300, Picture(None), 308])
     assert got == [0, 4, 300, 304, 308]
 

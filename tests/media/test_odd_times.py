@@ -1,5 +1,6 @@
 """Times that players see through (one far ahead, none before 0, GIFs in a hurry), and covers that are no film."""
 
+import struct
 from fractions import Fraction
 
 import pytest
@@ -25,9 +26,9 @@ def plain(tmp_path_factory, footage):
     return footage.make_video(tmp_path_factory.mktemp("odd") / "plain.mp4", frames=60, rate=25, options=options)
 
 
-@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-def test_one_time_far_ahead_costs_one_picture(suffix, plain, tmp_path, footage):
-    stray = "setts=pts='PTS+if(eq(N,20),3/TB,0)':dts=DTS"
+@pytest.mark.parametrize(("suffix", "by_s"), [("mkv", 3), ("mp4", 3), ("mkv", 90)])
+def test_one_time_far_ahead_costs_one_picture(suffix, by_s, plain, tmp_path, footage):
+    stray = f"setts=pts='PTS+if(eq(N,20),{by_s}/TB,0)':dts=DTS"
     path = footage.run_ffmpeg("-i", plain, "-c", "copy", "-bsf:v", stray, tmp_path / f"stray.{suffix}")
     found, reader, frames = read(path)
     rest = [*range(20), *range(21, 60)]
@@ -36,6 +37,23 @@ def test_one_time_far_ahead_costs_one_picture(suffix, plain, tmp_path, footage):
     assert (reader.truncated, reader.dropped) == ("", 1)
     with open_video(path, found) as again:
         assert numbers(again.frames(frames[30].pts, frames[40].pts), footage) == rest[30:40]
+
+
+def test_three_pictures_of_one_moment_cost_two(plain, tmp_path, footage):
+    """Samples without a length, as editors leave them."""
+    data = bytearray(plain.read_bytes())
+    at = data.index(b"stts")
+    entries = ((20, 512), (2, 0), (38, 512))
+    table = struct.pack(">II", 0, len(entries)) + b"".join(struct.pack(">II", *entry) for entry in entries)
+    grown = len(table) + 8 - int.from_bytes(data[at - 4 : at], "big")
+    data[at - 4 : at - 4 + len(table) + 8 - grown] = struct.pack(">I4s", len(table) + 8, b"stts") + table
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+        size = data.index(kind) - 4
+        data[size : size + 4] = (int.from_bytes(data[size : size + 4], "big") + grown).to_bytes(4, "big")
+    (tmp_path / "still.mp4").write_bytes(data)
+    _, reader, frames = read(tmp_path / "still.mp4")
+    assert numbers(frames, footage) == [*range(21), *range(23, 60)]
+    assert (reader.truncated, reader.dropped) == ("", 2)
 
 
 def test_a_pause_of_seconds_stays(plain, tmp_path, footage):

@@ -15,7 +15,7 @@ from typing import Any
 
 # A step back of more than this is a splice (a recording that restarts its clock), not a repeated frame.
 SPLICE_S = Fraction(1)
-# A pause of more than this is only believed when the next picture is not before its end: a single wrong time far ahead
+# A leap of more than this, ahead or back, is only believed when the next picture is behind it, too: a single wrong time
 # would end a source, or make it stand still for so long.
 LEAP_S = Fraction(1)
 # Broadcast clocks do not stand still for that long: what follows belongs to another clock (as the ffmpeg program has
@@ -55,6 +55,7 @@ class Clock:
     _last: int | None = None
     _gap: int = 0
     _doubtful: Any = field(default=None, repr=False)
+    _standing: int = 0  # pictures since the last one with its very time
 
     def timed(self, pictures: Iterator[Any]) -> Iterator[tuple[Any, int]]:
         """Each picture with its time; stops with `ended` set where the clock cannot be followed."""
@@ -74,27 +75,29 @@ class Clock:
             if self.ended:
                 return
         self.dropped += self._doubtful is not None
+        if self._standing > 1:
+            self.ended = f"timestamps stand still at {self._last}: {self._standing} pictures were left out"
 
     def _without_strays(self, pictures: Iterator[Any]) -> Iterator[Any]:
-        """Leaves out single pictures whose time is far ahead of those before and after them."""
+        """Leaves out single pictures whose time is far from those before and after them."""
         last: int | None = None
-        ahead: tuple[Any, int] | None = None
+        leaping: tuple[Any, int] | None = None
         for picture in pictures:
             time = self._said(picture)
-            if ahead is not None and last is not None:
-                if time is not None and last < time < ahead[1]:
+            if leaping is not None and last is not None:
+                if time is not None and time > last and not last < leaping[1] <= time:
                     self.dropped += 1
                 else:
-                    yield ahead[0]
-                    last = ahead[1]
-                ahead = None
-            if time is not None and last is not None and (time - last) * self.time_base > LEAP_S:
-                ahead = picture, time
+                    yield leaping[0]
+                    last = leaping[1]
+                leaping = None
+            if time is not None and last is not None and abs(time - last) * self.time_base > LEAP_S:
+                leaping = picture, time
                 continue
             yield picture
             last = last if time is None else time
-        if ahead is not None:
-            yield ahead[0]
+        if leaping is not None:
+            yield leaping[0]
 
     def _said(self, picture: Any) -> int | None:
         return rescaled(picture.dts if self.by_packet else picture.pts, picture, self.time_base)
@@ -119,7 +122,10 @@ class Clock:
     def _place(self, picture: Any, raw: int) -> list[tuple[Any, int]]:
         """The pictures that are certain now: a step back is only understood with the picture after it."""
         pts, last, doubtful = raw + self._offset, self._last, self._doubtful
-        self._doubtful = None
+        if pts == last and not self.repairs:  # several pictures of one moment: it is the first that is shown
+            self.dropped, self._standing = self.dropped + 1, self._standing + 1
+            return []
+        self._doubtful, self._standing = None, 0
         if doubtful is not None:
             assert last is not None, "a doubtful picture came after another one"
             if pts > last:  # a single picture out of order
