@@ -78,7 +78,7 @@ def compare(ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) ->
 
 
 def bench_analysis(files: dict[str, Path], threads: int, repeats: int) -> dict[str, Any]:
-    """Analysis pass / `ffmpeg -i X -f null -`, per file, with `threads` decoder threads each."""
+    """Analysis pass / `ffmpeg -i X -f null -`, per file, with `threads` each (`media.decoder` has AHEAD more)."""
     from wanprep.stages.split import analyse_source
 
     report = {}

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wanprep.media.container import open_container
+from wanprep.media.decoder import AHEAD, decoder
 from wanprep.media.pixels import Shape, decoded_box
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
@@ -250,6 +252,14 @@ def test_threads_change_nothing(tmp_path, footage):
     assert all((a.rgb(96, 54) == b.rgb(96, 54)).all() for a, b in zip(one, many, strict=True))
     with pytest.raises(ValueError, match="threads"):
         open_video(path, probe(path), threads=0)
+
+
+@pytest.mark.parametrize(
+    ("threads", "drains", "used"), [(1, True, 1), (1, False, 1), (3, False, 3), (3, True, 3 + AHEAD)]
+)
+def test_more_threads_only_where_pictures_may_be_held_back(threads, drains, used, tmp_path, footage):
+    with open_container(footage.make_video(tmp_path / "a.mp4", frames=2)) as container:
+        assert decoder(container.streams.video[0], threads=threads, drains=drains).thread_count == used
 
 
 def test_leaving_early_closes_the_file(tmp_path, footage):

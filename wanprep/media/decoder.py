@@ -13,20 +13,23 @@ from typing import Any
 from wanprep.media import quantiser
 from wanprep.stage import Reject
 
+AHEAD = 2  # threads beside those asked for, each with a picture of its own: some are ready when they are wanted
 MAX_BAD_STARTS = 500  # packets without a picture that a recording cut anywhere may begin with
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def decoder(stream: Any, *, threads: int = 1, drains: bool = False) -> Any:
     """A codec context for `stream`. drains: every packet will be decoded to the end, so frame threads are safe
-    (they hold pictures back, which breaks early exits and inferred timestamps: PyAV #1849, #1861)."""
+    (they hold pictures back, which breaks early exits and inferred timestamps: PyAV #1849, #1861). There are AHEAD more
+    of these: one that is done waits until its picture is taken, and who takes it is busy with the one before."""
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and context.name in _WITH_ALPHA:
         context = _transparent(context)
     context.options = {"err_detect": "explode", **quantiser.options(context.name)}
     context.copy_opaque = context.name in quantiser.BY_HEADER
-    context.thread_count = threads
-    context.thread_type = "AUTO" if drains and threads > 1 else "SLICE"
+    by_frame = drains and threads > 1
+    context.thread_count = threads + AHEAD if by_frame else threads
+    context.thread_type = "AUTO" if by_frame else "SLICE"
     return context
 
 

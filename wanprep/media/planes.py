@@ -22,7 +22,7 @@ _PLANAR = re.compile(r"yuvj?4[0-4][0-4]p(?:(9|10|12|14|16)le)?")
 # Red and blue weights of luma by SWS_CS_* (ITU-R BT.709, FCC, BT.601, SMPTE 240M, BT.2020)
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 
-NEAR = 1 << 19  # bytes that stay in a core's own cache
+NEAR = 1 << 20  # bytes that stay in a core's own cache, or nearly
 SMALLEST = 64  # pixels of a crop's side: a pixel less is hardly more than 1 %
 
 
