@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 20
 PLANS_VERSION = 2
-SHOTS_VERSION = 11
+SHOTS_VERSION = 12
 SCORES_VERSION = 20
 MEDIA_VERSION = 5
 

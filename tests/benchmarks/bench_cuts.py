@@ -7,7 +7,8 @@ Two halves that share no material and no seed: thresholds are chosen on `tune`, 
 found when a boundary lies within one frame of it; a transition when a predicted one overlaps it anywhere. Each
 prediction counts once. Wipes are reported apart. Leaks are transition frames and cuts inside what `split` makes into
 clips; what that costs is counted too: clean frames in no clip, and shots that are not one clip. Beside the edits:
-shots in which only the camera moves (moves.py) and such with a jump in them (leaps.py).
+shots in which only the camera moves (moves.py), such with a jump in them (leaps.py), pushes, covers and reveals, and
+cuts inside of a frame that stays (slides.py).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from edits import Truth, edit
 from leaps import leap
 from material import FILES, SEEDS, prepare
 from moves import moves, stills
+from slides import framed, slid
 
 from wanprep.signals.shots import find_shots
 from wanprep.signals.store import Signals
@@ -67,9 +69,14 @@ def sequence(
 
 
 def single(kind: str, half: str, k: int, pictures: list[Path], pool: list[Path], cache: Path) -> tuple[Signals, Truth]:
-    """Of one shot: `moves` of the camera, or `leaps` of what is in it."""
-    path = cache / f"{kind}{MEASURED}" / f"{half}_{k}.npz"
-    return remembered(path, lambda: moves(half, k, pictures, pool) if kind == "moves" else leap(half, k, pool), 0.0)
+    """Of one kind of film: `moves` of the camera, `leaps` of what is in a shot, `slides`, `frames`."""
+    made: dict[str, Callable[[], tuple[np.ndarray, Truth, float]]] = {
+        "moves": lambda: moves(half, k, pictures, pool),
+        "leaps": lambda: leap(half, k, pool),
+        "slides": lambda: slid(half, k, pool),
+        "frames": lambda: framed(half, k, pool, pictures),
+    }
+    return remembered(cache / f"{kind}{MEASURED}" / f"{half}_{k}.npz", made[kind], 0.0)
 
 
 def read_small(path: Path) -> tuple[np.ndarray, float]:
@@ -132,6 +139,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--letterboxed", type=int, default=20, help="of the first set, once more between black bars")
     parser.add_argument("--moves", type=int, default=280, help="shots in which only the camera moves, 14 kinds")
     parser.add_argument("--leaps", type=int, default=120, help="shots with a jump cut")
+    parser.add_argument("--slides", type=int, default=120, help="films with two pushes, covers or reveals each")
+    parser.add_argument("--frames", type=int, default=80, help="films inside of a frame that stays, four kinds")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--bars", type=float, default=0.0, help="letterbox everything: share of the height, each bar")
@@ -163,7 +172,8 @@ def main() -> int:
             jobs = [(half, k, pool, cache, second, bars) for k in range(count)]
             if jobs:
                 out[name] = judge(list(workers.map(sequence, *zip(*jobs))), config, f"{name}, {half}", options.log)
-        for name, count in (("moves", options.moves), ("leaps", options.leaps)):
+        for name in ("moves", "leaps", "slides", "frames"):
+            count = getattr(options, name)
             shots = [(name, half, k, pictures, pool, cache) for k in range(count if pool else 0)]
             if shots:
                 out[name] = judge(list(workers.map(single, *zip(*shots))), config, f"{name}, {half}", options.log)

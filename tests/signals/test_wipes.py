@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from wanprep.signals.wipes import HEIGHT, WIDTH, WipeRules, find_wipes, judge, unmoved
+from wanprep.signals.pictures import Pictures
+from wanprep.signals.wipes import HEIGHT, WIDTH, Sweep, WipeRules, find_wipes, judge, likeliest, returns, unmoved
 
 Y, X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
 Y, X = Y / (HEIGHT - 1), X / (WIDTH - 1)
@@ -95,6 +96,36 @@ def test_what_a_camera_does_is_explained_and_what_an_edge_does_is_not():
     assert unmoved(light.reshape(6, -1)) < 0.01
     assert unmoved(film(90, 30, 18, X)[30:48]) > 0.5
     assert unmoved(light[:1].repeat(6, axis=0).reshape(6, -1)) == 0  # nothing happens
+
+
+def test_a_turn_of_the_camera_is_explained_where_turns_are():
+    import cv2
+
+    smooth = cv2.GaussianBlur(glide(13, 2, 0.0)[0], (0, 0), 2)
+    middle = (WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)
+    ways = [cv2.getRotationMatrix2D(middle, 1.5 * t, 1.2) for t in range(6)]
+    turn = np.stack([cv2.warpAffine(smooth, way, (WIDTH, HEIGHT)) for way in ways]).reshape(6, -1)
+    assert unmoved(turn, turns=True) < 0.1
+    assert unmoved(turn) > 0.3
+    assert unmoved(film(90, 30, 18, X)[30:48], turns=True) > 0.5
+
+
+def test_what_was_there_before_returns_and_what_comes_does_not():
+    old, new = picture(1), picture(2)
+    T = np.stack([old] * 20 + [new] * 40)
+    assert returns(Pictures(T), 17, 22) < 0.01
+    T[30:] = old
+    assert returns(Pictures(T), 17, 22) > 0.3
+
+
+def test_of_spans_that_overlap_the_likeliest_is_kept():
+    spans = [Sweep(first=a, last=b, odds=odds) for a, b, odds in ((10, 20, 1.0), (15, 25, 3.0), (26, 30, 0.5))]
+    free = np.ones(40, bool)
+    assert [(s.first, s.last) for s in likeliest(spans, free)] == [(15, 25), (26, 30)]
+    assert not free[15:31].any()
+    free = np.ones(40, bool)
+    free[18] = False
+    assert [(s.first, s.last) for s in likeliest(spans, free)] == [(26, 30)]
 
 
 def test_a_fast_pan_that_starts_and_stops_is_no_wipe():

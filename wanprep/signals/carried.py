@@ -30,7 +30,7 @@ STOP, MOVING, LIKE = (
     0.05,
     0.5,
 )  # CUT of a step next to one that leaves at most MOVING and is at least LIKE as large
-EVEN, WEIGHT = 0.15, 1.0  # share at which nothing speaks against a wipe; log-odds for each e-fold of less
+EVEN, WEIGHT = 0.15, 3.7  # share at which nothing speaks against a wipe; log-odds for each e-fold of less
 
 
 def uncarried(X: np.ndarray) -> float:

@@ -2,7 +2,8 @@
 
 A cut changes the whole picture; here most of it stays, so all that `jumps.py` asks of a cut is missing. But where
 something moves on, places change that its way leads over just before and just after; where it jumps, places change far
-from those. A panel or an inset that appears does the same, so such a step is doubtful, no cut.
+from those. A light on a part of the picture does it too, so such a step is doubtful, no cut; a panel or an inset that
+comes or goes does it as a rectangle (boxes.py).
 Legend: T float32[N, P] (`Pictures`), one row of P = HEIGHT x WIDTH luma values (0..255) a frame. Pure.
 """
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wanprep.signals.boxes import find_framed, not_laid_over
 from wanprep.signals.carried import against_wipe, not_carried, without_moves
 from wanprep.signals.dissolves import find_dissolves
 from wanprep.signals.flashes import is_flash
@@ -29,8 +30,9 @@ from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, ed
 from wanprep.signals.mixing import rms
 from wanprep.signals.odd import Odd, edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.slides import find_slides
 from wanprep.signals.tails import complete
-from wanprep.signals.wipes import WipeRules, find_wipes
+from wanprep.signals.wipes import WipeRules, find_wipes, likeliest
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
@@ -133,6 +135,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     jumps = find_jumps(series, T, **thresholds)
     cuts = not_carried(T, jumps.cuts, jumps.blended)
     carried = set(jumps.cuts).difference(cuts)
+    framed, small = find_framed(T)
+    cuts = sorted({*cuts, *(c for c in framed if not any(abs(c - cut) <= 2 for cut in cuts))})
     sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
     mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
@@ -147,8 +151,10 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += [Transition(kind=o.named(), first=o.first, last=o.last) for o in between]
     cuts, blended = split_blends(T, cuts, transitions)
     transitions += blended
-    sweeps = find_wipes(T, rules.wipes, sure, clear_of(transitions, N, 2))
+    free = clear_of(transitions, N, 2)
+    sweeps = find_wipes(T, rules.wipes, sure, free.copy())
     sweeps = [replace(s, odds=s.odds + against_wipe(T, s.first, s.last)) for s in sweeps]
+    sweeps = likeliest([*sweeps, *find_slides(T, rules.wipes, sure, free)], free)
     sweeps = [s for s in sweeps if s.odds >= min(rules.wipes.min_odds, rules.wipes.max_doubt)]
     wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
     cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
@@ -165,7 +171,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
-    unsure += doubtful_steps(T, [*not_carried(T, sorted({*jumps.doubtful, *find_leaps(T)})), *carried], odd, brief)
+    steps = not_laid_over(T, not_carried(T, sorted({*jumps.doubtful, *find_leaps(T)})))
+    unsure += doubtful_steps(T, sorted({*steps, *small, *carried}), odd, brief)
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
 

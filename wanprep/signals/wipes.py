@@ -22,27 +22,27 @@ from wanprep.signals.pictures import Pictures, parts
 
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
 PARTS = 0.55  # of the picture that a wipe changes; panels that come over it change less
+SOON = 12  # frames, and the length of a wipe, within which what passed has passed
 HOPELESS = -3.0  # log-odds of spans around which a shift of one end makes no wipe
 
 
 # Log-odds of a wipe = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
-# tests/benchmarks/bench_cuts.py and 500 more shots with traps of that half, of each wipe and each false alarm the
-# likeliest spans only. Pictures that move leave a large residual; what tells wipes through them from motion alone is
-# that no part jumps like that just before or after, and that no camera makes such steps.
-BIAS = -7.85
+# tests/benchmarks/bench_cuts.py, moves of the camera among it, of each wipe and each false alarm the likeliest spans
+# only. Pictures that move leave a large residual; what tells wipes through them from motion alone is that no part jumps
+# like that just before or after, and that no camera makes such steps. What moves with both pictures is for slides.py.
+BIAS = -2.76
 WEIGHTS = {
-    "residual": -16.0,  # mean distance of all frames from parts that change once, as a share of the change
-    "parts": 9.3,  # share of the picture that differs enough to be judged
-    "crowd": -13.5,  # largest share of the parts that jump within a fifth of the length
-    "jump": 3.15,  # mean of the parts' jumps as shares of their changes from end to end, each at most 2
-    "jump_least": 1.3,  # ln of the jumps beside over those inside, on the quieter side
-    "jump_most": -1.3,  # and on the other
-    "path_least": -1.5,  # the same of the mean change from frame to frame
-    "path_most": 2.15,
-    "still": -4.25,  # change beside the quieter end, as a share of that inside, at most 1.5: motion goes on, wipes stop
-    "stir": -3.4,  # and beside the other end, at most 2
-    "length": 1.05,  # ln of the frames: long ones agree by chance less easily
-    "unmoved": 4.95,  # share of the steps from frame to frame that no move of the camera explains
+    "residual": -30.6,  # mean distance of all frames from parts that change once, as a share of the change
+    "parts": 10.6,  # share of the picture that differs enough to be judged
+    "crowd": -28.4,  # largest share of the parts that jump within a fifth of the length
+    "jump": 2.47,  # mean of the parts' jumps as shares of their changes from end to end, each at most 2
+    "jump_most": -1.76,  # ln of the jumps beside over those inside, on the side with more
+    "path_least": -0.52,  # ln of the mean change from frame to frame beside, on the quieter side, over that inside
+    "path_most": 2.75,  # and on the other
+    "still": -2.76,  # change beside the quieter end, as a share of that inside, at most 1.5: motion goes on, wipes stop
+    "stir": -2.14,  # and beside the other end, at most 2
+    "returns": -4.77,  # how much more like an end the picture is again beyond the other one: something passed
+    "unmoved": 9.08,  # share of the steps from frame to frame that no move of the camera explains
 }
 
 
@@ -92,8 +92,13 @@ def find_wipes(T: Pictures, rules: WipeRules, walls: Sequence[int], free: np.nda
         low, high = int(edges[room - 1]), int(edges[room]) - 1
         if free[centre]:
             found += [it for it in _sweeps(T, centre, reach, low, high) if it.odds >= least]
+    return likeliest(found, free)
+
+
+def likeliest(sweeps: Iterable[Sweep], free: np.ndarray) -> list[Sweep]:
+    """Those of `sweeps` that overlap no likelier one, in order; free: bool[N] (in place: their frames are taken)."""
     kept = []
-    for sweep in sorted(found, key=lambda it: -it.odds):
+    for sweep in sorted(sweeps, key=lambda it: -it.odds):
         if free[sweep.first : sweep.last + 1].all():
             free[sweep.first : sweep.last + 1] = False
             kept.append(sweep)
@@ -152,21 +157,17 @@ def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     when = (1 - np.clip(alpha, 0, 1)).sum(axis=0) - 0.5  # frames after s at which each part is half changed
     wide = 1 + n / 12
     model = np.clip((np.arange(n + 1)[:, None] - when) / wide + 0.5, 0, 1)
-    half = max(2, n // 2)
-    left = float(rms(X[0] - T[s - half])) / change if s >= half else None
-    right = float(rms(T[e + half] - X[-1])) / change if e + half < len(T) else None
-    beside = _both(left, right)
+    still, stir = rest_beside(T, s, e, change)
     evidence = {
         "residual": float((np.abs(alpha - model) @ np.abs(D[used])).mean() / np.abs(D[used]).sum()),
         "parts": float(used.mean()),
-        "still": min(beside[0], 1.5),
-        "stir": min(beside[1], 2.0),
-        "length": np.log(n),
+        "still": min(still, 1.5),
+        "stir": min(stir, 2.0),
     }
     evidence |= _jumps(X, T[max(0, s - n) : s + 1], T[e : e + n + 1], used, min(n - 1, int(np.ceil(wide)) + 1))
     odds = BIAS + sum(WEIGHTS[name] * value for name, value in evidence.items())
     if odds + WEIGHTS["unmoved"] >= HOPELESS:  # else not even the largest share would help
-        odds += WEIGHTS["unmoved"] * unmoved(X)
+        odds += WEIGHTS["unmoved"] * unmoved(X, turns=True) + WEIGHTS["returns"] * returns(T, s, e)
     first, last = np.quantile(when, [0.03, 0.97]) if odds >= HOPELESS else (0, n)
     return Sweep(
         first=max(s + 1, s + int(np.floor(first - wide / 2)) + 1),
@@ -184,19 +185,42 @@ def _jumps(X: np.ndarray, before: np.ndarray, after: np.ndarray, used: np.ndarra
     big = jump >= max(10.0, 0.3 * float(rms(D)))
     fifths = ((changes.argmax(axis=0)[big] + wide / 2) / n * 5).astype(int)
     sides = [side if len(side) > wide + 1 else None for side in (before, after)]
-    paths = _both(*(None if side is None else float(np.abs(np.diff(side, axis=0)).mean()) for side in sides))
+    least, most = pace_beside(X, *sides)
     jumps = _both(
         *(None if side is None else float(np.abs(side[wide:] - side[:-wide]).max(axis=0).mean()) for side in sides)
     )
-    path = float(np.abs(np.diff(X, axis=0)).mean())
     return {
         "crowd": np.bincount(np.minimum(fifths, 4)).max() / len(fifths) if len(fifths) > 10 else 1.0,
         "jump": float(np.minimum(jump[used] / D[used], 2).mean()),
-        "jump_least": np.log((jumps[0] + 1) / (jump.mean() + 1)),
         "jump_most": np.log((jumps[1] + 1) / (jump.mean() + 1)),
-        "path_least": np.log((paths[0] + 0.5) / (path + 0.5)),
-        "path_most": np.log((paths[1] + 0.5) / (path + 0.5)),
+        "path_least": least,
+        "path_most": most,
     }
+
+
+def rest_beside(T: Pictures, s: int, e: int, change: float) -> tuple[float, float]:
+    """Change in half as many frames as the span s..e has, before it and after, as shares of `change`; the smaller
+    first."""
+    half = max(2, (e - s) // 2)
+    left = float(rms(T[s] - T[s - half])) / change if s >= half else None
+    right = float(rms(T[e + half] - T[e])) / change if e + half < len(T) else None
+    return _both(left, right)
+
+
+def pace_beside(X: np.ndarray, before: np.ndarray | None, after: np.ndarray | None) -> tuple[float, float]:
+    """ln of the mean change from frame to frame beside the span X float32[n + 1, P], as a multiple of that inside; the
+    smaller first. before, after: frames beside it."""
+    paths = _both(*(None if x is None else float(np.abs(np.diff(x, axis=0)).mean()) for x in (before, after)))
+    path = float(np.abs(np.diff(X, axis=0)).mean())
+    return float(np.log((paths[0] + 0.5) / (path + 0.5))), float(np.log((paths[1] + 0.5) / (path + 0.5)))
+
+
+def returns(T: Pictures, s: int, e: int) -> float:
+    """How much more frames beyond one end of the span s..e are like the other end than that one is: its picture comes
+    back, so something passed."""
+    A, B, room = T[s], T[e], e - s + SOON
+    again = max(float(likeness(T[e : e + room + 1], A).max()), float(likeness(T[max(0, s - room) : s + 1], B).max()))
+    return again - max(float(likeness(A, B)), 0.0)
 
 
 def _both(before: float | None, after: float | None) -> tuple[float, float]:
@@ -206,18 +230,20 @@ def _both(before: float | None, after: float | None) -> tuple[float, float]:
     return known[0], known[-1]
 
 
-def unmoved(X: np.ndarray) -> float:
+def unmoved(X: np.ndarray, turns: bool = False) -> float:
     """Share 0..1 of the squared steps between frames X float32[n + 1, HEIGHT · WIDTH] that is left when each is
-    explained, as far as it goes, by a shift, a zoom and a change of light of the whole picture.
+    explained, as far as it goes, by a shift, a zoom, a change of light and, if `turns`, a turn of the whole picture.
 
     To first order (Horn and Schunck 1981): a step is the slopes of the picture times how far it moved.
     """
     Z = X.reshape(-1, HEIGHT, WIDTH).astype(np.float64)
     across, down = np.gradient((Z[1:] + Z[:-1]) / 2, axis=(2, 1))
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH] - (np.array([HEIGHT, WIDTH])[:, None, None] - 1) / 2
-    moves = np.stack([across, down, x * across + y * down, np.ones_like(across)], axis=1).reshape(len(Z) - 1, 4, -1)
+    ways = [across, down, x * across + y * down, np.ones_like(across)]
+    ways += [x * down - y * across] if turns else []
+    moves = np.stack(ways, axis=1).reshape(len(Z) - 1, len(ways), -1)
     steps = np.diff(Z, axis=0).reshape(len(moves), -1)
     along = np.einsum("nip,np->ni", moves, steps)
-    fit = np.linalg.solve(np.einsum("nip,njp->nij", moves, moves) + 1e-3 * np.eye(4), along[..., None])[..., 0]
+    fit = np.linalg.solve(np.einsum("nip,njp->nij", moves, moves) + 1e-3 * np.eye(len(ways)), along[..., None])[..., 0]
     energy = np.einsum("np,np->n", steps, steps)
     return float(np.maximum(energy - (fit * along).sum(axis=1), 0).sum() / (energy.sum() + EPS))

@@ -1,0 +1,112 @@
+"""Pushes, covers and reveals from all four sides are found; a pan by just one picture and what passes are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wanprep.signals import pictures
+from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
+from wanprep.signals.meter import TINY_WIDTH as WIDTH
+from wanprep.signals.pictures import Pictures
+from wanprep.signals.slides import KINDS, WAYS, across_edge, along, find_slides, line
+from wanprep.signals.wipes import WipeRules
+
+
+def picture(seed: int) -> np.ndarray:
+    """float32[P]: coarse light and dark, with some detail."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.normal(0, 1, (4, 5)).astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.clip(120 + 45 * coarse + rng.normal(0, 8, coarse.shape), 0, 255).astype(np.float32).ravel()
+
+
+def film(kind: str, way: int, length: int = 14, n: int = 90, at: int = 40) -> np.ndarray:
+    """float32[n, P]: one picture, `length` frames from frame `at` on in which the other slides in, and that one."""
+    flips = {1: np.s_[:, ::-1], 3: np.s_[::-1]}  # so that the same sides meet
+    A, B = (picture(seed).reshape(HEIGHT, WIDTH)[flips.get(way, np.s_[:])].reshape(1, -1) for seed in (9, 10))
+    C = line(A, B, kind, way)[0]
+    share = np.clip((np.arange(n) - at + 1) / (length + 1), 0, 1) * (len(C) - 1)
+    low = np.minimum(share.astype(int), len(C) - 2)
+    X = C[low] + (share - low)[:, None] * (C[low + 1] - C[low])
+    return X + np.random.default_rng(3).normal(0, 1.5, X.shape).astype(np.float32)
+
+
+def found(X: np.ndarray, walls=(), **rules) -> list[tuple[int, int]]:
+    settings = WipeRules(**rules)
+    slides = find_slides(Pictures(X.astype(np.float32)), settings, walls, np.ones(len(X), bool))
+    return sorted({(s.first, s.last) for s in slides if s.odds >= settings.min_odds})
+
+
+@pytest.mark.parametrize("way", range(WAYS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_slides_of_every_kind_from_every_side(kind, way):
+    spans = found(film(kind, way))
+    assert spans
+    for first, last in spans:
+        assert abs(first - 40) <= 2
+        assert abs(last - 53) <= 2
+
+
+def test_a_line_goes_from_one_picture_to_the_other_and_holds_what_is_between():
+    A, B = picture(9)[None], picture(10)[None]
+    for kind in KINDS:
+        for way in range(WAYS):
+            C = line(A, B, kind, way)
+            assert np.array_equal(C[:, 0], A)
+            assert np.array_equal(C[:, -1], B)
+            places = C.shape[1] - 1
+            p, off = along((C[:, 5] + C[:, 6]) / 2, C)
+            assert p == pytest.approx(5.5 / places, abs=1e-3)
+            assert off == pytest.approx(0, abs=0.01)
+    from_the_right = line(A, B, "push", 0).reshape(-1, HEIGHT, WIDTH)[4]
+    assert np.array_equal(from_the_right[:, :-4], A.reshape(HEIGHT, WIDTH)[:, 4:])
+    assert np.array_equal(from_the_right[:, -4:], B.reshape(HEIGHT, WIDTH)[:, :4])
+
+
+def panorama(travel: float, n: int = 90, at: int = 40, length: int = 14) -> np.ndarray:
+    """float32[n, P]: a camera that stands, pans by `travel` pictures in `length` frames, and stands."""
+    import cv2
+
+    rng = np.random.default_rng(5)
+    wide = cv2.resize(rng.normal(0, 1, (4, 14)).astype(np.float32), (WIDTH * 3, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    wide = np.clip(120 + 45 * wide, 0, 255)
+    share = np.clip((np.arange(n) - at + 1) / (length + 1), 0, 1) * travel * WIDTH
+    views = [cv2.warpAffine(wide, np.array([[1, 0, -x - 0.5], [0, 1, 0]], np.float32), (WIDTH, HEIGHT)) for x in share]
+    return np.stack(views).reshape(n, -1) + rng.normal(0, 1.5, (n, WIDTH * HEIGHT))
+
+
+@pytest.mark.parametrize("travel", [0.7, 1.0, 1.3])
+def test_a_camera_that_pans_is_none(travel):
+    assert found(panorama(travel)) == []
+
+
+def test_across_the_edge_two_pictures_differ_more_than_elsewhere():
+    p = np.linspace(0, 1, 16)
+    pushed = film("push", 0)[39:55]
+    assert across_edge(pushed, p, 0) > 0.5
+    assert across_edge(panorama(1.0)[39:55].astype(np.float32), p, 0) < 0.25
+
+
+def test_what_comes_and_goes_again_is_none():
+    X = film("cover", 0, length=8)
+    X[52:60] = film("reveal", 0, length=8)[40:48][::-1]
+    X[52:] = X[:1].repeat(len(X) - 52, axis=0)
+    X[48:52] = X[48:49]
+    assert found(X) == []
+
+
+def test_a_slide_spans_no_wall_and_no_taken_frame_and_can_be_switched_off():
+    X = film("cover", 1)
+    assert found(X, walls=[47]) == []
+    assert found(X, enabled=False) == []
+    assert find_slides(Pictures(X), WipeRules(), (), np.zeros(len(X), bool)) == []
+    assert found(X[:5]) == []
+
+
+def test_what_is_found_does_not_depend_on_where_a_part_ends(monkeypatch):
+    X = film("reveal", 2)
+    whole = found(X)
+    monkeypatch.setattr(pictures, "PASS", 9)
+    assert found(X) == whole
