@@ -129,6 +129,8 @@ def laid_over(T: Pictures, at: int) -> bool:
     box = changing(T, at, LARGE)
     if not box or box.count < max(SMALL, FILLED[1] * box.area) or box.count > MOST * HEIGHT * WIDTH:
         return False
+    if box.area == HEIGHT * WIDTH:
+        return False
     own, beside = _changes(T, at)
     outside = own - beside.max(0) <= LARGE
     if _stir(T, at, box) <= STANDS:
