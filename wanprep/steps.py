@@ -49,7 +49,11 @@ def _sources(dataset: Dataset, *states: str) -> list[dict[str, Any]]:
     """Sources in one of these states, one of several files with the same bytes."""
     known = pl.col("source_id").is_not_null() & pl.col("duplicate_of").is_null()
     rows = dataset.manifest.read("sources").filter(pl.col("state").is_in(states) & known)
-    return rows.select("root", "path", "source_id").to_dicts()
+    return rows.select("root", "path", "source_id", "bytes", "mtime_ns").to_dicts()
+
+
+def _seen(source: Mapping[str, Any]) -> tuple[int, int]:
+    return source["bytes"], source["mtime_ns"]
 
 
 def _signals(dataset: Dataset) -> list[dict[str, Any]]:
@@ -97,17 +101,20 @@ class Analyse:
         items = []
         for source in _sources(dataset, "pending", "failed", "ok", "rejected"):
             key, source_id = keys.signals(source["source_id"]), source["source_id"]
-            args = {"path": dataset.source_name(source), "source_id": source_id}
+            args = {"path": dataset.source_name(source), "source_id": source_id, "seen": _seen(source)}
             items.append(Item(label=source["path"], parts={key: None}, args=args, row={"source_id": source_id}))
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
         from wanprep.engines.local import threads
+        from wanprep.media.unchanged import unchanged
         from wanprep.stages.split import analyse_source
 
+        source = Path(args["path"])
         for key in parts:
             relative = f"signals/{key[:2]}/{key}.safetensors"
-            row = analyse_source(Path(args["path"]), Path(self.root) / relative, threads=threads())
+            with unchanged(source, args["seen"]):
+                row = analyse_source(source, Path(self.root) / relative, threads=threads())
             yield {**row, "key": key, "path": relative}
 
 
@@ -235,13 +242,16 @@ class Media:
                 continue
             names = ("clip_id", "kind", "start_pts", "end_pts", "crop", "n_frames")
             args = {name: clip[name] for name in names}
-            args["path"] = dataset.source_name(sources[clip["source_id"]])
+            source = sources[clip["source_id"]]
+            args |= {"path": dataset.source_name(source), "seen": _seen(source)}
             args["signals"] = {name: files[clip["signals_key"]][name] for name in ("path", "digest")}
             items.append(Item(label=_label(clip), parts=wanted[clip_id], args=args, row={"clip_id": clip_id}))
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
+        from wanprep.media.unchanged import unchanged
         from wanprep.stages.render import render_clip
 
         signals = _load_signals(f"{self.root}/{args['signals']['path']}", args["signals"]["digest"])
-        return render_clip(Path(self.root), args, parts, signals, self.rate)
+        with unchanged(Path(args["path"]), args["seen"]):
+            return list(render_clip(Path(self.root), args, parts, signals, self.rate))
