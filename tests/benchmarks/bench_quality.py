@@ -33,7 +33,9 @@ from wanprep.stages.overlays import overlays
 
 sys.path.insert(0, str(Path(__file__).parent))  # its neighbours, also under `python -m`
 from camera import WALKERS, judge_camera, judge_subject
-from degrade import MOVING, Fault, copies, faults, marked
+from coders import copies
+from degrade import MOVING, marked
+from faults import Fault, faults
 from good import SECONDS, clips_of, sources
 from rank import auc
 from titles import CARDS, PLAIN, plain_scene, title_card

@@ -1,13 +1,9 @@
-"""Known faults put into good footage, and innocent changes that must not be taken for faults.
+"""What is done to good footage: blur, shake, light, marks.
 
 Frames are luma, uint8[N, h, w], about 360 px high; `seconds` their times. Everything is a function of its Generator.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,16 +14,6 @@ SWAYS: dict[str, tuple[float, ...]] = {
     "white": (),
     "slow": (0.8, 1.5),
 }  # Hz
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """name: for the report. filter: the filter that must reject it, or that must not (innocent)."""
-
-    name: str
-    filter: str
-    apply: Callable[[np.ndarray, np.ndarray, np.random.Generator], Any]  # frames, or what `encoded` makes of them
-    innocent: bool = False
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -48,12 +34,6 @@ def defocus(frames: np.ndarray, sigma: float) -> np.ndarray:
     import cv2
 
     return np.stack([cv2.GaussianBlur(f, (0, 0), sigma) for f in frames])
-
-
-def dim(frames: np.ndarray, gain: float, sigma: float = 0.0) -> np.ndarray:
-    """Out of focus by sigma (0: sharp) under that light, and through a fine encoder, whose errors are not dimmed."""
-    soft = defocus(frames, sigma) if sigma else frames
-    return recoded(gained(soft, np.full(len(frames), gain)), *X264, "17")
 
 
 def lost_focus(frames: np.ndarray, sigma: float) -> np.ndarray:
@@ -143,6 +123,13 @@ def panned(frames: np.ndarray, seconds: np.ndarray, rng: np.random.Generator, pa
     return noisy(np.stack([cv2.warpAffine(f, way, (width, height)) for f, way in zip(frames, ways)]), rng, 1.2)
 
 
+def bands(frames: np.ndarray, seconds: np.ndarray, swing: float, count: float, hz: float) -> np.ndarray:
+    """So many bright and dark bands from top to bottom that roll: a lamp on the mains before a rolling shutter."""
+    lines = np.arange(frames.shape[1]) / frames.shape[1]
+    gain = 1 + swing * np.sin(2 * np.pi * (count * lines + hz * seconds[:, None]))
+    return np.clip(frames * gain[:, :, None].astype(np.float32), 0, 255).astype(np.uint8)
+
+
 def shallow(frames: np.ndarray) -> np.ndarray:
     """Two thirds of the picture far out of focus, the last third untouched."""
     out = frames.copy()
@@ -206,154 +193,5 @@ def marked(frames: np.ndarray, kind: str, alpha: float, turn: float = 0.0) -> np
     return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
 
 
-def recoded(frames: np.ndarray, *options: str, rate: int = 24, suffix: str = "mkv") -> np.ndarray:
-    """Through an encoder of ffmpeg and back: `recoded(frames, "-c:v", "libx264", "-crf", "40")`."""
-    import subprocess
-    import tempfile
-    from pathlib import Path
-
-    import imageio_ffmpeg
-
-    n, height, width = (frames.shape[0], frames.shape[1] & ~1, frames.shape[2] & ~1)
-    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", str(rate)]
-    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-threads", "1"]
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / f"x.{suffix}")
-        data = np.ascontiguousarray(frames[:, :height, :width]).tobytes()
-        encode = [*program, *raw, "-i", "-", "-pix_fmt", "yuv420p", *options, "-threads", "1", path]
-        subprocess.run(encode, input=data, check=True)
-        decode = [*program, "-i", path, "-f", "rawvideo", "-pix_fmt", "gray", "-"]
-        out = subprocess.run(decode, capture_output=True, check=True).stdout
-    return np.frombuffer(out, np.uint8).reshape(-1, height, width)[:n]
-
-
-def encoded(frames: np.ndarray, *options: str) -> tuple[np.ndarray, list[Any]]:
-    """As they come out of a file of that encoder, and what the file says of the coding of each."""
-    import subprocess
-    import tempfile
-    from pathlib import Path
-
-    import imageio_ffmpeg
-
-    from wanprep.media.probe import probe
-    from wanprep.media.read import open_video
-
-    n, height, width = (frames.shape[0], frames.shape[1] & ~1, frames.shape[2] & ~1)
-    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", "24", "-i", "-"]
-    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-threads", "1"]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.mkv"
-        data = np.ascontiguousarray(frames[:, :height, :width]).tobytes()
-        encode = [*program, *raw, "-pix_fmt", "yuv420p", *options, str(path)]
-        subprocess.run(encode, input=data, check=True, stderr=subprocess.DEVNULL)  # SVT-AV1 talks
-        with open_video(path, probe(path)) as video:
-            read = [(frame.gray(width, height), frame.coded()) for frame in video.frames()]
-    return np.stack([gray for gray, _ in read[:n]]), [coded for _, coded in read[:n]]
-
-
-def copies(frames: np.ndarray) -> dict[str, np.ndarray]:
-    """The same footage again, as it comes back from other people."""
-    import cv2
-
-    n, height, width = frames.shape
-    dy, dx = round(height * 0.025), round(width * 0.025)
-    half = np.stack([cv2.resize(f, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for f in frames])
-    bars = np.pad(frames, ((0, 0), (height // 6, height // 6), (0, 0)))
-    logo = marked(np.clip(frames * 1.15, 0, 255).astype(np.uint8), "corner_logo", 0.8)
-    return {
-        "half size": half,
-        "crf 30": recoded(frames, "-c:v", "libx264", "-crf", "30"),
-        "5 % cropped": np.ascontiguousarray(frames[:, dy : height - dy, dx : width - dx]),
-        "brighter, with a logo": logo,
-        "mirrored": np.ascontiguousarray(frames[:, :, ::-1]),
-        "mirrored, half size": np.ascontiguousarray(half[:, :, ::-1]),
-        "letterboxed": bars,
-        "without its first 0.4 s": frames[round(0.16 * n) :],
-        "last 60 %": frames[round(0.4 * n) :],
-    }
-
-
-X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf")
-X265 = ("-c:v", "libx265", "-preset", "veryfast", "-x265-params", "log-level=none:pools=none", "-crf")
-SVT_AV1 = ("-c:v", "libsvtav1", "-preset", "10", "-svtav1-params", "lp=1", "-crf")
-CODECS: dict[str, tuple[str, ...]] = {
-    "x264 crf 38": (*X264, "38"),
-    "x264 crf 44": (*X264, "44"),
-    "mpeg4 q 12": ("-c:v", "mpeg4", "-q:v", "12"),
-    "mpeg4 q 24": ("-c:v", "mpeg4", "-q:v", "24"),
-    "vp8 60 kbit/s": ("-c:v", "libvpx", "-b:v", "60k", "-deadline", "realtime", "-cpu-used", "8"),
-}
-
-
 def noisy(frames: np.ndarray, rng: np.random.Generator, sigma: float) -> np.ndarray:
     return np.clip(frames + rng.normal(0, sigma, frames.shape), 0, 255).astype(np.uint8)
-
-
-def faults() -> list[Fault]:
-    """Every fault and innocent change of the benchmark."""
-    out = [Fault(name=f"defocus {s} px", filter="blur", apply=lambda f, t, r, s=s: defocus(f, s)) for s in (1, 1.5, 2)]
-    for length in (9, 15):
-        for way in ("horizontal", "vertical", "diagonal"):
-            smear = lambda f, t, r, n=length, w=way: motion_blur(f, n, w)  # noqa: E731
-            out.append(Fault(name=f"motion blur {length} px {way}", filter="motion_blur", apply=smear))
-    for length, degrees in ((9, 45), (9, 22.5), (15, 30), (17, 45)):
-        smear = lambda f, t, r, n=length, a=degrees: motion_blur(f, n, a)  # noqa: E731
-        out.append(Fault(name=f"motion blur {length} px at {degrees} deg", filter="motion_blur", apply=smear))
-    for rms in (0.0015, 0.003, 0.006):
-        for sway in ("tremor", "walk", "sway", "white"):
-            move = lambda f, t, r, a=rms, s=sway: shake(f, t, r, a, s)  # noqa: E731
-            out.append(Fault(name=f"shake {rms:.2%} {sway}", filter="shake", apply=move))
-
-    def fault(name: str, filter_name: str, apply: Callable[..., np.ndarray], innocent: bool = False) -> None:
-        out.append(Fault(name=name, filter=filter_name, apply=apply, innocent=innocent))
-
-    for gain, sigma in ((0.3, 1.5), (0.3, 2), (0.3, 3), (0.15, 2)):
-        fault(f"defocus {sigma} px, light {gain}", "blur", lambda f, t, r, g=gain, s=sigma: dim(f, g, s))
-    fault("defocus 2 px, grain 4", "blur", lambda f, t, r: noisy(defocus(f, 2), r, 4))
-    fault("second half out of focus", "blur", lambda f, t, r: lost_focus(f, 3))
-    fault("shake 0.30% tremor in a pan", "shake", lambda f, t, r: shake(f, t, r, 3e-3, "tremor", 0.04))
-    for rms in (0.003, 0.006):
-        fault(f"shake {rms:.2%} slow", "shake", lambda f, t, r, a=rms: shake(f, t, r, a, "slow"))
-    swing = lambda t, r: swings(t, r, (3.1, 5.7))[:, 0]  # noqa: E731
-    for degrees, part in ((0.15, 0.003), (0.4, 0.008)):  # move the picture's edge about as far
-        roll = lambda f, t, r, a=degrees: turned(f, np.radians(a) * swing(t, r), 0 * t)  # noqa: E731
-        fault(f"roll of {degrees} degrees", "shake", roll)
-        fault(f"zoom of {part:.1%}", "shake", lambda f, t, r, a=part: turned(f, 0 * t, a * swing(t, r)))
-    fault("slow roll", "shake", lambda f, t, r: turned(f, 0.05 * t, 0 * t), innocent=True)
-    fault("slow zoom", "shake", lambda f, t, r: turned(f, 0 * t, 0.08 * t), innocent=True)
-    for by in (0.15, 0.3, -0.15):
-        fault(f"exposure {by:+.0%}", "light_jump", lambda f, t, r, by=by: step(f, by))
-    for pace, by in ((0.3, -0.2), (0.5, 0.3), (0.5, -0.3)):
-        jump = lambda f, t, r, p=pace, by=by: step(panned(f, t, r, p), by)  # noqa: E731
-        fault(f"exposure {by:+.0%}, pan of {pace}", "light_jump", jump)
-    odd = lambda f: np.arange(len(f)) % 2  # noqa: E731
-    for by in (0.1, 0.2):
-        fault(f"every second frame {by:+.0%}", "light_jump", lambda f, t, r, by=by: gained(f, 1 + by * odd(f)))
-    one = lambda f: np.arange(len(f)) == len(f) // 4 * 2 + 1  # noqa: E731
-    fault("one frame +60 %", "light_jump", lambda f, t, r: gained(f, 1 + 0.6 * one(f)))
-    for pace in (0.3, 0.5):
-        fault(f"pan of {pace}", "light_jump", lambda f, t, r, p=pace: panned(f, t, r, p), innocent=True)
-    for name, options in CODECS.items():
-        fault(name, "compression", lambda f, t, r, o=options: encoded(f, *o))
-    twice = lambda f, t, r: encoded(recoded(f, *X264, "38"), *X264, "18")  # noqa: E731
-    fault("x264 crf 38, then crf 18", "compression", twice)
-    for sigma in (3, 6, 10):
-        fault(f"noise {sigma}", "noise", lambda f, t, r, s=sigma: noisy(f, r, s))
-    fault("frozen throughout", "static", lambda f, t, r: np.repeat(f[:1], len(f), axis=0))
-    fault("frozen for 1.1 s", "frozen", lambda f, t, r: held(f, t, 1.1))
-    for name in ("blur", "motion_blur"):
-        fault("shallow focus", name, lambda f, t, r: shallow(f), innocent=True)
-        fault("four times darker", name, lambda f, t, r: gained(f, np.full(len(f), 0.25)), innocent=True)
-        fault("light 0.3", name, lambda f, t, r: dim(f, 0.3), innocent=True)
-        fault("grain 5", name, lambda f, t, r: noisy(f, r, 5), innocent=True)
-    fault("x264 crf 23", "compression", lambda f, t, r: encoded(f, "-c:v", "libx264", "-crf", "23"), innocent=True)
-    fault("mpeg4 q 4", "compression", lambda f, t, r: encoded(f, "-c:v", "mpeg4", "-q:v", "4"), innocent=True)
-    fault("noise 6", "compression", lambda f, t, r: noisy(f, r, 6), innocent=True)
-    fault("slow pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.03), innocent=True)
-    fault("fast pan", "shake", lambda f, t, r: shake(f, t, r, 0.0, "white", 0.10), innocent=True)
-    fault("+30 % over the clip", "light_jump", lambda f, t, r: gained(f, np.linspace(1, 1.3, len(f))), innocent=True)
-    for codec, options, fine, coarse in (("x265", X265, 28, 40), ("svt-av1", SVT_AV1, 45, 63)):
-        for crf in (fine, coarse):
-            code = lambda f, t, r, o=options, c=crf: encoded(f, *o, str(c))  # noqa: E731
-            fault(f"{codec} crf {crf}", "compression", code, innocent=crf == fine)
-    return out
