@@ -109,6 +109,20 @@ def test_threads_change_nothing(tmp_path, codec):
     assert all(told(4) == alone for _ in range(5))
 
 
+def test_who_asked_one_keyframe_has_the_next_decoded_beside_the_rest(tmp_path, monkeypatch):
+    path = encoded(tmp_path / "x.mkv", "-c:v", "libx264", "-g", "3", "-bf", "0")
+    begun: list[quantiser.Keyframe] = []
+    begin = quantiser.Keyframe.begin
+    monkeypatch.setattr(quantiser.Keyframe, "begin", lambda self: [begin(self), begun.append(self)])
+    with open_video(path, probe(path)) as video:
+        frames = list(video.frames())
+    assert len(frames) == 8
+    assert not begun
+    told = said(path)
+    assert [keyframe.coded.quantiser for keyframe in begun] == told[3::3]
+    assert told == [frame.coded().quantiser for frame in reversed(frames)][::-1]
+
+
 def test_a_keyframe_that_cannot_be_decoded_alone_is_unknown():
     keyframes = quantiser.Keyframes(av.CodecContext.create("h264", "r"))
     packet = av.Packet(b"no picture")
