@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from innocents import detailed, falling, over, sprinkled
+
+from wanprep.signals.thumbs import LUMA
 
 WIDTH, HEIGHT = 512, 288  # of the pictures that marks are drawn on; thumbnails are half of it
 REAL = 0.65  # share of examples over real footage, where there is any
 SLOW = 0.42  # of examples over footage as if the camera stood still (mark_slow.py), where there is any
+NONE, MARK, HIDDEN = 0, 1, 2  # what a place shows: nothing, a mark, a mark that changes nothing visible
+FAINT = 3.0  # levels: what a mark changes less is not seen
 Clip = tuple[str, int, np.ndarray]  # source, number, uint8[M, h, WIDTH]
 
 
@@ -29,44 +34,58 @@ class Examples:
         self.pools = [real, made] if real and made else [real or made] * 2
 
     def draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """(uint8[count, h, w] thumbnails, bool[h/4, w/4]: where the mark is)."""
+        """(uint8[count, h, w] thumbnails, uint8[h/4, w/4]: NONE, MARK or HIDDEN)."""
         rng = self.rng
         x = self._scene(count)
-        target = np.zeros((HEIGHT // 8, WIDTH // 8), bool)
+        target = np.zeros((HEIGHT // 8, WIDTH // 8), np.uint8)
         if rng.random() < 0.12:  # lettering that moves with the scene, or across it, is no overlay
             step, start = rng.uniform(4, 40, 2) * rng.choice([-1, 1], 2), rng.uniform(-60, 60, 2)
             mark, cover, level = self._mark(), float(rng.choice([0.5, 0.8, 1.0])), float(rng.choice([255, 0, 200]))
             for k in range(count):
                 over(x[k : k + 1], np.roll(mark, (start + step * k).astype(int), (0, 1)), cover, level)
         if rng.random() < 0.55:
-            mark = self._mark()
-            if rng.random() < 0.3:
-                mark = np.roll(mark, (int(rng.integers(-40, 40)), int(rng.integers(-60, 60))), (0, 1))
-            cover = float(rng.choice([0.2, 0.25, 0.3, 0.3, 0.4, 0.5, 0.7, 1.0]))
-            level = float(rng.choice([255, 255, 255, 235, 200, 120, 0, 0]))
-            if rng.random() < 0.08:
-                self._panel(x, mark)
-            if rng.random() < 0.25:  # a rim in the opposite tone
-                over(x, cv2.dilate(mark, np.ones((5, 5), np.uint8)), cover * 0.7, 255.0 - level)
-            over(x, mark, cover, level)
-            target = cv2.resize(mark, (WIDTH // 8, HEIGHT // 8), interpolation=cv2.INTER_AREA) > 10
+            target = self._marked(x)
         self._bars(x, target)
         return self._small(x), target
 
+    def _marked(self, x: np.ndarray) -> np.ndarray:
+        """Draw a mark (in place): plain, with a rim, a shadow or a panel, sharp or soft; where it shows, as `draw`."""
+        rng, mark, before = self.rng, self._mark(), x.mean(axis=0)
+        if rng.random() < 0.3:
+            mark = np.roll(mark, (int(rng.integers(-40, 40)), int(rng.integers(-60, 60))), (0, 1))
+        cover = float(rng.choice([0.2, 0.25, 0.3, 0.3, 0.4, 0.5, 0.7, 1.0]))
+        level, style = float(rng.choice([255, 255, 255, 235, 200, 120, 0, 0])), rng.random()
+        if rng.random() < 0.08:
+            mark = cv2.GaussianBlur(mark, (0, 0), float(rng.uniform(0.6, 1.4)))
+        if style < 0.08:
+            self._panel(x, mark)
+        elif style < 0.28:  # a rim in the opposite tone
+            over(x, cv2.dilate(mark, np.ones((5, 5), np.uint8)), cover * 0.7, 255.0 - level)
+        elif style < 0.42:
+            away = tuple(int(v) for v in rng.integers(1, 4, 2))
+            over(x, np.roll(mark, away, (0, 1)), cover * 0.7, 0.0 if level > 90 else 255.0)
+        over(x, mark, cover, level)
+        size = WIDTH // 8, HEIGHT // 8
+        share = cv2.resize(mark.astype(np.float32) / 255, size, interpolation=cv2.INTER_AREA)
+        change = np.abs(x.mean(axis=0) - before) * (mark > 77)
+        change = cv2.resize(change.astype(np.float32), size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)
+        return np.where(share > 0.04, np.where(change < FAINT, HIDDEN, MARK), NONE).astype(np.uint8)
+
     def _small(self, x: np.ndarray) -> np.ndarray:
-        """Half the size, with noise, and now and then coded."""
+        """Half the size, with noise, now and then coded as films are, and as thumbnails are kept."""
         rng = self.rng
         sigma, grain = rng.uniform(0, 1.8), rng.normal(0, 1, (HEIGHT // 2 + 32, WIDTH // 2 + 32)).astype(np.float32)
-        quality = int(rng.integers(40, 93)) if rng.random() < 0.4 else 0
+        film, coarse = int(rng.integers(25, 85)) * int(rng.random() < 0.2), int(rng.integers(40, 95))
+        coarse *= int(rng.random() < 0.2)
         out = []
         for picture in x:
             top, left = rng.integers(0, 32, 2)
+            if film:
+                picture = coded(picture, film)
             half = cv2.resize(picture, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
             half += sigma * grain[top : top + HEIGHT // 2, left : left + WIDTH // 2]
             half = np.clip(half + 0.5, 0, 255).astype(np.uint8)
-            if quality:
-                half = cv2.imdecode(cv2.imencode(".jpg", half, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 0)
-            out.append(half)
+            out.append(coded(coded(half, coarse) if coarse else half, LUMA))
         return np.stack(out)
 
     def _scene(self, count: int) -> np.ndarray:
@@ -79,6 +98,9 @@ class Examples:
             x, fixed = self._filmed(frames[rng.integers(len(frames))], count)
         if rng.random() < (0.6 if fixed else 0.15):
             self._passing(x)
+        if rng.random() < 0.1:
+            x = np.ascontiguousarray(x)
+            falling(x, rng)
         if rng.random() < 0.5:
             x = x[:, :, ::-1]
         if rng.random() < 0.1:
@@ -121,13 +143,18 @@ class Examples:
         height, width = still.shape
         if rng.random() < 0.3:
             still = self._furnished(still)
+        if rng.random() < 0.15:
+            still = sprinkled(still, rng)
+        if rng.random() < 0.25:
+            still = detailed(still, [(c := self._clip())[rng.integers(len(c))] for _ in range(3)], rng)
         fixed = rng.random() < 0.35
         angle, speed = rng.uniform(0, 2 * np.pi), 0.0 if fixed else float(np.exp(rng.uniform(0, 4)))
         step = speed * np.array([np.cos(angle), 0.5 * np.sin(angle)])
         zoom, turn, hand = (
             (0.0, 0.0, 0.0) if fixed else (rng.normal(0, 0.015), rng.normal(0, 0.6), rng.exponential(1.5))
         )
-        scale, tilt = WIDTH / width * rng.uniform(1.0, 1.8), rng.normal(0, 3)
+        size = rng.uniform(1.0, 1.8) if rng.random() < 0.7 else rng.uniform(0.45, 1.0)
+        scale, tilt = WIDTH / width * size, rng.normal(0, 3)
         at = np.array([width, height]) * (0.5 + rng.uniform(-0.2, 0.2, 2))
         out = []
         for k in range(count):
@@ -202,16 +229,12 @@ class Examples:
         wide = int(self.rng.integers(8, 52))
         if draw < 0.1:
             x[:, :wide] = x[:, -wide:] = level
-            target[: wide // 8] = target[target.shape[0] - wide // 8 :] = False
+            target[: wide // 8] = target[target.shape[0] - wide // 8 :] = NONE
         elif draw < 0.16:
             x[:, :, :wide] = x[:, :, -wide:] = level
-            target[:, : wide // 8] = target[:, target.shape[1] - wide // 8 :] = False
+            target[:, : wide // 8] = target[:, target.shape[1] - wide // 8 :] = NONE
 
 
-def over(x: np.ndarray, mark: np.ndarray, cover: float, level: float) -> None:
-    """Draw the mark (uint8[h, w], its opacity) over pictures x (uint8[n, h, w], in place) with `cover` of `level`."""
-    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
-    if len(rows):
-        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        share = mark[box].astype(np.float32) * (cover / 255)
-        x[:, *box] = (x[:, *box] * (1 - share) + level * share + 0.5).astype(np.uint8)
+def coded(picture: np.ndarray, quality: int) -> np.ndarray:
+    """uint8[h, w] through JPEG."""
+    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)

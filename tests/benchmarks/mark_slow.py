@@ -20,11 +20,16 @@ import cv2
 import numpy as np
 from good import clips_of, sources, spans
 from mark_examples import WIDTH, Clip
-from mark_material import MARKED, MARKED_CLIPS
+from mark_material import MARKED_CLIPS
 
 GROUPS, PICTURES = 15, 6  # slowed down, of each real file
 WINDOWS, SEEN, SMALLEST = 12, 5, 0.5  # steadied, of each; pictures; share of the width that must be seen in all
 TENTH = 0.095  # seconds
+CARDS = {  # first and last frames of what is lettering
+    "bbb_trailer_360p_25fps.webm": [
+        (0, 107), (160, 226), (280, 329), (415, 480), (566, 622), (667, 748), (756, 812),
+    ],
+}  # fmt: skip
 
 
 def shots(name: str, path: Path, cuts: dict[str, Any]) -> Iterator[tuple[list[np.ndarray], list[float]]]:
@@ -35,7 +40,7 @@ def shots(name: str, path: Path, cuts: dict[str, Any]) -> Iterator[tuple[list[np
     facts = probe(path)
     marked = [number for source, number in MARKED_CLIPS if source == name]
     end = spans(cuts)[min(marked)][0] if marked else cuts["n_frames"]
-    holes = [gradual["range"] for gradual in cuts["gradual"]]
+    holes = [gradual["range"] for gradual in cuts["gradual"]] + CARDS.get(name, [])
     edges = sorted({0, *cuts["hard_cuts"], *(edge for first, last in holes for edge in (first, last + 1))})
     high = min(360, facts.height)
     source_size = max(2, round(facts.width * high / facts.height)), high
@@ -149,7 +154,7 @@ def made_up(seed: int, what: tuple[Any, ...]) -> Iterator[np.ndarray]:
 def pack(target: Path, media: Path) -> None:
     files, clips, rng = [], [], np.random.default_rng(11)
     for number, (name, what) in enumerate(sources(media, painted=6, generated=8)):
-        if not name.startswith(MARKED):
+        if not name.startswith("watermark"):
             found = of_file(name, *what[1:], rng) if what[0] == "file" else made_up(number, what)
             for pictures in found:
                 clips.append({"source": name, "clip": len(clips), "pictures": len(pictures)})

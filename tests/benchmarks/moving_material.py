@@ -19,15 +19,10 @@ from typing import Any
 import numpy as np
 from good import sources, spans
 from mark_examples import WIDTH, Clip
-from mark_material import MARKED, MARKED_CLIPS, fonts, load
+from mark_material import MARKED, MARKED_CLIPS, fonts, load, spelled
 
 RATE, LONGEST = 4, 48  # pictures a second, pictures of a shot
 WORDS = 3000
-SYLLABLES = (
-    "ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "qui", "ro", "su", "ta",
-    "ve", "wi", "xo", "yu", "za", "st", "tr", "pl", "ing", "er", "ton", "sch", "ck", "ll", "oo",
-)  # fmt: skip
-ENDINGS = (".com", ".net", ".org", ".tv", ".io", ".de", "", "", "", "", "", "")
 
 
 def shots(media: Path) -> Iterator[tuple[str, list[np.ndarray]]]:
@@ -58,21 +53,6 @@ def shots(media: Path) -> Iterator[tuple[str, list[np.ndarray]]]:
             for begin in range(0, len(shot), LONGEST):
                 if len(shot[begin : begin + LONGEST]) >= RATE and np.mean(shot[begin]) > 4:
                     yield name, shot[begin : begin + LONGEST]
-
-
-def spelled(rng: np.random.Generator) -> str:
-    """Words, addresses, names, dates and numbers that nobody has written yet."""
-    word = lambda: "".join(rng.choice(SYLLABLES, int(rng.integers(1, 4))).tolist())  # noqa: E731
-    kind = rng.random()
-    if kind < 0.3:
-        text = "www." * int(rng.random() < 0.4) + word() + str(rng.choice(ENDINGS))
-    elif kind < 0.45:
-        text = f"{rng.choice(['@', '© ', '(c) ', '#', '&', '+'])}{word()} {rng.integers(1950, 2040)}"
-    elif kind < 0.55:
-        text = f"{rng.integers(24):02d}{rng.choice([':', '.', '-'])}{rng.integers(60):02d} {word()}"
-    else:
-        text = " ".join(word() for _ in range(int(rng.choice([1, 1, 2, 3, 5, 7]))))
-    return [text, text, text.upper(), text.title(), text.capitalize()][int(rng.integers(5))]
 
 
 def lettering(rng: np.random.Generator) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 What was drawn stays in place to the pixel while the rest moves, and looks drawn: letters, outlines, corners. A small
 convolutional network judges both together, on what stood still in a few thumbnails. No rule of our own came near it
-(docs/decisions/0003-marks-by-a-network.md). Two of one kind are asked, the second of which was also shown every shot as
-if the camera stood still; their 2 x 41,000 weights lie beside this file, were trained by
-tests/benchmarks/train_marks.py, and are run here with numpy, so that no worker needs torch.
+(docs/decisions/0003-marks-by-a-network.md). It was also shown every shot as if the camera stood still. Its 41,000
+weights lie beside this file, were trained by tests/benchmarks/train_marks.py, and are run here with numpy, so that no
+worker needs torch.
 
 Shape legend: M thumbnails, h x w their size, C channels, H x W a layer's size.
 """
@@ -91,8 +91,8 @@ def common(places_NIJ: Sequence[np.ndarray], scenes: Sequence[int]) -> tuple[tup
 def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarray | None:
     """float32[about h/4, 64]: log-odds by which each place speaks for a mark; None where `mark` says NaN.
 
-    The mean of two networks, the first of which sees all in a mirror: of things that merely look like letters, they
-    agree less.
+    The mean of what the network says of them as they are and in a mirror: of things that merely look like letters, it
+    says less alike.
     """
     if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 32:
         return None
@@ -102,12 +102,11 @@ def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarra
     x = maps(lumas(thumbs_MhwC))
     mirrored = np.ascontiguousarray(x[:, :, ::-1])
     mirrored[0] *= -1  # the gradient across
-    return (network(mirrored, w, "first")[:, ::-1] + network(x, w, "second")) / 2
+    return (network(mirrored, w)[:, ::-1] + network(x, w)) / 2
 
 
-def network(x: np.ndarray, w: Weights, which: str) -> np.ndarray:
-    """Log-odds by which each place speaks for a mark, of `maps`, by the "first" or the "second"."""
-    w = {name.removeprefix(f"{which}."): value for name, value in w.items() if name.startswith(f"{which}.")}
+def network(x: np.ndarray, w: Weights) -> np.ndarray:
+    """Log-odds by which each place speaks for a mark, of `maps`."""
     whole = w["g.weight"] @ np.concatenate([x.mean(axis=(1, 2)), x.std(axis=(1, 2), ddof=1)]) + w["g.bias"]
     y = conv(x, w, "a", stride=2)
     y = conv(y, w, "b")
