@@ -50,6 +50,7 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
     import av
 
     context = decoder(stream)
+    context.options |= {"skip_loop_filter": "all"}  # nobody looks at its pixels
     bad, why = 0, "the stream holds no pictures"
     packets = container.demux(stream)
     while bad <= MAX_BAD_STARTS:
