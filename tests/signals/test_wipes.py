@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from wanprep.signals.pictures import Pictures
-from wanprep.signals.wipes import HEIGHT, WIDTH, Sweep, WipeRules, find_wipes, judge, likeliest, returns, unmoved
+from wanprep.signals.wipes import (
+    HEIGHT,
+    WIDTH,
+    Sweep,
+    WipeRules,
+    find_wipes,
+    goes_on,
+    judge,
+    likeliest,
+    returns,
+    unmoved,
+)
 
 Y, X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
 Y, X = Y / (HEIGHT - 1), X / (WIDTH - 1)
@@ -116,6 +127,16 @@ def test_what_was_there_before_returns_and_what_comes_does_not():
     assert returns(Pictures(T), 17, 22) < 0.01
     T[30:] = old
     assert returns(Pictures(T), 17, 22) > 0.3
+
+
+def test_one_shot_goes_on_after_what_passed():
+    old, new = picture(1), picture(2)
+    T = np.stack([old] * 20 + [new] * 30)
+    assert not goes_on(Pictures(T), 18, 22)
+    T[30:] = old + np.random.default_rng(0).normal(0, 2, (20, old.size)).astype(np.float32)
+    assert goes_on(Pictures(T), 18, 22)
+    assert not goes_on(Pictures(T), 0, 22)  # of nothing before it nothing is known
+    assert not goes_on(Pictures(T), 18, 49)
 
 
 def test_of_spans_that_overlap_the_likeliest_is_kept():

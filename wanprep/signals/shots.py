@@ -32,7 +32,7 @@ from wanprep.signals.odd import Odd, edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.slides import find_slides
 from wanprep.signals.tails import complete
-from wanprep.signals.wipes import WipeRules, find_wipes, likeliest
+from wanprep.signals.wipes import WipeRules, find_wipes, goes_on, likeliest
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
@@ -155,7 +155,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     sweeps = find_wipes(T, rules.wipes, sure, free.copy())
     sweeps = [replace(s, odds=s.odds + against_wipe(T, s.first, s.last)) for s in sweeps]
     sweeps = likeliest([*sweeps, *find_slides(T, rules.wipes, sure, free)], free)
-    sweeps = [s for s in sweeps if s.odds >= min(rules.wipes.min_odds, rules.wipes.max_doubt)]
+    least = min(rules.wipes.min_odds, rules.wipes.max_doubt)
+    sweeps = [s for s in sweeps if s.odds >= least and not goes_on(T, s.first, s.last)]
     wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
     cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]

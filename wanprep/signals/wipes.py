@@ -22,6 +22,7 @@ from wanprep.signals.pictures import Pictures, parts
 
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
 PARTS = 0.55  # of the picture that a wipe changes; panels that come over it change less
+BESIDE, SAME = 40, 0.75  # frames on each side, and likeness of two of them, by which a shot is known again
 SOON = 12  # frames, and the length of a wipe, within which what passed has passed
 HOPELESS = -3.0  # log-odds of spans around which a shift of one end makes no wipe
 
@@ -221,6 +222,12 @@ def returns(T: Pictures, s: int, e: int) -> float:
     A, B, room = T[s], T[e], e - s + SOON
     again = max(float(likeness(T[e : e + room + 1], A).max()), float(likeness(T[max(0, s - room) : s + 1], B).max()))
     return again - max(float(likeness(A, B)), 0.0)
+
+
+def goes_on(T: Pictures, first: int, last: int) -> bool:
+    """Whether a frame after frames first..last shows what one before them does: one shot, which something passed."""
+    before, after = T[max(0, first - BESIDE) : first], T[last + 1 : last + 1 + BESIDE]
+    return bool(len(before) and len(after) and likeness(before[:, None], after[None]).max() >= SAME)
 
 
 def _both(before: float | None, after: float | None) -> tuple[float, float]:
