@@ -105,8 +105,8 @@ class FilterConfig:
     ))  # fmt: skip
     light_jump: Rule = field(default=Rule(), metadata=_about(
         score="light_jump", bad="above", threshold=0.086, unit="|ln| of exposure", least=0,
-        meaning="the exposure jumps between two frames (0.14 is 15 %)",
-        source="median log ratio where local correlation > 0.9, quartiles alike, camera motion removed",
+        meaning="the exposure or the white balance jumps (0.14 is 15 %), or light flickers or rolls in bands",
+        source="median log ratio where local correlation > 0.9; means against their course; a wave of the lines' light",
     ))  # fmt: skip
     frozen: Rule = field(default=Rule(enabled=False), metadata=_about(
         score="frozen_s", bad="above", threshold=1.0, unit="s", least=0,
@@ -123,7 +123,7 @@ class FilterConfig:
         score="quantiser", bad="above", threshold=37.0, still=True, unit="H.264's quantiser, 0..51", least=0, most=51,
         meaning="coded so coarsely that fine detail is gone or blocks show (about x264 crf 38)",
         source="quantiser of the stream (media/quantiser.py), or small differences by their place in the coding "
-        "grid (signals/compression.py) where those look worse",
+        "grid (signals/compression.py, signals/hidden.py) where those look worse",
     ))  # fmt: skip
     noise: Rule = field(default=Rule(enabled=False), metadata=_about(
         score="noise", bad="above", threshold=8.0, still=True, unit="standard deviation in levels of 255", least=0,
