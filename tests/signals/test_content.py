@@ -115,6 +115,37 @@ def test_what_passes_by_is_no_subject(monkeypatch):
     assert begin(columns(pairs), 0.35) > 0.2
 
 
+@pytest.mark.parametrize("right", [False, True])
+def test_what_waves_along_a_whole_side_is_no_subject(right, monkeypatch):
+    pictures = [square(texture(1, strength=12), 180, 60 + 2 * (k % 2), size=22) for k in range(6)]
+    for k, picture in enumerate(pictures):
+        picture[:, :24] = np.roll(texture(8, strength=50)[:, :24], 4 * k, axis=0) // 2
+    pictures = [picture[:, ::-1] if right else picture for picture in pictures]
+    pairs = list(pairwise(pictures))
+    x = W - 180 - 22 if right else 180
+
+    def kept() -> bool:
+        start = begin(columns(pairs), 0.35)
+        return start * W <= x and (start + 0.35) * W >= x + 22
+
+    assert kept()
+    monkeypatch.setattr(content, "ALONG", 2.0)  # a negative control: as it was
+    assert not kept()
+
+
+def test_a_hand_that_comes_in_or_motion_everywhere_is_not_put_aside():
+    picture = np.ones((72, content.WIDTH), bool)
+    hand, all_over = np.zeros_like(picture), picture.copy()
+    hand[30:50, :40] = True
+    side = np.zeros_like(picture)
+    side[5:, -14:] = True
+    assert content._beside(hand, picture).tolist() == [1.0] * content.WIDTH
+    assert content._beside(all_over, picture).tolist() == [1.0] * content.WIDTH
+    found = content._beside(side, picture)
+    assert np.array_equal(found < 1, np.arange(content.WIDTH) >= content.WIDTH - 14)
+    assert content._beside(side, np.zeros_like(picture)).tolist() == [1.0] * content.WIDTH
+
+
 def test_a_region_that_leaves_the_picture_is_background(monkeypatch):
     """A bright sky over a dark wood stands out most by colour, but both go on outside; the small boat does not."""
     scene = np.full((H, W, 3), (60, 90, 60), np.uint8)

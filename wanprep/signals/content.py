@@ -33,6 +33,8 @@ SMOOTH = 6.0  # pixels of the map over which motion and contrast are spread: a s
 COARSE = 64  # width of the pictures on which ways from the border are looked for
 SLACK = 6.0  # a step of colour (CIELAB, between neighbours of those) that costs nothing: shading, texture
 FLOOR = 0.1  # what a place at the border has of the cost of a way: a subject may touch it
+STIRS = 1.5  # motion energy, in most pairs, of a place along a side that does not rest
+ALONG, ENDS, DEEP, ASIDE = 0.4, 0.2, 0.25, 0.2  # see `_beside`
 BLACK = 32  # border lines that never have 3 % of their pixels above this are bars, as in signals.bars
 
 STEPS = 64  # places tried for a crop are this fine a share of its freedom
@@ -68,14 +70,19 @@ def content_map(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray], pic
     import cv2
 
     small = [cv2.resize(picture, _size(picture), interpolation=cv2.INTER_AREA) for picture in pictures]
-    apart = from_border(small, picture_HW)
-    differs = _spread(np.mean([_contrast(picture) for picture in small], axis=0), picture_HW)
-    parts = [(APART, apart), (CONTRAST, differs * (apart + FLOOR))]
-    if moved:
-        energy = float(np.sum(moved, where=picture_HW)) / max(1, int(picture_HW.sum())) / len(pictures)
-        # The median over time: what passes through, or flickers, is there in few pairs only.
-        moves = _spread(np.median(moved, axis=0), picture_HW) ** 0.75
-        parts.append((MOTION * min(1.0, energy / LIVELY), moves * np.sqrt(apart + FLOOR)))
+    energies = np.stack(moved) * picture_HW if moved else np.zeros((1, *picture_HW.shape))
+    usual = np.median(energies, axis=0)  # over time: what passes through, or flickers, is there in few pairs only
+    counts = picture_HW * _beside(usual > STIRS, picture_HW)
+    apart = from_border(small, picture_HW) * counts
+    differs = _spread(np.mean([_contrast(picture) for picture in small], axis=0) * counts)
+    moves = _spread(usual * counts) ** 0.75
+    lively = energies.sum() / max(1, picture_HW.sum()) / len(pictures) / LIVELY
+    floor = apart + FLOOR * picture_HW
+    parts = (
+        (APART, apart),
+        (CONTRAST, differs * floor),
+        (MOTION * min(1.0, lively), moves * np.sqrt(floor)),
+    )
     total = sum(share * part / part.sum() for share, part in parts if part.sum() > 0)
     return np.zeros(picture_HW.shape) + (total / np.sum(total) if np.any(total) else 0.0)
 
@@ -155,10 +162,30 @@ def _least_cost(labs_NHWC: np.ndarray) -> np.ndarray:
             return cost
 
 
-def _spread(map_HW: np.ndarray, picture_HW: np.ndarray) -> np.ndarray:
+def _beside(stirs_HW: np.ndarray, picture_HW: np.ndarray) -> np.ndarray:
+    """float64[W]: ASIDE for the columns of something that moves along a whole side of the picture, else 1.
+
+    Leaves, grass, a curtain: ALONG of the rows of the outer columns stir, and so it goes on, to columns of which less
+    than ENDS do, before DEEP of the width. Hands that come in fill less of a side; what fills the picture ends nowhere.
+    """
+    out = np.ones(stirs_HW.shape[1])
+    columns = np.flatnonzero(picture_HW.any(axis=0))
+    if len(columns) < 16:
+        return out
+    share = stirs_HW[picture_HW.any(axis=1)][:, columns].mean(axis=0)
+    outer = len(columns) // 16
+    for inwards in (slice(None), slice(None, None, -1)):
+        line = share[inwards]
+        end = outer + int(np.argmax(line[outer:] < ENDS))
+        if line[:outer].mean() >= ALONG and line[end] < ENDS and end <= DEEP * len(columns):
+            out[columns[inwards][:end]] = ASIDE
+    return out
+
+
+def _spread(map_HW: np.ndarray) -> np.ndarray:
     import cv2
 
-    return cv2.GaussianBlur(map_HW * picture_HW, (0, 0), SMOOTH) * picture_HW
+    return cv2.GaussianBlur(map_HW, (0, 0), SMOOTH)
 
 
 def _lit(small_HWC: np.ndarray) -> np.ndarray:
