@@ -74,6 +74,28 @@ def test_lettering_that_moves_with_the_scene_is_none():
     assert np.median(signs) < 1 < 2 < np.median(stays)
 
 
+def tinted(thumbs: np.ndarray, shift: tuple[int, int, int]) -> np.ndarray:
+    """The thumbnails, softened, with letters that add that much blue, green and red."""
+    cover = lettered(np.zeros_like(thumbs), 1.0)[..., :1] / 255
+    soft = np.stack([cv2.GaussianBlur(thumb, (0, 0), 2) for thumb in thumbs]) * 0.4 + 70.0
+    return np.clip(soft + cover * np.array(shift), 0, 255).astype(np.uint8)
+
+
+def test_a_coloured_mark_as_bright_as_the_scene_is_found():
+    red = (0, -51, 100)  # adds nothing to luma
+    shots = [scene(seed) for seed in range(8)]
+    clean, marked = ([marks.mark(tinted(s, shift))[0] for s in shots] for shift in ((0, 0, 0), red))
+    grays = [marks.lumas(tinted(s, red)) for s in shots]
+    unseen = [marks.mark(np.repeat(np.stack(gray)[..., None], 3, axis=-1))[0] for gray in grays]
+    assert np.median(marked) > 2 > max(np.median(unseen), np.median(clean)), (marked, unseen, clean)
+
+
+def test_grey_pictures_are_judged_by_luma_alone():
+    shot = lettered(np.repeat(scene(2)[..., :1], 3, axis=-1), 0.5)
+    gray = marks.lumas(shot)
+    np.testing.assert_array_equal(marks.maps(gray, marks.primaries(shot)), marks.maps(gray))
+
+
 def test_too_little_to_look_at_is_unknown():
     for thumbs in (np.zeros((0, H, W, 3), np.uint8), scene(1, n=1), scene(1)[:, :20]):
         odds, box = marks.mark(thumbs)

@@ -15,11 +15,13 @@ import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 WEIGHTS = Path(__file__).with_name("marks.safetensors")
 WIDTH = 256  # of the thumbnails it was trained on
+BOLD, FAINT = 1.6, 2.4  # an edge of one primary colour counts where it is so many times, and levels, that of luma
 BEST = 12  # places whose mean is the score
 MAX_THUMBS = 8  # more change nothing but the time
 PLAIN = 3.0  # log-odds of one clip above this say no more of its source: a title in one scene is none in all
@@ -99,7 +101,7 @@ def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarra
     if len(thumbs_MhwC) > MAX_THUMBS:
         thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, MAX_THUMBS).astype(int)]
     w = weights or _shipped()
-    x = maps(lumas(thumbs_MhwC))
+    x = maps(lumas(thumbs_MhwC), primaries(thumbs_MhwC))
     mirrored = np.ascontiguousarray(x[:, :, ::-1])
     mirrored[0] *= -1  # the gradient across
     return (network(mirrored, w)[:, ::-1] + network(x, w)) / 2
@@ -122,11 +124,24 @@ def lumas(thumbs_MhwC: np.ndarray) -> list[np.ndarray]:
     import cv2
 
     thumbs_Mhw = [cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]
-    if not thumbs_Mhw or thumbs_Mhw[0].shape[1] == WIDTH:
-        return thumbs_Mhw
-    height, width = thumbs_Mhw[0].shape
+    return _sized(thumbs_Mhw)
+
+
+def primaries(thumbs_MhwC: np.ndarray) -> list[list[np.ndarray]]:
+    """Blue, green and red of BGR thumbnails, WIDTH wide: what is as bright as the scene differs in one of them."""
+    import cv2
+
+    return [_sized(plane) for plane in zip(*(cv2.split(thumb) for thumb in thumbs_MhwC))]
+
+
+def _sized(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    import cv2
+
+    if not pictures or pictures[0].shape[1] == WIDTH:
+        return list(pictures)
+    height, width = pictures[0].shape
     size = WIDTH, round(height * WIDTH / width)
-    return [cv2.resize(t, size, interpolation=cv2.INTER_AREA) for t in thumbs_Mhw]
+    return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
 
 
 def gradients(pictures: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -140,14 +155,20 @@ def gradients(pictures: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np
     return across, down
 
 
-def maps(thumbs_Mhw: Sequence[np.ndarray]) -> np.ndarray:
+def maps(thumbs_Mhw: Sequence[np.ndarray], colours: Sequence[Sequence[np.ndarray]] = ()) -> np.ndarray:
     """float32[8, h, w]: lasting gradient across and down, how lasting it is, fine and coarse motion, luma, strength of
-    the lasting gradient, and how far even the thumbnail that shows least of it does."""
+    the lasting gradient, and how far even the thumbnail that shows least of it does.
+
+    colours: of `primaries`; their gradients take the place of luma's where they are much stronger.
+    """
     import cv2
 
     frames = [thumb.astype(np.float32) for thumb in thumbs_Mhw]
     across, down = gradients(frames)
     kept_x, kept_y = middle(across), middle(down)
+    limit = BOLD * np.sqrt(kept_x * kept_x + kept_y * kept_y) + FAINT
+    for plane in colours:
+        _put_bold((across, down, kept_x, kept_y), plane, limit)
     energy = kept_x * kept_x + kept_y * kept_y
     strength = np.sqrt(energy)
     moving = sum(np.sqrt((x - kept_x) ** 2 + (y - kept_y) ** 2) for x, y in zip(across, down)) / len(frames)
@@ -160,6 +181,22 @@ def maps(thumbs_Mhw: Sequence[np.ndarray]) -> np.ndarray:
         np.log(moving + 0.3) - 1, np.log(spread + 0.3) - 1.5, middle(frames) / 64 - 2,
         np.log(strength + 0.3) - 1, 2 * np.clip(least / (energy + 16), -1, 1),
     ]).astype(np.float32)  # fmt: skip
+
+
+def _put_bold(edges: tuple[Any, Any, Any, Any], plane: Sequence[np.ndarray], limit: np.ndarray) -> None:
+    """Put the gradients of a colour (each across and down, lasting across and down) where the lasting one exceeds the
+    limit, which it raises (all in place)."""
+    pictures = [picture.astype(np.float32) for picture in plane]
+    mean = functools.reduce(np.add, pictures) / len(pictures)
+    (mean_x,), (mean_y,) = gradients([mean])  # of what stays, it is that of each picture
+    if not (mean_x * mean_x + mean_y * mean_y > limit * limit).any():
+        return
+    across, down = gradients(pictures)
+    kept_x, kept_y = middle(across), middle(down)
+    strength = np.sqrt(kept_x * kept_x + kept_y * kept_y)
+    bold = strength > limit
+    for old, new in zip((*edges[0], *edges[1], *edges[2:], limit), (*across, *down, kept_x, kept_y, strength)):
+        np.copyto(old, new, where=bold)
 
 
 def middle(pictures: Sequence[np.ndarray]) -> np.ndarray:
