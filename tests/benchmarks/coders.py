@@ -71,13 +71,6 @@ def recoded(frames: np.ndarray, *options: str, rate: int = 24, suffix: str = "mk
     return np.frombuffer(out, np.uint8).reshape(-1, height, width)[:n]
 
 
-def again(frames: np.ndarray, *codings: tuple[str, ...]) -> tuple[np.ndarray, list[Any]]:
-    """Through one encoder after the other, as they come out of the last one's file."""
-    for options in codings[:-1]:
-        frames = recoded(frames, *options)
-    return encoded(frames, *codings[-1])
-
-
 def enlarged(frames: np.ndarray, times: float) -> np.ndarray:
     """The upper left part as large as all of it was."""
     import cv2
@@ -89,6 +82,11 @@ def enlarged(frames: np.ndarray, times: float) -> np.ndarray:
 
 def encoded(frames: np.ndarray, *options: str) -> tuple[np.ndarray, list[Any]]:
     """As they come out of a file of that encoder, and what the file says of the coding of each."""
+    return again(frames, options)
+
+
+def again(frames: np.ndarray, *codings: tuple[str, ...]) -> tuple[np.ndarray, list[Any]]:
+    """As `encoded`, file after file: nothing else is done to the pictures in between."""
     import subprocess
     import tempfile
     from pathlib import Path
@@ -99,13 +97,15 @@ def encoded(frames: np.ndarray, *options: str) -> tuple[np.ndarray, list[Any]]:
     from wanprep.media.read import open_video
 
     n, height, width = (frames.shape[0], frames.shape[1] & ~1, frames.shape[2] & ~1)
-    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", "24", "-i", "-"]
+    source = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", "24", "-i", "-"]
     program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-threads", "1"]
+    data = np.ascontiguousarray(frames[:, :height, :width]).tobytes()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.mkv"
-        data = np.ascontiguousarray(frames[:, :height, :width]).tobytes()
-        encode = [*program, *raw, "-pix_fmt", "yuv420p", *options, str(path)]
-        subprocess.run(encode, input=data, check=True, stderr=subprocess.DEVNULL)
+        for k, options in enumerate(codings):
+            path = Path(folder) / f"{k}.mkv"
+            encode = [*program, *source, "-pix_fmt", "yuv420p", *options, str(path)]
+            subprocess.run(encode, input=data, check=True, stderr=subprocess.DEVNULL)  # SVT-AV1 talks
+            source, data = ["-i", str(path)], b""
         with open_video(path, probe(path)) as video:
             read = [(frame.gray(width, height), frame.coded()) for frame in video.frames()]
     return np.stack([gray for gray, _ in read[:n]]), [coded for _, coded in read[:n]]

@@ -22,7 +22,7 @@ import numpy as np
 from wanprep.signals import hidden
 
 sys.path.insert(0, str(Path(__file__).parent))
-from coders import MEDIUM, SVT_AV1, VP9, X264, X265, enlarged, recoded
+from coders import MEDIUM, SVT_AV1, VP9, X264, X265, again, enlarged
 from good import SECONDS, clips_of, sources
 
 LOOKS = 5  # of a clip
@@ -48,8 +48,7 @@ OF_ENLARGED, WEIGHT = 22.0, 4.0
 
 def profiles(frames: np.ndarray, codings: tuple[Any, ...]) -> np.ndarray:
     """float[2, 18]: what the looks at a clip say across and down; NaN with too little to see."""
-    for options, value in codings:
-        frames = recoded(frames, *options, str(value))
+    frames, _ = again(frames, *((*options, str(value)) for options, value in codings))
     at = np.linspace(0, len(frames) - 2, LOOKS).astype(int)
     looks = [[hidden.profile(lines).ravel() for lines in (frames[k], frames[k].T.copy())] for k in at]
     return np.median(looks, axis=0)
@@ -109,7 +108,7 @@ def main() -> None:
     print(f"PEAKS = {peaks}\nEQUAL = {equal}")
     print(f"USUAL = {weights[0]:.1f}, LIMIT = {np.quantile(unseen[coding < len(FINE)], 0.98):.1f}")
     for k, (codings, _) in enumerate(CODINGS):
-        name = ", then ".join(f"{options[1]} {options[3]} {value}" for options, value in codings)
+        name = ", then ".join(" ".join([*options[1:4:2], str(value)]) for options, value in codings)
         print(f"  {name:50} {np.median(unseen[coding == k]):.1f}")
 
 
