@@ -40,7 +40,7 @@ BLACK = 32  # border lines that never have 3 % of their pixels above this are ba
 STEPS = 64  # places tried for a crop are this fine a share of its freedom
 CORE = 0.85  # the middle part of a crop, whose content counts twice: a subject should not sit on the crop's edge
 PRIOR = 0.2  # weight lost at the very edge of the picture against its centre
-MIN_GAIN = 0.04  # share of all weight that leaving the centre must gain
+MIN_GAIN = 0.02  # share of all weight that leaving the centre must gain
 
 
 def clip_content(signals: Signals, start: int, end: int) -> tuple[bytes, float]:
