@@ -252,22 +252,6 @@ def test_gaps_left_in_an_avi_stay_gaps(tmp_path, footage):
     assert [f.pts for f in check(path, footage)[2]] == pts
 
 
-def test_a_picture_that_changes_its_shape_ends_the_source(tmp_path, footage):
-    kinds: dict[str, dict] = {"first": {}, "other": {"size": (192, 144)}, "small": {"size": (96, 54)}}
-    kinds["wide"] = {"sar": Fraction(4, 3)}
-    parts = {name: _recording(tmp_path / f"{name}.ts", 10, footage, **more) for name, more in kinds.items()}
-    for name, count in (("other", 50), ("wide", None), ("small", 100)):
-        path = tmp_path / "both.ts"
-        path.write_bytes(parts["first"].read_bytes() + parts[name].read_bytes())
-        _, reader, frames = read(path)
-        numbers = [footage.read_number(f.rgb(192, 108)) for f in frames]
-        assert numbers == (2 * list(range(50)))[: len(numbers)]
-        if count is not None:
-            assert len(frames) == count
-        assert len(frames) >= 45  # a decoder that holds pictures back learns of the new shape a little early
-        assert bool(reader.truncated) == (name != "small")
-
-
 def test_the_best_of_several_streams_is_taken_and_named(tmp_path, footage):
     path = footage.make_video(tmp_path / "two.mkv", frames=20, size=(96, 54), second=(192, 108))
     found, _, frames = check(path, footage)

@@ -137,7 +137,9 @@ def _probe_video(path: Path, head: bytes) -> Probe:
 
 
 def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
+    from wanprep.media import shapes
     from wanprep.media.aperture import margins
+    from wanprep.media.clock import BROADCAST
     from wanprep.media.decoder import first_frame
     from wanprep.media.interlace import could_be_interlaced
 
@@ -149,22 +151,23 @@ def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
     if colour:
         raise Reject("unsupported_colour", f"{colour} cannot be turned into RGB here")
     rotation, mirrored = display_transform(frame)
-    sar = _sane_sar(stream.sample_aspect_ratio)
+    status = path.stat()
+    bytes_of = (path, status.st_size, status.st_mtime_ns, stream.index)
+    coded_width, coded_height, sar = shapes.drawn(frame, stream.sample_aspect_ratio)
+    if container.format.name in BROADCAST:
+        coded_width, coded_height, sar = shapes.usual(*bytes_of, (coded_width, coded_height, sar))
     left, top, right, bottom = cut_off = margins(path, container, stream)
-    shown = (max(1, round((frame.width - left - right) * sar)), frame.height - top - bottom)
+    shown = (max(1, round((coded_width - left - right) * sar)), coded_height - top - bottom)
     width, height = shown if rotation % 180 == 0 else shown[::-1]
     components = frame.format.components
-    fields = ""
-    if could_be_interlaced(frame, stream.average_rate):
-        status = path.stat()
-        fields = _fields(path, status.st_size, status.st_mtime_ns, stream.index)
+    fields = _fields(*bytes_of) if could_be_interlaced(frame, stream.average_rate) else ""
     return Probe(
         kind="video",
         container=container.format.name,
         codec=context.name,
         pix_fmt=frame.format.name,
-        coded_width=frame.width,
-        coded_height=frame.height,
+        coded_width=coded_width,
+        coded_height=coded_height,
         width=width,
         height=height,
         rotation=rotation,
@@ -208,11 +211,6 @@ def _fields(path: Path, size: int, mtime_ns: int, stream_index: int) -> str:
 
     with open_container(path) as container:
         return unflagged_fields(container, container.streams[stream_index])
-
-
-def _sane_sar(sar: Fraction | None) -> Fraction:
-    """Pixel shape; 1 when unknown or absurd (beyond 8:1, which no real format uses)."""
-    return Fraction(sar) if sar and Fraction(1, 8) <= sar <= 8 else Fraction(1)
 
 
 def _named(names: dict[int, str], value: int) -> str:

@@ -24,12 +24,12 @@ from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import Probe
 from wanprep.media.seek import MATROSKA, TRUE_PTS, from_clean_start, may_seek, seek
+from wanprep.media.shapes import OneShape
 from wanprep.stage import Reject
 
 # Whose decoders know surely which pictures no other one needs (in HEVC those of a higher layer may).
 UNREFERENCED = ("h264", "mpeg4", "mpeg2video", "mpeg1video")
 LEAD_S = Fraction(1, 2)  # before a span all pictures are decoded: deinterlacing looks at those beside one
-_ASPECT_TOLERANCE = 0.01
 _MAX_LAST_S = 60
 
 
@@ -43,7 +43,7 @@ def open_video(path: Path, probe: Probe, *, threads: int = 1) -> VideoReader:
 class VideoReader:
     """Frames of one source. After `frames()` is exhausted:
 
-    truncated: "" or why the stream ended early (its good part was delivered);
+    truncated: "" or why the stream ended early (its good part was delivered), or what of it has another shape;
     holes: pts of the first frame after each place where damaged pictures were left out;
     dropped: frames left out because their timestamp was not later than the one before;
     repaired: frames whose missing timestamp was inferred;
@@ -58,7 +58,7 @@ class VideoReader:
         self._reset()
 
     def _reset(self) -> None:
-        self.truncated = ""
+        self.truncated = self.reshaped = ""
         self.holes: list[int] = []
         self.dropped = self.repaired = self.splices = self.skipped = 0
 
@@ -101,6 +101,7 @@ class VideoReader:
             held = (picture, pts)
             if end_pts is not None and pts >= end_pts:
                 return
+        self.truncated = "; ".join(filter(None, (self.truncated, self.reshaped)))
         if held is not None and (start_pts is None or held[1] >= start_pts):
             yield Frame(held[0], self._converter, held[1], self._last_duration(held[0], gap, longest))
 
@@ -180,7 +181,7 @@ class VideoReader:
             if seek_pts is not None:
                 pictures = from_clean_start(pictures)
             try:
-                timed = self._timed(self._same_shape(pictures, context), seek_pts, flow)
+                timed = self._shaped(self._timed(pictures, seek_pts, flow), context)
                 for picture in progressive(timed, self.probe):
                     yield picture, rescaled(picture.pts, picture, self.probe.time_base) or 0
             finally:
@@ -228,18 +229,16 @@ class VideoReader:
         self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
         self.truncated = clock.ended or self.truncated
 
-    def _same_shape(self, pictures: Iterator[Any], context: Any) -> Iterator[Any]:
-        """Ends where the picture changes its shape: beyond that it would be shown distorted."""
-        first: tuple[int, int, Any] | None = None
-        for picture in pictures:
-            now = (picture.width, picture.height, context.sample_aspect_ratio)
-            first = first or now
-            if now != first and abs(_aspect(now) / _aspect(first) - 1) > _ASPECT_TOLERANCE:
-                self.truncated = (
-                    f"the picture's shape changes from {_shape(first)} to {_shape(now)}: the rest was not read"
-                )
-                return
+    def _shaped(self, pictures: Iterator[Any], context: Any) -> Iterator[Any]:
+        """Those of one shape."""
+        known = (self.probe.coded_width, self.probe.coded_height, self.probe.sar)
+        shape = OneShape(known if self.probe.container in BROADCAST else None)
+        for picture in shape.pictures(pictures, context):
+            if shape.resumed:
+                self.holes.append(picture.pts)
+                shape.resumed = False
             yield picture
+        self.reshaped = shape.left_out()
 
 
 class _Breaks:
@@ -275,14 +274,6 @@ def _without_broken_end(flow: Flow) -> Iterator[Any]:
         held = picture
     if held is not None and not flow.truncated:
         yield held
-
-
-def _aspect(shape: tuple[int, int, Any]) -> Fraction:
-    return Fraction(shape[0], shape[1]) * (shape[2] or 1)
-
-
-def _shape(shape: tuple[int, int, Any]) -> str:
-    return f"{shape[0]}x{shape[1]}" + (f" ({shape[2]})" if shape[2] else "")
 
 
 def _nominal(probe: Probe) -> int:

@@ -112,8 +112,10 @@ def measure_source(
         size = {"width": facts.width, "height": facts.height, "expected": _expected(facts)}
         signals = analyse(reader.frames(), time_base=facts.time_base, threads=threads, folder=folder, **size)
         counted = reader.counts()
-        signals = replace(signals, holes=tuple(int(i) for i in np.searchsorted(signals.pts, reader.holes)))
-        return replace(signals, truncated="; ".join(filter(None, (_damage(signals), reader.truncated)))), facts, counted
+        places = {int(i) for i in np.searchsorted(signals.pts, reader.holes)} - {0, len(signals.pts)}
+        signals = replace(signals, holes=tuple(sorted(places)))
+        missing = _damage(signals, "pictures" if reader.reshaped else "damaged pictures")
+        return replace(signals, truncated="; ".join(filter(None, (missing, reader.truncated)))), facts, counted
 
 
 def _expected(facts: Probe) -> int:
@@ -121,14 +123,14 @@ def _expected(facts: Probe) -> int:
     return int((facts.header_duration_s or 0) * (facts.header_rate or 0))
 
 
-def _damage(signals: Signals) -> str:
+def _damage(signals: Signals, what: str) -> str:
     """What people are told of holes, at most three of them by their times; "" when there are none."""
     if not signals.holes:
         return ""
     begin, tick = int(signals.pts[0]), float(signals.time_base)
     gaps = [((signals.end_of(i) - begin) * tick, (int(signals.pts[i]) - begin) * tick) for i in signals.holes]
     places = ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in gaps[:3]) + (", ..." if len(gaps) > 3 else "")
-    return f"damaged pictures left out at {places} ({sum(b - a for a, b in gaps):.2f} s in all)"
+    return f"{what} left out at {places} ({sum(b - a for a, b in gaps):.2f} s in all)"
 
 
 def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]:
