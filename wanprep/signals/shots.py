@@ -1,10 +1,10 @@
 """Where one shot ends and the next begins: numbers of every frame first, every threshold afterwards.
 
 `meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
-with fades to their ends (`tails.py`), wipes from `wipes.py`; in what is left, dissolves through pictures that move
-(`dissolves.py`). What light alone did is taken out again by `flashes.py`, what the camera's motion did by `carried.py`;
-steps at which only something in the picture jumps (`leaps.py`) are doubtful. What lies before and after odd frames is
-compared by `odd.py`.
+with fades to their ends (`tails.py`), wipes from `wipes.py` and `slides.py`; in what is left, dissolves through
+pictures that move (`dissolves.py`). Cuts within a frame that stays come from `boxes.py`. What light alone did is taken
+out again by `flashes.py`, what the camera's motion did by `carried.py`; steps at which only something in the picture
+jumps (`leaps.py`) are doubtful. What lies before and after odd frames is compared by `odd.py`.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
@@ -32,7 +32,7 @@ from wanprep.signals.odd import Odd, edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.slides import find_slides
 from wanprep.signals.tails import complete
-from wanprep.signals.wipes import WipeRules, find_wipes, goes_on, likeliest
+from wanprep.signals.wipes import Sweep, WipeRules, find_wipes, goes_on, likeliest
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
@@ -136,7 +136,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     cuts = not_carried(T, jumps.cuts, jumps.blended)
     carried = set(jumps.cuts).difference(cuts)
     framed, small = find_framed(T)
-    cuts = sorted({*cuts, *(c for c in framed if not any(abs(c - cut) <= 2 for cut in cuts))})
+    cuts = sorted({*cuts, *(c for c in framed if not {c - 2, c - 1, c, c + 1, c + 2} & {*cuts})})
     sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
     mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
@@ -151,12 +151,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += [Transition(kind=o.named(), first=o.first, last=o.last) for o in between]
     cuts, blended = split_blends(T, cuts, transitions)
     transitions += blended
-    free = clear_of(transitions, N, 2)
-    sweeps = find_wipes(T, rules.wipes, sure, free.copy())
-    sweeps = [replace(s, odds=s.odds + against_wipe(T, s.first, s.last)) for s in sweeps]
-    sweeps = likeliest([*sweeps, *find_slides(T, rules.wipes, sure, free)], free)
-    least = min(rules.wipes.min_odds, rules.wipes.max_doubt)
-    sweeps = [s for s in sweeps if s.odds >= least and not goes_on(T, s.first, s.last)]
+    sweeps = find_sweeps(T, rules.wipes, sure, clear_of(transitions, N, 2))
     wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
     cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
@@ -172,10 +167,21 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
-    steps = not_laid_over(T, not_carried(T, sorted({*jumps.doubtful, *find_leaps(T)})))
-    unsure += doubtful_steps(T, sorted({*steps, *small, *carried}), odd, brief)
+    leaps = not_laid_over(T, [c for c in find_leaps(T) if c not in jumps.doubtful])
+    steps = {*not_carried(T, sorted({*jumps.doubtful, *leaps})), *carried, *small}
+    unsure += doubtful_steps(T, sorted(steps), odd, brief)
     doubtful = beside(unsure, cuts, transitions, N)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
+
+
+def find_sweeps(T: Pictures, rules: WipeRules, walls: list[int], free: np.ndarray) -> list[Sweep]:
+    """Wipes, slides and doubtful ones, none overlapping, in order. walls: first frames after cuts that none spans;
+    free: bool[N], frames in which one may be."""
+    swept = find_wipes(T, rules, walls, free.copy())
+    swept = [replace(s, odds=s.odds + against_wipe(T, s.first, s.last)) for s in swept]
+    sweeps = likeliest([*swept, *find_slides(T, rules, walls, free)], free)
+    least = min(rules.min_odds, rules.max_doubt)
+    return [s for s in sweeps if s.odds >= least and not goes_on(T, s.first, s.last)]
 
 
 def clear_of(transitions: list[Transition], n: int, room: int = 0) -> np.ndarray:
