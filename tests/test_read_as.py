@@ -29,7 +29,7 @@ def test_a_plain_file_takes_one_line() -> None:
 
 def test_which_of_several_streams_was_taken_is_said() -> None:
     (line,) = read_as(row(n_video_streams=3, stream_index=2))
-    assert line.endswith(", stream 2 of the file, the best of 3 with video")
+    assert line.endswith(", stream 0:2 as ffmpeg counts, the best of 3 with video")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,10 @@ def test_which_of_several_streams_was_taken_is_said() -> None:
 )
 def test_what_was_done_to_the_picture_is_said(facts: dict[str, Any], words: str) -> None:
     assert read_as(row(**facts))[1:] == [f"its picture: {words}"]
+
+
+def test_a_gif_is_not_said_to_be_transparent() -> None:
+    assert len(read_as(row(codec="gif", container="gif", alpha=True))) == 1
 
 
 def test_repairs_are_counted() -> None:

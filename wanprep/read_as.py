@@ -36,7 +36,9 @@ def _what(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     seconds = float((row["last_pts"] + row["last_duration"] - row["first_pts"]) * Fraction(row["time_base"]))
     length = f"{counted(row['n_frames'], 'picture')} in {seconds:.2f} s"
     streams = facts["n_video_streams"]
-    chosen = f", stream {facts['stream_index']} of the file, the best of {streams} with video" if streams > 1 else ""
+    chosen = (
+        f", stream 0:{facts['stream_index']} as ffmpeg counts, the best of {streams} with video" if streams > 1 else ""
+    )
     return f"read as: {size}, {length}{chosen}"
 
 
@@ -56,7 +58,7 @@ def _treated(facts: Mapping[str, Any]) -> list[str]:
         treated.append("deinterlaced" + (f", fields {facts['fields']} without a flag" if facts["fields"] else ""))
     if facts["hdr"] or facts["primaries"] in ("bt2020", "display-p3"):
         treated.append(f"{facts['transfer'] if facts['hdr'] else facts['primaries']} converted to BT.709")
-    if facts["alpha"]:
+    if facts["alpha"] and facts["codec"] != "gif":  # every decoded GIF has an alpha channel
         treated.append("transparency laid on black")
     return treated
 
