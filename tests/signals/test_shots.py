@@ -276,6 +276,33 @@ def test_a_wipe_is_no_dissolve():
     assert not [t for t in shots(frames).transitions if t.kind == "dissolve" and t.last - t.first >= 10]
 
 
+@pytest.mark.parametrize("seed", [10, 20, 30])
+def test_a_push_through_moving_pictures_is_found_to_about_the_frame(seed):
+    old, new, way = view(seed, 64, 0.2), view(seed + 1, 64, 0.2), [round((k + 1) / 15 * WIDTH) for k in range(14)]
+    pushed = [np.concatenate([old[50 + k][:, x:], new[k][:, :x]], axis=1) for k, x in enumerate(way)]
+    found = shots(np.concatenate([old[:50], np.stack(pushed), new[14:]]))
+    assert found.cuts == ()
+    assert [t.kind for t in found.transitions] == ["wipe"]
+    assert overlap(found.transitions[0], 50, 63) > 0.8
+
+
+def test_a_cut_within_a_frame_that_stays_is_one_and_a_panel_over_a_film_is_not_even_doubtful():
+    def in_frame(inner: np.ndarray) -> np.ndarray:
+        X = np.repeat(view(90, 1, noise=0.0) // 3, len(inner), axis=0)
+        X[:, 4:10, 8:60] = 240
+        X[:, 18:66, 12:116] = inner[:, 18:66, 12:116]
+        return X
+
+    cut = shots(in_frame(np.concatenate([view(91, 50, 0.5), view(92, 50, 0.5)])))
+    assert (cut.cuts, cut.transitions, cut.doubtful) == ((50,), (), ())
+    whole = shots(in_frame(view(91, 100, 0.5)))
+    assert (whole.cuts, whole.transitions, whole.doubtful) == ((), (), ())
+    film = view(93, 120, 0.8)
+    film[60:, 46:66, 10:110] = 30
+    over = shots(film)
+    assert (over.cuts, over.transitions, over.doubtful) == ((), (), ())
+
+
 def test_mixing_loses_contrast_and_motion_does_not():
     import cv2
 
