@@ -121,6 +121,12 @@ def test_the_last_line_tells_what_later_stages_have_to_do(movies: Path, dataset:
     assert f" nothing to train a real model on {listed} are pending: wanprep cache --out {dataset}." in told
 
 
+def test_shots_that_are_to_be_found_anew_are_told_by_later_stages(movies: Path, dataset: Path) -> None:
+    told = said(wanprep("bucket", "--out", str(dataset), "--set", "split.margin=3").stderr)
+    assert f"shots 3 are pending: wanprep run {movies} --out {dataset}." in told
+    assert "up to date" not in told
+
+
 def test_status_and_summary_give_reasons_and_count_alike(movies: Path, dataset: Path) -> None:
     out = ("--out", str(dataset))
     strict = ("--set", "filter.blur.enabled=true", "--set", "filter.blur.threshold=9.0")

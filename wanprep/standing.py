@@ -164,6 +164,7 @@ def _left_out(dataset: Dataset, step: str) -> Counter[str]:
 def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
     """Step -> items it has still to do, read off the decisions alone: quick, whatever the size of the dataset."""
     sources = [row for row in decided.sources if row["state"] in ("pending", "failed")]
+    divided = {clip["source_id"] for clip in decided.clips}  # a good source has a clip that says what became of it
     ok = decided.samples.filter(state="ok")
     files = decided.samples.filter((pl.col("state") == "ok") | (pl.col("detail") == MUTE))
     used = set(ok["clip_id"])
@@ -176,6 +177,7 @@ def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
     ]
     found = {
         "split": len(sources),
+        "shots": sum(row["state"] == "ok" and row["source_id"] not in divided for row in decided.sources),
         "filter": sum(clip["state"] == "pending" for clip in decided.clips),
         "bucket": files.filter(pl.col("media_digest").is_null())["clip_id"].n_unique(),
         "caption": len(mute),
