@@ -64,10 +64,10 @@ SAID = ("evidence", "mark", "mark_box", "moving_mark", "moving_box")  # of a cli
 class Still:
     """One luma frame as `analyse` asks for it."""
 
-    def __init__(self, gray: np.ndarray, pts: int, duration: int, coded: tuple[float, bool, bool] = UNKNOWN) -> None:
+    def __init__(self, gray: np.ndarray, pts: int, duration: int, coded: tuple[float, bool, float] = UNKNOWN) -> None:
         self._gray, self.pts, self.duration, self._coded = gray, pts, duration, coded
 
-    def coded(self) -> tuple[float, bool, bool]:
+    def coded(self) -> tuple[float, bool, float]:
         return self._coded
 
     def gray(self, width: int, height: int) -> np.ndarray:

@@ -32,8 +32,8 @@ class Fake:
         self.asked.append(("bgr", width, height))
         return np.repeat(self._picture(width, height)[..., None], 3, 2)
 
-    def coded(self) -> tuple[float, bool, bool]:
-        return math.nan, True, False
+    def coded(self) -> tuple[float, bool, float]:
+        return math.nan, True, math.nan
 
     def gray(self, width: int, height: int) -> np.ndarray:
         self.asked.append(("gray", width, height))

@@ -100,8 +100,8 @@ class Lit:
     def __init__(self, pts: int, luma: np.ndarray) -> None:
         self.pts, self.duration, self._luma = pts, 1, luma
 
-    def coded(self) -> tuple[float, bool, bool]:
-        return math.nan, True, False
+    def coded(self) -> tuple[float, bool, float]:
+        return math.nan, True, math.nan
 
     def gray(self, width: int, height: int) -> np.ndarray:
         return cv2.resize(self._luma, (width, height), interpolation=cv2.INTER_AREA)

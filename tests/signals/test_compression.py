@@ -97,8 +97,9 @@ def test_blocks_are_not_looked_for_where_they_always_show():
     assert math.isnan(traces(jpeg(picture(), 20), smoothed=False)["blockiness"])
 
 
-def test_what_a_finer_coding_hides_is_looked_for_where_it_codes_plainly():
-    assert math.isfinite(traces(picture(), plain=True, noise=False)["hidden"])
+def test_what_a_finer_coding_hides_is_looked_for_beside_its_own_traces():
+    of_h264, of_hevc = (traces(picture(), leaves=leaves, noise=False)["hidden"] for leaves in (0.0, 2.0))
+    assert of_hevc == pytest.approx(of_h264 - 2.0)
     assert math.isnan(traces(picture(), noise=False)["hidden"])
 
 

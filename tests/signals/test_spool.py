@@ -68,8 +68,8 @@ class Picture:
     def bgr(self, width: int, height: int) -> np.ndarray:
         return np.random.default_rng(self.number // 10).integers(0, 256, (height, width, 3), np.uint8)
 
-    def coded(self) -> tuple[float, bool, bool]:
-        return math.nan, True, False
+    def coded(self) -> tuple[float, bool, float]:
+        return math.nan, True, math.nan
 
     def gray(self, width: int, height: int) -> np.ndarray:
         return self.bgr(width, height)[..., 0]

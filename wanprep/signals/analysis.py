@@ -45,7 +45,7 @@ class Picture(Protocol):
 
     def gray(self, width: int, height: int) -> np.ndarray: ...
 
-    def coded(self) -> tuple[float, bool, bool]: ...  # media.quantiser.Coded
+    def coded(self) -> tuple[float, bool, float]: ...  # media.quantiser.Coded
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
@@ -119,7 +119,7 @@ class _Look:
     luma: np.ndarray
     mid: np.ndarray | None
     full: np.ndarray | None
-    coded: tuple[float, bool, bool] | None
+    coded: tuple[float, bool, float] | None
     noise: bool  # whether it is to be measured
 
 
@@ -213,8 +213,8 @@ class _Sampled:
 def _sampled(look: _Look) -> tuple[int, bytes, bytes, bytes, dict[str, float]] | None:
     if look.full is None or look.mid is None:
         return None
-    quantiser, smoothed, plain = look.coded or (math.nan, True, False)
-    traces = compression.traces(look.full, smoothed, plain=plain, noise=look.noise)
+    quantiser, smoothed, leaves = look.coded or (math.nan, True, math.nan)
+    traces = compression.traces(look.full, smoothed, leaves=leaves, noise=look.noise)
     traces |= focus(look.mid) | {"quantiser": quantiser}
     rows, cols = line_p97(look.full).tobytes(), line_p97(look.full, axis=0).tobytes()
     return look.index, encode(look.bgr), rows, cols, traces

@@ -27,16 +27,18 @@ PEAK, CUT = 8.0, 1.05  # how much less a peak at block edges says, and where it 
 LEVEL, AT, STEEP = 0.0355, 37.0, 10.0
 
 
-def traces(luma_HW: np.ndarray, smoothed: bool = True, *, plain: bool = False, noise: bool = True) -> dict[str, float]:
+def traces(
+    luma_HW: np.ndarray, smoothed: bool = True, *, leaves: float = math.nan, noise: bool = True
+) -> dict[str, float]:
     """All numbers of one frame, by the names that signals keep them under. About 4 ms at 1080p.
 
-    smoothed, plain: `media.quantiser.Coded`. Where edges are not smoothed, blocks show however finely a picture is
-    coded, and are not looked for; nor, where it is not plain, what a finer coding hides. noise: whether it is measured,
-    which takes most of the time; else NaN.
+    smoothed, leaves: `media.quantiser.Coded`. Where edges are not smoothed, blocks show however finely a picture is
+    coded, and are not looked for; nor, where `leaves` is not known, what a finer coding hides. noise: whether it is
+    measured, which takes most of the time; else NaN.
     """
     return {
         "blockiness": blockiness(luma_HW) if smoothed else math.nan,
-        "hidden": hidden.quantiser(luma_HW) if plain else math.nan,
+        "hidden": hidden.quantiser(luma_HW) - leaves if math.isfinite(leaves) else math.nan,
         "noise": noise_sigma(luma_HW) if noise else math.nan,
     }
 
