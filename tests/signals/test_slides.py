@@ -9,7 +9,19 @@ from wanprep.signals import pictures
 from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.pictures import Pictures
-from wanprep.signals.slides import KINDS, WAYS, across_edge, along, find_slides, line
+from wanprep.signals.slides import (
+    BIAS,
+    KINDS,
+    WAYS,
+    WEIGHTS,
+    across_edge,
+    along,
+    evidence,
+    find_slides,
+    judge,
+    line,
+    slow_evidence,
+)
 from wanprep.signals.wipes import WipeRules
 
 
@@ -87,6 +99,19 @@ def test_across_the_edge_two_pictures_differ_more_than_elsewhere():
     pushed = film("push", 0)[39:55]
     assert across_edge(pushed, p, 0) > 0.5
     assert across_edge(panorama(1.0)[39:55].astype(np.float32), p, 0) < 0.25
+
+
+def test_the_odds_are_the_evidence_times_its_weights():
+    T = Pictures(film("push", 0).astype(np.float32))
+    found, first, last = evidence(T, 39, 54, "push", 0)
+    rest = slow_evidence(T, 39, 54)
+    assert found.keys() | rest.keys() == WEIGHTS.keys()
+    odds = BIAS + sum(WEIGHTS[name] * found[name] for name in found)
+    assert judge(T, 39, 54, "push", 0) == (pytest.approx(odds), first, last)
+    best = max(s.odds for s in find_slides(T, WipeRules(), (), np.ones(len(T), bool)))
+    assert best >= odds + WEIGHTS["uncarried"] * rest["uncarried"] - 1e-9  # ends are moved to where it is likeliest
+    assert judge(T, 60, 75, "push", 0) == (-np.inf, 60, 75)
+    assert evidence(T, 60, 75, "push", 0) is None
 
 
 def test_what_comes_and_goes_again_is_none():

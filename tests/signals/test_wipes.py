@@ -9,15 +9,19 @@ import pytest
 
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.wipes import (
+    BIAS,
     HEIGHT,
+    WEIGHTS,
     WIDTH,
     Sweep,
     WipeRules,
+    evidence,
     find_wipes,
     goes_on,
     judge,
     likeliest,
     returns,
+    slow_evidence,
     unmoved,
 )
 
@@ -197,8 +201,19 @@ def test_a_wipe_spans_no_wall_and_no_taken_frame_and_can_be_switched_off():
 def test_spans_that_hardly_change_are_not_judged():
     T = film(40, 200, 10, X)
     assert judge(T, 5, 25) is None
+    assert evidence(T, 5, 25) is None
     with pytest.raises(ValueError, match="max_between"):
         WipeRules(max_between=0.9)
+
+
+def test_the_odds_are_the_evidence_times_its_weights():
+    T = film(90, 30, 18, X)
+    found = evidence(T, 29, 48)[0] | slow_evidence(T, 29, 48)
+    assert found.keys() == WEIGHTS.keys()
+    assert judge(T, 29, 48).odds == pytest.approx(BIAS + sum(WEIGHTS[name] * found[name] for name in WEIGHTS))
+    T = film(90, 30, 18, np.full((HEIGHT, WIDTH), 0.5))  # all at once is hopeless: what takes longest is not asked
+    found = evidence(T, 29, 48)[0]
+    assert judge(T, 29, 48).odds == pytest.approx(BIAS + sum(WEIGHTS[name] * found[name] for name in found))
 
 
 def test_where_a_film_begins_or_ends_there_is_no_quiet():

@@ -21,7 +21,7 @@ from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, rms
 from wanprep.signals.pictures import Pictures, parts
-from wanprep.signals.wipes import Sweep, WipeRules, pace_beside, rest_beside, returns
+from wanprep.signals.wipes import Sweep, WipeRules, pace_beside, rest_beside, returns, weighed
 
 REACHES = (3, 5, 8, 13, 20)  # half lengths, in frames, that are looked for
 KINDS = ("push", "cover", "reveal")
@@ -36,7 +36,8 @@ STEEPEST, BACK, MOST_OFF = 0.55, 0.1, 0.45  # largest step of the edge, sum of t
 SIZES = (0.7, 1.0, 1.4)  # of half a span, times the reach of its seed
 
 # Log-odds of a slide = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
-# tests/benchmarks/bench_cuts.py, of each slide and each false alarm the likeliest spans only.
+# tests/benchmarks/bench_cuts.py, of each slide and each false alarm the likeliest spans only:
+# tests/benchmarks/train_wipes.py, which takes 0.5 from BIAS, as `min_odds` is one for wipes and slides.
 BIAS = 5.98
 WEIGHTS = {
     "rough": -2.32,  # deviation of the edge's steps as a share of their mean, at most 3
@@ -132,27 +133,39 @@ def _climb(
             step //= 2
     value, first, last = known[s, e]
     if value >= least:
-        value += WEIGHTS["uncarried"] * float(np.log(uncarried(T[s : e + 1]) + 0.01))
+        value += weighed(slow_evidence(T, s, e), WEIGHTS)
     return Sweep(first=first, last=last, odds=value) if value >= least else None
 
 
 def judge(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[float, int, int]:
-    """Log-odds but for `uncarried`, which is never for it and takes longest, of the span between the pure frames s and
-    e; the first and the last frame that show both pictures."""
+    """Log-odds but for `slow_evidence` of the span between the pure frames s and e, -inf where there is no evidence;
+    the first and the last frame that show both pictures."""
+    seen = evidence(T, s, e, kind, way)
+    return (-np.inf, s, e) if seen is None else (BIAS + weighed(seen[0], WEIGHTS), *seen[1:])
+
+
+def slow_evidence(T: Pictures, s: int, e: int) -> dict[str, float]:
+    """What is never for a slide and takes longest."""
+    return {"uncarried": float(np.log(uncarried(T[s : e + 1]) + 0.01))}
+
+
+def evidence(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[dict[str, float], int, int] | None:
+    """Of the span between the pure frames s and e what WEIGHTS tells of, but for `slow_evidence`; the first and the
+    last frame that show both pictures. None where the edge leaps or goes back, or pictures stir beside the span."""
     n, X = e - s, T[s : e + 1]
     change = float(rms(X[-1] - X[0])) + EPS
     still, stir = rest_beside(T, s, e, change)
     if still > LEFT or stir > STIRRED:
-        return -np.inf, s, e
+        return None
     p, off = along(X[1:-1], line(X[:1], X[-1:], kind, way))
     p = np.concatenate([[0.0], p, [1.0]])
     steps = np.diff(p)
     if steps.max() > STEEPEST or np.maximum(-steps, 0).sum() > BACK or off.mean() > MOST_OFF * change:
-        return -np.inf, s, e
+        return None
     sides = (side if len(side) > 2 else None for side in (T[max(0, s - n) : s + 1], T[e : e + n + 1]))
     least, most = pace_beside(X, *sides)
     push, edge = float(kind == "push"), across_edge(X, p, way)
-    evidence = {
+    found = {
         "rough": min(3.0, float(steps.std() * n)),
         "steep": float(steps.max()),
         "edge": edge,
@@ -166,7 +179,7 @@ def judge(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[float, int,
     }
     inside = np.flatnonzero((p > 0.02) & (p < 0.98))
     first, last = (s + int(inside[0]), s + int(inside[-1])) if len(inside) else (s + 1, e - 1)
-    return BIAS + sum(WEIGHTS[name] * value for name, value in evidence.items()), first, last
+    return found, first, last
 
 
 def line(A: np.ndarray, B: np.ndarray, kind: str, way: int) -> np.ndarray:

@@ -29,7 +29,8 @@ HOPELESS = -3.0  # log-odds of spans around which a shift of one end makes no wi
 
 # Log-odds of a wipe = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
 # tests/benchmarks/bench_cuts.py, moves of the camera among it, of each wipe and each false alarm the likeliest spans
-# only. Pictures that move leave a large residual; what tells wipes through them from motion alone is that no part jumps
+# only: tests/benchmarks/train_wipes.py, which adds 0.6 to BIAS, as `min_odds` is one for wipes and slides.
+# Pictures that move leave a large residual; what tells wipes through them from motion alone is that no part jumps
 # like that just before or after, and that no camera makes such steps. What moves with both pictures is for slides.py.
 BIAS = -2.76
 WEIGHTS = {
@@ -148,6 +149,29 @@ def _sweeps(T: Pictures, centre: int, reach: int, low: int, high: int) -> list[S
 
 def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     """The span between the pure frames s and e as a wipe; None when too little of the picture changes in it."""
+    seen = evidence(T, s, e)
+    if seen is None:
+        return None
+    found, when, wide = seen
+    odds = BIAS + weighed(found, WEIGHTS)
+    if odds + WEIGHTS["unmoved"] >= HOPELESS:  # else not even the largest share would help
+        odds += weighed(slow_evidence(T, s, e), WEIGHTS)
+    first, last = np.quantile(when, [0.03, 0.97]) if odds >= HOPELESS else (0, e - s)
+    return Sweep(
+        first=max(s + 1, s + int(np.floor(first - wide / 2)) + 1),
+        last=min(e - 1, s + int(np.ceil(last + wide / 2)) - 1),
+        odds=float(odds),
+    )
+
+
+def weighed(found: dict[str, float], weights: dict[str, float]) -> float:
+    """Log-odds that evidence adds."""
+    return sum(weights[name] * value for name, value in found.items())
+
+
+def evidence(T: Pictures, s: int, e: int) -> tuple[dict[str, float], np.ndarray, float] | None:
+    """Of the span between the pure frames s and e what WEIGHTS tells of, but for `slow_evidence`; how many frames after
+    s each part that is used has half changed, float[P used]; in how many frames it changes. None as of `judge`."""
     n, X = e - s, T[s : e + 1]
     D = X[-1] - X[0]
     change = float(rms(D))
@@ -159,22 +183,19 @@ def judge(T: Pictures, s: int, e: int) -> Sweep | None:
     wide = 1 + n / 12
     model = np.clip((np.arange(n + 1)[:, None] - when) / wide + 0.5, 0, 1)
     still, stir = rest_beside(T, s, e, change)
-    evidence = {
+    found = {
         "residual": float((np.abs(alpha - model) @ np.abs(D[used])).mean() / np.abs(D[used]).sum()),
         "parts": float(used.mean()),
         "still": min(still, 1.5),
         "stir": min(stir, 2.0),
     }
-    evidence |= _jumps(X, T[max(0, s - n) : s + 1], T[e : e + n + 1], used, min(n - 1, int(np.ceil(wide)) + 1))
-    odds = BIAS + sum(WEIGHTS[name] * value for name, value in evidence.items())
-    if odds + WEIGHTS["unmoved"] >= HOPELESS:  # else not even the largest share would help
-        odds += WEIGHTS["unmoved"] * unmoved(X, turns=True) + WEIGHTS["returns"] * returns(T, s, e)
-    first, last = np.quantile(when, [0.03, 0.97]) if odds >= HOPELESS else (0, n)
-    return Sweep(
-        first=max(s + 1, s + int(np.floor(first - wide / 2)) + 1),
-        last=min(e - 1, s + int(np.ceil(last + wide / 2)) - 1),
-        odds=float(odds),
-    )
+    found |= _jumps(X, T[max(0, s - n) : s + 1], T[e : e + n + 1], used, min(n - 1, int(np.ceil(wide)) + 1))
+    return found, when, wide
+
+
+def slow_evidence(T: Pictures, s: int, e: int) -> dict[str, float]:
+    """The rest of what WEIGHTS tells of, which takes longest."""
+    return {"unmoved": unmoved(T[s : e + 1], turns=True), "returns": returns(T, s, e)}
 
 
 def _jumps(X: np.ndarray, before: np.ndarray, after: np.ndarray, used: np.ndarray, wide: int) -> dict[str, float]:
