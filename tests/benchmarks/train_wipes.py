@@ -40,7 +40,7 @@ from wanprep.signals.store import Signals
 
 FILMS = {"first": 150, "second": 80, "moves": 420, "traps": 300, "slides": 240}
 OF_WIPES = ("first", "second", "moves", "traps")  # slides must not teach wipes: those are for slides.py
-LIKELIEST = 3  # spans with about one middle that are kept
+LIKELIEST, LEAST = 3, (-6.0, -2.5)  # spans with about one middle that are kept; log-odds of wipes, slides among them
 RIDGE, ROUNDS, KINDS = 1.0, 4, 14  # KINDS of moves come in turn: a fold holds all
 AGAINST = "against"  # of wipes: carried.WEIGHT, fitted with the others
 ADDED = {"wipes": 0.6, "slides": -0.5}  # to the fitted bias: wipes are wanted from lower odds on than slides
@@ -100,7 +100,7 @@ def sweeping(T: Pictures, walls: list[int], film: tuple[str, int], truth: Truth)
     asked = {call.args[1:] for call in judge.call_args_list}
     known = {span: found for span in sorted(asked) if (found := wipes.judge(T, *span))}
     spans = []
-    for s, e in likeliest({(s, e): it.odds for (s, e), it in known.items()}, 6, -3.5):
+    for s, e in likeliest({(s, e): it.odds for (s, e), it in known.items()}, 6, LEAST[0]):
         seen = wipes.evidence(T, s, e)
         assert seen is not None
         against = against_wipe(T, known[s, e].first, known[s, e].last)
@@ -119,7 +119,7 @@ def sliding(T: Pictures, walls: list[int], film: tuple[str, int], truth: Truth) 
         known.setdefault((kind, way), {})[s, e] = slides.judge(T, s, e, kind, way)[0]
     spans = []
     for line, odds in known.items():
-        for s, e in likeliest(odds, 8, -2.5):
+        for s, e in likeliest(odds, 8, LEAST[1]):
             seen = slides.evidence(T, s, e, *line)
             assert seen is not None
             evidence = {**seen[0], **slides.slow_evidence(T, s, e)}
