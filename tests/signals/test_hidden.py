@@ -89,6 +89,26 @@ def test_bars_at_every_block_count_for_little_in_one_direction():
     assert hidden.quantiser(fence) < 37
 
 
+@pytest.mark.parametrize("pitch", [8, 16])
+def test_nothing_is_said_of_checks_and_bricks_drawn_to_the_grid(pitch):
+    views = frames(7)
+    row, column = np.indices(SIZE) // pitch
+    checks = np.where((row + column) % 2, views, views // 3).astype(np.uint8)
+    y, x = np.indices(SIZE)
+    joints = (y % pitch < 2) | ((x + row % 2 * pitch) % (2 * pitch) < 2)
+    bricks = np.where(joints, 200, views // 2 + 30).astype(np.uint8)
+    for drawn in (checks, bricks):
+        assert not looked(recoded(drawn, *FINE)) > 37
+
+
+@pytest.mark.parametrize("resized", [cv2.INTER_NEAREST, cv2.INTER_CUBIC])
+def test_sharp_pictures_enlarged_by_two_are_not_coarse(resized):
+    rng = np.random.default_rng(8)
+    small = np.clip(frames(8)[:, :180, :320] + rng.normal(0, 12, (10, 180, 320)), 0, 255).astype(np.uint8)
+    large = np.stack([cv2.resize(view, (640, 360), interpolation=resized) for view in small])
+    assert not looked(recoded(large, *FINE)) > 37
+
+
 def test_a_cropped_picture_has_another_grid():
     """Written down because it is what this number cannot do."""
     coded = recoded(recoded(frames(0), *coarsely(42)), *FINE)

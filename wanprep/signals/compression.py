@@ -74,7 +74,8 @@ def _uneven(profile: np.ndarray) -> float:
     usual = float(np.median(profile))
     peak = profile.reshape(2, GRID // 2).mean(axis=0).max() - usual
     cut = np.minimum(profile, CUT * usual)
-    cut = cut - ALTERNATE * (ALTERNATE * cut).mean()  # scaled by 2 or 3 halves, lines alternate without any blocks
+    # Scaled by 2 or 3 halves, lines alternate without any blocks.
+    cut = cut - hidden.ALTERNATE * (hidden.ALTERNATE * cut).mean()
     # +1 level: where differences are smaller than that, nobody sees how they are spread.
     return float(max(cut.std(), peak / PEAK) / (profile.mean() + 1.0))
 
@@ -123,5 +124,4 @@ def noise_sigma(luma_HW: np.ndarray) -> float:
     return float(math.sqrt(math.pi / 2) / 6 * mean)
 
 
-ALTERNATE = np.resize([1.0, -1.0], GRID)
 _SECOND = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
