@@ -159,10 +159,13 @@ def test_two_processes_do_not_write_one_file(hub, tmp_path: Path) -> None:
     assert get(hub, tmp_path).read_bytes() == DATA  # a dead process holds nothing
 
 
-def test_descriptions_are_asked_for_until_they_are_json(
-    hub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("wanprep"), "propagate", True)  # whatever a command before has set
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program's logger as it is before any command; set up before pytest chooses the loggers that it listens to."""
+    monkeypatch.setattr(logging.getLogger("wanprep"), "propagate", True)
+
+
+def test_descriptions_are_asked_for_until_they_are_json(hub, heard: None, caplog: pytest.LogCaptureFixture) -> None:
     url = f"{hub.url}/api/models/{REPOSITORY}/revision/main?blobs=true"
     assert get_json(url, STEADY)["sha"] == hubserver.COMMIT
     assert not caplog.messages
