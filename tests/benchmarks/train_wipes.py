@@ -143,9 +143,7 @@ def labelled(
     within = [it for it in truth.wipes if it[1] <= e - 1 and it[2] >= s + 1]
     mixed = any(first - 2 <= e and last + 2 >= s for _, first, last in truth.gradual)
     mixed |= any(s <= cut <= e + 1 for cut, _ in truth.cuts)
-    right = [it for it in within if it[0] in kinds or not kinds]
-    if not kinds and all(it[0] in SLIDES for it in within):
-        right = []
+    right = [it for it in within if it[0] in kinds or (not kinds and any(w[0] not in SLIDES for w in within))]
     shares = [(min(e - 1, b) - max(s + 1, a) + 1) / (max(e - 1, b) - min(s + 1, a) + 1) for _, a, b in right]
     return Span(film, s, e, evidence, odds, within, mixed, max(shares, default=0.0))
 
@@ -235,13 +233,15 @@ def main() -> int:
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
+    if options.films <= KINDS * (options.folds - 1):
+        parser.error(f"each of {options.folds} folds needs films: more than {KINDS * (options.folds - 1)} of a set")
     pool, pictures = (make(options.cache, options.media, "tune") for make in (prepare, stills))
     films = [(name, k) for name, n in FILMS.items() for k in range(min(n, options.films))]
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as workers:
         jobs = [(name, k, pool, pictures, options.cache) for name, k in films]
         found = list(workers.map(examples, *zip(*jobs), chunksize=5))
-    for name, parts in zip(("wipes", "slides"), zip(*found)):
-        told([span for spans in parts for span in spans], name, options.folds)
+    told([span for swept, _ in found for span in swept], "wipes", options.folds)
+    told([span for _, slid in found for span in slid], "slides", options.folds)
     return 0
 
 
