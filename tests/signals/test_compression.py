@@ -93,6 +93,13 @@ def test_a_picture_enlarged_by_three_halves_has_no_blocks():
         assert blockiness(cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)) < 0.035
 
 
+def test_pixels_enlarged_to_squares_are_no_blocks():
+    small = picture(5, 90, 160)
+    large = cv2.resize(small, (640, 360), interpolation=cv2.INTER_NEAREST)
+    assert math.isnan(blockiness(encoded(large, "-c:v", "libx264", "-crf", "18")))
+    assert blockiness(encoded(picture(5), "-c:v", "mpeg4", "-q:v", "24")) > 0.04  # blocks of 8 x 8 still are
+
+
 def test_blocks_are_not_looked_for_where_they_always_show():
     assert math.isnan(traces(jpeg(picture(), 20), smoothed=False)["blockiness"])
 
