@@ -113,7 +113,7 @@ class Analyse:
         source = Path(args["path"])
         for key in parts:
             relative = f"signals/{key[:2]}/{key}.safetensors"
-            with unchanged(source, args["seen"]):
+            with unchanged(source, args["seen"], args["source_id"]):
                 row = analyse_source(source, Path(self.root) / relative, threads=threads())
             yield {**row, "key": key, "path": relative}
 
@@ -243,7 +243,7 @@ class Media:
             names = ("clip_id", "kind", "start_pts", "end_pts", "crop", "n_frames")
             args = {name: clip[name] for name in names}
             source = sources[clip["source_id"]]
-            args |= {"path": dataset.source_name(source), "seen": _seen(source)}
+            args |= {"path": dataset.source_name(source), "source_id": source["source_id"], "seen": _seen(source)}
             args["signals"] = {name: files[clip["signals_key"]][name] for name in ("path", "digest")}
             items.append(Item(label=_label(clip), parts=wanted[clip_id], args=args, row={"clip_id": clip_id}))
         return items
@@ -253,5 +253,5 @@ class Media:
         from wanprep.stages.render import render_clip
 
         signals = _load_signals(f"{self.root}/{args['signals']['path']}", args["signals"]["digest"])
-        with unchanged(Path(args["path"]), args["seen"]):
+        with unchanged(Path(args["path"]), args["seen"], args["source_id"]):
             return list(render_clip(Path(self.root), args, parts, signals, self.rate))

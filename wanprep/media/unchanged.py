@@ -8,30 +8,47 @@ another.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from wanprep.ids import digest_file
 from wanprep.stage import Failed
+
+Seen = tuple[int, int]  # size in bytes, mtime in nanoseconds
+_LATER = ": when it is complete, let `wanprep run` list it anew"
 
 
 @contextlib.contextmanager
-def unchanged(path: Path, seen: Sequence[int]) -> Iterator[None]:
-    """seen: (size in bytes, mtime in nanoseconds) when the digest was made. Failed when it differs before or after,
-    whatever came of reading the file."""
-    _check(path, seen)
+def unchanged(path: Path, seen: Sequence[int], digest: str) -> Iterator[None]:
+    """seen: (size in bytes, mtime in nanoseconds) when `digest` was made of its bytes. Failed when the file is another
+    one before, or not the same one after, whatever came of reading it.
+
+    A file that was copied or touched is the same one: where only its time differs, its bytes are asked.
+    """
+    before = _stat(path)
+    if before[0] != seen[0] or (before[1] != seen[1] and _digest(path, *before) != digest):
+        raise _changed(before, seen)
     try:
         yield
     finally:
-        _check(path, seen)
+        after = _stat(path)
+        if after != before:
+            raise _changed(after, before)
 
 
-def _check(path: Path, seen: Sequence[int]) -> None:
+def _stat(path: Path) -> Seen:
     status = path.stat()
-    size, mtime_ns = seen
-    if status.st_size != size:
-        raise Failed("file_changed", f"it had {size} bytes when this run began and has {status.st_size} now{_LATER}")
-    if status.st_mtime_ns != mtime_ns:
-        raise Failed("file_changed", f"it was written anew since this run began{_LATER}")
+    return status.st_size, status.st_mtime_ns
 
 
-_LATER = ": run again when it is complete"
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    """Once for all clips of a file, as long as it is the same."""
+    return digest_file(path)
+
+
+def _changed(now: Sequence[int], seen: Sequence[int]) -> Failed:
+    if now[0] != seen[0]:
+        return Failed("file_changed", f"it had {seen[0]} bytes when this run began and has {now[0]} now{_LATER}")
+    return Failed("file_changed", f"it was written anew since this run began{_LATER}")
