@@ -136,7 +136,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     cuts = not_carried(T, jumps.cuts, jumps.blended)
     carried = set(jumps.cuts).difference(cuts)
     framed, small = find_framed(T)
-    cuts = sorted({*cuts, *(c for c in framed if not {c - 2, c - 1, c, c + 1, c + 2} & {*cuts})})
+    near = {cut + k for cut in cuts for k in range(-2, 3)}
+    cuts = sorted({*cuts, *set(framed).difference(near)})
     sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
     mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
@@ -167,7 +168,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
-    leaps = not_laid_over(T, [c for c in find_leaps(T) if c not in jumps.doubtful])
+    leaps = not_laid_over(T, sorted({*find_leaps(T)}.difference(jumps.doubtful)))
     steps = {*not_carried(T, sorted({*jumps.doubtful, *leaps})), *carried, *small}
     unsure += doubtful_steps(T, sorted(steps), odd, brief)
     doubtful = beside(unsure, cuts, transitions, N)
