@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wanprep.media import probe as probes
 from wanprep.media.interlace import field_order, verdict
 from wanprep.media.probe import probe, unsupported_colour
 from wanprep.media.read import open_video
@@ -74,7 +75,9 @@ def test_pixels_of_every_kind(name, plain, tmp_path, footage):
     assert np.abs(gray - luma).mean() < 2.5
 
 
-def test_colours_nobody_can_show_are_refused():
+def test_colours_nobody_can_show_are_refused(monkeypatch):
+    monkeypatch.setattr(probes, "side_data", lambda frame: frame.side_data)
+
     def frame(colorspace=2, color_trc=2, **side):
         return SimpleNamespace(colorspace=colorspace, color_trc=color_trc, side_data=side)
 

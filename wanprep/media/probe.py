@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.media.container import cannot_open, check_file, open_container, ranked_streams
+from wanprep.media.sidedata import side_data
 from wanprep.stage import Reject
 
 # Bare streams: pictures without times. What FFmpeg makes up for them is 25 frames a second.
@@ -104,7 +105,7 @@ def display_transform(frame: Any) -> tuple[int, bool]:
     The 3x3 matrix maps (right, down) to (a·p + c·q, b·p + d·q) (ISO 14496-12, 8.2.2). A mirrored picture has a
     negative determinant; the second column is the same with and without mirroring.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data = side_data(frame).get("DISPLAYMATRIX")
     if data is None:
         return 0, False
     a, b, _, c, d, _, *_ = struct.unpack("=9i", bytes(data)[:36])
@@ -199,7 +200,7 @@ def unsupported_colour(frame: Any) -> str:
     """
     if frame.colorspace in UNSUPPORTED_MATRICES:
         return UNSUPPORTED_MATRICES[frame.colorspace]
-    if frame.color_trc not in (16, 18) and frame.side_data.get("DOVI_METADATA") is not None:
+    if frame.color_trc not in (16, 18) and side_data(frame).get("DOVI_METADATA") is not None:
         return "Dolby Vision without an HDR10 or HLG base layer"
     return ""
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wanprep.media import av1, hevc
+from wanprep.media.sidedata import side_data
 
 _ASKS = {"export_side_data": "venc_params"}  # option of a decoder
 _BY_KEYFRAME = {"h264": 2.9, "mpeg4": 0.0}  # how much finer keyframes are coded than the rest (x264: 1.4 times)
@@ -194,9 +195,9 @@ def of(picture: Any) -> Coded:
     kept = picture.opaque
     if isinstance(kept, Headers):
         return kept.coded()
-    if isinstance(kept, tuple):  # before its side data: a picture that was asked for these lives until a collection
+    if isinstance(kept, tuple):
         return kept[0].coded
-    for data in picture.side_data:
+    for data in side_data(picture):
         if type(data).__name__ == "VideoEncParams":
             kind = int(data.codec_type)
             said = _on_scale(kind, _mean(data), picture.format.components[0].bits)
