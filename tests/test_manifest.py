@@ -170,6 +170,7 @@ def test_a_column_apart_is_stored_beside_and_read_from_where_earlier_versions_ha
     manifest.table("scores").append([{"key": "old", "evidence": b"of old", **scored}])  # as it was before
     manifest.append("scores", [{"key": "new", "evidence": b"of new", **scored}, {"key": "none", **scored}])
     assert manifest.apart("scores", "evidence") == {"old": b"of old", "new": b"of new"}
+    assert not manifest.table("evidence")._cache  # the largest table: nobody asks twice
     assert manifest.latest("scores")["key"].to_list() == ["new", "none", "old"]
     assert "evidence" not in manifest.latest("scores").columns
     again = Manifest(tmp_path)

@@ -83,9 +83,9 @@ class Table:
             self._delta.update_incremental()
         return self._delta
 
-    def read(self, columns: Iterable[str] | None = None) -> pl.DataFrame:
-        """All rows; columns: only these. Raises Damaged naming the file when bytes have changed since they were
-        written."""
+    def read(self, columns: Iterable[str] | None = None, *, keep: bool = True) -> pl.DataFrame:
+        """All rows; columns: only these; keep: for the next who asks. Raises Damaged naming the file when bytes have
+        changed since they were written."""
         schema = {name: self.polars_schema[name] for name in columns or self.columns}
         for known, (version, frame) in self._cache.items():
             if schema.keys() <= set(known) and self._is_last(version):
@@ -94,7 +94,8 @@ class Table:
         if table is None:
             return pl.DataFrame(schema=schema)
         frame = self._frame(self._parts(table), schema)
-        self._cache[tuple(schema)] = (table.version(), frame)
+        if keep:
+            self._cache[tuple(schema)] = (table.version(), frame)
         return frame
 
     def _is_last(self, version: int) -> bool:

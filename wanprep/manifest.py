@@ -54,8 +54,8 @@ class Manifest:
 
     def apart(self, name: str, column: str) -> dict[str, Any]:
         """key -> value of a column that has a table of its own, with what parts of earlier versions hold in place."""
-        tables = (self.table(name), self.table(column))
-        return {key: value for t in tables for key, value in t.read(["key", column]).iter_rows() if value is not None}
+        tables = (self.table(table).read(["key", column], keep=False) for table in (name, column))
+        return {key: value for table in tables for key, value in table.iter_rows() if value is not None}
 
     def _latest(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
         rows = self.table(name).read(columns)

@@ -124,6 +124,16 @@ def test_more_clips_than_are_looked_at_are_all_judged():
     assert min(found.values) > THRESHOLD
 
 
+def test_clips_are_judged_part_by_part_as_all_at_once(monkeypatch):
+    """Of a folder of tens of thousands of clips, numbers of all pixels of the mark at once would be gigabytes."""
+    clips = [marked(scene(s), "corner", 0.8) if s % 3 else scene(s) for s in range(10)]
+    evidences = [overlay.clip_evidence(clip) for clip in clips]
+    at_once = overlay.pool(evidences)
+    assert len(set(at_once.values)) > 2
+    monkeypatch.setattr(overlay, "PART", 3)
+    assert overlay.pool(evidences) == at_once
+
+
 def test_evidence_is_small_and_the_same_for_the_same_clip():
     clip = scene(1)
     evidence = overlay.clip_evidence(clip)

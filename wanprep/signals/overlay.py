@@ -29,6 +29,7 @@ WIDTH = 128
 HEAD = 8  # bytes: version, rows of the map, size of the places, drawings
 MIN_SCENES = 3
 MAX_CLIPS = 32  # of one pool that are looked at; more changes nothing but the time
+PART = 256  # clips whose own edges are compared with these at once: a folder may hold tens of thousands
 VERSION = 3
 MARGIN = 3  # map pixels at the edges of the frame where codecs and scanners leave lines
 TOP = 60  # map pixels a mark must cover: 0.65 % of a 16:9 frame
@@ -262,9 +263,13 @@ def _values(
     pooled_CNQ = edges_CNHW[:, :, rows, columns].astype(np.float32)
     n = pooled_CNQ.shape[1]
     where = HEAD + rows * WIDTH + columns
-    own_CKQ = _unpack(np.stack([np.frombuffer(e, np.uint8)[where] for e in evidences])).astype(np.float32)
     total_CQ = pooled_CNQ.sum(axis=1)
-    own = np.array([k in in_pool for k in range(len(evidences))])
-    others_CKQ = (total_CQ[:, None] - own_CKQ * own[None, :, None]) / (n - own[None, :, None])
-    shown = (own_CKQ * others_CKQ).sum(axis=(0, 2)) / np.maximum(np.square(others_CKQ).sum(axis=(0, 2)), 1e-6)
-    return tuple((score * np.clip(2.0 * shown, 0.0, 1.0)).tolist())
+    values: list[float] = []
+    for start in range(0, len(evidences), PART):
+        part = evidences[start : start + PART]
+        own_CKQ = _unpack(np.stack([np.frombuffer(e, np.uint8)[where] for e in part])).astype(np.float32)
+        own = np.array([k in in_pool for k in range(start, start + len(part))])
+        others_CKQ = (total_CQ[:, None] - own_CKQ * own[None, :, None]) / (n - own[None, :, None])
+        shown = (own_CKQ * others_CKQ).sum(axis=(0, 2)) / np.maximum(np.square(others_CKQ).sum(axis=(0, 2)), 1e-6)
+        values += (score * np.clip(2.0 * shown, 0.0, 1.0)).tolist()
+    return tuple(values)

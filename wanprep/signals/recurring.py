@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,12 +31,21 @@ BYTES = 1 + HEIGHT * WIDTH  # of one drawing
 Waves = list[np.ndarray]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """Drawings of one clip as they are kept. odds: float[K]. edges: float32[K, 2, HEIGHT, WIDTH] in -7..7."""
+    """Drawings of one clip as they are kept: unpacked when they are looked at, for of tens of thousands of clips only
+    a few are. odds: float[K]. edges: float32[K, 2, HEIGHT, WIDTH] in -7..7."""
 
-    odds: np.ndarray
-    edges: np.ndarray
+    def __init__(self, rows_KB: np.ndarray) -> None:
+        self._rows_KB = rows_KB
+
+    @property
+    def odds(self) -> np.ndarray:
+        return self._rows_KB[:, 0].view(np.int8) / ODDS_STEPS
+
+    @property
+    def edges(self) -> np.ndarray:
+        pixels_KHW = self._rows_KB[:, 1:].reshape(-1, HEIGHT, WIDTH)
+        return np.stack([pixels_KHW >> 4, pixels_KHW & 15], axis=1).astype(np.float32) - 8
 
 
 def packed(drawings: Sequence[Drawing]) -> bytes:
@@ -52,10 +60,7 @@ def packed(drawings: Sequence[Drawing]) -> bytes:
 
 def unpacked(data: np.ndarray) -> Drawn:
     """Of uint8[K * BYTES] from `packed`."""
-    rows_KB = data.reshape(-1, BYTES)
-    pixels_KHW = rows_KB[:, 1:].reshape(-1, HEIGHT, WIDTH)
-    edges = np.stack([pixels_KHW >> 4, pixels_KHW & 15], axis=1).astype(np.float32) - 8
-    return Drawn(odds=rows_KB[:, 0].view(np.int8) / ODDS_STEPS, edges=edges)
+    return Drawn(data.reshape(-1, BYTES))
 
 
 def common(clips: Sequence[Drawn], scenes: Sequence[int]) -> tuple[float, ...]:
