@@ -173,13 +173,18 @@ def _clips(out: Path) -> int:
 
 
 def bench_tables(folder: Path, sources: int) -> dict[str, Any]:
-    """Commands that read a dataset of so many sources of one clip each."""
+    """Commands that read a dataset of so many sources of one clip each: in folders of ten, and all in one."""
+    return {f"{each} a folder": _commands(folder / str(each), sources, each) for each in (10, sources)}
+
+
+def _commands(folder: Path, sources: int, a_group: int) -> dict[str, Any]:
     from wanprep.dataset import Dataset
 
+    folder.mkdir()
     dataset = Dataset.create(folder / "dataset")
     dataset.roots = {"r": str(folder)}
     dataset.save()
-    table = made_up.measured(dataset.pipeline, sources, a_source=1)
+    table = made_up.measured(dataset.pipeline, sources, a_source=1, a_group=a_group)
     for name in ("files", "signals", "shots", "plans", "scores"):
         dataset.manifest.append(name, getattr(table, name))
     dataset.manifest.replace("sources", [dict(row) for row in table.sources])

@@ -10,14 +10,15 @@ import numpy as np
 from wanprep import keys
 from wanprep.decide import Measured
 from wanprep.pipeline import Pipeline
-from wanprep.signals import overlay
+from wanprep.signals import moving, overlay, recurring
 
 SLOTS, RATE = 96, 24  # frames a clip and a second of the made-up sources
 REPEATED = 0.02  # share of clips that show one of 200 pieces of footage again
 
 
-def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, seed: int = 1) -> Measured:
-    """`clips` scored clips in sources of `a_source` each, scores spread so that every filter has something to reject.
+def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, a_group: int = 10, seed: int = 1) -> Measured:
+    """`clips` scored clips in sources of `a_source` each, `a_group` of which are a folder, scores spread so that every
+    filter has something to reject.
 
     Overlay evidence and signatures are those of random pictures, and noise.
     """
@@ -27,9 +28,9 @@ def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, seed: int =
     }
     blobs = [_blobs(rng) for _ in range(200)]
     for number in range(-(-clips // a_source)):
-        identity, path = f"source{number:06d}", f"film {number // 10:04d}/{number:06d}.mp4"
+        identity, path = f"source{number:06d}", f"film {number // a_group:04d}/{number:06d}.mp4"
         digest, key = f"digest of {identity}", keys.signals(identity)
-        listed = {"root": "r", "path": path, "group": f"film {number // 10:04d}", "bytes": 1, "mtime_ns": 1}
+        listed = {"root": "r", "path": path, "group": f"film {number // a_group:04d}", "bytes": 1, "mtime_ns": 1}
         tables["sources"].append(listed | {"file_key": f"r/{path}", "state": "pending"})
         tables["files"].append(_done(f"r/{path}", source_id=identity))
         facts = {"time_base": f"1/{RATE}", "first_pts": 0, "last_pts": SLOTS * a_source, "last_duration": 1}
@@ -44,7 +45,7 @@ def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, seed: int =
         tables["signals"].append(_done(key, **facts, **more))
         spans = [_span(k) for k in range(min(a_source, clips - number * a_source))]
         shots_key = keys.shots(digest, pipeline.split)
-        tables["shots"].append(_done(shots_key, spans=json.dumps(spans)))
+        tables["shots"].append(_done(shots_key, spans=json.dumps(spans), transitions="[]"))
         slots = SLOTS * pipeline.model.fps // RATE
         plan = {"n_frames": slots, "duplicated": 0, "frames": list(range(slots))}
         plans_key = keys.plans(shots_key, pipeline.model.fps)
@@ -79,15 +80,24 @@ def _scores(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _blobs(rng: np.random.Generator) -> dict[str, bytes]:
-    """Evidence and signature as `measure_clip` makes them, of eight pictures of noise; no content."""
+    """Evidence and signature as `measure_clip` makes them, of eight pictures of noise and drawings of noise that move;
+    no content."""
     import cv2
 
     from wanprep.signals import phash
 
     thumbs = np.stack([cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (256, 144)) for _ in range(8)])
+    places = rng.normal(-6, 2, (36, 64))
+    drawings = [_drawing(rng) for _ in range(recurring.MOST)]
     tiny = rng.integers(0, 256, (SLOTS, 12, 16), np.uint8)
     seconds = np.arange(SLOTS) / RATE
-    return {"evidence": overlay.clip_evidence(thumbs), "signature": phash.clip_signature(thumbs, tiny, seconds)}
+    evidence = overlay.clip_evidence(thumbs, places, drawings)
+    return {"evidence": evidence, "signature": phash.clip_signature(thumbs, tiny, seconds)}
+
+
+def _drawing(rng: np.random.Generator) -> moving.Drawing:
+    edges = rng.normal(0, 0.3, (2, moving.HEIGHT, moving.WIDTH)).astype(np.float32)
+    return moving.Drawing(odds=-5.0, look=float(rng.normal(-3, 1)), box=(0.1, 0.1, 0.3, 0.2), edges=edges)
 
 
 def _another(signature: bytes, rng: np.random.Generator) -> bytes:
@@ -96,5 +106,16 @@ def _another(signature: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _own(evidence: bytes, rng: np.random.Generator) -> bytes:
-    """Evidence that no other clip has, so that tables are as large as real ones, which compress to two thirds."""
-    return evidence[: len(evidence) // 3] + rng.bytes(len(evidence) - len(evidence) // 3)
+    """Evidence that no other clip has, so that tables are as large as real ones: of the edges two thirds are anew, of
+    the drawings all, and the places are shuffled."""
+    edges = overlay.map_rows(evidence) * overlay.WIDTH
+    shape = np.frombuffer(evidence, "<u2", count=2, offset=3)
+    places = overlay.HEAD + edges + edges // 8
+    drawings = places + int(shape.prod())
+    parts = np.frombuffer(evidence, np.uint8).copy()
+    parts[overlay.HEAD + edges // 3 : overlay.HEAD + edges] = rng.integers(0, 256, edges - edges // 3, np.uint8)
+    rng.shuffle(parts[places:drawings])
+    for k in range(evidence[7]):
+        one = drawings + k * recurring.BYTES
+        parts[one + 1 : one + recurring.BYTES] = rng.integers(0, 256, recurring.BYTES - 1, np.uint8)
+    return parts.tobytes()
