@@ -2,8 +2,13 @@
 
 import itertools
 
+import av
+import pytest
+
+from wanprep.media import read as read_module
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
+from wanprep.stage import Reject
 
 
 def read(path, **kwargs):
@@ -64,3 +69,42 @@ def test_a_clock_that_restarts_is_carried_on(tmp_path, footage):
     assert {b.pts - a.pts for a, b in itertools.pairwise(frames)} == {3600}
     assert [footage.read_number(f.rgb(192, 108)) for f in frames] == 2 * list(range(50))
     assert (reader.truncated, reader.splices, reader.dropped) == ("", 1, 0)
+
+
+def test_a_stream_without_one_decodable_picture_says_why_and_what_to_do(tmp_path, footage):
+    whole = footage.make_with_ffmpeg(
+        tmp_path / "whole.mp4", "testsrc2=s=192x108:r=24:d=1", "-c:v", "libx264", "-g", "48", "-bf", "0"
+    )
+    with av.open(str(whole)) as container:
+        first = next(container.demux(container.streams.video[0]))
+        payload, at = bytes(first), first.pos
+    place = 0
+    while payload[place + 4] & 31 != 5:  # the keyframe's slice, to which all later pictures refer
+        place += 4 + int.from_bytes(payload[place : place + 4], "big")
+    data = bytearray(whole.read_bytes())
+    data[at + place + 5 : at + place + 15] = bytes(10)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(data)
+    with pytest.raises(Reject, match=r"none of \d+ packets .*ffmpeg -i FILE") as refusal:
+        probe(broken)
+    assert refusal.value.reason == "no_frames"
+
+
+def test_what_several_threads_refuse_is_tried_with_one(tmp_path, footage, monkeypatch):
+    """Of a stream whose keyframes are coded wrongly two threads gave nothing, one thread the end."""
+    path = footage.make_video(tmp_path / "v.mp4", frames=8)
+    decode, tried = read_module.VideoReader._decode, []
+
+    def refusing(self, seek_pts, threads):
+        tried.append(threads)
+        if threads > 1 or len(tried) > 2:
+            self._reset()
+            self.skipped, self._refused = 8, "Invalid data"
+            return
+        yield from decode(self, seek_pts, threads)
+
+    monkeypatch.setattr(read_module.VideoReader, "_decode", refusing)
+    assert len(read(path, threads=2)[2]) == 8
+    assert tried == [2, 1]
+    with pytest.raises(Reject, match=r"none of 8 packets .*Invalid data"):
+        read(path, threads=2)

@@ -15,6 +15,8 @@ from wanprep.stage import Reject
 
 AHEAD = 2  # threads beside those asked for, each with a picture of its own: some are ready when they are wanted
 MAX_BAD_STARTS = 500  # packets without a picture that a recording cut anywhere may begin with
+# Players hide errors; what they show can be made a file of, by whoever has seen that it is good.
+HIDES = "If it plays well, `ffmpeg -i FILE -c:v libx264 -crf 12 NEW.mp4` makes a whole file of what players show"
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -51,7 +53,7 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
 
     context = decoder(stream)
     context.options |= {"skip_loop_filter": "all"}  # nobody looks at its pixels
-    bad, why = 0, "the stream holds no pictures"
+    bad, why = 0, ""
     packets = container.demux(stream)
     while bad <= MAX_BAD_STARTS:
         try:
@@ -67,4 +69,9 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
         if pictures:
             pts = pictures[0].pts if pictures[0].pts is not None else pictures[0].dts
             return pictures[0], pts or 0
-    raise Reject("no_frames", why)
+    raise Reject("no_frames", undecodable(bad, why) if bad else "the stream holds no pictures")
+
+
+def undecodable(packets: int, why: str) -> str:
+    """What people are told of a stream none of whose first `packets` gave a picture."""
+    return f"none of {packets} packets could be decoded strictly ({why}). {HIDES}"

@@ -27,8 +27,8 @@ class Flow:
     no other refers to are not decoded; None: all are wanted.
 
     truncated: "" or why the stream ended early (its good part was delivered). skipped: packets before the first
-    picture that could not be decoded. hole: a picture that was just given comes after a hole; whoever sees it sets it
-    back.
+    picture that could not be decoded, and refused: why the last of them could not. hole: a picture that was just given
+    comes after a hole; whoever sees it sets it back.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Flow:
         self._clean = True  # the first complete picture after it has been seen
         self.truncated = ""
         self.skipped = 0
+        self.refused = ""
         self.hole = False
 
     def pictures(self) -> Iterator[Any]:
@@ -77,10 +78,11 @@ class Flow:
                     return
                 if isinstance(error, OSError):
                     raise
-                if self._recording_begins(packet) or self._refers_to_the_hole(packet):
+                why = str(error.strerror or error)
+                if self._recording_begins(packet, why) or self._refers_to_the_hole(packet):
                     continue  # a recording cut anywhere begins with pictures that refer to missing ones
                 self._bad_reads += reading
-                yield from self._damage(packet, str(error.strerror or error))
+                yield from self._damage(packet, why)
                 if self.truncated:
                     return
                 if reading:
@@ -99,12 +101,12 @@ class Flow:
             self._resumed, self._clean = packet.pts, False
         return bool(self._broken) and self._resumed is None
 
-    def _recording_begins(self, packet: Any) -> bool:
+    def _recording_begins(self, packet: Any, why: str) -> bool:
         self._bad += 1
         leading = packet is not None and None not in (packet.pts, self._first_pts) and packet.pts < self._first_pts
         begins = (not self._delivered or leading) and self._bad <= MAX_BAD_STARTS
         if begins:
-            self.skipped = self._bad
+            self.skipped, self.refused = self._bad, why
         return begins
 
     def _refers_to_the_hole(self, packet: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from wanprep.media.clock import BROADCAST, Clock, rescaled
 from wanprep.media.container import check_file, lead_in, open_container
-from wanprep.media.decoder import decoder
+from wanprep.media.decoder import decoder, undecodable
 from wanprep.media.flow import Flow
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
@@ -58,7 +58,7 @@ class VideoReader:
         self._reset()
 
     def _reset(self) -> None:
-        self.truncated = self.reshaped = ""
+        self.truncated = self.reshaped = self._refused = ""
         self.holes: list[int] = []
         self.dropped = self.repaired = self.splices = self.skipped = 0
 
@@ -82,6 +82,7 @@ class VideoReader:
         """Frames with start_pts <= pts < end_pts (time_base units; None: no limit), strictly increasing pts.
 
         duration is the distance to the next frame; for the last one what the file says, else the distance before.
+        Reject("no_frames"): of the whole file not one picture can be decoded.
         """
         self._reset()
         if self.probe.kind == "image":
@@ -102,6 +103,8 @@ class VideoReader:
             if end_pts is not None and pts >= end_pts:
                 return
         self.truncated = "; ".join(filter(None, (self.truncated, self.reshaped)))
+        if held is None and start_pts is None and self.truncated:
+            raise Reject("no_frames", self.truncated)
         if held is not None and (start_pts is None or held[1] >= start_pts):
             yield Frame(held[0], self._converter, held[1], self._last_duration(held[0], gap, longest))
 
@@ -152,6 +155,8 @@ class VideoReader:
                     if last is None or pts > last:
                         last = pts
                         yield picture, pts
+            if last is None and self.skipped:  # several threads may refuse what one decodes
+                self.truncated = self.truncated or undecodable(self.skipped, self._refused)
             if not self.truncated:
                 return
 
@@ -185,7 +190,7 @@ class VideoReader:
                 for picture in progressive(timed, self.probe):
                     yield picture, rescaled(picture.pts, picture, self.probe.time_base) or 0
             finally:
-                self.skipped = flow.skipped
+                self.skipped, self._refused = flow.skipped, flow.refused
             self.truncated = self.truncated or flow.truncated
         finally:
             container.close()
