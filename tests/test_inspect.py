@@ -43,6 +43,9 @@ def test_every_file_gets_an_entry_in_the_order_given(movies: Path) -> None:
     assert (still["kind"], still["frames"], still["fps"]) == ("image", 1, None)
     assert (slow["frames"], slow["hard"]) == (30, [])
     assert "not_video" in done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("truncated")] == [
+        f"truncated {movies / 'cut off.mkv'}: {broken['truncated']}"
+    ]
     assert "absent.mp4: not_found" in done.stderr
     assert sorted(path for path in movies.rglob("*")) == before
 

@@ -143,6 +143,8 @@ def look(files: Sequence[Path], config: SplitConfig, *, scores: bool, workers: i
         entries[index] = {"path": _text(files[index]), **_entry(outcome)}
         if entries[index]["state"] != "ok":
             say(f"{outcome.kind:8}  {_text(files[index])}: {outcome.reason} ({outcome.detail})")
+        elif entries[index]["truncated"]:
+            say(f"truncated {_text(files[index])}: {entries[index]['truncated']}")
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()
             say(f"{len(entries)} of {len(files)} files")
