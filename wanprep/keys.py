@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 25
 PLANS_VERSION = 2
-SHOTS_VERSION = 12
+SHOTS_VERSION = 13
 SCORES_VERSION = 22
 MEDIA_VERSION = 5
 

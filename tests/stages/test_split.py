@@ -194,6 +194,51 @@ def test_a_lone_wipe_needs_a_clip_beside_it(monkeypatch, kind, first, last, span
     assert {reason for *_, reason in found(28, cuts=(3,))} <= {"too_short", "only_transition"}  # two shots are known
 
 
+def one_shot(n: int, sampled: np.ndarray, gain: np.ndarray, thumbs: list[np.ndarray]) -> Signals:
+    """n frames at 25 a second whose light is `gain`, with these thumbnails."""
+    tiny = np.random.default_rng(0).integers(0, 256, (12, 16)) * gain[:, None, None]
+    made = signals(np.arange(n) * 40, tiny=tiny.astype(np.uint8), sampled=sampled)
+    return replace(made, thumbs=np.stack([(t * g).astype(np.uint8) for t, g in zip(thumbs, gain[sampled])]))
+
+
+def pictures(seed: int, count: int) -> list[np.ndarray]:
+    """Thumbnails of a slow pan over noise."""
+    import cv2
+
+    noise = np.random.default_rng(seed).integers(0, 256, (40, 80, 3), np.uint8)
+    wide = cv2.resize(noise, (640, 320), interpolation=cv2.INTER_CUBIC)
+    return [wide[40:184, 100 + 6 * k : 356 + 6 * k] for k in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["dissolve", "fade_out"])
+def test_a_shot_that_grows_dark_is_no_transition(monkeypatch, kind):
+    mix = Transition(kind=kind, first=4, last=58)
+    monkeypatch.setattr(stage, "find_shots", lambda *_: ShotList(n_frames=62, cuts=(), transitions=(mix,)))
+    sampled, dims = np.arange(0, 62, 12), np.linspace(1, 0.3, 62)
+    shown, other = pictures(1, len(sampled)), pictures(2, len(sampled))
+    mixed = [(a * (1 - x) + b * x) for a, b, x in zip(shown, other, np.linspace(0, 1, len(sampled)))]
+
+    def reasons(gain: np.ndarray, thumbs: list[np.ndarray]) -> set[str]:
+        return {clip.reason for clip in clips_of(one_shot(62, sampled, gain, thumbs), SplitConfig())}
+
+    assert reasons(dims, shown) == {""}
+    assert reasons(dims, mixed) == {"only_transition"}  # another picture at the end
+    assert reasons(np.linspace(1, 0, 62), shown) == {"only_transition"}  # nothing is left to see
+
+
+def test_margins_of_fades_do_not_cost_the_only_shot_of_a_file(monkeypatch):
+    def clips(*transitions: Transition, cuts=()) -> list[tuple[int, int, str]]:
+        found = ShotList(n_frames=84, cuts=cuts, transitions=transitions)
+        monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+        return [(c.start_frame, c.end_frame, c.reason) for c in clips_of(signals(np.arange(84) * 40), SplitConfig())]
+
+    fades = Transition(kind="fade_in", first=0, last=26), Transition(kind="fade_out", first=57, last=83)
+    assert clips(*fades) == [(29, 55, "")]
+    assert clips(replace(fades[0], last=16), fades[1]) == [(23, 51, "")]  # long enough: margins as ever
+    assert clips(replace(fades[0], kind="dissolve"), fades[1]) == [(33, 51, "too_short")]  # another shot mixes in
+    assert clips(*fades, cuts=(40,))[0] == (33, 40, "too_short")
+
+
 # --- lengths ------------------------------------------------------------------------------------------------------
 
 

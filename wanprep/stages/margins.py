@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -49,19 +50,20 @@ def dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float
     return kept
 
 
-def joins_nothing(signals: Signals, found: ShotList, config: SplitConfig, step: float) -> bool:
-    """Whether all that was found in a source is one wipe with no clip on either side of it.
-
-    A transition joins two shots. In a file of a few seconds without either, what looked like a wipe is the shot itself:
-    a pan, or something that passes. Dissolves and fades are believed: they are less often found in single shots, and
-    far more often made.
-    """
-    if [t.kind for t in found.transitions] != ["wipe"] or found.cuts or signals.holes:
-        return False
-    (t,) = found.transitions
-    margin, n = margin_of(t, config, step), len(signals.pts)
-    rest = (0, t.first - margin), (t.last + 1 + margin, n)
-    return not any(a < b and not too_short(signals, a, b, config) for a, b in rest)
+def margins_of(
+    signals: Signals, found: ShotList, mixes: Sequence[Transition], config: SplitConfig, step: float
+) -> list[int]:
+    """`margin_of` each of `mixes`. Of a source that is one shot with fades at its ends, which full margins would leave
+    too short for a clip, only `config.margin`: no other shot mixes in there, and a shade less light is no reason to
+    lose it."""
+    full, shots = [margin_of(t, config, step) for t in mixes], found.shots()
+    if len(shots) != 1 or not {t.kind for t in mixes} <= {"fade_in", "fade_out"}:
+        return full
+    (start, end) = shots[0]
+    after = sum(m for t, m in zip(mixes, full) if t.last < start)
+    before = sum(m for t, m in zip(mixes, full) if t.first >= end)
+    lost = end - before <= start + after or too_short(signals, start + after, end - before, config)
+    return [config.margin] * len(mixes) if lost else full
 
 
 def give_margins(owner: np.ndarray, start: int, end: int, margins: list[int]) -> None:

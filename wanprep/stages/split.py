@@ -20,7 +20,8 @@ import numpy as np
 from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
 from wanprep.signals.shots import ShotList, ShotRules, Transition, find_shots
 from wanprep.signals.store import Signals
-from wanprep.stages.margins import dividing, give_margins, inner, joins_nothing, margin_of, too_short
+from wanprep.stages.lone import joins_nothing
+from wanprep.stages.margins import dividing, give_margins, inner, margins_of, too_short
 from wanprep.stages.trim import TrimRules, trim
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
     for index, t in enumerate(mixes):
         owner[t.first : t.last + 1] = index
     shots = [part for start, end in found.shots() for part in _without_holes(start, end, signals.holes)]
-    margins = [margin_of(t, config, step) for t in mixes]
+    margins = margins_of(signals, found, mixes, config, step)
     for start, end in shots:
         give_margins(owner, start, end, margins)
     trimmed = [inner(owner, start, end) for start, end in shots]
@@ -209,7 +210,7 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
 
 
 def shots_of(signals: Signals, config: SplitConfig) -> ShotList:
-    """What `find_shots` finds, without a lone wipe that joins nothing."""
+    """What `find_shots` finds, without a lone transition that joins nothing."""
     found = find_shots(signals, config.shots)
     return replace(found, transitions=()) if joins_nothing(signals, found, config, _step(signals)) else found
 
