@@ -60,7 +60,7 @@ class Toy:
 
 
 def dataset(root: Path) -> Any:
-    return SimpleNamespace(manifest=Manifest(root / "manifest"))
+    return SimpleNamespace(root=root, manifest=Manifest(root / "manifest"))
 
 
 def test_every_item_ends_in_exactly_one_state_and_the_others_carry_on(tmp_path: Path) -> None:
@@ -104,6 +104,23 @@ def test_an_artefact_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     victim.unlink()
     assert run_stage(toy, dataset(tmp_path), Options(workers=0)).done == 1
     assert victim.exists()
+
+
+def test_what_a_killed_command_was_writing_goes_with_the_next_that_writes(tmp_path: Path) -> None:
+    folder = tmp_path / "clips/832x480"
+    folder.mkdir(parents=True)
+    half, mine, text = folder / f".tmp-{'0a' * 16}.mp4", folder / ".tmp-mine.mp4", tmp_path / f".tmp-{'0a' * 16}.txt"
+    for path in (half, mine, text):
+        path.write_bytes(b"half")
+    run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(dry_run=True))
+    assert half.exists()
+    run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=0))
+    assert not half.exists()
+    assert mine.exists()
+    assert text.exists()  # not in a folder of artefacts
+    half.write_bytes(b"half")
+    run_stage(Toy(tmp_path, healthy=True), dataset(tmp_path), Options(workers=0))
+    assert half.exists()  # nothing to write, nothing looked for
 
 
 def test_limit_only_and_dry_run_say_what_is_left(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Looking after a dataset's files: is each what its row says, and which does no row speak of.
 
-Both read what is there and change nothing unless told to. What is repaired or removed was made by us and can be made
-again: names that are not ours are left alone, and so are captions, sources and everything outside the folders of
-artefacts. While another command changes the dataset, neither repairs nor removes.
+Both read what is there and change nothing unless told to; what was left half written alone goes by itself, with the
+next run that writes files. What is repaired or removed was made by us and can be made again: names that are not ours
+are left alone, and so are captions, sources and everything outside the folders of artefacts. While another command
+changes the dataset, neither repairs nor removes.
 """
 
 from __future__ import annotations
@@ -186,6 +187,20 @@ def collect(dataset: Dataset, *, unused: bool = False, delete: bool = False) -> 
         for path, _ in (*found.orphans, *found.unused):
             (dataset.root / path).unlink(missing_ok=True)
         return found
+
+
+def sweep(root: Path) -> list[str]:
+    """Remove what commands that were killed left half written in our folders; returns the paths, relative to `root`.
+
+    The caller holds the dataset's lease and writes nothing yet. A worker that has outlived its command fails when its
+    file is gone, and nobody waits for it.
+    """
+    names = (Path(folder, file) for name in FOLDERS for folder, _, files in os.walk(root / name) for file in files)
+    hidden = (path.relative_to(root).as_posix() for path in names if path.name.startswith("."))
+    gone = sorted(path for path in hidden if _TEMPORARY.fullmatch(path))
+    for path in gone:
+        (root / path).unlink(missing_ok=True)
+    return gone
 
 
 def _unwanted(dataset: Dataset, live: list[Artefact]) -> set[Artefact]:

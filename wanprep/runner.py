@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
+from wanprep import care
 from wanprep.bulk import collection, no_collection
 from wanprep.engines import local
 from wanprep.engines.local import Outcome
@@ -67,6 +68,8 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
         report.pending = len(_pending(stage, dataset, options, report))
         return report
     todo = _pending(stage, dataset, options, report)
+    if todo and stage.table in care.STORED:  # what was being written when a command was killed is among it
+        care.sweep(dataset.root)
     listen(report, None, len(todo))
     batch = _Batch(dataset, stage.table)
     try:
