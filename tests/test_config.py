@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wanprep.config import changes, dump_toml, from_table, merge, parse_set, paths, to_table
+from wanprep.config import changes, from_table, merge, parse_set, paths, to_table
 from wanprep.layers import check_environment, of_environment
 from wanprep.stage import UsageError
+from wanprep.toml_text import dump_toml
 
 
 @dataclass(frozen=True, kw_only=True)

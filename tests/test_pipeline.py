@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from wanprep.captioners.registry import check_name
-from wanprep.config import read_toml
 from wanprep.dataset import Dataset
 from wanprep.families import family
 from wanprep.layers import Assignment
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.stage import UsageError
+from wanprep.toml_text import read_toml
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 

@@ -120,8 +120,8 @@ def caption(
     wanprep caption --check
     wanprep caption --export for-another-trainer
     """
-    from wanprep.config import dump_toml
     from wanprep.layers import Assignment
+    from wanprep.toml_text import dump_toml
 
     def quoted(value: str) -> str:
         return dump_toml({"v": value}).removeprefix("v = ").strip()

@@ -1,13 +1,13 @@
 """From TOML tables to validated dataclasses, and back.
 
 Every stage owns its configuration as a frozen dataclass; this module only builds such dataclasses from plain tables,
-refuses what it does not know with the nearest name. Which tables lie over which: `layers`.
+and refuses what it does not know with the nearest name. Which tables lie over which: `layers`. TOML as text:
+`toml_text`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import tomllib
 import types
@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 from wanprep.near import did_you_mean, nearest, proposal
 from wanprep.stage import UsageError
+from wanprep.toml_text import Table, toml_value
 
 T = TypeVar("T")
-Table = dict[str, Any]
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
@@ -103,7 +103,7 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
         return _build(typing.cast(type, hint), value, place)
     if origin in (tuple, list):
         if not isinstance(value, list | tuple):
-            spelt = "" if isinstance(value, Mapping) else f", as [{_toml_value(value)}]"
+            spelt = "" if isinstance(value, Mapping) else f", as [{toml_value(value)}]"
             raise UsageError(f"{place} must be a list{spelt}, got {value!r}")
         if origin is tuple and arguments and arguments[-1] is not Ellipsis and len(value) != len(arguments):
             raise UsageError(f"{place} must have {len(arguments)} values, got {value!r}")
@@ -129,7 +129,7 @@ def _convert_union(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
     named = [text for option in arguments if typing.get_origin(option) is typing.Literal
              for text in typing.get_args(option)]  # fmt: skip
     if plain and named and len(plain) + 1 == len([o for o in arguments if o is not type(None)]):
-        known = " or ".join([*(kind.__name__ for kind in plain), *(_toml_value(text) for text in named)])
+        known = " or ".join([*(kind.__name__ for kind in plain), *(toml_value(text) for text in named)])
         raise UsageError(f"{place} must be {known}, got {value!r}")
     raise problems[0]
 
@@ -166,64 +166,6 @@ def to_table(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [to_table(value) for value in config]
     return str(config) if isinstance(config, Path) else config
-
-
-def read_toml(path: Path) -> Table:
-    """Parse a TOML file; UsageError with the line when it is not TOML or cannot be read."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
-
-
-def dump_toml(table: Mapping[str, Any]) -> str:
-    """A table as TOML text. Covers what `to_table` gives: scalars, lists, tables and lists of tables."""
-    lines: list[str] = []
-    _dump_into(lines, table, ())
-    return "\n".join(lines).strip() + "\n"
-
-
-def _dump_into(lines: list[str], table: Mapping[str, Any], path: tuple[str, ...]) -> None:
-    def is_tables(value: Any) -> bool:
-        return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
-
-    for key, value in table.items():
-        if not isinstance(value, Mapping) and not is_tables(value):
-            lines.append(f"{_toml_key(key)} = {_toml_value(value)}")
-    for key, value in table.items():
-        name = ".".join(_toml_key(p) for p in (*path, key))
-        if isinstance(value, Mapping):
-            lines += ["", f"[{name}]"]
-            _dump_into(lines, value, (*path, key))
-        elif is_tables(value):
-            for entry in value:
-                lines += ["", f"[[{name}]]"]
-                _dump_into(lines, entry, (*path, key))
-
-
-def _toml_key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _toml_string(key)
-
-
-def _toml_string(text: str) -> str:
-    # TOML basic strings share JSON's escapes, except that JSON leaves DEL unescaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _toml_string(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, int | float):
-        return repr(value)
-    raise TypeError(f"{value!r} has no TOML form")
 
 
 def parse_set(assignments: Iterable[str], cls: type | None = None) -> Table:
@@ -286,7 +228,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Table:
 
 
 def _shown(value: Any) -> str:
-    return "unset" if value is None else _toml_value(value)
+    return "unset" if value is None else toml_value(value)
 
 
 def put(table: Table, path: list[str], value: Any) -> None:

@@ -30,6 +30,7 @@ from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.scan import MARKER, root_id
 from wanprep.schema import TABLES, VOLATILE
 from wanprep.stage import UsageError
+from wanprep.toml_text import dump_toml, read_toml
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
@@ -79,7 +80,7 @@ class Dataset:
         if root.exists() and not root.is_dir():
             raise UsageError(f"{root} is a file; give a folder for the dataset")
         opened = _stored(root)
-        stored = config.read_toml(root / MARKER) if opened else {}
+        stored = read_toml(root / MARKER) if opened else {}
         roots = stored.pop("roots", {})
         pipeline = resolve(stored=stored, stored_in=root / MARKER, file=file, assignments=assignments)
         return cls(root, pipeline, roots, opened)
@@ -98,7 +99,7 @@ class Dataset:
         settings that are others than those stored before; "" when none is, or the dataset is new."""
         text = HEADER + as_toml(self.pipeline)
         if self.roots:
-            text += "\n" + config.dump_toml({"roots": self.roots})
+            text += "\n" + dump_toml({"roots": self.roots})
         self._opened = text.encode()
         path = self.root / MARKER
         if not path.exists():
@@ -106,7 +107,7 @@ class Dataset:
             return ""
         if path.read_text(encoding="utf-8") == text:
             return ""
-        stored = config.merge(config.to_table(Pipeline()), {**config.read_toml(path), "roots": {}})
+        stored = config.merge(config.to_table(Pipeline()), {**read_toml(path), "roots": {}})
         changes = config.changes(stored, config.to_table(self.pipeline))
         write_atomic(path, text.encode())
         return f"stored in {path}: {changes}" if changes else ""

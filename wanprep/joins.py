@@ -16,8 +16,9 @@ from wanprep.frames import frame_of
 from wanprep.pipeline import Pipeline
 from wanprep.schema import TABLES
 from wanprep.stages import colour
-from wanprep.stages.bucket import ClipInfo, names_a_side, other_side, sample_frame
+from wanprep.stages.bucket import ClipInfo, sample_frame
 from wanprep.stages.cache import Encoder
+from wanprep.stages.sides import names_a_side, other_side
 
 if TYPE_CHECKING:
     from wanprep.decide import Measured

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from wanprep import config
 from wanprep.near import did_you_mean
 from wanprep.stage import UsageError
+from wanprep.toml_text import read_toml
 
 T = TypeVar("T")
 # Variables of ours that say something of the machine, not of the settings.
@@ -60,7 +61,7 @@ def _error(cls: type, tables: Sequence[Mapping[str, Any]]) -> str:
 
 
 def of_file(path: Path) -> Layer:
-    return Layer(config.read_toml(path), str(path))
+    return Layer(read_toml(path), str(path))
 
 
 def of_assignments(assignments: Iterable[str], cls: type) -> list[Layer]:

@@ -21,6 +21,7 @@ from wanprep.stages.colour import ColourConfig
 from wanprep.stages.filter import FilterConfig
 from wanprep.stages.split import SplitConfig
 from wanprep.stages.windows import View, check_views
+from wanprep.toml_text import dump_toml
 
 # Sharp short windows teach the look, long small ones the motion; a 360p source passes through both.
 DEFAULT_VIEWS = (
@@ -78,4 +79,4 @@ def resolve(
 
 def as_toml(pipeline: Pipeline) -> str:
     """The resolved pipeline as the text of a TOML file."""
-    return config.dump_toml(config.to_table(pipeline))
+    return dump_toml(config.to_table(pipeline))

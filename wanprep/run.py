@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wanprep import arrivals, edits, flat
 from wanprep.captioners import files as caption_files
-from wanprep.captioners import leads
+from wanprep.captioners import leads, publishing
 from wanprep.config import to_table
 from wanprep.dataset import Dataset
 from wanprep.decide import Decided
@@ -187,7 +187,7 @@ def asked_captions(decided: Decided) -> dict[str, str]:
 def publish_captions(dataset: Dataset, decided: Decided) -> int:
     """Write captions/<clip_id>.txt where they differ; a file edited by hand is left alone."""
     published = dataset.manifest.read("published").sort("seq", maintain_order=True)
-    written = caption_files.publish(
+    written = publishing.publish(
         dataset.root / caption_files.FOLDER,
         decided.clips,
         decided.chosen,

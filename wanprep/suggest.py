@@ -18,6 +18,7 @@ from wanprep.families import FAMILIES, Family
 from wanprep.stage import UsageError
 from wanprep.stages.bucket import ClipInfo, buckets_of, samples_of
 from wanprep.stages.windows import View, snap_down
+from wanprep.toml_text import dump_toml
 
 RESERVE_GIB = 1.0  # CUDA context, fragmentation, a screen
 ENOUGH_TOKENS = 8_000  # the most exact weights that leave this much are taken: 832x480 in 17 frames has 7,800
@@ -62,7 +63,7 @@ class Suggestion:
     @property
     def toml(self) -> str:
         """The `[[views]]` tables, ready for a pipeline file."""
-        return config.dump_toml({"views": [_table(proposal.view) for proposal in self.views]}) if self.views else ""
+        return dump_toml({"views": [_table(proposal.view) for proposal in self.views]}) if self.views else ""
 
     def to_json(self) -> dict[str, Any]:
         views = [asdict(p) | {"view": _table(p.view)} for p in self.views]

@@ -18,9 +18,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from wanprep.config import from_table, read_toml
+from wanprep.config import from_table
 from wanprep.families import Family
 from wanprep.stage import UsageError
+from wanprep.toml_text import read_toml
 from wantrain.sample import Request, as_typed, check_request
 
 # musubi's flag -> our name and type. It gives --l to guidance and leaves --g (embedded guidance) to other models; in

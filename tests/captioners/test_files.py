@@ -8,8 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from wanprep.captioners import files
-from wanprep.captioners.files import Chosen, known_files, publish, scan, text_digest
+from wanprep.captioners import files, publishing
+from wanprep.captioners.files import Chosen, known_files, scan, text_digest
+from wanprep.captioners.publishing import publish
 
 CLIP = {"clip_id": "c1", "source_id": "s1", "start_pts": 0, "end_pts": 100}
 ANCHOR = {name: CLIP[name] for name in files.ANCHOR}
@@ -246,7 +247,7 @@ def test_killed_while_publishing(world, monkeypatch, point, first):
     if not first:
         world.step("zero")
     calls = []
-    write = files.write_atomic
+    write = publishing.write_atomic
 
     def record(rows):
         calls.append(rows)
@@ -264,7 +265,7 @@ def test_killed_while_publishing(world, monkeypatch, point, first):
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(files, "write_atomic", killing)
+        patched.setattr(publishing, "write_atomic", killing)
         with pytest.raises(Killed):
             publish(world.folder, [CLIP], {"c1": auto("one")}, known_files(world.published), record)
     assert not world.scan().events  # nobody typed
@@ -335,7 +336,7 @@ class Captions(RuleBasedStateMachine):
     @rule(text=st.sampled_from(["one", "two", "three"]), budget=st.integers(0, 3))
     def killed_run(self, text, budget):
         world, left = self.world, [budget]
-        append, write = world.published, files.write_atomic
+        append, write = world.published, publishing.write_atomic
 
         def spend():
             left[0] -= 1
@@ -353,13 +354,13 @@ class Captions(RuleBasedStateMachine):
             spend()
 
         world.published = Rows(append)
-        files.write_atomic = writing
+        publishing.write_atomic = writing
         try:
             world.step(text)
         except Killed:
             pass
         finally:
-            files.write_atomic = write
+            publishing.write_atomic = write
             world.published = list(world.published)
 
     @precondition(lambda self: self.world.path.exists())

@@ -10,7 +10,8 @@ from movies import SETTINGS, options, shots, wanprep
 from wanprep.captioners import several
 from wanprep.captioners.base import CaptionRequest
 from wanprep.captioners.choose import decide
-from wanprep.captioners.files import known_files, publish, scan
+from wanprep.captioners.files import known_files, scan
+from wanprep.captioners.publishing import publish
 from wanprep.captioners.settings import CaptionConfig
 from wanprep.captioners.sidecar import Sidecar
 from wanprep.stage import Reject
@@ -366,7 +367,7 @@ def read_flat(out):
 
 
 def test_a_mirrored_sample_minds_every_caption():
-    from wanprep.stages.bucket import names_a_side
+    from wanprep.stages.sides import names_a_side
 
     assert names_a_side("a cat | she looks to the left")  # as decide joins them
     assert not names_a_side("a cat | she looks up")

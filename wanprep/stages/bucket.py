@@ -12,7 +12,6 @@ are cut off (rotation and sample aspect ratio applied).
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,8 +37,6 @@ __all__ = [
     "choose",
     "crop_box",
     "mp4_needs",
-    "names_a_side",
-    "other_side",
     "sample_frame",
     "samples_of",
 ]
@@ -51,7 +48,6 @@ SAMPLE_COLUMNS = (
     *("flip", "repeats", "weight", "tokens", "state", "reason", "detail"),
 )
 _OF_CLIP = ("clip_id", "source_id", "group")
-_SIDE = re.compile(r"\b(?:left|right)(?:most|wards?|-hand)?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,17 +269,6 @@ def _gathered(column: pl.Series, rows: Sequence[int], others: Mapping[int, Any])
         places[place] = number
     held = pl.concat([column, pl.Series(column.name, list(others.values()), column.dtype)])
     return held.gather(pl.Series(places, dtype=pl.UInt32))
-
-
-def names_a_side(caption: str) -> str | None:
-    """The word by which a caption tells left from right, and so contradicts a mirrored picture; None without one."""
-    found = _SIDE.search(caption)
-    return found.group() if found else None
-
-
-def other_side(text: str) -> str:
-    """Words in which left and right stand plain (`slow pan left`), of the mirrored picture."""
-    return re.sub(r"\b(left|right)\b", lambda found: "right" if found[1] == "left" else "left", text)
 
 
 def mp4_needs(samples: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[int, int, Box]]]:
