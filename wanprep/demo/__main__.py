@@ -1,11 +1,13 @@
 """`make demo`: the whole path on a movie made here, with random weights, checked against what is known of the movie.
 
 Makes the movies, prepares them, compares every decision with the truth, trains both experts, samples one video with
-the LoRAs at strength 0 and 1, and says where everything is. Exit code 1 when a decision is not as expected.
+the LoRAs at strength 0 and 1, and says where everything is. Exit code 1 when a decision is not as expected. In a folder
+of an earlier demo, of whatever version, what still holds is not done again; a run that cannot go on is moved aside.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from wanprep.demo import truth as truths
 PIPELINE = "pipelines/demo.toml"
 TRAINING = "pipelines/train-tiny.toml"
 PROMPT = "wanprep demo, a landscape"
+REFUSED = 2  # exit code of a command that needs another setting
 
 
 @click.command()
@@ -34,9 +37,7 @@ def main(folder: Path, steps: int) -> None:
     _call("wanprep.cli", "run", str(movies), "--out", str(dataset), "--pipeline", PIPELINE)
     right = _compare(truth, dataset)
     _call("wanprep.cli", "stats", "--out", str(dataset))
-    settings = [f"run.out={json.dumps(str(runs))}", "run.name=demo", f"high.steps={steps}", f"low.steps={steps}"]
-    options = [part for setting in settings for part in ("--set", setting)]
-    _call("wantrain.cli", "run", TRAINING, "--dataset", str(dataset), *options)
+    _train(dataset, runs, steps)
     videos = [_sample(runs / "demo", strength, folder / f"sample-strength-{strength}.mp4") for strength in (0, 1)]
     _say_where(folder, dataset, runs / "demo", videos, time.perf_counter() - start)
     sys.exit(0 if right else 1)
@@ -47,16 +48,35 @@ def _make_movies(movies: Path) -> truths.Truth:
 
     file = movies / TRUTH
     if file.exists():  # written last, so the movies are whole
-        return truths.Truth.from_json(file.read_text())
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # else it is of another version
+            return truths.Truth.from_json(file.read_text())
     click.echo(f"making the movies in {movies}", err=True)
     return make_demo(movies)
 
 
 def _call(module: str, *arguments: str) -> None:
     """Run one of our own commands as a user would; stop with its exit code when it fails."""
+    code = _code(module, *arguments)
+    if code:
+        sys.exit(code)
+
+
+def _code(module: str, *arguments: str) -> int:
     name = module.partition(".")[0]
     click.echo(f"\n$ {name} {' '.join(arguments)}", err=True)
-    code = subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
+    return subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
+
+
+def _train(dataset: Path, runs: Path, steps: int) -> None:
+    """Train both experts; anew where a run is there that cannot go on: of another version, or of other samples."""
+    settings = [f"run.out={json.dumps(str(runs))}", "run.name=demo", f"high.steps={steps}", f"low.steps={steps}"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    command = ("wantrain.cli", "run", TRAINING, "--dataset", str(dataset), *options)
+    begun = (runs / "demo").exists()
+    code = _code(*command)
+    if code == REFUSED and begun:
+        click.echo(f"\nThe run in {runs / 'demo'} cannot go on: it is moved aside, and another one begins.", err=True)
+        code = _code(*command, "--fresh")
     if code:
         sys.exit(code)
 
@@ -72,7 +92,8 @@ def _compare(truth: truths.Truth, dataset: Path) -> bool:
 
 def _sample(run: Path, strength: int, out: Path) -> Path:
     size = ("--size", "192x112", "--frames", "17", "--steps", "8", "--guidance", "1")
-    _call("wantrain.cli", "sample", "--run", str(run), "--strength", str(strength), "--out", str(out), *size, PROMPT)
+    chosen = ("--run", str(run), "--strength", str(strength), "--out", str(out), "--force")  # over an earlier demo's
+    _call("wantrain.cli", "sample", *chosen, *size, PROMPT)
     return out
 
 
