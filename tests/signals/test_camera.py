@@ -130,6 +130,19 @@ def test_a_rim_with_nothing_in_it_says_nothing():
     assert still_rim(tiny, tiny, step) == (0, 0)
 
 
+def test_boxes_that_go_ways_of_their_own_on_blank_paper_lead_no_camera():
+    def paper(*shifts: int) -> np.ndarray:
+        page = np.full((H, W), 250, np.uint8)
+        for row, shift in zip((30, 65, 100), shifts):
+            page[row : row + 26, 60 + shift : 190 + shift] = scene(7)[row : row + 26, 60:190]
+        return page
+
+    step = camera_step(paper(0, 0, 0), paper(3, 3, 0))  # most of it
+    assert step.dx * W == pytest.approx(3, abs=0.2)
+    assert motion.stands(*still_rim(paper(0, 0, 0), paper(3, 3, 0), step))
+    assert not motion.stands(*still_rim(paper(0, 0, 0), paper(3, 3, 3), step))  # all of it: the camera may
+
+
 def test_steps_led_by_something_are_judged_with_their_neighbours():
     seconds = np.arange(8) / FPS
     moves = np.full((8, 4), 0.01)
