@@ -108,7 +108,7 @@ def scene_clips(folder: Path, codings: int, seed: int, stills: Stills, job: tupl
     rng = np.random.default_rng([seed, list({**ORDINARY, **DRAWN}).index(kind), k])
     size = SIZES[number % len(SIZES)] if kind not in COSTLY else SIZES[0]
     size = LARGE if (kind, k) == ("photo", 0) else size
-    sharp = [still for still in stills if len(still) >= 0.98 * size[1]]
+    sharp = [still for still in stills if len(still) >= 0.98 * size[1]] or sorted(stills, key=len)[-FEW:]
     scene = {**ORDINARY, **DRAWN}[kind](rng, sharp)
     frames = [scene(t / RATE, *size) for t in range(round(SLOW.get(kind, SECONDS) * RATE))]
     return coded(folder, codings, kind, f"{k}-{size[1]}", number, frames, RATE)
