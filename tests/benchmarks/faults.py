@@ -26,6 +26,7 @@ from degrade import (
     swings,
     turned,
 )
+from rushes import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ def faults() -> list[Fault]:
         for crf in (fine, coarse):
             code = lambda f, t, r, o=options, c=crf: encoded(f, *o, str(c))  # noqa: E731
             fault(f"{codec} crf {crf}", "compression", code, innocent=crf == fine)
-    return [*out, *rolling(), *hidden()]
+    return [*out, *rolling(), *rushing(), *hidden()]
 
 
 def rolling() -> list[Fault]:
@@ -119,6 +120,17 @@ def rolling() -> list[Fault]:
     out.append(Fault(name="2.2 bands of 5% at +4 Hz, pan of 0.3", filter="light_jump", apply=roll))
     tilt = lambda f, t, r: panned(f.transpose(0, 2, 1), t, r, 0.5).transpose(0, 2, 1).copy()  # noqa: E731
     return [*out, Fault(name="tilt of 0.5 heights", filter="light_jump", apply=tilt, innocent=True)]
+
+
+def rushing() -> list[Fault]:
+    """What changes the light of a picture quickly without a jump, and steps of exposure in the midst of it."""
+    out = []
+    for kind, make in KINDS.items():
+        out.append(Fault(name=kind, filter="light_jump", apply=make, innocent=True))
+        for by in (-0.2, 0.3):
+            jump = lambda f, t, r, m=make, by=by: step(m(f, t, r), by)  # noqa: E731
+            out.append(Fault(name=f"{kind}, exposure {by:+.0%}", filter="light_jump", apply=jump))
+    return out
 
 
 def hidden() -> list[Fault]:

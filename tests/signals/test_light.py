@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wanprep.signals import quality
-from wanprep.signals.light import colour_jumps, flickers, largest_jump, mean_jumps
+from wanprep.signals.light import colour_jumps, flickers, largest_jump, mean_jumps, shared, stirred
 from wanprep.signals.meter import ShotMeter
 from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
@@ -42,6 +42,10 @@ def means(frame: np.ndarray) -> dict[str, float]:
     return dict.fromkeys(("luma_mean", "red", "blue"), float(frame.mean()))
 
 
+def tiny(frames: np.ndarray) -> np.ndarray:
+    return np.stack([cv2.resize(frame, (16, 12), interpolation=cv2.INTER_AREA) for frame in frames])
+
+
 def signals_of(frames: np.ndarray, fps: int = 24) -> Signals:
     meter = quality.QualityMeter(W, H)
     rows = [meter.feed(k / fps, frame) | means(frame) for k, frame in enumerate(frames)]
@@ -50,6 +54,7 @@ def signals_of(frames: np.ndarray, fps: int = 24) -> Signals:
         time_base=Fraction(1, fps), width=2, height=2, pts=np.arange(len(frames)), last_duration=1,
         frame={name: np.array([row[name] for row in rows], np.float32) for name in rows[0]},
         sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=none, col_p97=none,
+        extra={"tiny": tiny(frames)},
     )  # fmt: skip
 
 
@@ -134,10 +139,11 @@ def test_pairs_that_tell_are_believed_and_others_leave_it_to_the_mean():
     pairs[0] = False
     told = np.where(pairs, 0.01, np.nan)
     grey = np.stack([mean] * 3, axis=1)
-    assert largest_jump(told, pairs, grey) == pytest.approx(0.01)
+    everywhere = np.repeat(mean.astype(np.uint8), 192).reshape(8, 12, 16)
+    assert largest_jump(told, pairs, grey, everywhere) == pytest.approx(0.01)
     told[4] = np.nan
-    assert largest_jump(told, pairs, grey) == pytest.approx(math.log1p(40 / 102))
-    assert math.isnan(largest_jump(told, np.zeros(8, bool), grey))
+    assert largest_jump(told, pairs, grey, everywhere) == pytest.approx(math.log1p(40 / 102))
+    assert math.isnan(largest_jump(told, np.zeros(8, bool), grey, everywhere))
 
 
 def test_another_white_balance_is_a_jump_and_a_slow_or_a_grey_one_is_not():
@@ -148,6 +154,80 @@ def test_another_white_balance_is_a_jump_and_a_slow_or_a_grey_one_is_not():
         for frame, share in zip(frames, when):
             rows.append(meter.feed(np.clip(frame * (1 + share * (warm - 1)), 0, 255).astype(np.uint8))[0])
         found = np.array([[row[name] for name in ("luma_mean", "red", "blue")] for row in rows])
-        assert (largest_jump(np.zeros(48), np.arange(48) > 0, found) > 2 * LIMIT) == jumps
+        grey = tiny(frames[..., 1].astype(np.uint8))
+        assert (largest_jump(np.zeros(48), np.arange(48) > 0, found, grey) > 2 * LIMIT) == jumps
         assert colour_jumps(found).max() < LIMIT / 2 or jumps
     assert colour_jumps(np.where(np.arange(20) < 10, 60.0, 120.0)[:, None] * np.ones(3)).max() < 1e-9
+
+
+def covered(frames: np.ndarray, at: int, few: int, level: float, stays: bool = False) -> np.ndarray:
+    """A thing as large as the picture's height comes in from the left, within so many frames of its whole way."""
+    out = frames.copy()
+    for k in range(at, len(out)):
+        part = (k - at + 1) / few
+        x = int((W + H) * (min(part, 0.5) if stays else part)) - H
+        out[k, 10 : H - 10, max(0, x) : max(0, min(W, x + H))] = level
+    return out
+
+
+@pytest.mark.parametrize(("few", "stays"), [(2, False), (3, False), (4, False), (2, True), (3, True)])
+@pytest.mark.parametrize("level", [5, 220])
+def test_what_sweeps_past_or_comes_in_is_no_jump_and_a_step_beside_it_is(level, few, stays, monkeypatch):
+    frames = covered(pan(14), 20, few, level, stays)
+    assert light(frames) < LIMIT
+    assert light(lit(frames, np.where(np.arange(48) < 36, 1.0, 0.8))) > LIMIT
+    monkeypatch.setattr("wanprep.signals.light.shared", lambda size_N, *pictures: size_N)
+    assert light(frames) > LIMIT  # by the mean alone
+
+
+def test_a_thing_that_covers_a_third_in_every_second_frame_does_not_flicker():
+    frames = pan(14)
+    frames[::2, :, 90:] = 0.5 * frames[::2, :, 90:]
+    assert light(frames) > LIMIT  # two thirds of the picture
+    frames = pan(14)
+    frames[::2, :, 170:] = 0.3 * frames[::2, :, 170:]
+    assert flickers(frames.mean((1, 2))).max() > LIMIT
+    assert light(frames) < LIMIT
+
+
+def test_a_step_of_the_mean_is_shared_by_all_tiles_or_by_few():
+    rng = np.random.default_rng(3)
+    before = rng.uniform(30, 150, (1, 192))
+    size = np.array([0.3])
+    assert shared(size, before, 1.35 * before) == pytest.approx(size)
+    for few, keeps in ((0.6, False), (0.85, True)):
+        partly = np.where(np.arange(192) < few * 192, 1.6, 1.0) * before
+        assert (shared(size, before, partly)[0] > 0.1) == keeps
+    both_ways = np.where(np.arange(192) < 120, 1.8, 0.5) * before
+    assert shared(size, before, both_ways)[0] < 0.1
+    assert shared(size, before, 1.05 * before)[0] == pytest.approx(math.log(1.05), abs=0.005)  # no more than they do
+
+
+def test_bars_and_what_is_white_tell_nothing_of_light():
+    rng = np.random.default_rng(4)
+    before, size = rng.uniform(30, 150, (1, 192)), np.array([0.3])
+    before[:, :80] = 0
+    assert shared(size, before, 1.4 * before) == pytest.approx(size)
+    before[:, :80] = 255
+    assert shared(size, before, np.minimum(255, 1.4 * before)) == pytest.approx(size)
+    snow = np.full((1, 192), 200.0)
+    assert shared(np.array([0.2]), snow, snow + 50)[0] == pytest.approx(0.2)
+    night = np.where(np.arange(192) < 20, 200.0, 3.0)[None]
+    assert shared(size, night, 2 * night)[0] == 0
+
+
+def test_a_thing_of_another_colour_is_no_other_white_balance():
+    frames = np.repeat(pan(14)[..., None], 3, axis=-1).astype(np.float32)
+    frames[24:, 30:120, 60:200] = (5, 15, 80)  # BGR
+    meter = ShotMeter()
+    rows = [meter.feed(frame.astype(np.uint8))[0] for frame in frames]
+    found = np.array([[row[name] for name in ("luma_mean", "red", "blue")] for row in rows])
+    grey = tiny(np.stack([cv2.cvtColor(frame.astype(np.uint8), cv2.COLOR_BGR2GRAY) for frame in frames]))
+    assert colour_jumps(found).max() > 2 * LIMIT
+    assert largest_jump(np.zeros(48), np.arange(48) > 0, found, grey) < LIMIT
+    assert stirred(grey.reshape(48, -1).astype(np.float32)).argmax() == 24
+
+
+def test_a_camera_that_moves_steadily_stirs_no_more_than_usual():
+    assert stirred(tiny(pan(14)).reshape(48, -1).astype(np.float32)).max() < 0.05
+    assert not stirred(np.full((5, 192), 90, np.float32)).any()

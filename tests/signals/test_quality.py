@@ -59,6 +59,7 @@ def signals_of(frames: np.ndarray, fps: float = 24.0) -> Signals:
         time_base=Fraction(1, 90000), width=2, height=2, pts=pts, last_duration=0,
         frame={name: np.array([r[name] for r in rows], np.float32) for name in (*FIELDS, *LIT)},
         sampled=np.zeros(0, np.int32), thumbs=np.zeros((0, 2, 2, 3), np.uint8), row_p97=none, col_p97=none,
+        extra={"tiny": np.stack([cv2.resize(f, (16, 12), interpolation=cv2.INTER_AREA) for f in frames])},
     )  # fmt: skip
 
 

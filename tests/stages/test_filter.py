@@ -358,6 +358,7 @@ def signals(frames: np.ndarray, fps: int = 24) -> Signals:
         frame={name: np.array([r[name] for r in rows], np.float32) for name in quality.FIELDS} | lit,
         sampled=sampled, thumbs=np.repeat(frames[sampled][..., None], 3, axis=-1),
         row_p97=np.zeros((len(sampled), 144), np.uint8), col_p97=np.zeros((len(sampled), 256), np.uint8),
+        extra={"tiny": np.stack([cv2.resize(f, (16, 12), interpolation=cv2.INTER_AREA) for f in frames])},
     )  # fmt: skip
 
 

@@ -2,7 +2,10 @@
 
 Where the camera's motion is known, or it stands still, only places whose texture stayed the same are compared: a plain
 difference of mean luma finds a moving object and misses an exposure step (5 % of +15 % steps). A step in a pan is what
-the camera's motion is lost by; there mean luma is compared with its own course, which a pan changes steadily.
+the camera's motion is lost by; there mean luma is compared with its own course, which a pan changes steadily. What
+sweeps past, comes in or opens does not: so a step of the mean counts only where the tiles of the tiny picture share it.
+
+Legend: T float32[N, P], luma (0..255) of the P tiles of each frame's tiny picture.
 """
 
 from __future__ import annotations
@@ -18,7 +21,13 @@ MIN_SHARE = 0.03  # of the picture must keep its texture
 STANDING, RICH = 0.3, 10.0
 NEAR = 3  # frames before and after whose steps are no jump
 DARK = 2.0  # levels added to mean luma: coding alone moves it by a tenth of one
-GREY = 8.0  # and to means of colours
+GREY = 8.0  # and to means of colours, and of what moves
+# Tiles of the tiny picture that are compared: brighter than BLACK in one of two frames, darker than WHITE in both (of
+# pictures with fewer such ones than FEW, all that are not black); LEVELS are added to each.
+BLACK, WHITE, FEW, LEVELS = 8.0, 245.0, 64, 4.0
+LEAST = 24  # tiles; fewer that are not black say nothing
+MIDDLE = 0.3, 0.5, 0.7  # of the tiles, by ratio: what these share is the light of all of the picture
+ALIKE, ENOUGH = 0.4, 0.6  # the least of them, as a share of the middle one; this one, of the step of the mean
 
 
 def light_jump(before_HW: np.ndarray, after_HW: np.ndarray, matrix: np.ndarray | None = None) -> float:
@@ -92,6 +101,35 @@ def _darker(mean_N: np.ndarray) -> np.ndarray:
     return np.minimum(mean_N, np.concatenate([mean_N[:1], mean_N[:-1]])) + DARK
 
 
+def shared(size_N: np.ndarray, before_NP: np.ndarray, after_NP: np.ndarray) -> np.ndarray:
+    """Jumps (float64[N], |log| of a ratio) of means as far as the tiles of the pictures before and after share them.
+
+    Exposure scales all tiles alike, dark and bright ones; a thing that sweeps past or comes in changes some and leaves
+    others. So the tiles at three tenths and at seven tenths must both have changed the same way.
+    """
+    brighter = np.maximum(before_NP, after_NP)
+    lit = brighter > BLACK
+    told = lit & (brighter < WHITE)
+    told = np.where(told.sum(axis=1, keepdims=True) >= FEW, told, lit)
+    ratio = np.where(told, np.log((after_NP + LEVELS) / (before_NP + LEVELS)), np.inf)
+    ratio.sort(axis=1)
+    count = told.sum(axis=1)
+    places = (np.maximum(count - 1, 0)[:, None] * np.array(MIDDLE)).astype(int)
+    low, middle, high = np.where(count[:, None] >= LEAST, np.take_along_axis(ratio, places, axis=1), 0.0).T
+    all_of_it = np.where(np.maximum(low, -high) >= ALIKE * np.abs(middle), np.abs(middle), 0.0)
+    return np.where(all_of_it >= ENOUGH * size_N, size_N, np.minimum(size_N, all_of_it))
+
+
+def stirred(T: np.ndarray) -> np.ndarray:
+    """float64[N >= 2]: by how much of their luma tiles change at each frame, beyond what is usual in NEAR around it.
+    Another colour balance leaves luma as it is; a thing of another colour that comes in hardly ever does."""
+    mean = T.mean(axis=1) + GREY
+    change = np.abs(np.diff(T, axis=0)).mean(axis=1) / np.minimum(mean[1:], mean[:-1])
+    padded = np.pad(change, NEAR, mode="edge")
+    around = [padded[k : k + len(change)] for k in range(2 * NEAR + 1) if k != NEAR]
+    return np.concatenate([[0.0], np.maximum(0.0, change - np.median(around, axis=0))])
+
+
 def colour_jumps(means_NC: np.ndarray) -> np.ndarray:
     """float64[N]: `mean_jumps` of red or blue against luma, whichever is larger: another white balance leaves luma
     nearly as it is. means_NC: of luma, red and blue, 0..255. No texture tells here what is light and what a thing, but
@@ -100,18 +138,25 @@ def colour_jumps(means_NC: np.ndarray) -> np.ndarray:
     return np.maximum(*(mean_jumps(100 * (means_NC[:, c] + GREY) / luma_N) for c in (1, 2)))
 
 
-def largest_jump(jump_N: np.ndarray, pair_N: np.ndarray, means_NC: np.ndarray) -> float:
+def largest_jump(jump_N: np.ndarray, pair_N: np.ndarray, means_NC: np.ndarray, tiny_NHW: np.ndarray) -> float:
     """Largest |log| ratio of exposure, or of a colour, within a clip of N frames; NaN without a pair.
 
     jump_N: `light_jump` of the pair that ends in each frame, NaN where nothing could be compared. pair_N: bool, frames
     that a pair within the clip ends in; pairs follow each other. means_NC: of luma, red and blue in each frame, 0..255.
+    tiny_NHW: uint8 luma of each frame, a few tiles high and wide.
     """
     ends = np.flatnonzero(pair_N)
     if not len(ends):
         return math.nan
     compared = np.isfinite(jump_N[ends])
     of_pair = np.searchsorted(ends, np.arange(ends[-1] + 1))  # the pair that each frame lies in
-    mean_N = means_NC[:, 0]
+    mean_N, T = means_NC[:, 0], tiny_NHW.reshape(len(tiny_NHW), -1).astype(np.float32)
+    one, two = (np.concatenate([T[:k], T[:-k]]) for k in (1, 2))  # frames so many before each
     by_mean = np.where(compared[of_pair], 0.0, mean_jumps(mean_N)[: ends[-1] + 1])
-    by_pairs = np.max(jump_N[ends[compared]], initial=0.0)
-    return float(max(by_pairs, by_mean.max(), flickers(mean_N).max(), colour_jumps(means_NC).max()))
+    jumps = (
+        jump_N[ends[compared]],
+        shared(by_mean, one[: len(by_mean)], T[: len(by_mean)]),
+        shared(flickers(mean_N), (two + T) / 2, one),
+        colour_jumps(means_NC) - stirred(T),
+    )
+    return float(max(np.max(found, initial=0.0) for found in jumps))

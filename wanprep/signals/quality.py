@@ -190,10 +190,9 @@ def _clip(signals: Signals, i0: int, i1: int) -> tuple[dict[str, np.ndarray], np
 
 
 def _light(signals: Signals, frame: dict[str, np.ndarray], seconds: np.ndarray, i0: int, i1: int) -> float:
-    jump = largest_jump(frame["light_jump"], _inside(seconds, frame["step_s"]), _means(signals, i0, i1))
-    if math.isnan(jump) or "tiny" not in signals.extra:
-        return jump
-    return max(jump, rolling_bands(signals.extra["tiny"][i0:i1], seconds))
+    tiny = signals.extra["tiny"][i0:i1]
+    jump = largest_jump(frame["light_jump"], _inside(seconds, frame["step_s"]), _means(signals, i0, i1), tiny)
+    return jump if math.isnan(jump) else max(jump, rolling_bands(tiny, seconds))
 
 
 def _means(signals: Signals, i0: int, i1: int) -> np.ndarray:
