@@ -264,6 +264,8 @@ def test_weights_asked_for_by_name_and_not_there_end_with_3(movies: Path, tmp_pa
     assert "hf download" in said
     assert "wanprep fetch wan2.2-t2v-a14b --part vae --part text" in said  # both, or one is still missing after it
     assert "latents 3 wait for the weights" in said
+    rows = [line.split() for line in done.stderr.splitlines()]
+    assert [row[2] for row in rows if row[:2] in (["cache", "texts"], ["latents", "samples"])] == ["1", "3"]
     done = wanprep("cache", "--out", str(out), check=3)
     said = " ".join(done.stderr.split())
     assert "hf download" in said

@@ -89,7 +89,7 @@ def _take_stock(dataset: Dataset, summary: Summary, command: str) -> None:
 def _go_through(dataset: Dataset, stages: Sequence[str], options: Options, summary: Summary, listen: Listener) -> None:
     decided = dataset.decide()
     for stage in stages:
-        if stage == "cache" and not _can_cache(dataset, decided, summary, by_name=len(stages) == 1):
+        if stage == "cache" and not _can_cache(dataset, summary, by_name=len(stages) == 1):
             continue
         for step in steps(dataset)[stage]:
             report = run_stage(step, dataset, options, listen)
@@ -145,11 +145,12 @@ def _check_named_weights(dataset: Dataset) -> None:
         require_weights(dataset.pipeline.model, part, override=Path(named))
 
 
-def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name: bool) -> bool:
+def _can_cache(dataset: Dataset, summary: Summary, *, by_name: bool) -> bool:
     if dataset.encoder() is not None:
         return True
     from wanprep.models.find import download_hint, find_weights
     from wanprep.stages.cache import encoders_of
+    from wanprep.standing import unencoded
 
     model = dataset.pipeline.model
     absent = [part for part in encoders_of(model) if find_weights(model, part) is None]
@@ -157,8 +158,8 @@ def _can_cache(dataset: Dataset, decided: Decided, summary: Summary, *, by_name:
     remedy = download_hint(model, *absent)
     if by_name:
         raise Missing(what, remedy)
-    pending = len(decided.samples.filter(state="ok"))
-    summary.reports["cache"] = Report(stage="cache", wanted=pending, pending=pending, waiting_for=what)
+    for name, count in unencoded(dataset).items():
+        summary.reports[name] = Report(stage=name, wanted=count, pending=count, waiting_for=what)
     summary.waiting = f"{what}. {remedy}"
     return False
 
