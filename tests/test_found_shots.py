@@ -47,7 +47,7 @@ def dataset(files: Sequence[tuple[Sequence[str], Sequence[str]]], seconds: float
         states = [
             {"start_pts": 0, "state": "ok" if s == OK else "rejected", "reason": "" if s == OK else s} for s in spans
         ]
-        found = [{"kind": kind, "first": 3, "last": 9, "loose": False} for kind in mixes]
+        found = [{"kind": kind, "first": 3, "last": 9, "wide": [1.0, 1.0]} for kind in mixes]
         row = {"key": keys.shots(f"d{name}", split), "outcome": "done"}
         shots.append(row | {"spans": json.dumps(states), "transitions": json.dumps(found)})
     shots.append({"key": "of other settings", "outcome": "done", "spans": "[]", "transitions": '[{"kind": "wipe"}]'})

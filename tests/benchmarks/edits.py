@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,11 +111,17 @@ def pick(rng: np.random.Generator, pool: list[Path], last: int) -> tuple[np.ndar
 
 
 def edit(
-    rng: np.random.Generator, pool: list[Path], shots: int = 6, second: bool = False
+    rng: np.random.Generator,
+    pool: list[Path],
+    shots: int = 6,
+    second: bool = False,
+    joins: Mapping[str, float] | None = None,
 ) -> tuple[np.ndarray, Truth, float]:
-    """One edited sequence uint8[n, 144, 256, 3] BGR, its truth, and its frame rate. second: of the second set."""
+    """One edited sequence uint8[n, 144, 256, 3] BGR, its truth, and its frame rate. second: of the second set; joins:
+    kinds of cuts and transitions with their odds, instead of the set's."""
     truth, out = Truth(), []
-    joins, wipes, traps = (SECOND, 0.0, (*TRAPS, *MORE, *MORE)) if second else (JOINS, WIPES, TRAPS)
+    usual, wipes, traps = (SECOND, 0.0, (*TRAPS, *MORE, *MORE)) if second else (JOINS, WIPES, TRAPS)
+    joins = joins or usual
     names, odds = list(joins), np.array(list(joins.values()))
     kinds = ["wipe" if rng.random() < wipes else str(rng.choice(names, p=odds / odds.sum())) for _ in range(shots)]
     kinds[0] = "hard"

@@ -114,7 +114,7 @@ def test_blocked_frames_are_in_no_span() -> None:
 
 
 def test_the_weights_fit_what_is_asked() -> None:
-    w = dissolves.weights()
+    w = dissolves.weights(dissolves.FILE)
     assert w["mean"].shape == w["scale"].shape == (len(dissolves.NAMES),)
     assert w["hidden"].shape == (len(dissolves.NAMES), len(w["bias"]))
     assert w["out"].shape == w["bias"].shape

@@ -126,14 +126,16 @@ def test_doubtful_spans_and_frames_of_two_shots_are_in_no_clip(monkeypatch):
     assert [(t.kind, t.first, t.last) for t in transitions] == [("dissolve", 19, 21)]
 
 
-def test_margins_are_no_wider_than_so_many_seconds_and_wider_where_ends_are_loose(monkeypatch):
+def test_margins_are_no_wider_than_so_many_seconds_times_what_each_end_needs(monkeypatch):
     mix = Transition(kind="dissolve", first=60, last=99)
-    for fps, loose, margin in ((25, False, 6), (50, False, 12), (25, True, 9), (4, False, 2)):
-        found = ShotList(n_frames=200, cuts=(), transitions=(replace(mix, loose=loose),))
+    even = (25, 1.0, 1.0, 6, 6), (50, 1.0, 1.0, 12, 12), (4, 1.0, 1.0, 2, 2)
+    uneven = (25, 1.5, 1.0, 9, 6), (25, 1.0, 3.0, 6, 19), (25, 0.1, 0.5, 2, 3)
+    for fps, begin, end, before, after in (*even, *uneven):
+        found = ShotList(n_frames=200, cuts=(), transitions=(replace(mix, wide=(begin, end)),))
         monkeypatch.setattr(stage, "find_shots", lambda *_, found=found: found)
         config = SplitConfig(margin=2, margin_share=0.3, margin_seconds=0.25)
         trimmed = transitions_of(signals(np.arange(200) * 1000 // fps), config)
-        assert [(t.first, t.last) for t in trimmed] == [(60 - margin, 99 + margin)]
+        assert [(t.first, t.last) for t in trimmed] == [(60 - before, 99 + after)]
 
 
 @pytest.mark.parametrize(("doubtful", "spans"), [

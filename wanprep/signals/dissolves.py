@@ -162,13 +162,18 @@ def beside(near: Near, s: int, e: int) -> dict[str, float]:
 
 def network(found: Iterable[Mapping[str, float]]) -> list[float]:
     """Log-odds of a dissolve, of each of some spans' evidence."""
-    w, asked = weights(), np.array([[it[name] for name in NAMES] for it in found]).reshape(-1, len(NAMES))
+    return answers(FILE, NAMES, found)
+
+
+def answers(file: Path, names: Sequence[str], found: Iterable[Mapping[str, float]]) -> list[float]:
+    """What the network of a file, of one layer of hidden units, says of each row of evidence."""
+    w, asked = weights(file), np.array([[it[name] for name in names] for it in found]).reshape(-1, len(names))
     inner = np.tanh(np.clip((asked - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
     return (inner @ w["out"] + w["out_bias"]).tolist()
 
 
 @functools.cache
-def weights() -> dict[str, np.ndarray]:
+def weights(file: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
-    return {name: values.astype(np.float64) for name, values in load_file(FILE).items()}
+    return {name: values.astype(np.float64) for name, values in load_file(file).items()}

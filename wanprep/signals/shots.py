@@ -21,6 +21,7 @@ import numpy as np
 from wanprep.signals.boxes import find_framed, not_laid_over
 from wanprep.signals.carried import against_wipe, not_carried, without_moves
 from wanprep.signals.dissolves import find_dissolves
+from wanprep.signals.ends import with_widths
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.framing import inside
 from wanprep.signals.gradual import GradualRules, Mix, find_mixes
@@ -92,13 +93,13 @@ class Transition:
     """Frames first..last (inclusive) that belong to no shot.
 
     kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | wipe | black | odd (beside a cut, see odd.py) |
-    doubtful. loose: found through motion, which hides its ends: they are known to a third of its length or so.
+    doubtful. wide: how many times the usual margin its beginning and its end need (see ends.py).
     """
 
     kind: str
     first: int
     last: int
-    loose: bool = False
+    wide: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +160,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     free = clear_of(transitions, N, 1)
     late = find_dissolves(T, signals.frame["edge_energy"], fps, rules.gradual, cuts, free)
     late = drop_flashes([], without_moves(T, late), T, brief)[1]
-    transitions += [
-        Transition(kind=m.kind, first=m.first, last=m.last, loose=True) for m in late if m.kind != "doubtful"
-    ]
+    transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in late if m.kind != "doubtful"]
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
@@ -171,8 +170,9 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     leaps = not_laid_over(T, sorted({*find_leaps(T)}.difference(jumps.doubtful)))
     steps = {*not_carried(T, sorted({*jumps.doubtful, *leaps})), *carried, *small}
     unsure += doubtful_steps(T, sorted(steps), odd, brief)
-    doubtful = beside(unsure, cuts, transitions, N)
-    return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(transitions), doubtful=tuple(doubtful))
+    spans, count = [*transitions, *beside(unsure, cuts, transitions, N)], len(transitions)
+    spans = with_widths(T, signals.frame["edge_energy"], cuts, spans)
+    return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(spans[:count]), doubtful=tuple(spans[count:]))
 
 
 def find_sweeps(T: Pictures, rules: WipeRules, walls: list[int], free: np.ndarray) -> list[Sweep]:

@@ -31,8 +31,8 @@ def joins_nothing(signals: Signals, found: ShotList, config: SplitConfig, step: 
     if len(found.transitions) != 1 or found.cuts or signals.holes:
         return False
     (t,) = found.transitions
-    margin, n = margin_of(t, config, step), len(signals.pts)
-    rest = (0, t.first - margin), (t.last + 1 + margin, n)
+    (before, after), n = margin_of(t, config, step), len(signals.pts)
+    rest = (0, t.first - before), (t.last + 1 + after, n)
     if any(a < b and not too_short(signals, a, b, config) for a, b in rest):
         return False
     return t.kind == "wipe" or _goes_on(signals, t)

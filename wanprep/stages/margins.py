@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from wanprep.signals.store import Signals
     from wanprep.stages.split import SplitConfig
 
-LOOSE = 1.5  # times the margins of a transition whose ends are found less well
+Margin = tuple[int, int]  # frames before a transition and after it
 
 
-def margin_of(transition: Transition, config: SplitConfig, step: float) -> int:
-    """Frames on each side of it that are given up. step: seconds from frame to frame. Odd frames begin at once."""
-    length, wide = transition.last - transition.first + 1, LOOSE if transition.loose else 1.0
+def margin_of(transition: Transition, config: SplitConfig, step: float) -> Margin:
+    """Frames beside it that are given up. step: seconds from frame to frame. Odd frames begin at once."""
+    length = transition.last - transition.first + 1
     if length <= 2 or transition.kind == "odd":
-        return min(config.margin, 1)
-    most = max(config.margin, round(wide * config.margin_seconds / step))
-    return min(math.ceil(wide * (config.margin + config.margin_share * length)), most)
+        return min(config.margin, 1), min(config.margin, 1)
+
+    def frames(wide: float) -> int:
+        share = math.ceil(wide * (config.margin + config.margin_share * length))
+        return max(config.margin, min(share, round(wide * config.margin_seconds / step)))
+
+    before, after = transition.wide
+    return frames(before), frames(after)
 
 
 def dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float) -> list[Transition]:
@@ -37,9 +42,9 @@ def dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float
     black = [edge for t in found.transitions if t.kind == "black" for edge in (t.first, t.last + 1)]
     edges, kept = sorted({0, len(signals.pts), *signals.holes, *found.cuts, *mixing, *black}), []
     for t in sorted(found.doubtful, key=lambda t: t.first - t.last):
-        margin, end = margin_of(t, config, step), t.last + 1
+        (gone, later), end = margin_of(t, config, step), t.last + 1
         before, after = edges[bisect.bisect(edges, t.first) - 1], edges[bisect.bisect_left(edges, end)]
-        rest = (before, t.first - margin), (end + margin, after)
+        rest = (before, t.first - gone), (end + later, after)
         clips = [a < b and not too_short(signals, a, b, config) for a, b in rest]
         adjoins = [a >= b and edge in mixing for (a, b), edge in zip(rest, (before, after))]
         if any(clips) and all(clip or beside for clip, beside in zip(clips, adjoins)):
@@ -52,7 +57,7 @@ def dividing(signals: Signals, found: ShotList, config: SplitConfig, step: float
 
 def margins_of(
     signals: Signals, found: ShotList, mixes: Sequence[Transition], config: SplitConfig, step: float
-) -> list[int]:
+) -> list[Margin]:
     """`margin_of` each of `mixes`. Of a source that is one shot with fades at its ends, which full margins would leave
     too short for a clip, only `config.margin`: no other shot mixes in there, and a shade less light is no reason to
     lose it."""
@@ -60,18 +65,18 @@ def margins_of(
     if len(shots) != 1 or not {t.kind for t in mixes} <= {"fade_in", "fade_out"}:
         return full
     (start, end) = shots[0]
-    after = sum(m for t, m in zip(mixes, full) if t.last < start)
-    before = sum(m for t, m in zip(mixes, full) if t.first >= end)
+    after = sum(m for t, (_, m) in zip(mixes, full) if t.last < start)
+    before = sum(m for t, (m, _) in zip(mixes, full) if t.first >= end)
     lost = end - before <= start + after or too_short(signals, start + after, end - before, config)
-    return [config.margin] * len(mixes) if lost else full
+    return [(config.margin, config.margin)] * len(mixes) if lost else full
 
 
-def give_margins(owner: np.ndarray, start: int, end: int, margins: list[int]) -> None:
+def give_margins(owner: np.ndarray, start: int, end: int, margins: list[Margin]) -> None:
     """Hand the first and last frames of a shot to the transitions beside it (in place)."""
     if start > 0 and (before := owner[start - 1]) >= 0:
-        owner[start : min(start + margins[before], end)] = before
+        owner[start : min(start + margins[before][1], end)] = before
     if end < len(owner) and (after := owner[end]) >= 0:
-        tail = owner[max(start, end - margins[after]) : end]
+        tail = owner[max(start, end - margins[after][0]) : end]
         tail[tail < 0] = after
 
 

@@ -1,0 +1,155 @@
+"""Train the small network of wanprep/signals/ends.py on edits of the tuning half.
+
+    python tests/benchmarks/train_ends.py --out ends.safetensors [--cache FOLDER] [--folds 5]
+
+Edits 0..299 of the first set, 0..159 of the second and 400 of dissolves and fades only; of each the ends of what is
+found, with how far beyond them the edit still mixes, as a multiple of the usual margin. The network answers what one in
+twenty exceeds. `--folds`: first what of edits that a network has not seen leaks and is given up, of so many parts. Ten
+minutes of two cores where the edits are in the cache, else half an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from bench_cuts import remembered, sequence
+from edits import Truth, edit
+from material import SEEDS, prepare
+
+from wanprep.signals import shots
+from wanprep.signals.ends import FADES, MIXES, NAMES, SPARE, sides
+from wanprep.signals.pictures import Pictures
+from wanprep.stages.margins import margin_of
+from wanprep.stages.split import SplitConfig
+
+JOINS = {
+    "dissolve": 0.3, "dissolve_eased": 0.12, "dissolve_similar": 0.1, "dissolve_slow": 0.28, "fade_slow": 0.1,
+    "fade_black": 0.07, "fade_white": 0.03,
+}  # fmt: skip
+EDITS = [*(("first", k) for k in range(300)), *(("second", k) for k in range(160)), *(("mixes", k) for k in range(400))]
+UNITS, NETWORKS, ROUNDS, RATE = 16, 3, 250, 1e-2
+EXCEEDED = 0.05  # share of ends of which the mix reaches farther
+SHAKEN, SMALL, FARTHEST = 0.2, 1e-4, (-1.5, 6.0)  # noise on the evidence; what weights cost; bounds of the answer
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+def examples(what: str, k: int, pool: list[Path], cache: Path) -> Rows:
+    """Evidence float[n, len(NAMES)] of an edit's ends, and of each float[n, 2]: frames of the usual margin, frames by
+    which the edit mixes beyond it."""
+    if what == "mixes":
+        signals, truth = remembered(cache / "mixes" / f"tune_{k}.npz", lambda: mixes(k, pool), 0.0)
+    else:
+        signals, truth = sequence("tune", k, pool, cache, what == "second")
+    found: list[Any] = []
+
+    def remember(T: Pictures, edges: np.ndarray, cuts: list[int], spans: list[shots.Transition]) -> Any:
+        found.extend((spans[index], side, it) for index, side, it in sides(T, edges, cuts, spans))
+        return spans
+
+    with mock.patch.object(shots, "with_widths", remember):
+        shots.find_shots(signals, shots.ShotRules())
+    step, config = float(np.median(np.diff(signals.pts)) * signals.time_base), SplitConfig()
+    known = [(it, t, far) for t, side, it in found if (far := farther(t, side, truth)) is not None]
+    rows = np.array([[it[name] for name in NAMES] for it, *_ in known]).reshape(-1, len(NAMES))
+    return rows, np.array([(margin_of(t, config, step)[0], far) for _, t, far in known], float).reshape(-1, 2)
+
+
+def mixes(k: int, pool: list[Path]) -> tuple[np.ndarray, Truth, float]:
+    return edit(np.random.default_rng([SEEDS["tune"], k, 5]), pool, second=True, joins=JOINS)
+
+
+def farther(t: shots.Transition, side: int, truth: Truth) -> int | None:
+    """Frames by which the edit mixes beyond an end of t; None where t is not one mix of the edit."""
+    near = [it for it in (*truth.gradual, *truth.wipes) if it[1] <= t.last and it[2] >= t.first]
+    if t.kind not in MIXES or len(near) != 1 or any(t.first <= cut <= t.last for cut, _ in truth.cuts):
+        return None
+    ((kind, first, last),) = near
+    if near[0] in truth.wipes or kind.startswith("dissolve") == (t.kind in FADES):
+        return None
+    return last - t.last if side else t.first - first
+
+
+def trained(rows: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
+    """The weights that `dissolves.answers` computes with: NETWORKS side by side, their mean the answer."""
+    import torch
+
+    mean, scale = rows.mean(0), rows.std(0) + 1e-6
+    x = torch.tensor(((rows - mean) / scale).clip(-5, 5), dtype=torch.float32)
+    y = torch.tensor((right[:, 1] / right[:, 0]).clip(*FARTHEST), dtype=torch.float32)
+    hidden: list[Any] = []
+    for seed in range(NETWORKS):
+        torch.manual_seed(seed)
+        net = torch.nn.Sequential(torch.nn.Linear(len(NAMES), UNITS), torch.nn.Tanh(), torch.nn.Linear(UNITS, 1))
+        optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
+        for _ in range(ROUNDS):
+            optimizer.zero_grad()
+            off = y - net(x + SHAKEN * torch.randn_like(x))[:, 0]
+            loss = torch.maximum((1 - EXCEEDED) * off, -EXCEEDED * off).mean()
+            (loss + SMALL * sum((p**2).sum() for p in net.parameters())).backward()
+            optimizer.step()
+        hidden.append([p.detach().numpy() for p in net.parameters()])
+    weights = {
+        "mean": mean, "scale": scale,
+        "hidden": np.concatenate([w.T for w, *_ in hidden], axis=1),
+        "bias": np.concatenate([b for _, b, *_ in hidden]),
+        "out": np.concatenate([w[0] for *_, w, _ in hidden]) / NETWORKS,
+        "out_bias": np.mean([b for *_, b in hidden], axis=0),
+    }  # fmt: skip
+    return {name: np.ascontiguousarray(values, np.float32) for name, values in weights.items()}
+
+
+def times(rows: np.ndarray, w: dict[str, np.ndarray]) -> np.ndarray:
+    inner = np.tanh(np.clip((rows - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
+    return inner @ w["out"] + w["out_bias"]
+
+
+def told(name: str, wide: np.ndarray, right: np.ndarray) -> None:
+    margin, far = right.T
+    margin = np.maximum(2, np.ceil(wide * margin))
+    leaks, frames, lost = (far > margin).sum(), np.maximum(0, far - margin).sum(), np.maximum(0, margin - far).mean()
+    print(f"{name}: {leaks} of {len(far)} ends leak, {frames:.0f} frames; {lost:.2f} good frames given up at each")
+
+
+def main() -> int:
+    import torch
+    from safetensors.numpy import save_file
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
+    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
+    parser.add_argument("--folds", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    pool = prepare(options.cache, options.media, "tune")
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
+        jobs = [(what, k, pool, options.cache) for what, k in EDITS]
+        found = list(workers.map(examples, *zip(*jobs), chunksize=5))
+    unseen, truth = [], []
+    for fold in range(options.folds):
+        rest = [it for i, it in enumerate(found) if i % options.folds != fold]
+        own = [it for i, it in enumerate(found) if i % options.folds == fold]
+        weights = trained(*(np.concatenate(part) for part in zip(*rest)))
+        rows, right = (np.concatenate(part) for part in zip(*own))
+        unseen.append(times(rows, weights) + SPARE)
+        truth.append(right)
+    if options.folds:
+        right = np.concatenate(truth)
+        told("unseen", np.concatenate(unseen), right)
+        told("the usual margins", np.ones(len(right)), right)
+    rows, right = (np.concatenate(part) for part in zip(*found))
+    save_file(trained(rows, right), options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
