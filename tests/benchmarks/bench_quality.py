@@ -25,37 +25,23 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program: threads of
 import numpy as np
 
 from wanprep.media.quantiser import UNKNOWN
-from wanprep.signals import marks, moving, overlay, phash
+from wanprep.signals import marks, moving, phash
 from wanprep.signals.analysis import SAMPLE_RATE, analyse
-from wanprep.signals.scenes import SCENE, distinct_scenes
 from wanprep.stages.filter import REGISTRY, FilterConfig, decide, measure_clip
-from wanprep.stages.overlays import overlays
 
 sys.path.insert(0, str(Path(__file__).parent))  # its neighbours, also under `python -m`
-from camera import WALKERS, judge_camera, judge_subject
+from camera import judge_camera, judge_subject
 from coders import copies
 from degrade import MOVING, marked
 from faults import Fault, faults
 from good import SECONDS, clips_of, sources
-from rank import auc
+from quality_known import known
+from quality_pools import judge_overlays, judge_singles
+from quality_shown import show
+from rank import auc, share
 from titles import CARDS, PLAIN, plain_scene, title_card
 
 SHARES = 3  # of a source, worked on apart
-# What a file or clip really has, by its README and by eye: these are no false rejects.
-KNOWN = {
-    "crystal": {"blur", "motion_blur", "shake"},  # drifts far out of focus; hand-held
-    "frog": {"blur", "shake"},
-    "fire": {"shake", "motion_blur", "light_jump"},
-    "watermark": {"overlay", "static", "frozen"},  # still pictures to the bit
-    "cars": {"static"},  # an empty road between cars
-    "bottle": {"static"},  # nothing moves until a bottle is taken
-    "popeye_t03": {"blur", "motion_blur", "compression"},  # 45 kbit/s: nothing fine is left
-    "bbb_trailer": {"overlay", "text_card"},  # title cards
-    "bbb_480p_24fps.mp4/3": {"overlay"},  # opening titles
-    "bbb_480p_24fps.mp4/4": {"overlay"},
-    "bbb_480p_24fps.mp4/5": {"overlay"},
-    "traffic": {"static", "frozen"},  # pieces without a car
-}
 MARKS = ("small_text", "bottom_line", "corner_logo", "centre")
 ALPHAS = (0.3, 0.5, 1.0)
 SAID = ("evidence", "mark", "mark_box", "moving_mark", "moving_box")  # of a clip that overlays are judged by
@@ -153,10 +139,6 @@ def measure_source(job: tuple[str, tuple[Any, ...], int]) -> list[dict[str, Any]
 # --- judging ------------------------------------------------------------------------------------------------------
 
 
-def known(row: dict[str, Any], name: str) -> bool:
-    return any(row["clip"].startswith(prefix) and name in names for prefix, names in KNOWN.items())
-
-
 def values(rows: list[dict[str, Any]], name: str, fault: str | None = None) -> np.ndarray:
     """Badness of filter `name`: higher is worse. Good footage leaves out clips that have the fault already."""
     entry = REGISTRY[name]
@@ -198,83 +180,6 @@ def judge_faults(rows: list[dict[str, Any]], config: FilterConfig) -> dict[str, 
                 for f in mine
             },
         }
-    return report
-
-
-def share(badness: np.ndarray, threshold: float) -> float:
-    with np.errstate(invalid="ignore"):
-        return float(np.mean(badness > threshold)) if len(badness) else math.nan
-
-
-def different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One clip of each scene, by eye of the program: two pieces of one shot say nothing new."""
-    scenes = np.stack([np.frombuffer(r["good"]["evidence"], np.uint8)[-SCENE[0] * SCENE[1] :] for r in rows])
-    return [rows[i] for i in distinct_scenes(scenes, np.zeros(SCENE[::-1], bool))]
-
-
-def confidences(rows: list[dict[str, Any]], mark: str | None, together: bool, threshold: float) -> np.ndarray:
-    """What is said of the clips of one source, or of each alone; NaN = unknown."""
-    about = [
-        {"source_id": "s" if together else i, "group": "g" if together else i,
-         **(row["marks"][mark] if mark else row["good"])} for i, row in enumerate(rows)
-    ]  # fmt: skip
-    return overlays(about, threshold)[0]
-
-
-def judge_singles(rows: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
-    """Each clip alone; unknown counts as even odds."""
-    rows = [row for row in rows if not known(row, "overlay")]
-
-    def about(mine: list[dict[str, Any]]) -> dict[str, Any]:
-        clean = confidences(mine, None, False, threshold)
-        found = {name: confidences(mine, name, False, threshold) for name in rows[0]["marks"]}
-        fixed = np.concatenate([v for name, v in found.items() if not name.startswith(MOVING)])
-        return {
-            "clips": len(mine), "clean_flagged": share(clean, threshold),
-            "unknown_clean": float(np.isnan(clean).mean()),
-            "unknown_marked": float(np.isnan(fixed).mean()), "auc": auc(even(clean), even(fixed)),
-            "marks": {
-                name: {"auc": auc(even(clean), even(v)), "found": share(v, threshold),
-                       "unknown": float(np.isnan(v).mean())} for name, v in found.items()
-            },
-        }  # fmt: skip
-
-    real = [row for row in rows if not row["source"].startswith(("generated", "painted", "traffic"))]
-    return {
-        "all": about(rows),
-        "half B": about([r for r in rows if r["half"] == "B"]),
-        "real files": about(real or rows),
-    }
-
-
-def even(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), 0.5, values)
-
-
-def judge_overlays(rows: list[dict[str, Any]], threshold: float, rng: np.random.Generator) -> dict[str, Any]:
-    """Pools of n different scenes of equal shape, drawn at random, without and with each mark."""
-    shapes: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        if not known(row, "overlay"):
-            shapes.setdefault(overlay.map_rows(row["good"]["evidence"]), []).append(row)
-    report: dict[str, Any] = {}
-    for n in (3, 5, 8):
-        pools = []
-        for candidates in shapes.values():
-            for _ in range(80):
-                drawn = [candidates[i] for i in rng.permutation(len(candidates))]
-                drawn = different(drawn)[:n]
-                if len(drawn) == n:
-                    pools.append(drawn)
-
-        def said(mark: str | None, pools: list[list[dict[str, Any]]] = pools) -> np.ndarray:
-            return np.array([even(confidences(pool, mark, True, threshold)).mean() for pool in pools])
-
-        clean = said(None)
-        report[f"{n} scenes"] = {"pools": len(pools), "clean_flagged": share(clean, threshold)}
-        for name in rows[0]["marks"]:
-            found = said(name)
-            report[f"{n} scenes"][name] = {"auc": auc(clean, found), "found": share(found, threshold)}
     return report
 
 
@@ -365,50 +270,6 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
     show(report)
-
-
-def show(report: dict[str, Any]) -> None:
-    wrong = report["false_rejects"]
-    print(f"good clips rejected: {wrong['rejected_wrongly']} of {wrong['clips']} ({wrong['share']:.1%})")
-    for clip, names in wrong["which"].items():
-        print(f"  {clip}: {', '.join(names)}")
-    for name, found in report["filters"].items():
-        lost = found["good_B_rejected"]
-        print(f"\n{name}: default {found['default']:g} (rejects {lost['default']:.1%} of the good clips of half B), "
-              f"chosen on half A {found['chosen_on_A']:.4g} ({lost['chosen']:.1%})")  # fmt: skip
-        for fault, it in found["faults"].items():
-            kind = "innocent" if it["innocent"] else f"AUC {it['auc']:.3f}"
-            print(
-                f"  {fault:32} {kind:10} rejected: half B {it['found_B']:.2f}, all at default {it['found_default']:.2f}"
-            )
-    cards = report["text_card"]
-    print(f"\ntext_card: AUC {cards['auc']:.3f}, found {cards['found']:.2f}, "
-          f"plain scenes rejected {cards['plain_rejected']:.3f}")  # fmt: skip
-    print("  " + ", ".join(f"{kind} {value:.2f}" for kind, value in cards["kinds"].items()))
-    copied = report["duplicate"]
-    print(f"\nduplicate: {len(copied['wrong'])} of {copied['pairs']} pairs of different clips taken for the same")
-    for pair in copied["wrong"]:
-        print(f"  {pair}")
-    for kind, value in copied["recall"].items():
-        print(f"  {kind:28} recall {value:.3f}")
-    camera = report["camera"]
-    print(f"\ncamera: {camera['agreement']:.3f} of {camera['cases']} moves over stills named right; "
-          + ", ".join(f"{kind} {value:.2f}" for kind, value in camera["kinds"].items()))  # fmt: skip
-    for kind, it in report["subject"].items():
-        print(f"subject motion, {kind} camera: nobody {it['nobody'][0]:.3f} (95 % below {it['nobody'][1]:.3f}); AUC of "
-              + ", ".join(f"{size} walkers {it[size]['auc']:.2f}" for size in WALKERS))  # fmt: skip
-    for which, single in report["overlay_single"].items():
-        print(f"\noverlay, single clips, {which} ({single['clips']}): AUC {single['auc']:.3f}, unmarked flagged "
-              f"{single['clean_flagged']:.3f}, unknown {single['unknown_clean']:.2f} (unmarked) and "
-              f"{single['unknown_marked']:.2f} (marked)")  # fmt: skip
-        for name, it in single["marks"].items():
-            print(f"  {name:20} AUC {it['auc']:.3f}, found {it['found']:.2f}, unknown {it['unknown']:.2f}")
-    for scenes, found in report["overlay"].items():
-        print(f"\noverlay, {scenes}: {found['pools']} sources, unmarked flagged {found['clean_flagged']:.3f}")
-        for name, it in found.items():
-            if isinstance(it, dict):
-                print(f"  {name:20} AUC {it['auc']:.3f}, found {it['found']:.2f}")
-    print(f"\n{report['seconds']:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How well a score ranks clips."""
+"""How well a score ranks clips, and how many it rejects."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def auc(good: np.ndarray, bad: np.ndarray) -> float:
     if not len(good) or not len(bad):
         return math.nan
     return float(np.mean(bad[:, None] > good) + 0.5 * np.mean(bad[:, None] == good))
+
+
+def share(badness: np.ndarray, threshold: float) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(badness > threshold)) if len(badness) else math.nan
