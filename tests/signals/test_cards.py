@@ -85,9 +85,45 @@ def photo() -> np.ndarray:
     return np.clip(cv2.resize(noise, (256, 144), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("make", [blank, fence, windows, product, trees, snowfall, photo])
+def ripples(seed: int, height: int, width: int) -> np.ndarray:
+    """Short dashes of two tones, as light on water."""
+    rng = np.random.default_rng(seed)
+    out = np.full((height, width), 240, np.uint8)
+    for x, y in zip(rng.integers(0, width, height * width // 28), rng.integers(0, height, height * width // 28)):
+        cv2.line(out, (int(x), int(y)), (int(x) + int(rng.integers(1, 6)), int(y)), 60)
+    return out
+
+
+def sea() -> np.ndarray:
+    """Below a plain sky, from side to side."""
+    out = blank()
+    out[110:] = ripples(4, 34, 256)
+    return out
+
+
+def ball() -> np.ndarray:
+    """A round hole through which windows are seen, and nothing else."""
+    out, rng, size = blank(), np.random.default_rng(8), 47
+    wall = np.full((size, size), 240, np.uint8)
+    for x in range(0, size, 5):
+        for y in range(int(rng.integers(0, 4)), size, 5):
+            if rng.random() < 0.8:
+                cv2.rectangle(wall, (x, y), (x + int(rng.integers(1, 4)), y + int(rng.integers(1, 4))), 60, -1)
+    rows, columns = np.mgrid[:size, :size] - size // 2
+    inside = np.hypot(rows, columns) < size / 2
+    out[50 : 50 + size, 100 : 100 + size][inside] = wall[inside]
+    return out
+
+
+@pytest.mark.parametrize("make", [blank, fence, windows, product, trees, snowfall, photo, sea, ball])
 def test_plain_pictures_are_no_cards(make):
     assert card(thumbs(make())) < 0.5
+
+
+def test_lines_at_the_edge_and_short_lines_are_lettering_all_the_same():
+    assert card(thumbs(written(blank(), "STOP", scale=1.2))) > 0.7
+    low = np.roll(written(blank(), "one line of many that go up", scale=0.5), 86, axis=0)
+    assert card(thumbs(low)) > 0.85
 
 
 def test_words_on_a_photo_or_beside_a_thing_are_no_card():

@@ -22,6 +22,7 @@ ALIGNED = 0.7  # share of a line whose strokes end on the base line
 TALL, ALIGNED_TALL = 0.25, 0.85  # stricter for lines that high: few titles are, trees on a ridge are
 MIN_STROKE = 0.05  # of a line's height: letters have thicker strokes, detail of a picture in a plain frame is finer
 MIN_RUNS = 5.0  # strokes that a row through a line meets, on average
+MIN_WIDTH = 1.5  # times a line's height that it is wide: so many letters are, what is round or square is a thing
 
 
 def card(thumbs_MhwC: np.ndarray) -> float:
@@ -83,7 +84,11 @@ def lines(ink_hw: np.ndarray) -> Iterator[Line]:
     filled = np.concatenate([[False], ink_hw.any(axis=1), [False]])
     for top, bottom in np.flatnonzero(np.diff(filled.astype(np.int8))).reshape(-1, 2).tolist():
         band = ink_hw[top:bottom]
-        yield Line(top=top, bottom=bottom, ink=int(band.sum()), lettering=_lettering(band, len(ink_hw)))
+        columns = np.flatnonzero(band.any(axis=0))
+        # A sea or a meadow below a plain sky leaves the picture on three sides.
+        ground = bottom == len(ink_hw) and columns[0] == 0 and columns[-1] == ink_hw.shape[1] - 1
+        lettering = not ground and np.ptp(columns) >= MIN_WIDTH * (bottom - top) and _lettering(band, len(ink_hw))
+        yield Line(top=top, bottom=bottom, ink=int(band.sum()), lettering=bool(lettering))
 
 
 def _lettering(band_hw: np.ndarray, picture_height: int) -> bool:
