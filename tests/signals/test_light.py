@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wanprep.signals import quality
-from wanprep.signals.light import colour_jumps, flickers, largest_jump, mean_jumps, shared, stirred
+from wanprep.signals.casts import colour_jumps, largest_cast, stirred
+from wanprep.signals.light import flickers, largest_jump, mean_jumps, shared
 from wanprep.signals.meter import ShotMeter
 from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
@@ -138,26 +139,11 @@ def test_pairs_that_tell_are_believed_and_others_leave_it_to_the_mean():
     pairs = np.arange(8) % 2 == 0
     pairs[0] = False
     told = np.where(pairs, 0.01, np.nan)
-    grey = np.stack([mean] * 3, axis=1)
-    everywhere = np.repeat(mean.astype(np.uint8), 192).reshape(8, 12, 16)
-    assert largest_jump(told, pairs, grey, everywhere) == pytest.approx(0.01)
+    T = np.repeat(mean.astype(np.float32), 192).reshape(8, 192)
+    assert largest_jump(told, pairs, mean, T) == pytest.approx(0.01)
     told[4] = np.nan
-    assert largest_jump(told, pairs, grey, everywhere) == pytest.approx(math.log1p(40 / 102))
-    assert math.isnan(largest_jump(told, np.zeros(8, bool), grey, everywhere))
-
-
-def test_another_white_balance_is_a_jump_and_a_slow_or_a_grey_one_is_not():
-    frames = np.repeat(pan(3)[..., None], 3, axis=-1) * np.array([0.9, 1.0, 0.8])  # BGR
-    warm = np.array([0.8, 1.0, 1.15])
-    for when, jumps in ((np.arange(48) >= 24, True), (np.linspace(0, 1, 48), False)):
-        meter, rows = ShotMeter(), []
-        for frame, share in zip(frames, when):
-            rows.append(meter.feed(np.clip(frame * (1 + share * (warm - 1)), 0, 255).astype(np.uint8))[0])
-        found = np.array([[row[name] for name in ("luma_mean", "red", "blue")] for row in rows])
-        grey = tiny(frames[..., 1].astype(np.uint8))
-        assert (largest_jump(np.zeros(48), np.arange(48) > 0, found, grey) > 2 * LIMIT) == jumps
-        assert colour_jumps(found).max() < LIMIT / 2 or jumps
-    assert colour_jumps(np.where(np.arange(20) < 10, 60.0, 120.0)[:, None] * np.ones(3)).max() < 1e-9
+    assert largest_jump(told, pairs, mean, T) == pytest.approx(math.log1p(40 / 102))
+    assert math.isnan(largest_jump(told, np.zeros(8, bool), mean, T))
 
 
 def covered(frames: np.ndarray, at: int, few: int, level: float, stays: bool = False) -> np.ndarray:
@@ -216,18 +202,63 @@ def test_bars_and_what_is_white_tell_nothing_of_light():
     assert shared(size, night, 2 * night)[0] == 0
 
 
-def test_a_thing_of_another_colour_is_no_other_white_balance():
-    frames = np.repeat(pan(14)[..., None], 3, axis=-1).astype(np.float32)
-    frames[24:, 30:120, 60:200] = (5, 15, 80)  # BGR
-    meter = ShotMeter()
-    rows = [meter.feed(frame.astype(np.uint8))[0] for frame in frames]
+# --- colour ---------------------------------------------------------------------------------------------------------
+
+
+def coloured(px: int) -> np.ndarray:
+    """float32[48, H, W, 3] BGR: a pan over a street whose things are of several colours."""
+    tones = np.random.default_rng(8).uniform(0.4, 1.0, (6, 40, 3)).astype(np.float32)
+    canvas = street()[..., None] * cv2.resize(tones, (1200, H), interpolation=cv2.INTER_NEAREST)
+    return np.stack([canvas[:, px * k : px * k + W] for k in range(48)])
+
+
+def cast(frames: np.ndarray, pictures: bool = True) -> float:
+    """largest_cast of BGR frames, two a second of which are kept; without these, of what the means alone say."""
+    meter, every = ShotMeter(), np.clip(frames, 0, 255).astype(np.uint8)
+    rows = [meter.feed(frame)[0] for frame in every]
     found = np.array([[row[name] for name in ("luma_mean", "red", "blue")] for row in rows])
-    grey = tiny(np.stack([cv2.cvtColor(frame.astype(np.uint8), cv2.COLOR_BGR2GRAY) for frame in frames]))
-    assert colour_jumps(found).max() > 2 * LIMIT
-    assert largest_jump(np.zeros(48), np.arange(48) > 0, found, grey) < LIMIT
-    assert stirred(grey.reshape(48, -1).astype(np.float32)).argmax() == 24
+    if not pictures:
+        return float(colour_jumps(found).max())
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in every])
+    T = tiny(grey).reshape(48, -1).astype(np.float32)
+    return largest_cast(found, T, np.arange(0, 48, 12), lambda k: tiny(every[12 * k : 12 * k + 1])[0])
 
 
-def test_a_camera_that_moves_steadily_stirs_no_more_than_usual():
+WARM = np.array([0.8, 1.0, 1.15])
+
+
+@pytest.mark.parametrize("px", [0, 3, 14])
+def test_another_white_balance_is_a_jump_and_a_slow_one_is_not(px):
+    frames = coloured(px)
+    at_once, slowly = np.arange(48) >= 24, np.linspace(0, 1, 48)
+    jumps, fades = (cast(frames * (1 + when[:, None, None, None] * (WARM - 1))) for when in (at_once, slowly))
+    assert jumps > 1.5 * LIMIT
+    assert fades < LIMIT / 2
+    assert cast(frames) < LIMIT / 2
+
+
+@pytest.mark.parametrize(("tone", "size"), [((5, 15, 80), 100), ((40, 60, 190), 70)])  # the second as bright as all
+def test_a_thing_of_another_colour_is_no_other_white_balance(tone, size):
+    frames = coloured(14)
+    frames[28:, 20 : 20 + size, 60 : 60 + size] = tone
+    assert cast(frames, pictures=False) > 1.5 * LIMIT
+    assert cast(frames) < LIMIT
+    assert cast(frames * np.where(np.arange(48) >= 14, 1.0, 1 / WARM[:, None]).T[:, None, None]) > LIMIT
+
+
+def test_a_cast_that_no_pictures_on_both_sides_show_is_not_known():
+    warm = coloured(3) * np.where(np.arange(48) >= 42, WARM[:, None], 1.0).T[:, None, None]
+    assert cast(warm, pictures=False) > LIMIT
+    assert cast(warm) == 0
+
+
+def test_light_that_has_no_colour_is_no_cast():
+    grey = np.where(np.arange(20) < 10, 60.0, 120.0)[:, None] * np.ones(3)
+    assert colour_jumps(grey).max() < 1e-9
+
+
+def test_what_comes_in_stirs_and_a_camera_that_moves_steadily_no_more_than_usual():
+    T = tiny(covered(pan(14), 20, 2, 5, stays=True)).reshape(48, -1).astype(np.float32)
+    assert stirred(T).argmax() == 20
     assert stirred(tiny(pan(14)).reshape(48, -1).astype(np.float32)).max() < 0.05
     assert not stirred(np.full((5, 192), 90, np.float32)).any()

@@ -1,4 +1,4 @@
-"""Sudden changes of light between two frames: exposure pumping, flashes, splices of two takes.
+"""Sudden changes of light between two frames: exposure pumping, flashes, splices of two takes. Of colour: `casts`.
 
 Where the camera's motion is known, or it stands still, only places whose texture stayed the same are compared: a plain
 difference of mean luma finds a moving object and misses an exposure step (5 % of +15 % steps). A step in a pan is what
@@ -21,11 +21,10 @@ MIN_SHARE = 0.03  # of the picture must keep its texture
 STANDING, RICH = 0.3, 10.0
 NEAR = 3  # frames before and after whose steps are no jump
 DARK = 2.0  # levels added to mean luma: coding alone moves it by a tenth of one
-GREY = 8.0  # and to means of colours, and of what moves
 # Tiles of the tiny picture that are compared: brighter than BLACK in one of two frames, darker than WHITE in both (of
 # pictures with fewer such ones than FEW, all that are not black); LEVELS are added to each.
 BLACK, WHITE, FEW, LEVELS = 8.0, 245.0, 64, 4.0
-LEAST = 24  # tiles; fewer that are not black say nothing
+LEAST_TILES = 24  # fewer that are not black say nothing
 MIDDLE = 0.3, 0.5, 0.7  # of the tiles, by ratio: what these share is the light of all of the picture
 ALIKE, ENOUGH = 0.4, 0.6  # the least of them, as a share of the middle one; this one, of the step of the mean
 
@@ -112,51 +111,35 @@ def shared(size_N: np.ndarray, before_NP: np.ndarray, after_NP: np.ndarray) -> n
     told = lit & (brighter < WHITE)
     told = np.where(told.sum(axis=1, keepdims=True) >= FEW, told, lit)
     ratio = np.where(told, np.log((after_NP + LEVELS) / (before_NP + LEVELS)), np.inf)
-    ratio.sort(axis=1)
-    count = told.sum(axis=1)
+    return of_most(size_N, ratio)
+
+
+def of_most(size_N: np.ndarray, log_NP: np.ndarray) -> np.ndarray:
+    """Jumps (float64[N]) as far as most of P places share them. log_NP: ln of the ratio at each; inf: not known."""
+    ordered, count = np.sort(log_NP, axis=1), np.isfinite(log_NP).sum(axis=1)
     places = (np.maximum(count - 1, 0)[:, None] * np.array(MIDDLE)).astype(int)
-    low, middle, high = np.where(count[:, None] >= LEAST, np.take_along_axis(ratio, places, axis=1), 0.0).T
-    all_of_it = np.where(np.maximum(low, -high) >= ALIKE * np.abs(middle), np.abs(middle), 0.0)
-    return np.where(all_of_it >= ENOUGH * size_N, size_N, np.minimum(size_N, all_of_it))
+    found = np.where(count[:, None] >= LEAST_TILES, np.take_along_axis(ordered, places, axis=1), 0.0)
+    low, middle, high = found.T
+    everywhere = np.where(np.maximum(low, -high) >= ALIKE * np.abs(middle), np.abs(middle), 0.0)
+    return np.where(everywhere >= ENOUGH * size_N, size_N, np.minimum(size_N, everywhere))
 
 
-def stirred(T: np.ndarray) -> np.ndarray:
-    """float64[N >= 2]: by how much of their luma tiles change at each frame, beyond what is usual in NEAR around it.
-    Another colour balance leaves luma as it is; a thing of another colour that comes in hardly ever does."""
-    mean = T.mean(axis=1) + GREY
-    change = np.abs(np.diff(T, axis=0)).mean(axis=1) / np.minimum(mean[1:], mean[:-1])
-    padded = np.pad(change, NEAR, mode="edge")
-    around = [padded[k : k + len(change)] for k in range(2 * NEAR + 1) if k != NEAR]
-    return np.concatenate([[0.0], np.maximum(0.0, change - np.median(around, axis=0))])
-
-
-def colour_jumps(means_NC: np.ndarray) -> np.ndarray:
-    """float64[N]: `mean_jumps` of red or blue against luma, whichever is larger: another white balance leaves luma
-    nearly as it is. means_NC: of luma, red and blue, 0..255. No texture tells here what is light and what a thing, but
-    colour hardly ever changes at once: 98 % of pieces of real films have at most 0.03, red +15 % and blue -20 % 0.2."""
-    luma_N = means_NC[:, 0] + GREY
-    return np.maximum(*(mean_jumps(100 * (means_NC[:, c] + GREY) / luma_N) for c in (1, 2)))
-
-
-def largest_jump(jump_N: np.ndarray, pair_N: np.ndarray, means_NC: np.ndarray, tiny_NHW: np.ndarray) -> float:
-    """Largest |log| ratio of exposure, or of a colour, within a clip of N frames; NaN without a pair.
+def largest_jump(jump_N: np.ndarray, pair_N: np.ndarray, mean_N: np.ndarray, T: np.ndarray) -> float:
+    """Largest |log| ratio of exposure within a clip of N frames; NaN without a pair.
 
     jump_N: `light_jump` of the pair that ends in each frame, NaN where nothing could be compared. pair_N: bool, frames
-    that a pair within the clip ends in; pairs follow each other. means_NC: of luma, red and blue in each frame, 0..255.
-    tiny_NHW: uint8 luma of each frame, a few tiles high and wide.
+    that a pair within the clip ends in; pairs follow each other. mean_N: luma of each frame, 0..255.
     """
     ends = np.flatnonzero(pair_N)
     if not len(ends):
         return math.nan
     compared = np.isfinite(jump_N[ends])
     of_pair = np.searchsorted(ends, np.arange(ends[-1] + 1))  # the pair that each frame lies in
-    mean_N, T = means_NC[:, 0], tiny_NHW.reshape(len(tiny_NHW), -1).astype(np.float32)
     one, two = (np.concatenate([T[:k], T[:-k]]) for k in (1, 2))  # frames so many before each
     by_mean = np.where(compared[of_pair], 0.0, mean_jumps(mean_N)[: ends[-1] + 1])
     jumps = (
         jump_N[ends[compared]],
         shared(by_mean, one[: len(by_mean)], T[: len(by_mean)]),
         shared(flickers(mean_N), (two + T) / 2, one),
-        colour_jumps(means_NC) - stirred(T),
     )
     return float(max(np.max(found, initial=0.0) for found in jumps))

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from wanprep.signals.bands import rolling_bands
+from wanprep.signals.casts import largest_cast
 from wanprep.signals.compression import quantiser
 from wanprep.signals.light import largest_jump, light_jump
 from wanprep.signals.motion import (
@@ -141,7 +142,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
 
     sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
     and noise. quantiser: compression.quantiser. coded: what the stream alone says of it.
-    shake: turns of the camera's path a step, 0..1. light_jump: light.largest_jump, or bands.rolling_bands.
+    shake: turns of the camera's path a step, 0..1. light_jump: the largest of light, casts and bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
     """
@@ -190,14 +191,23 @@ def _clip(signals: Signals, i0: int, i1: int) -> tuple[dict[str, np.ndarray], np
 
 
 def _light(signals: Signals, frame: dict[str, np.ndarray], seconds: np.ndarray, i0: int, i1: int) -> float:
+    """Jumps of exposure and of colour, and bands; NaN without a pair of frames."""
     tiny = signals.extra["tiny"][i0:i1]
-    jump = largest_jump(frame["light_jump"], _inside(seconds, frame["step_s"]), _means(signals, i0, i1), tiny)
-    return jump if math.isnan(jump) else max(jump, rolling_bands(tiny, seconds))
+    T = tiny.reshape(len(tiny), -1).astype(np.float32)
+    means = [signals.frame[name][i0:i1].astype(np.float64) for name in ("luma_mean", "red", "blue")]
+    jump = largest_jump(frame["light_jump"], _inside(seconds, frame["step_s"]), means[0], T)
+    if math.isnan(jump):
+        return jump
+    looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
+    cast = largest_cast(np.stack(means, axis=1), T, signals.sampled[looks] - i0, lambda k: _tiles(signals, looks[k]))
+    return max(jump, cast, rolling_bands(tiny, seconds))
 
 
-def _means(signals: Signals, i0: int, i1: int) -> np.ndarray:
-    """float64[N, 3]: luma, red and blue of frames i0..i1-1, 0..255."""
-    return np.stack([signals.frame[name][i0:i1] for name in ("luma_mean", "red", "blue")], axis=1).astype(np.float64)
+def _tiles(signals: Signals, look: int) -> np.ndarray:
+    """uint8[h, w, 3] BGR: a kept picture as small as the tiny one of every frame."""
+    import cv2
+
+    return cv2.resize(signals.thumbs[int(look)], signals.extra["tiny"].shape[:0:-1], interpolation=cv2.INTER_AREA)
 
 
 def _path(frame: dict[str, np.ndarray], seconds: np.ndarray) -> tuple[np.ndarray, float]:
