@@ -115,9 +115,29 @@ def ball() -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("make", [blank, fence, windows, product, trees, snowfall, photo, sea, ball])
+def tiles() -> np.ndarray:
+    """Small blocks of many tones in two rows on a plain ground, as in a game."""
+    out, rng = blank(150), np.random.default_rng(1)
+    for top in (60, 80):
+        x = 20
+        while x < 236:
+            tone = int(rng.choice([50, 95, 105, 190, 200, 250], p=[0.03, 0.25, 0.25, 0.22, 0.22, 0.03]))
+            first, last = top + int(rng.integers(0, 4)), (x + int(rng.integers(1, 3)), top + int(rng.integers(6, 14)))
+            cv2.rectangle(out, (x, first), last, tone, -1)
+            x += int(rng.integers(3, 7))
+    return out
+
+
+@pytest.mark.parametrize("make", [blank, fence, windows, product, trees, snowfall, photo, sea, ball, tiles])
 def test_plain_pictures_are_no_cards(make):
     assert card(thumbs(make())) < 0.5
+
+
+def test_outlined_and_fainter_words_are_lettering_all_the_same():
+    outlined = cv2.GaussianBlur(written(blank(128), "ONE BIG RABBIT", scale=0.7, ink=20), (0, 0), 1.0)
+    assert card(thumbs(written(outlined, "ONE BIG RABBIT", scale=0.7, ink=240))) > 0.7
+    two = np.minimum(written(blank(), "Chapter Three"), np.roll(written(blank(), "by somebody", ink=140), 40, axis=0))
+    assert card(thumbs(two)) > 0.85
 
 
 def test_lines_at_the_edge_and_short_lines_are_lettering_all_the_same():

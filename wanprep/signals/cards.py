@@ -22,6 +22,7 @@ ALIGNED = 0.7  # share of a line whose strokes end on the base line
 TALL, ALIGNED_TALL = 0.25, 0.85  # stricter for lines that high: few titles are, trees on a ridge are
 MIN_STROKE = 0.05  # of a line's height: letters have thicker strokes, detail of a picture in a plain frame is finer
 MIN_RUNS = 5.0  # strokes that a row through a line meets, on average
+ONE_SIDE, STRONG = 0.8, 0.2  # shares of strokes on one side of the ground's level, and as strong as the strongest
 MIN_WIDTH = 1.5  # times a line's height that it is wide: so many letters are, what is round or square is a thing
 
 
@@ -43,14 +44,24 @@ def card_share(thumb_hwC: np.ndarray) -> float | None:
 
     gray = cv2.cvtColor(thumb_hwC, cv2.COLOR_BGR2GRAY)
     gray = _inside(gray)
-    apart = cv2.absdiff(gray, _background(gray))
+    ground = _background(gray)
+    apart = cv2.absdiff(gray, ground)
     strongest = float(np.quantile(apart, 0.998))
     if strongest < CONTRAST:
         return None if np.mean(apart > FLAT) < 0.01 else 0.0
     ink = apart > max(FLAT, 0.4 * strongest)
+    if _of_many_tones(gray > ground, apart > 0.75 * strongest, ink):
+        return 0.0
     lettered = sum(line.ink for line in lines(ink) if line.lettering)
     share = float(np.mean(apart <= FLAT))
     return share if lettered >= LETTERED * ink.sum() else 0.0
+
+
+def _of_many_tones(lighter: np.ndarray, strong: np.ndarray, ink: np.ndarray) -> bool:
+    """Whether strokes (bool[h, w]) are both lighter and darker than the ground, and few of them as strong as the
+    strongest: water, tiles. Lettering is of one tone (0.35 and more of it strong); with an outline, of two."""
+    light = float(np.mean(lighter[ink]))
+    return max(light, 1 - light) < ONE_SIDE and float(np.mean(strong[ink])) < STRONG
 
 
 def _inside(gray: np.ndarray) -> np.ndarray:
