@@ -86,7 +86,8 @@ def encoded(frames: np.ndarray, *options: str) -> tuple[np.ndarray, list[Any]]:
 
 
 def again(frames: np.ndarray, *codings: tuple[str, ...]) -> tuple[np.ndarray, list[Any]]:
-    """As `encoded`, file after file: nothing else is done to the pictures in between."""
+    """As `encoded`, file after file: nothing else is done to the pictures in between. One thread, because encoders
+    with more decide otherwise, so that another machine would have other figures."""
     import subprocess
     import tempfile
     from pathlib import Path
@@ -103,7 +104,7 @@ def again(frames: np.ndarray, *codings: tuple[str, ...]) -> tuple[np.ndarray, li
     with tempfile.TemporaryDirectory() as folder:
         for k, options in enumerate(codings):
             path = Path(folder) / f"{k}.mkv"
-            encode = [*program, *source, "-pix_fmt", "yuv420p", *options, str(path)]
+            encode = [*program, *source, "-pix_fmt", "yuv420p", *options, "-threads", "1", str(path)]
             subprocess.run(encode, input=data, check=True, stderr=subprocess.DEVNULL)  # SVT-AV1 talks
             source, data = ["-i", str(path)], b""
         with open_video(path, probe(path)) as video:

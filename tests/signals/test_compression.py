@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals.compression import blockiness, noise_sigma, quantiser, traces
+from wanprep.signals import hidden
+from wanprep.signals.compression import LEVEL, blockiness, noise_sigma, quantiser, traces
 
 
 def picture(seed: int = 0, height: int = 360, width: int = 640) -> np.ndarray:
@@ -104,14 +105,22 @@ def test_blocks_are_not_looked_for_where_they_always_show():
     assert math.isnan(traces(jpeg(picture(), 20), smoothed=False)["blockiness"])
 
 
+def test_blocks_are_not_looked_for_in_what_is_drawn_to_the_grid(monkeypatch):
+    coarse = encoded(picture(5), "-c:v", "mpeg4", "-q:v", "24")
+    assert traces(coarse, noise=False)["blockiness"] > 0.04
+    monkeypatch.setattr(hidden, "look", lambda luma: hidden.Look(math.nan, True))
+    assert math.isnan(traces(coarse, noise=False)["blockiness"])
+
+
 def test_what_a_finer_coding_hides_is_looked_for_beside_its_own_traces():
     of_h264, of_hevc = (traces(picture(), leaves=leaves, noise=False)["hidden"] for leaves in (0.0, 2.0))
     assert of_hevc == pytest.approx(of_h264 - 2.0)
     assert math.isnan(traces(picture(), noise=False)["hidden"])
+    assert math.isnan(traces(picture(), smoothed=False, leaves=0.0, noise=False)["hidden"])
 
 
 def test_the_worse_of_looks_and_stream_counts():
-    assert quantiser(0.0355, math.nan, 20.0) == pytest.approx(37.0)  # encoded anew, finely, after it was damaged
+    assert quantiser(LEVEL, math.nan, 20.0) == pytest.approx(37.0)  # encoded anew, finely, after it was damaged
     assert quantiser(0.01, 41.0, 20.0) == 41.0  # the same, when no blocks show
     assert quantiser(0.01, 25.0, 44.0) == 44.0  # damage that left no grid
     grids = [quantiser(blockiness, math.nan, math.nan) for blockiness in (0.01, 0.03, 0.12)]

@@ -9,7 +9,7 @@ import pytest
 
 from wanprep.signals import blur, light, motion
 from wanprep.signals.blur import focus
-from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores, merged, repeats
+from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores, merged, repeats, throughout
 from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
 
@@ -214,6 +214,30 @@ def test_a_clip_that_is_out_of_focus_for_half_its_time_is_blurred_and_one_look_i
     assert bad("blur", scores(np.concatenate([sharp[:36], soft[36:]]))["sharpness"])
     assert not bad("blur", scores(np.concatenate([sharp[:66], soft[66:]]))["sharpness"])
     assert not bad("blur", scores(np.concatenate([sharp[:12], soft[:3]]))["sharpness"])  # three looks, one of them soft
+
+
+@pytest.mark.parametrize("pitch", [4, 6, 8])
+def test_checks_all_over_a_picture_are_not_noise(pitch):
+    """More than half of its pixels lie at edges, so the median pixel is no measure of noise."""
+    row, column = np.indices((H, W))
+    checks = np.where((row // pitch + column // pitch) % 2, 205, 75).astype(np.float32)
+    grain = np.random.default_rng(3).normal(0, 2, checks.shape)
+    seen = np.clip(checks + grain, 0, 255).astype(np.uint8)
+    assert not bad("blur", blur.sharpness(seen))
+    if pitch > 4:  # of smaller ones nothing is left
+        assert bad(
+            "blur", blur.sharpness(np.clip(cv2.GaussianBlur(checks, (0, 0), 2) + grain, 0, 255).astype(np.uint8))
+        )
+
+
+def test_what_shows_throughout_is_what_most_looks_agree_on():
+    nan = math.nan
+    assert throughout(np.array([50.0, 50.0, 20.0, 20.0, 50.0])) == 20.0  # a fence that fits the grid now and then
+    assert throughout(np.array([40.0, 41.0, 39.0, 42.0])) == pytest.approx(39.75)
+    assert throughout(np.array([50.0, 30.0, 45.0])) == 45.0  # of few looks the usual one
+    assert throughout(np.array([nan, nan, 50.0, 48.0])) == 49.0
+    assert math.isnan(throughout(np.array([nan, nan, nan, 50.0])))
+    assert math.isnan(throughout(np.array([])))
 
 
 def test_motion_blur_is_the_same_number_in_every_direction():

@@ -26,8 +26,9 @@ MOST_ROWS = 540  # of a picture higher than that, every k-th line is looked at
 # 1). Of what bench_quality finds, x264 and MPEG-4 leave 0.37 at most; 0.7 loses 2 of 12 by VP8, which has such blocks.
 FOURTHS = 0.75
 PEAK, CUT = 8.0, 1.05  # how much less a peak at block edges says, and where it is cut off (times the usual difference)
-# Blockiness as a quantiser, by x264 at crf 33, 38 and 44 (medians 0.028, 0.036 and 0.073 on half A of bench_quality).
-LEVEL, AT, STEEP = 0.0355, 37.0, 10.0
+# Blockiness as a quantiser: x264 at crf 33, 38 and 44 has medians of 0.028, 0.036 and 0.073 on half A of bench_quality,
+# and of what was coded again finely, of JPEG and MPEG and of enlarged ones 1.8 % are above this.
+LEVEL, AT, STEEP = 0.048, 37.0, 10.0
 
 
 def traces(
@@ -36,12 +37,13 @@ def traces(
     """All numbers of one frame, by the names that signals keep them under. About 4 ms at 1080p.
 
     smoothed, leaves: `media.quantiser.Coded`. Where edges are not smoothed, blocks show however finely a picture is
-    coded, and are not looked for; nor, where `leaves` is not known, what a finer coding hides. noise: whether it is
-    measured, which takes most of the time; else NaN.
+    coded, and are not looked for; nor are they in what is drawn, nor, where `leaves` is not known, what a finer coding
+    hides. noise: whether it is measured, which takes most of the time; else NaN.
     """
+    look = hidden.look(luma_HW) if smoothed else hidden.Look(math.nan, False)
     return {
-        "blockiness": blockiness(luma_HW) if smoothed else math.nan,
-        "hidden": hidden.quantiser(luma_HW) - leaves if math.isfinite(leaves) else math.nan,
+        "blockiness": blockiness(luma_HW) if smoothed and not look.drawn else math.nan,
+        "hidden": look.quantiser - leaves if math.isfinite(leaves) else math.nan,
         "noise": noise_sigma(luma_HW) if noise else math.nan,
     }
 

@@ -141,7 +141,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
     sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
-    and noise. quantiser: compression.quantiser. coded: what the stream alone says of it.
+    and noise. quantiser: compression.quantiser of what shows throughout. coded: what the stream alone says of it.
     shake: turns of the camera's path a step, 0..1. light_jump: the largest of light, casts and bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
@@ -150,6 +150,8 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     change = frame["change"][_inside(seconds, frame["change_s"])]
     equal = repeats(frame["frame_diff"][1:])
     sharp = frame["sharpness"]
+    looked = signals.sampled[(signals.sampled >= i0) & (signals.sampled < i1)] - i0
+    blocks, hidden = (throughout(frame[name][looked]) for name in ("blockiness", "hidden"))
     return {
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
@@ -159,10 +161,19 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
-        "quantiser": quantiser(*(_quantile(frame[name], 0.5) for name in ("blockiness", "hidden", "quantiser"))),
+        "quantiser": quantiser(blocks, hidden, _quantile(frame["quantiser"], 0.5)),
         "coded": _quantile(frame["quantiser"], 0.5),
         "noise": _quantile(frame["noise"], 0.5),
     }
+
+
+def throughout(looks_N: np.ndarray) -> float:
+    """What most looks at a clip agree on: their lower quartile, or of few the median, for a coding leaves traces in all
+    of them, and what looks so by chance comes and goes; NaN where fewer than half say anything."""
+    known = looks_N[np.isfinite(looks_N)]
+    if not len(known) or 2 * len(known) < len(looks_N):
+        return math.nan
+    return float(np.quantile(known, 0.25 if len(known) >= MANY_LOOKS else 0.5))
 
 
 def repeats(diff_N: np.ndarray) -> np.ndarray:
