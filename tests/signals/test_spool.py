@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wanprep.signals import spool
+from wanprep.signals import analysis, spool
 from wanprep.signals.analysis import analyse
 from wanprep.signals.spool import Spool
 
@@ -85,6 +85,17 @@ def test_signals_put_aside_are_those_kept_in_memory(tmp_path, monkeypatch):
     assert aside.to_bytes() == kept.to_bytes()
     assert np.array_equal(aside.thumbs[3:], kept.thumbs[3:])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_frames_are_put_aside(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "IN_MEMORY", 100)
+    of_shots, of_quality = analysis._Shots(tmp_path), analysis._Quality((256, 144), (0, 2), tmp_path)
+    for _ in range(20):
+        of_shots.keep((bytes(36), bytes(192)))
+        of_quality.keep(bytes(76))
+    for kept in (of_shots.numbers, of_shots.tiny, of_quality.numbers):
+        assert kept._file._rolled  # in a file
+    assert not any(isinstance(value, bytearray) for track in (of_shots, of_quality) for value in vars(track).values())
 
 
 def test_a_disk_that_takes_no_more_ends_the_analysis(tmp_path, monkeypatch):

@@ -73,10 +73,10 @@ def analyse(
     threads: from FREE on the meters work beside each other, in processes; the numbers are the same. expected: about
     how many frames there will be (0: unknown), which only decides whether processes are worth their start.
     folder: where what grows with the film is put aside (see `Spool`). Reject("no_frames") when there are none.
-    Memory: about 100 bytes a frame.
+    Memory: about 150 bytes a frame, and while frames are decoded 40 of them.
     """
     small = small_size(width, height)
-    tracks = _Shots(folder), _Quality(small, (0, 2)), _Quality(small, (1, 2)), _Sampled(folder)
+    tracks = _Shots(folder), _Quality(small, (0, 2), folder), _Quality(small, (1, 2), folder), _Sampled(folder)
     pts, last_duration = array("q"), 0
     with one_opencv_thread(), _beside(threads, expected, width, height) as lane:
         lane.begin([track.meter for track in tracks], [track.keep for track in tracks])
@@ -89,7 +89,7 @@ def analyse(
         raise Reject("no_frames", "not one frame could be decoded")
     of_shots, *of_quality, sampled = tracks
     frame = quality.merged(*(_columns(track.numbers, quality.FIELDS) for track in of_quality))
-    frame |= _columns(of_shots.numbers, shots.FIELDS)
+    frame |= {name: values.copy() for name, values in _columns(of_shots.numbers, shots.FIELDS).items()}
     for name, values in sampled.traces.items():
         frame[name][sampled.at] = values
     return Signals(
@@ -153,11 +153,10 @@ class _Shots:
 
     def __init__(self, folder: Path | None) -> None:
         self.meter = _ShotMeter()
-        self.numbers = bytearray()
-        self.tiny = Spool(folder)
+        self.numbers, self.tiny = Spool(folder), Spool(folder)
 
     def keep(self, found: tuple[bytes, bytes]) -> None:
-        self.numbers += found[0]
+        self.numbers.add(found[0])
         self.tiny.add(found[1])
 
 
@@ -173,12 +172,12 @@ class _ShotMeter:
 class _Quality:
     """Every frame, most of it on a few frames a second."""
 
-    def __init__(self, size: tuple[int, int], share: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], share: tuple[int, int], folder: Path | None) -> None:
         self.meter = _QualityMeter(size, share)
-        self.numbers = bytearray()
+        self.numbers = Spool(folder)
 
     def keep(self, found: bytes) -> None:
-        self.numbers += found
+        self.numbers.add(found)
 
 
 class _QualityMeter:
@@ -224,9 +223,9 @@ def _row(numbers: Mapping[str, float], names: tuple[str, ...]) -> bytes:
     return array("f", [numbers[name] for name in names]).tobytes()
 
 
-def _columns(rows: bytearray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """float32[N] by name from rows of `_row`, each contiguous."""
-    return dict(zip(names, np.ascontiguousarray(np.frombuffer(rows, np.float32).reshape(-1, len(names)).T)))
+def _columns(rows: Spool, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """float32[N] by name from rows of `_row`, in place: read-only, and a row apart."""
+    return dict(zip(names, rows.whole().view(np.float32).reshape(-1, len(names)).T))
 
 
 def _beside(threads: int, expected: int, width: int, height: int) -> contextlib.AbstractContextManager[Any]:
