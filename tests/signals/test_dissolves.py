@@ -121,3 +121,10 @@ def test_the_weights_fit_what_is_asked() -> None:
     assert dissolves.network([]) == []
     far = dict.fromkeys(dissolves.NAMES, 1e9)  # evidence beyond all that was ever seen saturates
     assert np.isfinite(dissolves.network([far])).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 75])
+def test_medians_of_a_few_numbers_are_those_of_numpy(count: int) -> None:
+    values = np.random.default_rng(count).normal(50, 20, count)
+    assert mixing.median(values) == np.median(values)
+    assert mixing.median(values.astype(np.float32)) == pytest.approx(np.median(values), rel=1e-6)

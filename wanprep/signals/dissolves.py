@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from wanprep.signals.gradual import GradualRules, Mix
-from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, curve_dip, rms
+from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, curve_dip, median, rms
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.spans import Near, likely_spans
 from wanprep.signals.wipes import unmoved
@@ -114,6 +114,7 @@ def evidence(near: Near, edges: np.ndarray, s: int, e: int) -> dict[str, float]:
     along = right - left - c + own
     ramp, alpha = along / power, (along + (mean - mean[0]) * bright) / change**2
     steps, mixing = np.diff(ramp), np.clip(alpha, 0, 1)
+    step = float(steps.mean())
     straight = (1 - mixing) * own + mixing * other
     mixed = (1 - mixing) ** 2 * own + mixing**2 * other + 2 * mixing * (1 - mixing) * c
     both = (left**2 * other - 2 * left * right * c + right**2 * own) / max(own * other - c * c, EPS) / (var + EPS)
@@ -123,11 +124,11 @@ def evidence(near: Near, edges: np.ndarray, s: int, e: int) -> dict[str, float]:
         "change": float(np.log(np.sqrt(power) + 1)),
         "length": float(np.log(n)),
         "likeness": float(c / (np.sqrt(own * other) + EPS)),
-        "kept": float(np.mean(np.abs(near.X[b] - near.X[a]) < 0.25 * change)),
+        "kept": np.count_nonzero(np.abs(near.X[b] - near.X[a]) < 0.25 * change) / near.X.shape[1],
         "outside": min(3.0, min(before, after) / change),
-        "both_ends": float(np.median(both[1:-1])),
+        "both_ends": median(both[1:-1]),
         "uneven": min(0.5, float(np.abs(ramp - np.arange(n + 1) / n).mean())),
-        "rough": min(3.0, float(steps.std() / (abs(steps.mean()) + EPS))),
+        "rough": min(3.0, float(np.sqrt(np.mean((steps - step) ** 2))) / (abs(step) + EPS)),
         "dip_off": min(1.5, abs(float((straight - var).sum() / ((straight - mixed).sum() + EPS)) - 1)),
         "edges_dip_off": min(1.5, abs(curve_dip(edges[low : e + 4], s - low, n) - 1)),
         "weak": float(np.log((spread[0] + 1) / (spread[1] + 1))),

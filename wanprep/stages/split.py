@@ -43,7 +43,7 @@ class SplitConfig:
     """[split]. min_seconds: shorter clips are rejected as too_short. max_seconds: longer shots are divided into equal
     parts. margin: frames given up on each side of a dissolve or fade, where mixing is too weak to be measured;
     margin_share: so many more, as a share of its length; margin_seconds: both together at most, where that is more
-    than margin.
+    than margin. All three times what each end of it needs (signals/ends.py), but at least margin.
     crop_bars: leave black bars out of the clips. shots, bars: detection thresholds. trim: idle heads and tails cut off
     (`idle`), for motion sets.
     """
