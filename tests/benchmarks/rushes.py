@@ -160,6 +160,34 @@ def crash_zoom(frames: np.ndarray, seconds: np.ndarray, rng: Rng) -> np.ndarray:
     return _flown(frames, np.stack([0.5 + (x - 0.5) * part, 0.5 + (y - 0.5) * part, scale], axis=1), 0.0)
 
 
+def flight(frames: np.ndarray, seconds: np.ndarray, rng: Rng) -> np.ndarray:
+    """The camera flies past thirty boards and turns its head a little; some fill the picture before they are gone."""
+    n, height, width = frames.shape
+    count, corners = 30, np.array([[0, 0], [128, 0], [128, 96], [0, 96]], np.float32)
+    looks = [cv2.resize(_other(frames, rng), (128, 96)).astype(np.uint8) for _ in range(8)]
+    x, y, z, tilt = (rng.uniform(a, b, count) for a, b in ((-8, 8), (-4, 4), (1, 40), (-0.9, 0.9)))
+    wide, tall = rng.uniform(0.6, 3, (2, count))
+    pace, yaw = rng.uniform(0.1, 0.6), np.cumsum(rng.normal(0, 0.01, n)) * rng.choice([0, 1, 2])
+    side = np.array([-1, 1, 1, -1]) / 2
+    out = []
+    for k, frame in enumerate(frames):
+        view = cv2.GaussianBlur(frame, (0, 0), 3)
+        for i in np.argsort(-z):
+            right, ahead = x[i] + side * wide[i] * np.cos(tilt[i]), z[i] - pace * k + side * wide[i] * np.sin(tilt[i])
+            across = np.cos(yaw[k]) * right - np.sin(yaw[k]) * ahead
+            far = np.sin(yaw[k]) * right + np.cos(yaw[k]) * ahead
+            if far.min() < 0.35:
+                continue
+            down = y[i] + np.array([-1, -1, 1, 1]) * tall[i] / 2
+            seen = np.stack([across / far + 0.5, down / far + 0.5 * height / width], axis=1) * width
+            cover = cv2.fillConvexPoly(np.zeros_like(frame), np.clip(seen, -3e4, 3e4).astype(np.int32), 1)
+            matrix = cv2.getPerspectiveTransform(corners, seen.astype(np.float32))
+            drawn = cv2.warpPerspective(looks[i % 8], matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+            view = np.where(cover > 0, drawn, view)
+        out.append(view)
+    return np.stack(out)
+
+
 KINDS: dict[str, Callable[[np.ndarray, np.ndarray, Rng], np.ndarray]] = {
     "things sweep past": sweeps,
     "leaves sweep past": leaves,
@@ -169,4 +197,5 @@ KINDS: dict[str, Callable[[np.ndarray, np.ndarray, Rng], np.ndarray]] = {
     "whip pan": whip,
     "looking about": turns,
     "crash zoom": crash_zoom,
+    "flight among things": flight,
 }

@@ -105,10 +105,10 @@ def test_a_thing_that_covers_much_at_once_is_no_jump_where_the_rest_tells():
 
 
 def test_the_light_of_other_clips_does_not_count():
-    joined = signals_of(np.concatenate([pan(14), lit(pan(14), np.full(48, 0.5))]))
-    for i0, i1 in ((0, 48), (48, 96)):
+    joined = signals_of(lit(pan(14, 64), np.where(np.arange(64) < 32, 1.0, 0.5)))
+    for i0, i1 in ((0, 32), (32, 64)):
         assert quality.clip_scores(joined, i0, i1)["light_jump"] < LIMIT
-    assert quality.clip_scores(joined, 40, 56)["light_jump"] > 0.5
+    assert quality.clip_scores(joined, 24, 40)["light_jump"] > 0.5
 
 
 def test_means_step_beyond_their_course():
@@ -187,6 +187,19 @@ def test_a_step_of_the_mean_is_shared_by_all_tiles_or_by_few():
     both_ways = np.where(np.arange(192) < 120, 1.8, 0.5) * before
     assert shared(size, before, both_ways)[0] < 0.1
     assert shared(size, before, 1.05 * before)[0] == pytest.approx(math.log(1.05), abs=0.005)  # no more than they do
+
+
+def test_another_picture_is_no_light_even_where_all_of_it_is_darker():
+    frames = pan(14)
+    wall = np.clip(0.15 * street()[::-1, ::-1][:, :W] + 10, 0, 255).astype(np.uint8)
+    frames[20:24] = wall  # a thing fills the picture, and is gone at once
+    T = tiny(frames).reshape(48, -1).astype(np.float32)
+    size = np.full(48, 0.5)
+    before, after = np.concatenate([T[:1], T[:-1]]), T
+    assert np.log((after + 4) / (before + 4))[20].max() < 0  # every tile is darker
+    assert shared(size, before, after)[[20, 24]].max() == 0
+    stepped = tiny(lit(pan(14), np.where(np.arange(48) < 20, 1.0, 0.55))).reshape(48, -1).astype(np.float32)
+    assert shared(size, np.concatenate([stepped[:1], stepped[:-1]]), stepped)[20] == 0.5
 
 
 def test_bars_and_what_is_white_tell_nothing_of_light():

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from wanprep.signals.light import LEAST_TILES, NEAR, mean_jumps, of_most
+from wanprep.signals.light import LEAST_TILES, around, mean_jumps, of_most
 
 GREY = 8.0  # levels added to means of colours and of what moves
 DARK = 8.0  # tiles of luma below it have no colour
@@ -44,12 +44,10 @@ def colour_jumps(means_NC: np.ndarray) -> np.ndarray:
 
 
 def stirred(T: np.ndarray) -> np.ndarray:
-    """float64[N >= 2]: by how much of their luma tiles change at each frame, beyond what is usual in NEAR around it."""
+    """float64[N >= 2]: by how much of their luma tiles change at each frame, beyond what is usual around it."""
     mean = T.mean(axis=1) + GREY
     change = np.abs(np.diff(T, axis=0)).mean(axis=1) / np.minimum(mean[1:], mean[:-1])
-    padded = np.pad(change, NEAR, mode="edge")
-    around = [padded[k : k + len(change)] for k in range(2 * NEAR + 1) if k != NEAR]
-    return np.concatenate([[0.0], np.maximum(0.0, change - np.median(around, axis=0))])
+    return np.concatenate([[0.0], np.maximum(0.0, change - np.median(around(change), axis=0))])
 
 
 def _of_most_tiles(size_C: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

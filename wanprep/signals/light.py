@@ -11,6 +11,7 @@ Legend: T float32[N, P], luma (0..255) of the P tiles of each frame's tiny pictu
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -27,6 +28,9 @@ BLACK, WHITE, FEW, LEVELS = 8.0, 245.0, 64, 4.0
 LEAST_TILES = 24  # fewer that are not black say nothing
 MIDDLE = 0.3, 0.5, 0.7  # of the tiles, by ratio: what these share is the light of all of the picture
 ALIKE, ENOUGH = 0.4, 0.6  # the least of them, as a share of the middle one; this one, of the step of the mean
+# By how much less than usual (the lower quartile of the frames around) the tiles may correlate with those before.
+UNLIKE, USUAL = 0.3, 0.25
+EVEN = 0.02  # of ln of light: deviation of tiles in which there is no picture to recognise
 
 
 def light_jump(before_HW: np.ndarray, after_HW: np.ndarray, matrix: np.ndarray | None = None) -> float:
@@ -79,12 +83,16 @@ def mean_jumps(mean_N: np.ndarray) -> np.ndarray:
     frames around it that go the same way: a pan, a fade and a light that is dimmed have 0. So has the first step, and
     the last: they may be what is left of a transition."""
     step = np.diff(mean_N, prepend=mean_N[:1])
-    way, padded = np.sign(step), np.pad(step, NEAR)
-    around = [padded[k : k + len(step)] for k in range(2 * NEAR + 1) if k != NEAR]
-    usual = np.maximum(0.0, np.max([way * other for other in around], axis=0))
+    usual = np.maximum(0.0, (np.sign(step) * around(step, "constant")).max(axis=0))
     beyond = np.maximum(0.0, np.abs(step) - usual)
     beyond[:2], beyond[-1:] = 0.0, 0.0
     return np.log1p(beyond / _darker(mean_N))
+
+
+def around(values_N: np.ndarray, mode: Literal["edge", "constant"] = "edge") -> np.ndarray:
+    """[2 * NEAR, N]: the values of the NEAR frames before and after each; mode: what is beyond the ends, as np.pad."""
+    padded = np.pad(values_N, NEAR, mode=mode)
+    return np.stack([padded[k : k + len(values_N)] for k in range(2 * NEAR + 1) if k != NEAR])
 
 
 def flickers(mean_N: np.ndarray) -> np.ndarray:
@@ -104,14 +112,25 @@ def shared(size_N: np.ndarray, before_NP: np.ndarray, after_NP: np.ndarray) -> n
     """Jumps (float64[N], |log| of a ratio) of means as far as the tiles of the pictures before and after share them.
 
     Exposure scales all tiles alike, dark and bright ones; a thing that sweeps past or comes in changes some and leaves
-    others. So the tiles at three tenths and at seven tenths must both have changed the same way.
+    others. So the tiles at three tenths and at seven tenths must both have changed the same way, and together show the
+    picture that was there before, as far as they do from frame to frame.
     """
     brighter = np.maximum(before_NP, after_NP)
     lit = brighter > BLACK
     told = lit & (brighter < WHITE)
     told = np.where(told.sum(axis=1, keepdims=True) >= FEW, told, lit)
     ratio = np.where(told, np.log((after_NP + LEVELS) / (before_NP + LEVELS)), np.inf)
-    return of_most(size_N, ratio)
+    likeness = _likeness(before_NP, after_NP)
+    stays = likeness >= np.quantile(around(likeness), USUAL, axis=0) - UNLIKE
+    return np.where(stays, of_most(size_N, ratio), 0.0)
+
+
+def _likeness(before_NP: np.ndarray, after_NP: np.ndarray) -> np.ndarray:
+    """float[N], -1..1: correlation of the ln of tiles before and after; 1 where both are even."""
+    x, y = (np.log(T + LEVELS) for T in (before_NP, after_NP))
+    x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
+    both = np.sqrt((x * x).mean(axis=1) * (y * y).mean(axis=1))
+    return ((x * y).mean(axis=1) + EVEN**2) / (both + EVEN**2)
 
 
 def of_most(size_N: np.ndarray, log_NP: np.ndarray) -> np.ndarray:
