@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from innocents import detailed, falling, over, sprinkled
+from innocents import detailed, drawn_scene, falling, over, paved, sprinkled, swayed
 
-from wanprep.signals.thumbs import LUMA
+from wanprep.signals.thumbs import LUMA, encode
 
 WIDTH, HEIGHT = 512, 288  # of the pictures that marks are drawn on; thumbnails are half of it
 REAL = 0.65  # share of examples over real footage, where there is any
 SLOW = 0.42  # of examples over footage as if the camera stood still (mark_slow.py), where there is any
+DRAWN = 0.12  # of examples over scenes that are drawn themselves, in colour
 NONE, MARK, HIDDEN = 0, 1, 2  # what a place shows: nothing, a mark, a mark that changes nothing visible
 FAINT = 3.0  # levels: what a mark changes less is not seen
 Clip = tuple[str, int, np.ndarray]  # source, number, uint8[M, h, WIDTH]
@@ -34,7 +35,7 @@ class Examples:
         self.pools = [real, made] if real and made else [real or made] * 2
 
     def draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """(uint8[count, h, w] thumbnails, uint8[h/4, w/4]: NONE, MARK or HIDDEN)."""
+        """(uint8[count, h, w] thumbnails, or uint8[count, h, w, 3], uint8[h/4, w/4]: NONE, MARK or HIDDEN)."""
         rng = self.rng
         x = self._scene(count)
         target = np.zeros((HEIGHT // 8, WIDTH // 8), np.uint8)
@@ -55,6 +56,8 @@ class Examples:
             mark = np.roll(mark, (int(rng.integers(-40, 40)), int(rng.integers(-60, 60))), (0, 1))
         cover = float(rng.choice([0.2, 0.25, 0.3, 0.3, 0.4, 0.5, 0.7, 1.0]))
         level, style = float(rng.choice([255, 255, 255, 235, 200, 120, 0, 0])), rng.random()
+        if x.ndim == 4 and rng.random() < 0.4:
+            level = rng.uniform(0, 255, 3)
         if rng.random() < 0.08:
             mark = cv2.GaussianBlur(mark, (0, 0), float(rng.uniform(0.6, 1.4)))
         if style < 0.08:
@@ -63,11 +66,12 @@ class Examples:
             over(x, cv2.dilate(mark, np.ones((5, 5), np.uint8)), cover * 0.7, 255.0 - level)
         elif style < 0.42:
             away = tuple(int(v) for v in rng.integers(1, 4, 2))
-            over(x, np.roll(mark, away, (0, 1)), cover * 0.7, 0.0 if level > 90 else 255.0)
+            over(x, np.roll(mark, away, (0, 1)), cover * 0.7, 0.0 if np.mean(level) > 90 else 255.0)
         over(x, mark, cover, level)
         size = WIDTH // 8, HEIGHT // 8
         share = cv2.resize(mark.astype(np.float32) / 255, size, interpolation=cv2.INTER_AREA)
-        change = np.abs(x.mean(axis=0) - before) * (mark > 77)
+        change = np.abs(x.mean(axis=0) - before)
+        change = (change.max(axis=-1) if change.ndim == 3 else change) * (mark > 77)
         change = cv2.resize(change.astype(np.float32), size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)
         return np.where(share > 0.04, np.where(change < FAINT, HIDDEN, MARK), NONE).astype(np.uint8)
 
@@ -83,19 +87,24 @@ class Examples:
             if film:
                 picture = coded(picture, film)
             half = cv2.resize(picture, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
-            half += sigma * grain[top : top + HEIGHT // 2, left : left + WIDTH // 2]
+            noise = sigma * grain[top : top + HEIGHT // 2, left : left + WIDTH // 2]
+            half += noise[..., None] if half.ndim == 3 else noise
             half = np.clip(half + 0.5, 0, 255).astype(np.uint8)
-            out.append(coded(coded(half, coarse) if coarse else half, LUMA))
+            out.append(kept(coded(half, coarse) if coarse else half))
         return np.stack(out)
 
     def _scene(self, count: int) -> np.ndarray:
-        """uint8[count, HEIGHT, WIDTH]."""
+        """uint8[count, HEIGHT, WIDTH], or with 3 colours."""
         rng = self.rng
-        frames = self._clip()
-        if rng.random() < 0.55:
+        frames, how = self._clip(), rng.random()
+        if how < DRAWN:
+            x, fixed = drawn_scene(rng, count, self._word), False
+        elif how < DRAWN + 0.55 * (1 - DRAWN):
             x, fixed = self._footage(frames, count)
         else:
             x, fixed = self._filmed(frames[rng.integers(len(frames))], count)
+        if fixed and rng.random() < 0.35:
+            x = swayed(x[0], count, rng)
         if rng.random() < (0.6 if fixed else 0.15):
             self._passing(x)
         if rng.random() < 0.1:
@@ -145,6 +154,8 @@ class Examples:
             still = self._furnished(still)
         if rng.random() < 0.15:
             still = sprinkled(still, rng)
+        if rng.random() < 0.1:
+            still = paved(still, rng)
         if rng.random() < 0.25:
             still = detailed(still, [(c := self._clip())[rng.integers(len(c))] for _ in range(3)], rng)
         fixed = rng.random() < 0.35
@@ -193,6 +204,8 @@ class Examples:
         rng = self.rng
         other = self._clip()
         other = cv2.resize(other[rng.integers(len(other))], (WIDTH, HEIGHT))
+        if x.ndim == 4:
+            other = cv2.cvtColor(other, cv2.COLOR_GRAY2BGR)
         for _ in range(int(rng.integers(1, 4))):
             w, h = int(rng.integers(20, 260)), int(rng.integers(20, 200))
             top, left = int(rng.integers(0, HEIGHT - h)), int(rng.integers(0, WIDTH - w))
@@ -210,10 +223,17 @@ class Examples:
                 if a0 < a1 and b0 < b1:
                     inside = slice(a0 - a, a1 - a), slice(b0 - b, b1 - b)
                     view = x[k, a0:a1, b0:b1]
-                    np.copyto(view, piece[inside], where=shape[inside] > 0)
+                    seen = shape[inside] > 0
+                    np.copyto(view, piece[inside], where=seen[..., None] if x.ndim == 4 else seen)
 
     def _mark(self) -> np.ndarray:
         return cv2.resize(self.marks[self.rng.integers(len(self.marks))], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+
+    def _word(self) -> np.ndarray:
+        """uint8[h, w]: what is drawn of a mark."""
+        mark = self._mark()
+        rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
+        return mark[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else mark
 
     def _panel(self, x: np.ndarray, mark: np.ndarray) -> None:
         rows, columns = np.nonzero(mark > 77)
@@ -236,5 +256,13 @@ class Examples:
 
 
 def coded(picture: np.ndarray, quality: int) -> np.ndarray:
-    """uint8[h, w] through JPEG."""
-    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+    """uint8[h, w] or [h, w, 3] through JPEG."""
+    file = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(file, cv2.IMREAD_COLOR if picture.ndim == 3 else cv2.IMREAD_GRAYSCALE)
+
+
+def kept(picture: np.ndarray) -> np.ndarray:
+    """As thumbnails are kept."""
+    if picture.ndim == 2:
+        return coded(picture, LUMA)
+    return cv2.imdecode(np.frombuffer(encode(picture), np.uint8), cv2.IMREAD_COLOR)

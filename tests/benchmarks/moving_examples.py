@@ -26,6 +26,8 @@ class Moving(Examples):
         """(uint8[count, h, w] thumbnails, float32[count, h, w]: how far each pixel is drawn on)."""
         rng = self.rng
         x = self._scene(count)
+        if x.ndim == 4:  # what moves is looked for in luma alone
+            x = np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in x])
         target = np.zeros((count, HEIGHT // 2, WIDTH // 2), np.float32)
         for _ in range(int(rng.choice([0, 0, 1, 1, 2, 3]))):
             self._innocent()(x)
@@ -80,6 +82,8 @@ class Moving(Examples):
         rng = self.rng
         grow, turn = rng.normal(0, 0.05), rng.normal(0, rng.choice([0.0, 2.0, 12.0]))
         size, soft = float(np.exp(rng.normal(0, 0.25))), rng.random() < 0.5
+        if rng.random() < 0.4:  # to the pixel, as in cartoons
+            grow, turn, size, soft, course = 0.0, 0.0, 1.0, False, np.round(course)
         for k, (down, across) in enumerate(course):
             tones, cover = looks[k % len(looks)]
             scale = min(3.0, size * np.exp(grow * k))

@@ -32,7 +32,9 @@ from wanprep.signals.thumbs import LUMA
 
 STEPS = 32.0  # to 1, in which maps are kept
 ROOM, FEW = {"cuda": 40_000, "cpu": 4_000}, 1_000  # examples at hand, 0.3 MB each; how many there must be at first
-BATCH, DRAWN, RATE = 64, 16, 1.5e-3
+BATCH, DRAWN = 64, 16
+RATE, GENTLY = 1.5e-3, 5e-4  # from random weights; from the present ones
+OFTEN = 8  # times that an example is shown, about
 
 
 def network() -> Any:
@@ -59,7 +61,7 @@ def network() -> Any:
             y = (self.d(y) + y).relu()
             y = (self.e(y) + y + self.g(whole)[:, :, None, None]).relu()
             y = self.o((self.f(y) + y).relu())[:, 0].float()
-            return y, y.flatten(1).topk(shipped.BEST)[0].mean(1) + self.bias
+            return y, y.flatten(1).topk(shipped.MOST)[0].mean(1) + self.bias
 
     return Net()
 
@@ -72,9 +74,16 @@ def produce(queue: Any, examples: Examples) -> None:
     while True:
         count = int(examples.rng.choice([2, 3, 4, 5, 5, 6]))
         drawn = [examples.draw(count) for _ in range(DRAWN)]
-        shown = np.stack([shipped.maps(list(thumbs)) for thumbs, _ in drawn])
+        shown = np.stack([maps_of(thumbs) for thumbs, _ in drawn])
         shown = np.clip(np.rint(shown * STEPS), -127, 127).astype(np.int8)
         queue.put((shown, np.stack([target for _, target in drawn])))
+
+
+def maps_of(thumbs: np.ndarray) -> np.ndarray:
+    """`marks.maps` of uint8[M, h, w] or uint8[M, h, w, 3]."""
+    if thumbs.ndim == 3:
+        return shipped.maps(list(thumbs))
+    return shipped.maps(shipped.lumas(thumbs), shipped.primaries(thumbs))
 
 
 class Stream:
@@ -142,7 +151,7 @@ class Learner:
         if start:
             net.load_state_dict(start)
         self.net = net.to(device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=RATE, weight_decay=2e-3)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=GENTLY, weight_decay=2e-3)
         self.mean = {name: value.clone() for name, value in self.net.state_dict().items()}
 
     def step(self, shown: Any, target: Any, rate: float) -> Any:
@@ -171,15 +180,18 @@ class Learner:
         return {name: value.half().cpu().contiguous(memory_format=plain) for name, value in self.mean.items()}
 
 
-def fit(stream: Stream, learner: Learner, seconds: float) -> None:
+def fit(stream: Stream, learner: Learner, seconds: float, highest: float) -> None:
     """The rate goes up, then down to nothing."""
     stream.take()
     begun, step, done = time.time(), 0, 0.0
     while done < 1.0:
         done = min(1.0, (time.time() - begun) / seconds)
-        rate = RATE * min(done / 0.05 + 0.02, 0.5 + 0.5 * np.cos(np.pi * done))
-        loss = learner.step(*stream.batch(), rate)
         stream.take()
+        if step * BATCH > OFTEN * stream.came:
+            time.sleep(0.005)
+            continue
+        rate = highest * min(done / 0.05 + 0.02, 0.5 + 0.5 * np.cos(np.pi * done))
+        loss = learner.step(*stream.batch(), rate)
         if (step := step + 1) % 500 == 1:
             print(f"  {step}, {stream.came} examples: {float(loss):.3f} ({done:.2f})", flush=True)
     print(f"  {step} steps of {BATCH}, {stream.came} examples", flush=True)
@@ -246,7 +258,7 @@ def main() -> None:
     torch.set_num_threads(1)
     old = {} if options.anew else {name: value.float() for name, value in load_file(start).items()}
     learner = Learner(device, old)
-    fit(stream, learner, options.seconds)
+    fit(stream, learner, options.seconds, GENTLY if old else RATE)
     target = options.out / start.name
     save_file(learner.weights(), target, {"sources": json.dumps(sorted({clip[0] for clip in [*seen, *held]}))})
     if not everything:

@@ -22,7 +22,8 @@ import numpy as np
 WEIGHTS = Path(__file__).with_name("marks.safetensors")
 WIDTH = 256  # of the thumbnails it was trained on
 BOLD, FAINT = 1.6, 2.4  # an edge of one primary colour counts where it is so many times, and levels, that of luma
-BEST = 12  # places whose mean is the score
+BEST = 12  # places whose mean is the score of several scenes
+MOST = 18  # that of one clip: feet on a branch or the end of a twig are fewer
 MAX_THUMBS = 8  # more change nothing but the time
 PLAIN = 3.0  # log-odds of one clip above this say no more of its source: a title in one scene is none in all
 OWN, ALONE = 0.8, 2.0  # share of a clip's own look; how far it may exceed that of the other scenes
@@ -45,7 +46,7 @@ def judged(places_HW: np.ndarray | None) -> tuple[float, Box | None]:
     """What `mark` says, from what `places` found."""
     if places_HW is None:
         return math.nan, None
-    odds = float(np.partition(places_HW.ravel(), -BEST)[-BEST:].mean())
+    odds = float(np.partition(places_HW.ravel(), -MOST)[-MOST:].mean())
     return odds, box_of(places_HW) if odds > 0 else None
 
 
