@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 27
 PLANS_VERSION = 2
-SHOTS_VERSION = 13
+SHOTS_VERSION = 14
 SCORES_VERSION = 28
 MEDIA_VERSION = 5
 
