@@ -34,7 +34,7 @@ JOINS = {
     "dissolve": 0.3, "dissolve_eased": 0.12, "dissolve_similar": 0.1, "dissolve_slow": 0.28, "fade_slow": 0.1,
     "fade_black": 0.07, "fade_white": 0.03,
 }  # fmt: skip
-EDITS = [*(("first", k) for k in range(300)), *(("second", k) for k in range(160)), *(("mixes", k) for k in range(400))]
+EDITS = [(what, k) for what, count in (("first", 300), ("mixes", 400), ("second", 160)) for k in range(count)]
 UNITS, NETWORKS, ROUNDS, RATE = 16, 3, 250, 1e-2
 EXCEEDED = 0.05  # share of ends of which the mix reaches farther
 SHAKEN, SMALL, FARTHEST = 0.2, 1e-4, (-1.5, 6.0)  # noise on the evidence; what weights cost; bounds of the answer
