@@ -176,3 +176,12 @@ def test_what_the_network_sees_in_one_of_two_looks_counts_half(monkeypatch, look
     assert places[30, columns] == pytest.approx(1.0)
     assert places.min() == places[0, 0] == -6.0
     assert (places > 0).sum() == 20
+
+
+def test_one_clip_is_judged_by_more_places_than_feet_on_a_branch_take():
+    """Twelve, as sure as can be, are less than eighteen."""
+    places = np.full((36, 64), -6.0, np.float32)
+    places.ravel()[:12] = 4.0
+    assert marks.judged(places)[0] == pytest.approx((12 * 4 - 6 * 6) / 18)
+    places.ravel()[:18] = 4.0
+    assert marks.judged(places)[0] == pytest.approx(4.0)
