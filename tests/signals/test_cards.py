@@ -146,6 +146,15 @@ def test_lines_at_the_edge_and_short_lines_are_lettering_all_the_same():
     assert card(thumbs(low)) > 0.85
 
 
+def test_what_shades_into_its_ground_is_no_lettering(monkeypatch):
+    """The crest of a wave: a band of uneven strokes like a line of words, without their sharp rims."""
+    crest = cv2.GaussianBlur(written(blank(), "COMING SOON", scale=1.0), (0, 0), 2.5)
+    assert card(thumbs(crest)) == 0.0
+    assert card(thumbs(cv2.GaussianBlur(written(blank(), "COMING SOON", scale=1.0), (0, 0), 0.8))) > 0.7
+    monkeypatch.setattr("wanprep.signals.cards.SHARP", 0.0)  # a negative control: as it was
+    assert card(thumbs(crest)) > 0.7
+
+
 def test_words_on_a_photo_or_beside_a_thing_are_no_card():
     assert card(thumbs(written(photo(), "ONE BIG RABBIT", ink=255))) < 0.5
     assert card(thumbs(written(product(), "NEW"))) < 0.5

@@ -23,6 +23,7 @@ TALL, ALIGNED_TALL = 0.25, 0.85  # stricter for lines that high: few titles are,
 MIN_STROKE = 0.05  # of a line's height: letters have thicker strokes, detail of a picture in a plain frame is finer
 MIN_RUNS = 5.0  # strokes that a row through a line meets, on average
 ONE_SIDE, STRONG = 0.85, 0.2  # shares of strokes on one side of the ground's level, and as strong as the strongest
+SHARP = 0.18  # of the strongest difference, a pixel: the rims of letters are steeper (0.25 and more), waves are not
 MIN_WIDTH = 1.5  # times a line's height that it is wide: so many letters are, what is round or square is a thing
 
 
@@ -53,8 +54,9 @@ def card_share(thumb_hwC: np.ndarray) -> float | None:
     if _of_many_tones(gray > ground, apart > 0.75 * strongest, ink):
         return 0.0
     lettered = sum(line.ink for line in lines(ink) if line.lettering)
-    share = float(np.mean(apart <= FLAT))
-    return share if lettered >= LETTERED * ink.sum() else 0.0
+    if lettered < LETTERED * ink.sum() or _steepness(gray, ink) < SHARP * strongest:
+        return 0.0
+    return float(np.mean(apart <= FLAT))
 
 
 def _of_many_tones(lighter: np.ndarray, strong: np.ndarray, ink: np.ndarray) -> bool:
@@ -62,6 +64,15 @@ def _of_many_tones(lighter: np.ndarray, strong: np.ndarray, ink: np.ndarray) -> 
     strongest: water, tiles. Lettering is of one tone (0.35 and more of it strong); with an outline, of two."""
     light = float(np.mean(lighter[ink]))
     return max(light, 1 - light) < ONE_SIDE and float(np.mean(strong[ink])) < STRONG
+
+
+def _steepness(gray: np.ndarray, ink: np.ndarray) -> float:
+    """Levels a pixel across the typical rim of the ink (bool[h, w], not empty)."""
+    import cv2
+
+    across, down = (cv2.Sobel(gray, cv2.CV_32F, *along) / 8 for along in ((1, 0), (0, 1)))
+    rim = cv2.morphologyEx(ink.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    return float(np.median(np.hypot(across, down)[rim]))
 
 
 def _inside(gray: np.ndarray) -> np.ndarray:
