@@ -23,7 +23,7 @@ TALL, ALIGNED_TALL = 0.25, 0.85  # stricter for lines that high: few titles are,
 MIN_STROKE = 0.05  # of a line's height: letters have thicker strokes, detail of a picture in a plain frame is finer
 MIN_RUNS = 5.0  # strokes that a row through a line meets, on average
 ONE_SIDE, STRONG = 0.85, 0.2  # shares of strokes on one side of the ground's level, and as strong as the strongest
-SHARP = 0.18  # of the strongest difference, a pixel: the rims of letters are steeper (0.25 and more), waves are not
+SHARP = 0.12  # of the strongest difference, a pixel: the rims of letters are steeper (0.14 and more), waves are not
 MIN_WIDTH = 1.5  # times a line's height that it is wide: so many letters are, what is round or square is a thing
 
 

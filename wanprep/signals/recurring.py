@@ -19,7 +19,7 @@ from wanprep.signals.moving import HEIGHT, WIDTH, Drawing
 MOST = 3  # drawings of a clip that are kept
 SCENES = 6  # that are compared with each other; more change nothing but the time
 LIMIT = 0.11  # likeness that drawings of three unmarked scenes do not reach (0.10 at most, measured)
-PAIR, DRAWN = 0.06, 4.6  # how much more alike two scenes must be without a third, and the log-odds of both
+PAIR, DRAWN = 0.06, 9.0  # how much more alike two scenes must be without a third, and the log-odds of both
 PLAIN = 0.02  # by how much less than LIMIT things count at most that do not look drawn
 LOOK, LOOKS = 0.02, (-4.0, 4.0)  # what log-odds of the drawings count, and how far: less than likeness by chance does
 SHIFT = (12, 32)  # rows and columns
@@ -85,7 +85,7 @@ def common(clips: Sequence[Drawn], scenes: Sequence[int]) -> tuple[float, ...]:
             (alike_most, first), (alike_too, second) = found[:2]
             looks = float(look + first + second) / 3
             score = float(alike_too) + LOOK * min(max(looks, LOOKS[0]), LOOKS[1])
-            if looks < 0:  # a ball, a lorry: the same in all scenes, but not drawn
+            if min(look, first, second) < 0:  # a ball; or two scenes with the same lorry, and anything in the third
                 score = min(score, LIMIT - PLAIN)
             if (look + first) / 2 > DRAWN:
                 score = max(score, float(alike_most) - PAIR)
