@@ -16,21 +16,20 @@ import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from bench_cuts import sequence
 from cut_scores import merged
 from edits import Truth
 from material import prepare
+from small_network import Fit, fitted
 
-from wanprep.signals.dissolves import NAMES, candidates
+from wanprep.signals.dissolves import NAMES, candidates, computed
 from wanprep.signals.jumps import Series, find_jumps
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.shots import ShotRules, isolated_jumps
 
-UNITS, NETWORKS, ROUNDS, RATE = 16, 3, 300, 1e-2
-SHAKEN, SMALL = 0.15, 3e-4  # noise on the evidence, and what large weights cost: there are few dissolves
+FIT = Fit(networks=3, units=16, rounds=300, rate=1e-2, small=3e-4, shaken=0.15, least=1e-9)  # there are few dissolves
 EDITS = [(k, False) for k in range(290)] + [(k, True) for k in range(150)]
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -67,37 +66,10 @@ def overlap(a: int, b: int, first: int, last: int) -> float:
 
 
 def trained(rows: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
-    """The weights that `dissolves.network` computes with: NETWORKS side by side, their mean the answer."""
+    """The weights that ship, of rows of evidence and whether each is a dissolve."""
     import torch
 
-    mean, scale = rows.mean(0), rows.std(0) + 1e-9
-    x = torch.tensor(((rows - mean) / scale).clip(-5, 5), dtype=torch.float32)
-    y = torch.tensor(right, dtype=torch.float32)
-    hidden: list[Any] = []
-    for seed in range(NETWORKS):
-        torch.manual_seed(seed)
-        net = torch.nn.Sequential(torch.nn.Linear(len(NAMES), UNITS), torch.nn.Tanh(), torch.nn.Linear(UNITS, 1))
-        optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
-        for _ in range(ROUNDS):
-            optimizer.zero_grad()
-            odds = net(x + SHAKEN * torch.randn_like(x))[:, 0]
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, y)
-            (loss + SMALL * sum((p**2).sum() for p in net.parameters())).backward()
-            optimizer.step()
-        hidden.append([p.detach().numpy() for p in net.parameters()])
-    weights = {
-        "mean": mean, "scale": scale,
-        "hidden": np.concatenate([w.T for w, *_ in hidden], axis=1),
-        "bias": np.concatenate([b for _, b, *_ in hidden]),
-        "out": np.concatenate([w[0] for *_, w, _ in hidden]) / NETWORKS,
-        "out_bias": np.mean([b for *_, b in hidden], axis=0),
-    }  # fmt: skip
-    return {name: np.ascontiguousarray(values, np.float32) for name, values in weights.items()}
-
-
-def odds_of(rows: np.ndarray, w: dict[str, np.ndarray]) -> np.ndarray:
-    inner = np.tanh(np.clip((rows - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
-    return inner @ w["out"] + w["out_bias"]
+    return fitted(rows, right, torch.nn.functional.binary_cross_entropy_with_logits, FIT)
 
 
 def main() -> int:
@@ -122,7 +94,7 @@ def main() -> int:
         unseen, truth = (
             np.concatenate(part) for part in zip(*(it for i, it in enumerate(found) if i % options.folds == fold))
         )
-        odds = odds_of(unseen, trained(rows, right))
+        odds = computed(unseen, trained(rows, right))
         print(f"part {fold}: loss {np.logaddexp(0, np.where(truth, -odds, odds)).mean():.4f}")
     rows, right = (np.concatenate(part) for part in zip(*found))
     print(f"{len(rows)} spans, {int(right.sum())} of them dissolves")

@@ -23,8 +23,10 @@ import numpy as np
 from bench_cuts import remembered, sequence
 from edits import Truth, edit
 from material import SEEDS, prepare
+from small_network import Fit, fitted
 
 from wanprep.signals import shots
+from wanprep.signals.dissolves import computed
 from wanprep.signals.ends import FADES, MIXES, NAMES, SPARE, sides
 from wanprep.signals.pictures import Pictures
 from wanprep.stages.margins import margin_of
@@ -35,9 +37,9 @@ JOINS = {
     "fade_black": 0.07, "fade_white": 0.03,
 }  # fmt: skip
 EDITS = [(what, k) for what, count in (("first", 300), ("mixes", 400), ("second", 160)) for k in range(count)]
-UNITS, NETWORKS, ROUNDS, RATE = 16, 3, 250, 1e-2
+FIT = Fit(networks=3, units=16, rounds=250, rate=1e-2, small=1e-4, shaken=0.2, least=1e-6)
 EXCEEDED = 0.05  # share of ends of which the mix reaches farther
-SHAKEN, SMALL, FARTHEST = 0.2, 1e-4, (-1.5, 6.0)  # noise on the evidence; what weights cost; bounds of the answer
+FARTHEST = -1.5, 6.0  # bounds of the answer
 
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -79,37 +81,14 @@ def farther(t: shots.Transition, side: int, truth: Truth) -> int | None:
 
 
 def trained(rows: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
-    """The weights that `dissolves.answers` computes with: NETWORKS side by side, their mean the answer."""
+    """The weights that ship, of rows of evidence and (usual margin, frames that the mix reaches farther) of each."""
     import torch
 
-    mean, scale = rows.mean(0), rows.std(0) + 1e-6
-    x = torch.tensor(((rows - mean) / scale).clip(-5, 5), dtype=torch.float32)
-    y = torch.tensor((right[:, 1] / right[:, 0]).clip(*FARTHEST), dtype=torch.float32)
-    hidden: list[Any] = []
-    for seed in range(NETWORKS):
-        torch.manual_seed(seed)
-        net = torch.nn.Sequential(torch.nn.Linear(len(NAMES), UNITS), torch.nn.Tanh(), torch.nn.Linear(UNITS, 1))
-        optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
-        for _ in range(ROUNDS):
-            optimizer.zero_grad()
-            off = y - net(x + SHAKEN * torch.randn_like(x))[:, 0]
-            loss = torch.maximum((1 - EXCEEDED) * off, -EXCEEDED * off).mean()
-            (loss + SMALL * sum((p**2).sum() for p in net.parameters())).backward()
-            optimizer.step()
-        hidden.append([p.detach().numpy() for p in net.parameters()])
-    weights = {
-        "mean": mean, "scale": scale,
-        "hidden": np.concatenate([w.T for w, *_ in hidden], axis=1),
-        "bias": np.concatenate([b for _, b, *_ in hidden]),
-        "out": np.concatenate([w[0] for *_, w, _ in hidden]) / NETWORKS,
-        "out_bias": np.mean([b for *_, b in hidden], axis=0),
-    }  # fmt: skip
-    return {name: np.ascontiguousarray(values, np.float32) for name, values in weights.items()}
+    def exceeded(says: Any, true: Any) -> Any:  # pinball loss (Koenker & Bassett 1978)
+        off = true - says
+        return torch.maximum((1 - EXCEEDED) * off, -EXCEEDED * off).mean()
 
-
-def times(rows: np.ndarray, w: dict[str, np.ndarray]) -> np.ndarray:
-    inner = np.tanh(np.clip((rows - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
-    return inner @ w["out"] + w["out_bias"]
+    return fitted(rows, (right[:, 1] / right[:, 0]).clip(*FARTHEST), exceeded, FIT)
 
 
 def told(name: str, wide: np.ndarray, right: np.ndarray) -> None:
@@ -140,7 +119,7 @@ def main() -> int:
         own = [it for i, it in enumerate(found) if i % options.folds == fold]
         weights = trained(*(np.concatenate(part) for part in zip(*rest)))
         rows, right = (np.concatenate(part) for part in zip(*own))
-        unseen.append(times(rows, weights) + SPARE)
+        unseen.append(computed(rows, weights) + SPARE)
         truth.append(right)
     if options.folds:
         right = np.concatenate(truth)

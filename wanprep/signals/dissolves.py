@@ -168,9 +168,15 @@ def network(found: Iterable[Mapping[str, float]]) -> list[float]:
 
 def answers(file: Path, names: Sequence[str], found: Iterable[Mapping[str, float]]) -> list[float]:
     """What the network of a file, of one layer of hidden units, says of each row of evidence."""
-    w, asked = weights(file), np.array([[it[name] for name in names] for it in found]).reshape(-1, len(names))
-    inner = np.tanh(np.clip((asked - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
-    return (inner @ w["out"] + w["out_bias"]).tolist()
+    return computed(
+        np.array([[it[name] for name in names] for it in found]).reshape(-1, len(names)), weights(file)
+    ).tolist()
+
+
+def computed(rows: np.ndarray, w: Mapping[str, np.ndarray]) -> np.ndarray:
+    """float[N]: what a network of one layer of hidden units says of float[N, K] evidence."""
+    inner = np.tanh(np.clip((rows - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
+    return inner @ w["out"] + w["out_bias"]
 
 
 @functools.cache

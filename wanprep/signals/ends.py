@@ -3,7 +3,7 @@
 The first and last frames of a mix are nearly pure. Where the pictures stand still a found end is off by a frame, where
 they move by a third of the length, and a margin that is enough for the one takes ten good frames from the other. So
 twelve numbers are taken of what goes on beside each end, and a network of three times 16 units says how far the mix
-reaches at most: it was trained to be exceeded by few. Its 4 KB of weights lie beside this file
+reaches at most: it was trained to be exceeded by few. Its 3 KB of weights lie beside this file
 (tests/benchmarks/train_ends.py).
 Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame. Pure but for the weights' file.
 """
