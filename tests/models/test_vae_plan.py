@@ -219,7 +219,7 @@ def test_the_plan_is_the_least_slow_that_fits(bucket: tuple[Any, ...], kernels: 
 
 
 def test_small_cards_are_enough() -> None:
-    """What docs/performance.md says."""
+    """What docs/measured/caches.md says."""
     for config, width, height, frames in BUCKETS:
         assert peak_bytes(config, width, height, frames, least(config, width, height)) < 3 * GIB
     assert 4 * GIB < peak_bytes(*BUCKETS[0], usual(832, 480, 81)) < 4.5 * GIB

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 BATCH = 16  # texts a call on a GPU, and
-STEP = 64  # tokens their length is rounded up to: fastest of those measured on an H100 (docs/performance.md)
+STEP = 64  # tokens their length is rounded up to: fastest of those measured on an H100 (docs/measured/caches.md)
 
 
 def clean(text: str) -> str:

@@ -99,7 +99,7 @@ def conv_weight(weight: Tensor, channels: int, block_k: int) -> Tensor:
 
 
 def config_for(channels: int, outputs: int) -> dict[str, int] | None:
-    """Tiles for a convolution of so many channels, or None where cuDNN was faster (one H100, docs/performance.md).
+    """Tiles for a convolution of so many channels, or None where cuDNN was faster (one H100, docs/measured/caches.md).
 
     cuDNN reaches 600 TFLOP/s with 192 outputs and wastes half of itself with 96, and nearly all with 8 channels.
     """
