@@ -6,8 +6,8 @@ reader and every frame compared with what was fed; a file under `min_psnr` is en
 that the fed frames are kept: in memory up to SPOOL_BYTES for all sizes of a call together, beyond that in an unnamed
 temporary file beside the target. Only a checked file gets its final name.
 
-What reaches 45 dB cheapest was measured (docs/measured/preparation.md). The worst frame counts, so all frames get the same
-quantiser. 10 bits, because rounding RGB to 8-bit YUV alone uses up half of the error allowed: files are a quarter to
+What reaches 45 dB cheapest was measured (docs/measured/preparation.md). The worst frame counts, so all frames get the
+same quantiser. 10 bits, because rounding RGB to 8-bit YUV alone uses up half of the error allowed: files are a quarter to
 a half smaller and so faster to code. At such rates an arithmetic coder takes most of the time of reading a file, and
 deblocking does nothing: both are off. So is looking ahead for cuts, which a clip has none of, and for fades.
 """
@@ -126,7 +126,7 @@ def write_many(
 
 
 def first_qp(target: Target) -> int:
-    """The coarsest quantiser with which nearly all real footage reaches 45 dB at once (docs/measured/preparation.md)."""
+    """The coarsest quantiser with which nearly all real footage has 45 dB at once (docs/measured/preparation.md)."""
     return FIRST_QP if target.width * target.height >= SMALL else FIRST_QP - 1
 
 
