@@ -7,9 +7,10 @@ that the fed frames are kept: in memory up to SPOOL_BYTES for all sizes of a cal
 temporary file beside the target. Only a checked file gets its final name.
 
 What reaches 45 dB cheapest was measured (docs/measured/preparation.md). The worst frame counts, so all frames get the
-same quantiser. 10 bits, because rounding RGB to 8-bit YUV alone uses up half of the error allowed: files are a quarter to
-a half smaller and so faster to code. At such rates an arithmetic coder takes most of the time of reading a file, and
-deblocking does nothing: both are off. So is looking ahead for cuts, which a clip has none of, and for fades.
+same quantiser. 10 bits, because rounding RGB to 8-bit YUV alone uses up half of the error allowed: files are a
+quarter to a half smaller and so faster to code. At such rates an arithmetic coder takes most of the time of reading a
+file, and deblocking does nothing: both are off. So is looking ahead for cuts, which a clip has none of, and for
+fades.
 """
 
 from __future__ import annotations
