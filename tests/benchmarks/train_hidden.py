@@ -2,7 +2,7 @@
 
     python tests/benchmarks/train_hidden.py [--media ../shared/media/dev] [--jobs 2]
 
-A ridge regression from what `hidden.profile` says of a clip, in the mean of both directions, to how coarsely it was
+A ridge regression from what `hidden.profiles` says of a clip, in the mean of both directions, to how coarsely it was
 quantised at its coarsest (H.264's scale). Prints the constants; LIMIT is the value beyond which at most 2 % of the
 finely coded clips lie, and 5 % of those that went through something else that does not show, when each source is judged
 by weights from the others; drawn footage is only shown, for in the fit it costs coarse codings and helps less than
@@ -82,9 +82,9 @@ def looked(frames: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.ndarray, 
         frames, coded = again(frames, *((*options, str(value)) for options, value in coding))
         leaves = coded[0].leaves
     at = np.linspace(0, len(frames) - 2, LOOKS).astype(int)
-    looks = [[hidden.profile(lines) for lines in (frames[k], frames[k].T.copy())] for k in at]
-    shares = np.array([[more.ravel() for more, _ in look] for look in looks])
-    return shares, np.array([[lopsided for _, lopsided in look] for look in looks]), leaves
+    looks = [[hidden.profiles(lines)[0] for lines in (frames[k], frames[k].T.copy())] for k in at]
+    shares = np.array([[grid.shares.ravel() for grid in look] for look in looks])
+    return shares, np.array([[grid.lopsided for grid in look] for look in looks]), leaves
 
 
 def measure(job: tuple[str, tuple[Any, ...]]) -> list[Row]:

@@ -136,10 +136,15 @@ def test_sharp_pictures_enlarged_by_two_are_not_coarse(resized):
     assert not looked(recoded(large, *FINE)) > 37
 
 
-def test_a_cropped_picture_has_another_grid():
-    """Written down because it is what this number cannot do."""
-    coded = recoded(recoded(frames(0), *coarsely(42)), *FINE)
-    assert looked(coded[:, 4:, 4:]) < looked(coded) - 5
+@pytest.mark.parametrize("corner", [(12, 2), (6, 10)])
+def test_a_grid_is_found_where_it_was_cropped_after_a_coarse_coding(monkeypatch, corner):
+    views, (top, left) = frames(0), corner
+    cropped = recoded(views, *coarsely(46))[:, top : top - 16, left : left - 16]
+    coarse = recoded(np.ascontiguousarray(cropped), *FINE)
+    assert looked(coarse) > 38
+    assert not looked(recoded(np.ascontiguousarray(views[:, top : top - 16, left : left - 16]), *FINE)) > 34
+    monkeypatch.setattr(hidden, "MOVED", math.inf)
+    assert not looked(coarse) > 34  # seen from the corner it is lopsided, or nothing
 
 
 def test_nothing_is_said_of_flat_and_of_tiny_pictures():

@@ -1,6 +1,7 @@
 """Quality numbers on made-up pictures: each fault is found, and what only looks like it is not."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -9,7 +10,16 @@ import pytest
 
 from wanprep.signals import blur, light, motion
 from wanprep.signals.blur import focus
-from wanprep.signals.quality import FIELDS, QualityMeter, clip_camera, clip_scores, merged, repeats, throughout
+from wanprep.signals.quality import (
+    FIELDS,
+    QualityMeter,
+    clip_camera,
+    clip_scores,
+    despite_chance,
+    merged,
+    repeats,
+    throughout,
+)
 from wanprep.signals.store import Signals
 from wanprep.stages.filter import REGISTRY
 
@@ -234,10 +244,18 @@ def test_what_shows_throughout_is_what_most_looks_agree_on():
     nan = math.nan
     assert throughout(np.array([50.0, 50.0, 20.0, 20.0, 50.0])) == 20.0  # a fence that fits the grid now and then
     assert throughout(np.array([40.0, 41.0, 39.0, 42.0])) == pytest.approx(39.75)
-    assert throughout(np.array([50.0, 30.0, 45.0])) == 45.0  # of few looks the usual one
-    assert throughout(np.array([nan, nan, 50.0, 48.0])) == 49.0
+    assert throughout(np.array([50.0, 30.0, 45.0])) == 37.5
+    assert throughout(np.array([nan, nan, 50.0, 48.0])) == 48.5
     assert math.isnan(throughout(np.array([nan, nan, nan, 50.0])))
     assert math.isnan(throughout(np.array([])))
+
+
+def test_the_fewer_looks_the_less_a_hidden_coding_is_believed():
+    one, two, five, nine = (despite_chance(np.full(n, 40.0)) for n in (1, 2, 5, 9))
+    assert [one, two] == pytest.approx([35.0, 38.125])
+    assert five == nine == 40.0
+    assert despite_chance(np.array([math.nan, 40.0, 40.0])) == two  # what says nothing is no look
+    assert math.isnan(despite_chance(np.full(3, math.nan)))
 
 
 def test_motion_blur_is_the_same_number_in_every_direction():
@@ -262,6 +280,21 @@ def test_motion_blur_is_found_in_every_direction(direction, seed):
     kernel[{"horizontal": np.s_[6, :], "vertical": np.s_[:, 6], "diagonal": np.diag_indices(13)}[direction]] = 1 / 13
     assert not bad("motion_blur", blur.smear(sharp))
     assert bad("motion_blur", blur.smear(cv2.filter2D(sharp, -1, kernel)))
+
+
+def test_damage_counts_by_what_shows_once_large_pictures_are_scaled_down_and_bars_are_cropped():
+    def coded(height: int, width: int, lit: int) -> dict[str, float]:
+        signals = signals_of(still(n=48))
+        columns = np.where(np.arange(width) < lit, 200, 20).astype(np.uint8)
+        signals.frame["quantiser"][:] = 40.0
+        about = {"width": width, "height": height, "sampled": np.array([0, 24], np.int32)}
+        lines = {"row_p97": np.full((2, height), 200, np.uint8), "col_p97": np.stack([columns, columns])}
+        return clip_scores(replace(signals, thumbs=np.zeros((2, 12, 16, 3), np.uint8), **about, **lines), 0, 48)
+
+    assert coded(480, 832, 832)["quantiser"] == coded(480, 832, 832)["coded"] == 40.0
+    assert coded(1080, 1920, 1920)["quantiser"] == pytest.approx(40.0 - 5.94, abs=0.01)
+    assert coded(1080, 1920, 1920)["coded"] == pytest.approx(40.0 - 5.94, abs=0.01)
+    assert coded(1080, 1920, 608)["quantiser"] == pytest.approx(40.0 - 1.79, abs=0.01)
 
 
 def test_one_smeared_object_is_not_motion_blur_of_the_clip():

@@ -14,7 +14,7 @@ import numpy as np
 
 from wanprep.signals.bands import rolling_bands
 from wanprep.signals.casts import largest_cast
-from wanprep.signals.compression import quantiser
+from wanprep.signals.compression import quantiser, scaled
 from wanprep.signals.light import largest_jump, light_jump
 from wanprep.signals.motion import (
     RATE,
@@ -57,6 +57,10 @@ MIN_STEP = 0.75 / RATE
 DUPLICATE_LEVELS = 2.0
 # What coding makes of a repeated picture: at most so many levels, and so much less than new ones on both sides differ.
 CODED_LEVELS, CODED_SHARE, MOST_REPEATS = 8.0, 1 / 3, 5
+DARK = 32  # luma: rows and columns whose 97th percentile stays below are black
+# The threshold of `signals.hidden` holds for so many looks; of one, 5 more, and of two, 2 more are as rare in what is
+# coded finely (half A of bench_quality: 2 % of them, 5 % of what else shows nothing).
+USUAL_LOOKS, BY_CHANCE = 5, 6.25
 MANY_LOOKS = 4  # sampled frames from which on a quarter of them may speak for a clip
 
 
@@ -141,7 +145,8 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
     sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
-    and noise. quantiser: compression.quantiser of what shows throughout. coded: what the stream alone says of it.
+    and noise. quantiser: compression.quantiser of what shows throughout, once it is scaled down for training. coded:
+    what the stream alone says of it.
     shake: turns of the camera's path a step, 0..1. light_jump: the largest of light, casts and bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
@@ -150,8 +155,10 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     change = frame["change"][_inside(seconds, frame["change_s"])]
     equal = repeats(frame["frame_diff"][1:])
     sharp = frame["sharpness"]
-    looked = signals.sampled[(signals.sampled >= i0) & (signals.sampled < i1)] - i0
-    blocks, hidden = (throughout(frame[name][looked]) for name in ("blockiness", "hidden"))
+    looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
+    blocks = throughout(frame["blockiness"][signals.sampled[looks] - i0])
+    hidden = despite_chance(frame["hidden"][signals.sampled[looks] - i0])
+    coded, pixels = _quantile(frame["quantiser"], 0.5), _lit(signals, looks)
     return {
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
@@ -161,19 +168,34 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
-        "quantiser": quantiser(blocks, hidden, _quantile(frame["quantiser"], 0.5)),
-        "coded": _quantile(frame["quantiser"], 0.5),
+        "quantiser": scaled(quantiser(blocks, hidden, coded), pixels),
+        "coded": scaled(coded, pixels),
         "noise": _quantile(frame["noise"], 0.5),
     }
 
 
+def _lit(signals: Signals, looks: np.ndarray) -> float:
+    """Pixels of the picture without rows and columns that stay black in these looks, as those of bars do."""
+    if not len(looks):
+        return 0.0
+    some = looks[:: max(1, len(looks) // 8)]
+    rows, columns = (np.median(lines[some], axis=0) > DARK for lines in (signals.row_p97, signals.col_p97))
+    return float(np.count_nonzero(rows) * np.count_nonzero(columns))
+
+
 def throughout(looks_N: np.ndarray) -> float:
-    """What most looks at a clip agree on: their lower quartile, or of few the median, for a coding leaves traces in all
-    of them, and what looks so by chance comes and goes; NaN where fewer than half say anything."""
+    """What most looks at a clip agree on: their lower quartile, for a coding leaves traces in all of them, and what
+    looks so by chance comes and goes; NaN where fewer than half say anything."""
     known = looks_N[np.isfinite(looks_N)]
     if not len(known) or 2 * len(known) < len(looks_N):
         return math.nan
-    return float(np.quantile(known, 0.25 if len(known) >= MANY_LOOKS else 0.5))
+    return float(np.quantile(known, 0.25))
+
+
+def despite_chance(looks_N: np.ndarray) -> float:
+    """What shows throughout of looks on H.264's scale, less what few of them may show by chance."""
+    few = max(0.0, 1 / max(1, np.isfinite(looks_N).sum()) - 1 / USUAL_LOOKS)
+    return throughout(looks_N) - BY_CHANCE * float(few)
 
 
 def repeats(diff_N: np.ndarray) -> np.ndarray:
