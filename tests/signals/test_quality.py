@@ -201,11 +201,12 @@ def test_blur_does_not_depend_on_exposure(gain, seed):
         assert bad("blur", blur.sharpness(seen(cv2.GaussianBlur(sharp, (0, 0), sigma))))
 
 
-def test_grain_neither_hides_blur_nor_is_taken_for_it():
+@pytest.mark.parametrize(("levels", "sigma"), [(4, 1.5), (4, 2.0), (4, 3.0), (8, 2.0)])
+def test_grain_neither_hides_blur_nor_is_taken_for_it(levels, sigma):
     sharp = still(1, 1)[0]
-    grain = np.random.default_rng(0).normal(0, 4, sharp.shape)
+    grain = np.random.default_rng(0).normal(0, levels, sharp.shape)
     grainy, soft = (
-        np.clip(picture + grain, 0, 255).astype(np.uint8) for picture in (sharp, cv2.GaussianBlur(sharp, (0, 0), 2.0))
+        np.clip(picture + grain, 0, 255).astype(np.uint8) for picture in (sharp, cv2.GaussianBlur(sharp, (0, 0), sigma))
     )
     assert not bad("blur", blur.sharpness(grainy))
     assert bad("blur", blur.sharpness(soft))

@@ -17,11 +17,13 @@ ROUNDING = 3.5  # |Laplacian| at soft edges that 8-bit levels and fine coding al
 # units of a quarter level, and the ratio, which that lowers, is put back: at 0.15 of the light, 2 px out of focus have
 # at most 0.122 then, and sharp pictures at least 0.13.
 DIM, DIM_SIGMA, DIM_UNIT, DIM_TIMES = 64.0, 0.7, 4, 1.33
-NOISE_GAIN = 2.3  # the same of noise, as a multiple of its median |Laplacian|; 2.7 if it were Gaussian and all there is
+# The same of noise, as a multiple of its median |Laplacian|; 2.7 if it were Gaussian and all there is. Of smoothed ones
+# the median is that of rounding as well.
+NOISE_GAIN, DIM_GAIN = 2.6, 2.3
 # Checks, weave and foliage all over a picture have edges at its median pixel, which is not noise then: at the steepest
-# edges they have less than so many times the median (12 such clips 1.7 to 2.4), and noise more (42 clips out of
+# edges they have less than so many times the median (14 such clips 1.7 to 2.6), and noise more (42 clips out of
 # focus under grain of 2 to 8 levels: 2.75).
-PATTERN = 2.5
+PATTERN = 2.65
 # Right, down, how many pixels are summed, how many are one long step: diagonal pixels are sqrt(2) apart.
 DIRECTIONS = ((1, 0, 11, 8), (0, 1, 11, 8), (1, 1, 8, 6), (1, -1, 8, 6))
 TILES = (6, 4)  # columns, rows
@@ -47,17 +49,18 @@ def sharpness(gray_HW: np.ndarray) -> float:
     gradient, steep_HW = _steepest(*cv2.spatialGradient(gray_HW))
     if gradient < MIN_TEXTURE:
         return float("nan")
-    laplacian_HW, rounding, unit, times = cv2.Laplacian(gray_HW, cv2.CV_16S), ROUNDING, 1, 1.0
+    laplacian_HW, rounding, gain, unit, times = cv2.Laplacian(gray_HW, cv2.CV_16S), ROUNDING, NOISE_GAIN, 1, 1.0
     if gradient < DIM:
         smooth_HW = np.rint(DIM_UNIT * cv2.GaussianBlur(gray_HW.astype(np.float32), (0, 0), DIM_SIGMA)).astype(np.int16)
         gradient, steep_HW = _steepest(*(cv2.Sobel(smooth_HW, cv2.CV_16S, *way) for way in ((1, 0), (0, 1))))
-        laplacian_HW, rounding, unit, times = cv2.Laplacian(smooth_HW, cv2.CV_16S), 0.0, DIM_UNIT, DIM_TIMES
+        laplacian_HW, rounding, gain = cv2.Laplacian(smooth_HW, cv2.CV_16S), 0.0, DIM_GAIN
+        unit, times = DIM_UNIT, DIM_TIMES
     size_HW = cv2.convertScaleAbs(laplacian_HW)
     around_HW = cv2.dilate(steep_HW, np.ones((3, 3), np.uint8)).view(bool)
     second = _percentile(size_HW[around_HW], 0.93)
     usual = _percentile(np.ascontiguousarray(size_HW[::3, ::3]), 0.5)
     pattern = gradient >= DIM and second < PATTERN * usual
-    noise = max(rounding, 0.0 if pattern else NOISE_GAIN * usual)
+    noise = max(rounding, 0.0 if pattern else gain * usual)
     return times * math.sqrt(max(0.0, second * second - noise * noise)) / (gradient + 4.0 * unit)
 
 
