@@ -58,6 +58,10 @@ def test_repairs_are_counted() -> None:
     assert line == "repaired: 1 picture left out because its time fits in nowhere, 7 missing times filled in"
 
 
+def test_times_of_decoding_are_said() -> None:
+    assert read_as(row(decode_order=True))[1:] == ["repaired: times of decoding put in order"]
+
+
 def test_facts_of_earlier_versions_are_read() -> None:
     old = row()
     facts = json.loads(old["facts"])

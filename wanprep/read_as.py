@@ -64,4 +64,5 @@ def _treated(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _repaired(facts: Mapping[str, Any]) -> list[str]:
-    return [f"{facts[name]} {words[facts[name] != 1]}" for name, words in _REPAIRED.items() if facts.get(name)]
+    times = ["times of decoding put in order"] if facts.get("decode_order") else []
+    return times + [f"{facts[name]} {words[facts[name] != 1]}" for name, words in _REPAIRED.items() if facts.get(name)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from wanprep.media import quantiser
+from wanprep.media.strays import without_strays
 from wanprep.stage import Reject
 
 AHEAD = 2  # threads beside those asked for, each with a picture of its own: some are ready when they are wanted
@@ -47,17 +48,20 @@ def _transparent(plain: Any) -> Any:
     return context
 
 
-def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
-    """The first picture that decodes and its pts. Reject: no_frames."""
+def first_frame(container: Any, stream: Any) -> tuple[Any, int, bool]:
+    """The first picture that decodes, its pts, and whether it waited for others although times rise from packet to
+    packet (no picture comes between two then, so it need not have). Reject: no_frames."""
     import av
 
     context = decoder(stream)
     context.options |= {"skip_loop_filter": "all"}  # nobody looks at its pixels
     bad, why = 0, ""
+    sent: list[int] = []
     packets = container.demux(stream)
     while bad <= MAX_BAD_STARTS:
         try:
             packet = next(packets, None)
+            packet = without_strays(packet, context) if packet is not None else None
             pictures = context.decode(packet if packet.size else None) if packet is not None else []
         except av.FFmpegError as error:
             if isinstance(error, OSError) and not isinstance(error, av.EOFError):
@@ -66,10 +70,17 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int]:
             continue
         if packet is None:
             break
+        sent.append(packet.pts or 0)
         if pictures:
             pts = pictures[0].pts if pictures[0].pts is not None else pictures[0].dts
-            return pictures[0], pts or 0
+            return pictures[0], pts or 0, len(sent) > 1 and sent == sorted(set(sent))
     raise Reject("no_frames", undecodable(bad, why) if bad else "the stream holds no pictures")
+
+
+def beheaded(packets: int, why: str) -> str:
+    """What people are told of a stream whose beginning does not decode."""
+    some = f"its first {packets} packets" if packets > 1 else "its first packet, and what depends on it,"
+    return f"{some} could not be decoded strictly ({why}). {HIDES}"
 
 
 def undecodable(packets: int, why: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from wanprep.media import quantiser
 from wanprep.media.decoder import MAX_BAD_STARTS
 from wanprep.media.seek import TRUE_PTS
+from wanprep.media.strays import without_strays
 from wanprep.media.wholeness import cut_short
 
 MAX_BAD_READS = 3  # in a row, that a container may fail to give a packet
@@ -27,8 +28,9 @@ class Flow:
     no other refers to are not decoded; None: all are wanted.
 
     truncated: "" or why the stream ended early (its good part was delivered). skipped: packets before the first
-    picture that could not be decoded, and refused: why the last of them could not. hole: a picture that was just given
-    comes after a hole; whoever sees it sets it back.
+    picture that could not be decoded, and refused: why the last of them could not; beheaded: the very first was,
+    in a container whose files begin with a whole picture.
+    hole: a picture that was just given comes after a hole; whoever sees it sets it back.
     """
 
     def __init__(
@@ -42,10 +44,11 @@ class Flow:
         self._sent: set[int] = set()  # pts of packets whose picture has not come out yet
         self._broken = ""  # why pictures are left out now
         self._resumed: int | None = None  # pts of the keyframe after it
+        self._accepted = False  # a packet was decoded
         self._clean = True  # the first complete picture after it has been seen
         self.truncated = ""
         self.skipped = 0
-        self.refused = ""
+        self.refused, self.beheaded = "", False
         self.hole = False
 
     def pictures(self) -> Iterator[Any]:
@@ -67,11 +70,13 @@ class Flow:
                     return
                 if self._left_out(packet):
                     continue
+                packet = without_strays(packet, self._context)
                 if packet.pts is not None:
                     self._sent.add(packet.pts)
                     self._context.skip_frame = "NONREF" if self._is_needless(packet.pts) else "DEFAULT"
                 self._keyframes.send(packet)
                 pictures = self._context.decode(packet if packet.size else None)
+                self._accepted = True
             except av.FFmpegError as error:
                 if isinstance(error, av.EOFError):
                     self.truncated = self._broken or cut_short(self._path)
@@ -107,6 +112,7 @@ class Flow:
         begins = (not self._delivered or leading) and self._bad <= MAX_BAD_STARTS
         if begins:
             self.skipped, self.refused = self._bad, why
+            self.beheaded |= not self._accepted and self._container.format.name in TRUE_PTS
         return begins
 
     def _refers_to_the_hole(self, packet: Any) -> bool:

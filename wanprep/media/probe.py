@@ -41,6 +41,7 @@ class Probe:
     transfer, primaries, matrix, colour_range: names, "unspecified" when the file does not say.
     interlaced: hint from the first frame; every frame is looked at when read.
     fields: "tff" or "bff" when fields were seen though the file has no interlace flags: then all are deinterlaced.
+    decode_order: the times stored are those of decoding (`order.py`), so a picture's packet tells its time.
     """
 
     kind: str  # "video" | "image"
@@ -67,6 +68,7 @@ class Probe:
     bit_depth: int = 8
     interlaced: bool = False
     fields: str = ""
+    decode_order: bool = False
     alpha: bool = False
     header_duration_s: float | None = None
     header_rate: Fraction | None = None
@@ -147,7 +149,7 @@ def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
     context = stream.codec_context
     if context.width * context.height > MAX_VIDEO_PIXELS:
         raise Reject("video_too_large", f"{context.width}x{context.height} (limit {MAX_VIDEO_PIXELS} pixels)")
-    frame, pts = first_frame(container, stream)
+    frame, pts, waited = first_frame(container, stream)
     colour = unsupported_colour(frame)
     if colour:
         raise Reject("unsupported_colour", f"{colour} cannot be turned into RGB here")
@@ -187,6 +189,7 @@ def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
         bit_depth=max((c.bits for c in components), default=8),
         interlaced=frame.interlaced_frame,
         fields=fields,
+        decode_order=waited and _decode_order(*bytes_of),
         alpha=any(c.is_alpha for c in components),
         header_duration_s=container.duration / 1e6 if container.duration else None,
         header_rate=stream.average_rate or None,
@@ -203,6 +206,16 @@ def unsupported_colour(frame: Any) -> str:
     if frame.color_trc not in (16, 18) and side_data(frame).get("DOVI_METADATA") is not None:
         return "Dolby Vision without an HDR10 or HLG base layer"
     return ""
+
+
+@lru_cache(maxsize=256)
+def _decode_order(path: Path, size: int, mtime_ns: int, stream_index: int) -> bool:
+    """Of containers that store a time for each picture; remembered, as fields are."""
+    from wanprep.media.order import in_decode_order
+    from wanprep.media.seek import TRUE_PTS
+
+    with open_container(path) as container:
+        return container.format.name in TRUE_PTS and in_decode_order(container, container.streams[stream_index])
 
 
 @lru_cache(maxsize=256)

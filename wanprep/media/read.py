@@ -18,7 +18,7 @@ from typing import Any
 
 from wanprep.media.clock import BROADCAST, Clock, rescaled
 from wanprep.media.container import check_file, lead_in, open_container
-from wanprep.media.decoder import decoder, undecodable
+from wanprep.media.decoder import beheaded, decoder, undecodable
 from wanprep.media.flow import Flow
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
@@ -174,7 +174,7 @@ class VideoReader:
         self._containers.append(container)
         try:
             stream = container.streams[self.probe.stream_index]
-            true_pts = self.probe.container in TRUE_PTS
+            true_pts = self.probe.container in TRUE_PTS and not self.probe.decode_order
             context = decoder(stream, threads=threads, drains=seek_pts is None and true_pts)
             if seek_pts is not None and not seek(container, stream, seek_pts):
                 return
@@ -191,7 +191,8 @@ class VideoReader:
                     yield picture, rescaled(picture.pts, picture, self.probe.time_base) or 0
             finally:
                 self.skipped, self._refused = flow.skipped, flow.refused
-            self.truncated = self.truncated or flow.truncated
+            broken = beheaded(flow.skipped, flow.refused) if flow.beheaded and seek_pts is None else ""
+            self.truncated = "; ".join(filter(None, (broken, self.truncated or flow.truncated)))
         finally:
             container.close()
             if container in self._containers:
@@ -218,7 +219,7 @@ class VideoReader:
         clock = Clock(
             time_base=self.probe.time_base,
             step=_nominal(self.probe),
-            by_packet=name == "avi",
+            by_packet=name == "avi" or self.probe.decode_order,
             repairs=name not in TRUE_PTS,
             broadcast=name in BROADCAST,
             infers=seek_pts is None,

@@ -24,7 +24,7 @@ _SEEKABLE = (*TRUE_PTS, "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "dv
 def may_seek(path: Path, probe: Probe) -> bool:
     """Does a seek in this file lead to the frames and times of a decode from its start?"""
     if probe.container in TRUE_PTS:
-        return True
+        return not probe.decode_order
     return probe.container in _SEEKABLE and _steady(path, probe, path.stat().st_mtime_ns)
 
 
