@@ -13,7 +13,7 @@ import pytest
 from movies import as_json, wanprep
 
 from wanprep import found_shots, keys
-from wanprep.signals.shots import ShotRules
+from wanprep.signals.rules import ShotRules
 from wanprep.stages.split import SplitConfig
 
 OK, SHORT, MIXED = "ok", "too_short", "maybe_mixed"

@@ -27,7 +27,8 @@ from small_network import Fit, fitted
 from wanprep.signals.dissolves import NAMES, candidates, computed
 from wanprep.signals.jumps import Series, find_jumps
 from wanprep.signals.pictures import Pictures
-from wanprep.signals.shots import ShotRules, isolated_jumps
+from wanprep.signals.rules import ShotRules
+from wanprep.signals.shots import isolated_jumps
 
 FIT = Fit(networks=3, units=16, rounds=300, rate=1e-2, small=3e-4, shaken=0.15, least=1e-9)  # there are few dissolves
 EDITS = [(k, False) for k in range(290)] + [(k, True) for k in range(150)]

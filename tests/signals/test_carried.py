@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from wanprep.signals.carried import CUT, MIX, STOP, against_wipe, not_carried, uncarried, unexplained, without_moves
+from wanprep.signals.carried import (
+    CUT,
+    MIX,
+    MOVING,
+    STOP,
+    against_wipe,
+    not_carried,
+    uncarried,
+    unexplained,
+    without_moves,
+)
 from wanprep.signals.gradual import Mix
 from wanprep.signals.pictures import Pictures
 
@@ -91,6 +101,21 @@ def test_a_step_of_the_camera_is_no_cut_and_a_cut_is_one():
     X = np.concatenate([MOVES["fast pan"], np.tile(seen(scene(9)), (4, 1))])
     assert not_carried(Pictures(X), (8, 10)) == [10]
     assert not_carried(Pictures(X), ()) == []
+
+
+def test_neighbours_are_asked_about_steps_between_the_two_limits_only(monkeypatch):
+    from wanprep.signals import carried
+
+    asked: list[int] = []
+
+    def shares(_: Pictures, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(len(after))
+        share = np.where(after < 10, 0.0, np.where(after == 10, (CUT + STOP) / 2, 1.0))
+        return np.where(np.isin(before, (9, 10)) & (len(after) == 1), MOVING / 2, share), np.ones(len(after))
+
+    monkeypatch.setattr(carried, "_steps", shares)
+    assert not_carried(Pictures(np.zeros((20, 192))), (5, 10, 15)) == [15]  # the camera moves beside the second
+    assert asked == [3, 1, 1]
 
 
 def test_a_blended_frame_is_looked_past():

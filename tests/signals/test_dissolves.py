@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from wanprep.signals import dissolves, mixing, pictures, spans
-from wanprep.signals.gradual import GradualRules
 from wanprep.signals.pictures import Pictures
+from wanprep.signals.rules import GradualRules
 
 H, W = 12, 16
 

@@ -7,9 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from wanprep.signals.gradual import GradualRules, find_mixes
+from wanprep.signals.gradual import find_mixes
 from wanprep.signals.pictures import Pictures
-from wanprep.signals.shots import FIELDS, ShotList, ShotMeter, ShotRules, find_shots
+from wanprep.signals.rules import GradualRules, ShotRules
+from wanprep.signals.shots import FIELDS, ShotList, ShotMeter, find_shots
 from wanprep.signals.store import Signals
 
 WIDTH, HEIGHT, FPS = 128, 72, 25

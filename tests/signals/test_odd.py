@@ -10,7 +10,8 @@ from footage import gliding as scene
 
 from wanprep.inspect import listing
 from wanprep.signals.meter import FIELDS, ShotMeter
-from wanprep.signals.shots import ShotList, ShotRules, find_shots
+from wanprep.signals.rules import ShotRules
+from wanprep.signals.shots import ShotList, find_shots
 from wanprep.signals.store import Signals
 from wanprep.stages.split import SplitConfig, split
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wanprep.signals import pictures, shots
+from wanprep.signals import carried, pictures, shots
 from wanprep.signals.pictures import Inside, Pictures, parts
-from wanprep.signals.shots import FIELDS, ShotList, ShotMeter, ShotRules, find_shots
+from wanprep.signals.rules import ShotRules
+from wanprep.signals.shots import FIELDS, ShotList, ShotMeter, find_shots
 from wanprep.signals.store import Signals
 
 HEIGHT, WIDTH = 36, 64
@@ -79,6 +80,7 @@ class Whole(Pictures):
 def found(monkeypatch: pytest.MonkeyPatch, signals: Signals, size: int, kind: type[Pictures] = Pictures) -> ShotList:
     with monkeypatch.context() as patch:
         patch.setattr(pictures, "PASS", size)
+        patch.setattr(carried, "AT_ONCE", size)
         patch.setattr(shots, "Pictures", kind)
         return find_shots(signals, ShotRules())
 
@@ -146,6 +148,18 @@ def test_pictures_are_numbers_of_what_is_stored():
     assert np.array_equal(T.backwards()[0], stored[3])
     T[0][:] = 7  # a copy
     assert np.array_equal(T[0], stored[0])
+
+
+def test_what_several_ask_for_is_worked_out_once():
+    T, asked = Pictures(np.arange(24, dtype=np.uint8).reshape(4, 6)), []
+
+    def sums(pictures: Pictures) -> np.ndarray:
+        asked.append(len(pictures))
+        return pictures[0:4].sum(1)
+
+    assert [T.once(sums).tolist() for _ in range(3)] == [[15.0, 51.0, 87.0, 123.0]] * 3
+    assert asked == [4]
+    assert not T.once(sums).flags.writeable
 
 
 def test_inside_of_bars_is_the_picture_at_its_whole_size():

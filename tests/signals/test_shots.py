@@ -8,10 +8,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from wanprep.signals.gradual import GradualRules, find_mixes
+from wanprep.signals.gradual import find_mixes
 from wanprep.signals.jumps import _near
 from wanprep.signals.meter import common_bars, details, matches
 from wanprep.signals.mixing import contrast_dip, likeness
+from wanprep.signals.rules import GradualRules
 from wanprep.signals.shots import (
     FIELDS,
     ShotList,

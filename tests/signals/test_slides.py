@@ -9,6 +9,7 @@ from wanprep.signals import pictures
 from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.pictures import Pictures
+from wanprep.signals.rules import WipeRules
 from wanprep.signals.slides import (
     BIAS,
     KINDS,
@@ -22,7 +23,6 @@ from wanprep.signals.slides import (
     line,
     slow_evidence,
 )
-from wanprep.signals.wipes import WipeRules
 
 
 def picture(seed: int) -> np.ndarray:

@@ -34,6 +34,19 @@ def test_pieces_come_back_whichever_way_they_are_kept(pieces, in_memory):
         assert made[len(pieces) - 1] == pieces[-1] if pieces else len(made) == 0
 
 
+@pytest.mark.parametrize("in_memory", [0, 1 << 20])
+def test_numbers_put_aside_are_the_same_and_no_copy_stays(in_memory, monkeypatch):
+    monkeypatch.setattr(spool, "IN_MEMORY", in_memory)
+    table = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    columns = {"a": table[:, 0], "b": table[:, 1], "c": np.full(7, math.nan, np.float32)}
+    kept = spool.aside(columns)
+    assert list(kept) == list(columns)
+    for name, values in columns.items():
+        assert np.array_equal(kept[name], values, equal_nan=True)
+        assert not kept[name].flags.writeable
+        assert not kept[name].flags.owndata
+
+
 def test_few_bytes_make_no_file_and_many_leave_none(tmp_path, monkeypatch):
     monkeypatch.setattr(spool, "IN_MEMORY", 50)
     gone = tmp_path / "gone"

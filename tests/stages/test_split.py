@@ -18,7 +18,6 @@ from wanprep.signals import shots
 from wanprep.signals.shots import ShotList, Transition
 from wanprep.signals.store import Signals
 from wanprep.stage import Reject
-from wanprep.stages import split as stage
 from wanprep.stages.split import ClipSpan, SplitConfig, analyse_source, clips_of, divide, split, transitions_of
 
 MEDIA = Path(__file__).resolve().parents[3] / "shared/media/dev"
@@ -64,7 +63,7 @@ def test_clips_and_transitions_cover_every_frame_once(found, margin, longest, da
     source = signals(np.cumsum(steps), last_duration=data.draw(st.sampled_from([0, 40])))
     config = SplitConfig(margin=margin, max_seconds=longest, min_seconds=0.1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "find_shots", lambda *_: found)
+        patch.setattr(shots, "find_shots", lambda *_: found)
         clips, transitions = split(source, config)
     assert covered(clips, transitions) == list(range(found.n_frames))
     assert clips  # no source is without one
@@ -104,7 +103,7 @@ def test_whatever_the_numbers_are_the_frames_are_covered(n, seed):
 def test_margins_are_taken_from_mixing_only(monkeypatch):
     mixes = (Transition(kind="dissolve", first=30, last=39), Transition(kind="black", first=60, last=69))
     found = ShotList(n_frames=100, cuts=(60, 70), transitions=mixes)
-    monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+    monkeypatch.setattr(shots, "find_shots", lambda *_: found)
     source = signals(np.arange(100) * 40)
     config = SplitConfig(margin=3, margin_share=0.0, min_seconds=0.5)
     spans = [(c.start_frame, c.end_frame, c.reason) for c in clips_of(source, config)]
@@ -117,7 +116,7 @@ def test_margins_are_taken_from_mixing_only(monkeypatch):
 def test_doubtful_spans_and_frames_of_two_shots_are_in_no_clip(monkeypatch):
     blend, doubt = Transition(kind="dissolve", first=20, last=20), Transition(kind="doubtful", first=50, last=59)
     found = ShotList(n_frames=100, cuts=(), transitions=(blend,), doubtful=(doubt,))
-    monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+    monkeypatch.setattr(shots, "find_shots", lambda *_: found)
     config = SplitConfig(margin=2, margin_share=0.0, min_seconds=0.5)
     clips, transitions = split(signals(np.arange(100) * 40), config)
     assert [(c.start_frame, c.end_frame, c.reason) for c in clips] == [
@@ -132,7 +131,7 @@ def test_margins_are_no_wider_than_so_many_seconds_times_what_each_end_needs(mon
     uneven = (25, 1.5, 1.0, 9, 6), (25, 1.0, 3.0, 6, 19), (25, 0.1, 0.5, 2, 3)
     for fps, begin, end, before, after in (*even, *uneven):
         found = ShotList(n_frames=200, cuts=(), transitions=(replace(mix, wide=(begin, end)),))
-        monkeypatch.setattr(stage, "find_shots", lambda *_, found=found: found)
+        monkeypatch.setattr(shots, "find_shots", lambda *_, found=found: found)
         config = SplitConfig(margin=2, margin_share=0.3, margin_seconds=0.25)
         trimmed = transitions_of(signals(np.arange(200) * 1000 // fps), config)
         assert [(t.first, t.last) for t in trimmed] == [(60 - before, 99 + after)]
@@ -150,7 +149,7 @@ def test_doubtful_spans_divide_a_shot_only_into_clips(monkeypatch, doubtful, spa
         n_frames=100, cuts=(), transitions=(),
         doubtful=tuple(Transition(kind="doubtful", first=a, last=b) for a, b in doubtful),
     )  # fmt: skip
-    monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+    monkeypatch.setattr(shots, "find_shots", lambda *_: found)
     config = SplitConfig(margin=2, margin_share=0.0, min_seconds=1.0)
     assert [(c.start_frame, c.end_frame, c.reason) for c in clips_of(signals(np.arange(100) * 40), config)] == spans
     everything = replace(config, min_seconds=0.0)
@@ -168,7 +167,7 @@ def test_a_doubtful_span_beside_a_transition_widens_it(monkeypatch):
     ):
         mix = Transition(kind=kind, first=40, last=last)
         found = ShotList(n_frames=120, cuts=(), transitions=(mix,), doubtful=(doubt,))
-        monkeypatch.setattr(stage, "find_shots", lambda *_, found=found: found)
+        monkeypatch.setattr(shots, "find_shots", lambda *_, found=found: found)
         assert [(c.start_frame, c.end_frame, c.reason) for c in clips_of(signals(np.arange(120) * 40), config)] == spans
 
 
@@ -185,7 +184,7 @@ def test_a_lone_wipe_needs_a_clip_beside_it(monkeypatch, kind, first, last, span
 
     def found(n: int, *more: Transition, cuts=()) -> list[tuple[int, int, str]]:
         every = ShotList(n_frames=n, cuts=cuts, transitions=(mix, *more))
-        monkeypatch.setattr(stage, "find_shots", lambda *_: every)
+        monkeypatch.setattr(shots, "find_shots", lambda *_: every)
         clips, transitions = split(signals(np.arange(n) * 40), config)
         assert covered(clips, transitions) == list(range(n))
         return [(c.start_frame, c.end_frame, c.reason) for c in clips]
@@ -215,7 +214,7 @@ def pictures(seed: int, count: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("kind", ["dissolve", "fade_out"])
 def test_a_shot_that_grows_dark_is_no_transition(monkeypatch, kind):
     mix = Transition(kind=kind, first=4, last=58)
-    monkeypatch.setattr(stage, "find_shots", lambda *_: ShotList(n_frames=62, cuts=(), transitions=(mix,)))
+    monkeypatch.setattr(shots, "find_shots", lambda *_: ShotList(n_frames=62, cuts=(), transitions=(mix,)))
     sampled, dims = np.arange(0, 62, 12), np.linspace(1, 0.3, 62)
     shown, other = pictures(1, len(sampled)), pictures(2, len(sampled))
     mixed = [(a * (1 - x) + b * x) for a, b, x in zip(shown, other, np.linspace(0, 1, len(sampled)))]
@@ -231,7 +230,7 @@ def test_a_shot_that_grows_dark_is_no_transition(monkeypatch, kind):
 def test_margins_of_fades_do_not_cost_the_only_shot_of_a_file(monkeypatch):
     def clips(*transitions: Transition, cuts=()) -> list[tuple[int, int, str]]:
         found = ShotList(n_frames=84, cuts=cuts, transitions=transitions)
-        monkeypatch.setattr(stage, "find_shots", lambda *_: found)
+        monkeypatch.setattr(shots, "find_shots", lambda *_: found)
         return [(c.start_frame, c.end_frame, c.reason) for c in clips_of(signals(np.arange(84) * 40), SplitConfig())]
 
     fades = Transition(kind="fade_in", first=0, last=26), Transition(kind="fade_out", first=57, last=83)
@@ -299,11 +298,11 @@ def test_bars_are_judged_per_clip_and_can_be_left_in():
     source.row_p97[:5, :6] = source.row_p97[:5, -6:] = 0
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setattr(stage, "find_shots", lambda *_: ShotList(n_frames=100, cuts=(50,), transitions=()))
+        patch.setattr(shots, "find_shots", lambda *_: ShotList(n_frames=100, cuts=(50,), transitions=()))
         assert [c.crop for c in clips_of(source, SplitConfig())] == [(0, 6, 64, 36), (0, 0, 64, 48)]
         assert [c.crop for c in clips_of(source, SplitConfig(crop_bars=False))] == [(0, 0, 64, 48)] * 2
         # two samples are too few to tell: the whole source decides
-        patch.setattr(stage, "find_shots", lambda *_: ShotList(n_frames=100, cuts=(12, 50), transitions=()))
+        patch.setattr(shots, "find_shots", lambda *_: ShotList(n_frames=100, cuts=(12, 50), transitions=()))
         assert [c.crop[3] for c in clips_of(source, SplitConfig())] == [48, 36, 48]
 
 

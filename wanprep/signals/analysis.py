@@ -20,7 +20,7 @@ import numpy as np
 
 from wanprep.signals import compression, lanes, quality, shots
 from wanprep.signals.blur import focus
-from wanprep.signals.spool import Spool
+from wanprep.signals.spool import Spool, aside
 from wanprep.signals.store import Signals
 from wanprep.signals.thumbs import Thumbs, encode
 from wanprep.stage import Reject
@@ -89,9 +89,9 @@ def analyse(
         raise Reject("no_frames", "not one frame could be decoded")
     of_shots, *of_quality, sampled = tracks
     frame = quality.merged(*(_columns(track.numbers, quality.FIELDS) for track in of_quality))
-    frame |= {name: values.copy() for name, values in _columns(of_shots.numbers, shots.FIELDS).items()}
     for name, values in sampled.traces.items():
         frame[name][sampled.at] = values
+    frame = aside(frame | _columns(of_shots.numbers, shots.FIELDS), folder)
     return Signals(
         time_base=time_base,
         width=width,

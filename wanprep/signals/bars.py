@@ -99,18 +99,24 @@ def _inside(lines: np.ndarray, rules: BarRules, pictures: Pictures | None) -> tu
     # Text may fill a bar: a tenth of the lines are brighter than `bright`, and one of the two outer ends is the bar.
     bright = np.partition(lines, int(0.9 * (length - 1)), axis=1)[:, int(0.9 * (length - 1))].astype(np.int16)
     ends = np.minimum(lines[:, :2].max(1), lines[:, -2:].max(1)).astype(np.int16)
-    top = float(np.quantile(bright, 0.75))
-    lit = bright >= float(np.median(ends)) + max(rules.contrast, 0.5 * (top - float(np.median(ends))))
+    top, dark = _quantile(bright, 3), _quantile(ends, 2)
+    lit = bright >= dark + max(rules.contrast, 0.5 * (top - dark))
     if not lit.any():
         return 0, length
-    level = float(np.median(ends[lit]))
-    contrast = float(np.median(bright[lit])) - level
+    level = _quantile(ends[lit], 2)
+    contrast = _quantile(bright[lit], 2) - level
     if level >= rules.dark:
         return 0, length
     black_below = min(float(rules.dark), level + max(5.0, 0.25 * contrast))
     shown = lines[lit].astype(np.int16)
-    # Dark content beside a bar is black too, but seldom as even as the bar.
-    black = ((shown < black_below).mean(axis=0) >= rules.share) & (np.median(shown, axis=0) <= level + EVEN)
+
+    def is_black(some: np.ndarray) -> np.ndarray:
+        # Dark content beside a bar is black too, but seldom as even as the bar.
+        return ((some < black_below).mean(axis=0) >= rules.share) & (np.median(some, axis=0) <= level + EVEN)
+
+    if not is_black(shown[:, [0, -1]]).any():  # as in most films: the others need not be looked at
+        return 0, length
+    black = is_black(shown)
     near, far = _leading(black), _leading(black[::-1])
     tolerance = max(4, round(rules.uneven * length))
     if abs(near - far) > tolerance:
@@ -188,4 +194,11 @@ def _jump(lit: np.ndarray, width: int) -> float:
         return 0.0
     # The last lines of a bar may carry a little of the picture: a compressed edge is not always on one line.
     outside = np.minimum(lit[:, width - 1], lit[:, max(0, width - 3)] + 4)
-    return float(np.quantile(beyond.max(axis=1) - outside, 0.75))
+    return _quantile(beyond.max(axis=1) - outside, 3)
+
+
+def _quantile(values: np.ndarray, fourths: int) -> float:
+    """np.quantile(values, fourths / 4) of some int16 in a twentieth of its time; exact, for these are whole numbers."""
+    ranked, place = np.sort(values), fourths * (len(values) - 1)
+    low, share = place // 4, place % 4 / 4
+    return float(ranked[low]) * (1 - share) + float(ranked[min(low + 1, len(ranked) - 1)]) * share

@@ -17,12 +17,13 @@ from wanprep.signals.gradual import Mix
 from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import rms
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Pictures
 
 FARTHEST = HEIGHT // 2, WIDTH // 2  # places down and across that the camera moves between two pictures
 LEAST = 0.4  # of the picture must overlap
 ROUNDS = 4  # of fitting a shift, a zoom and a turn, from the best shift by whole places
 PARTS = 8  # pairs of pictures of a span that are compared
+AT_ONCE = 64  # pairs of pictures that are compared at once: 40 kB of numbers each
 NOISE = 0.5  # levels², of rounding and compression: where less changes nothing is claimed
 MIX, FADE, CUT = 0.2, 0.15, 0.025  # shares left (see `uncarried`) below which there is none
 STOP, MOVING, LIKE = (
@@ -46,12 +47,11 @@ def uncarried(X: np.ndarray) -> float:
 def _steps(T: Pictures, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of single steps, from frames `before` to frames `after` (int[n] each): the same share, and the RMS change."""
     shares, sizes = [np.zeros(0)], [np.zeros(0)]
-    for at in parts(np.arange(len(after))):
-        if len(at):
-            A, B = T[before[at]], T[after[at]]
-            left, change = unexplained(A, B)
-            shares.append(left / (change + NOISE))
-            sizes.append(rms(B - A))
+    for start in range(0, len(after), AT_ONCE):
+        A, B = (T[frames[start : start + AT_ONCE]] for frames in (before, after))
+        left, change = unexplained(A, B)
+        shares.append(left / (change + NOISE))
+        sizes.append(rms(B - A))
     return np.concatenate(shares), np.concatenate(sizes)
 
 
@@ -79,9 +79,10 @@ def not_carried(T: Pictures, cuts: Sequence[int], blended: Sequence[int] = ()) -
     before = np.maximum(after - 1 - np.isin(after, np.array(blended, np.int64)), 0)
     share, size = _steps(T, before, after)
     least = np.full(len(after), CUT)
-    for first in (np.maximum(before - 1, 0), np.minimum(after, len(T) - 2)):
+    open_ = np.flatnonzero((share >= CUT) & (share < STOP))  # of these alone the steps beside them decide
+    for first in (np.maximum(before[open_] - 1, 0), np.minimum(after[open_], len(T) - 2)):
         near, large = _steps(T, first, first + 1)
-        least[(near <= MOVING) & (large >= LIKE * size)] = STOP
+        least[open_[(near <= MOVING) & (large >= LIKE * size[open_])]] = STOP
     return after[share >= least].tolist()
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals.gradual import GradualRules, Mix
+from wanprep.signals.gradual import Mix
 from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, curve_dip, median, rms
 from wanprep.signals.pictures import Pictures
+from wanprep.signals.rules import GradualRules
 from wanprep.signals.spans import Near, likely_spans
 from wanprep.signals.wipes import unmoved
 

@@ -18,51 +18,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wanprep.signals.mixing import EPS, contrast_dip, cosine, evidence, fit, hopeless, likeness, log_odds, outside, rms
+from wanprep.signals.mixing import (
+    EPS,
+    contrast_dip,
+    cosine,
+    evidence,
+    fit,
+    hopeless,
+    likeness,
+    log_odds,
+    mean,
+    outside,
+    rms,
+    std,
+)
 from wanprep.signals.pictures import Pictures, parts
-
-
-@dataclass(frozen=True, kw_only=True)
-class GradualRules:
-    """When a span of frames counts as a transition.
-
-    max_seconds: longest transition looked for. min_odds: log-odds that a dissolve must reach (see mixing.py); from
-    max_doubt on it is doubtful: no transition, but nothing to make a clip of either.
-    min_change: RMS luma difference (0..255) of the ends of a dissolve; fades need min_fade. max_likeness: highest
-    correlation of the two end pictures (−1..1); above it the picture merely changed its light. max_kept: largest
-    share of the picture that may stay. For fades, max_residual, max_residual_peak: mean and highest distance from the
-    mixing model as shares of the change. min_dip: least contrast dip as a share of the predicted one. max_step:
-    largest share of the change between two frames; more is a hard cut. max_outside: change just outside as a share of
-    the change inside; motion goes on outside, a transition stops. flat: luma deviation (0..255) below which a picture
-    is flat. scan_odds, scan_doubt: as min_odds and max_doubt, of what is found by trying every span (dissolves.py).
-    """
-
-    max_seconds: float = 3.0
-    min_odds: float = 1.5
-    max_doubt: float = -0.25
-    scan_odds: float = 0.5
-    scan_doubt: float = -1.5
-    min_change: float = 10.0
-    min_fade: float = 10.0
-    max_likeness: float = 0.85
-    max_residual: float = 0.22
-    max_residual_peak: float = 0.45
-    min_dip: float = 0.5
-    max_dip: float = 1.6
-    max_step: float = 0.6
-    max_outside: float = 0.75
-    max_kept: float = 0.4
-    flat: float = 6.0
-
-    def __post_init__(self) -> None:
-        if self.max_seconds <= 0:
-            raise ValueError(f"max_seconds must be positive, not {self.max_seconds}")
-        for name in ("max_likeness", "max_residual", "max_residual_peak", "max_step"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in (0, 1], not {getattr(self, name)}")
-        for name in ("min_change", "min_fade", "max_outside"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+from wanprep.signals.rules import GradualRules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +118,12 @@ def _strongest(seeds: Iterable[tuple[float, int, int]], reach: int) -> list[tupl
 def _seeds_at(T: Pictures, centres: np.ndarray, reach: int, rules: GradualRules) -> list[tuple[float, int, int]]:
     whole = rms(T[centres + reach] - T[centres - reach])
     centres = centres[whole >= 0.6 * min(rules.min_change, rules.min_fade)]
+    if not len(centres):
+        return []
     left, middle, right = T[centres - reach], T[centres], T[centres + reach]
     change = rms(right - left) + EPS
     bend = rms(middle - (left + right) / 2) / change
-    spread = np.sort(np.stack([left.std(-1), right.std(-1)]), axis=0)
+    spread = np.sort(np.stack([std(left), std(right)]), axis=0)
     # A span inside a longer transition shows a part of the change only, so first sight asks for less than the proof.
     differs = (likeness(left, right) < max(0.8, rules.max_likeness)) | (spread[1] >= 1.7 * spread[0])
     good = np.flatnonzero((bend <= 0.4) & differs)
@@ -176,7 +149,7 @@ def _grow(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> t
 
         def onward(a: int, b: int, stride: int = stride) -> bool:
             step = T[b] - T[a]
-            return bool(np.mean(step * unit) >= 0.2 * speed * stride and cosine(step, unit) >= 0.5)
+            return bool(mean(step * unit) >= 0.2 * speed * stride and cosine(step, unit) >= 0.5)
 
         while s - stride >= room[0] and e - s < longest and onward(s - stride, s):
             s -= stride
@@ -204,8 +177,8 @@ def _ramp(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> t
         if not len(a):
             break
         ramp = np.clip((times - a[:, None]) / (b - a)[:, None], 0, 1)
-        centred = ramp - ramp.mean(1, keepdims=True)
-        explained = (centred @ (p - p.mean())) ** 2 / (np.sum(centred**2, axis=1) + EPS)
+        centred = ramp - mean(ramp, keepdims=True)
+        explained = (centred @ (p - mean(p))) ** 2 / (np.sum(centred**2, axis=1) + EPS)
         top = int(np.argmax(explained))
         best = int(a[top]), int(b[top])
         starts = np.arange(max(low, best[0] - grid), min(high, best[0] + grid + 1))
@@ -270,7 +243,7 @@ def _steadiness(alpha: np.ndarray, residual: np.ndarray, change: float) -> float
 
 
 def _kind(before: np.ndarray, after: np.ndarray, rules: GradualRules) -> str | None:
-    low, high = float(before.std()), float(after.std())
+    low, high = float(std(before)), float(std(after))
     if min(low, high) <= rules.flat and max(low, high) >= 2 * min(low, high):
         return "fade_in" if low < high else "fade_out"
     return "dissolve" if likeness(before, after) <= rules.max_likeness else None

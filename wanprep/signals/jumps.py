@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wanprep.signals.mixing import likeness, rms
+from wanprep.signals.mixing import likeness, mean, rms, std
 from wanprep.signals.pictures import Pictures, parts
 
 # Log-odds of a cut = BIAS + sum of weight times evidence.
@@ -86,10 +86,12 @@ def find_jumps(
     def judged(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = rms(T[after] - T[before])
         before, after, size = (values[size >= min_step] for values in (before, after, size))
+        if not len(after):
+            return after, size.astype(np.float64), np.zeros(0, bool)
         odds, like = log_odds(T, step, series, before, after)
         # The end of a fade is a step between two flat pictures; between cards of two tones it is a larger one. Cuts in
         # the dark are as small: they are doubtful at most.
-        spread = np.sort([T[before].std(-1), T[after].std(-1)], axis=0)
+        spread = np.sort([std(T[before]), std(T[after])], axis=0)
         bare = (spread[0] < BARE) & (spread[1] < FLAT) & (size < CARD)
         odds = np.where(bare, np.minimum(odds, np.nextafter(min_odds, -np.inf)), odds)
         good = (odds >= min(min_odds, max_doubt)) & (like < max_likeness)
@@ -129,19 +131,24 @@ def _apart(frames: np.ndarray, odds: np.ndarray, cuts: tuple[int, ...], n: int) 
 
 
 def steps(T: Pictures) -> np.ndarray:
-    """float64[N]: RMS luma difference from the frame before; 0 of the first."""
+    """float64[N]: RMS luma difference from the frame before; 0 of the first. Several ask for it; read-only."""
+    return T.once(_all_steps)
+
+
+def _all_steps(T: Pictures) -> np.ndarray:
     return np.concatenate([[0.0], *(rms(T[at] - T[at - 1]) for at in parts(np.arange(1, len(T))))])
 
 
 def blends(T: Pictures, least: float) -> np.ndarray:
     """Frames that lie on the line between their two neighbours, at least `least` (RMS luma) apart from both."""
     frames, step = np.arange(1, len(T) - 1), steps(T)
-    found = []
-    for at in parts(frames[np.minimum(step[frames], step[frames + 1]) >= least]):
+    found = [frames[:0]]
+    frames = frames[np.minimum(step[frames], step[frames + 1]) >= least]
+    for at in parts(frames) if len(frames) else ():
         D = T[at + 1] - T[at - 1]
         size = rms(D) + 1e-6
         X = T[at] - T[at - 1]
-        share = np.mean(X * D, axis=-1) / size**2
+        share = mean(X * D) / size**2
         off = rms(X - share[:, None] * D) / size
         found.append(at[(share > 0.15) & (share < 0.85) & (off < 0.15)])
     return np.concatenate(found)
@@ -173,7 +180,7 @@ def log_odds(
         "found": np.minimum(series.best_match[first], series.best_match[last]),
         "lost": high - match,
         "lost_both": low - match,
-        "bare": np.log((np.minimum(A.std(-1), B.std(-1)) + 1) / (size + 1)),
+        "bare": np.log((np.minimum(std(A), std(B)) + 1) / (size + 1)),
     }
     odds = BIAS + sum(weight * evidence[name] for name, weight in WEIGHTS.items())
     near = contents[:, FAR - NEAR : FAR + NEAR].mean(1)

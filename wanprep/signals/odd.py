@@ -17,7 +17,7 @@ from wanprep.signals.carried import NOISE, unexplained
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.gradual import Mix
 from wanprep.signals.jumps import Series, steps
-from wanprep.signals.mixing import EPS, likeness, rms
+from wanprep.signals.mixing import EPS, likeness, mean, rms, std
 from wanprep.signals.pictures import Pictures, parts
 
 LONGEST = 6  # frames: three of either shot
@@ -75,6 +75,8 @@ class Odd:
 def find_odd(T: Pictures, series: Series, longest: int) -> list[Odd]:
     """All of them, none overlapping, in order. longest: frames of light that swells and fades, which is no cut."""
     before, after = candidates(T)
+    if not len(before):
+        return []
     odds = np.concatenate([log_odds(T, series, before[at], after[at]) for at in parts(np.arange(len(before)))])
     found, taken = [], np.zeros(len(T), bool)
     # One shot first, the surest: its odd frames are the ends of other spans, and look like another shot there.
@@ -101,7 +103,7 @@ def _returns(T: Pictures, a: int, b: int, longest: int) -> bool:
 def _described(T: Pictures, a: int, b: int, kind: str) -> Odd:
     X, A, B = T[a + 1 : b], T[a], T[b]
     shown = np.abs(likeness(X, B))
-    old = np.flatnonzero((shown < np.abs(likeness(X, A))) | (shown < KNOWN) | (X.std(-1) < FAINT))
+    old = np.flatnonzero((shown < np.abs(likeness(X, A))) | (shown < KNOWN) | (std(X) < FAINT))
     cut = a + 1 + (int(old[-1]) + 1 if len(old) else 0)
     light = np.abs(X.mean(-1) - np.linspace(A.mean(), B.mean(), len(X) + 2)[1:-1])
     dip = len(X) > BRIEF and max(light[0], light[-1]) < RAMP * light.max()
@@ -140,6 +142,8 @@ def candidates(T: Pictures) -> tuple[np.ndarray, np.ndarray]:
     pairs = [(into[step[into + n] >= STEP], n) for n in range(1, LONGEST + 1) for into in [large[large + n < len(T)]]]
     starts = np.concatenate([into for into, _ in pairs])
     ends = np.concatenate([into + n for into, n in pairs])
+    if not len(starts):
+        return starts, ends
     good = np.zeros(len(starts), bool)
     for at in parts(np.arange(len(starts))):
         at = at[_sudden(T, step, starts[at] - 1, ends[at])]
@@ -151,7 +155,7 @@ def _sudden(T: Pictures, step: np.ndarray, before: np.ndarray, after: np.ndarray
     """Whether the steps into and out of spans stand out from what happens beside them; strobe light, which comes back
     to the same picture within NEAR frames, is no motion."""
     A, B, n = T[before], T[after], len(T)
-    good = np.minimum(A.std(-1), B.std(-1)) >= SEEN
+    good = np.minimum(std(A), std(B)) >= SEEN
     calm_a = np.min([_apart(T, before, before - lag, n) for lag in range(1, NEAR + 1)], axis=0)
     calm_b = np.min([_apart(T, after, after + lag, n) for lag in range(1, NEAR + 1)], axis=0)
     return good & (step[before + 1] >= TIMES * calm_a) & (step[after] >= TIMES * calm_b)
@@ -165,14 +169,14 @@ def _apart(T: Pictures, at: np.ndarray, other: np.ndarray, n: int) -> np.ndarray
 
 def _all_odd(T: Pictures, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     A, B, good = T[before], T[after], np.ones(len(before), bool)
-    flat = np.maximum(FLAT, SHARE * np.minimum(A.std(-1), B.std(-1)))
+    flat = np.maximum(FLAT, SHARE * np.minimum(std(A), std(B)))
     for k in range(1, LONGEST + 1):
         X = T[np.minimum(before + k, after - 1)]
         off = np.minimum(rms(X - A), rms(X - B)) >= STEP
-        good &= off & ((X.std(-1) <= flat) | _relit(X, A) | _relit(X, B))
+        good &= off & ((std(X) <= flat) | _relit(X, A) | _relit(X, B))
     # A lone frame of both shots is a blend.
     X, D = T[before + 1] - A, B - A
-    share = np.mean(X * D, axis=-1) / (rms(D) ** 2 + EPS)
+    share = mean(X * D) / (rms(D) ** 2 + EPS)
     blend = (rms(X - share[:, None] * D) <= BLEND * rms(D)) & (np.abs(share - 0.5) <= 0.4)
     return good & ~(blend & (after - before == 2))
 
@@ -180,8 +184,8 @@ def _all_odd(T: Pictures, before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def _relit(X: np.ndarray, A: np.ndarray) -> np.ndarray:
     """Whether X is A in another light, or its negative: far brighter or darker, or of another contrast."""
     like = likeness(X, A)
-    lighter = np.abs(X.mean(-1) - A.mean(-1)) >= STEP
-    contrast = np.abs(np.log((X.std(-1) + 1) / (A.std(-1) + 1))) >= CONTRAST
+    lighter = np.abs(mean(X) - mean(A)) >= STEP
+    contrast = np.abs(np.log((std(X) + 1) / (std(A) + 1))) >= CONTRAST
     return ((like >= TONED) & (lighter | contrast)) | (like <= -TONED)
 
 

@@ -8,7 +8,7 @@ whatever neighbours a frame is compared with, and what it finds does not depend 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,10 @@ class Pictures:
     """
 
     def __init__(self, stored: np.ndarray, inside: Inside | None = None) -> None:
+        if inside is not None and len(stored) <= PASS:  # few: stretched once, not whenever one is asked for
+            stored, inside = inside(stored), None
         self._stored, self._inside = stored, inside
+        self._known: dict[Any, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -61,6 +64,13 @@ class Pictures:
     def __getitem__(self, index: Any) -> np.ndarray:
         found = self._stored[index]
         return found.astype(np.float32) if self._inside is None else self._inside(found)
+
+    def once(self, asked: Callable[[Pictures], np.ndarray]) -> np.ndarray:
+        """What is asked of all pictures, worked out the first time; read-only."""
+        if asked not in self._known:
+            self._known[asked] = asked(self)
+            self._known[asked].setflags(write=False)
+        return self._known[asked]
 
     def backwards(self) -> Pictures:
         """The last frame first."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,16 +24,17 @@ from wanprep.signals.dissolves import find_dissolves
 from wanprep.signals.ends import with_widths
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.framing import inside
-from wanprep.signals.gradual import GradualRules, Mix, find_mixes
+from wanprep.signals.gradual import Mix, find_mixes
 from wanprep.signals.jumps import Series, blends, find_jumps
 from wanprep.signals.leaps import find_leaps
 from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
 from wanprep.signals.odd import Odd, edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.rules import ShotRules, WipeRules
 from wanprep.signals.slides import find_slides
 from wanprep.signals.tails import complete
-from wanprep.signals.wipes import Sweep, WipeRules, find_wipes, goes_on, likeliest
+from wanprep.signals.wipes import Sweep, find_wipes, goes_on, likeliest
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
@@ -46,46 +47,10 @@ __all__ = [
     "TINY_WIDTH",
     "ShotList",
     "ShotMeter",
-    "ShotRules",
     "Transition",
     "edge_energy",
     "find_shots",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShotRules:
-    """Thresholds of hard cuts; applied to stored numbers, so changing one decodes nothing.
-
-    detect: False takes each source as one shot, for clips that were cut before.
-    min_odds: log-odds of a cut that a step must reach (see jumps.py; higher: fewer cuts, 0: even odds); from max_doubt
-    on it is doubtful: no cut, but no clip holds it either.
-    min_step: RMS luma difference (0..255) a cut shows at least. max_likeness: correlation (−1..1) of the pictures
-    before and after, above which only light, noise or compression changed.
-    isolation: a cut that exceeds the steps around it so many times is one that no transition spans.
-    flash_seconds: a bright event no longer than this with the same picture before and after is a flash, not a cut.
-    dip_seconds: longest pause between a fade out and a fade in that still makes them one dip.
-    doubt_seconds: longest span that is left out of the clips because it may be a transition.
-    """
-
-    detect: bool = True
-    min_odds: float = 0.0
-    max_doubt: float = -3.0
-    min_step: float = 3.0
-    max_likeness: float = 0.95
-    isolation: float = 3.0
-    flash_seconds: float = 1.0
-    dip_seconds: float = 0.5
-    doubt_seconds: float = 1.5
-    gradual: GradualRules = field(default_factory=GradualRules)
-    wipes: WipeRules = field(default_factory=WipeRules)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.max_likeness <= 1:
-            raise ValueError(f"max_likeness must be in (0, 1], not {self.max_likeness}")
-        for name in ("isolation", "min_step", "flash_seconds", "dip_seconds", "doubt_seconds"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +223,8 @@ def join_dips(mixes: list[Mix], T: Pictures, longest: int, flat: float) -> list[
 
     A short flat rest beside any other fade belongs to that fade: there is nothing in it to train on.
     """
+    if not mixes:
+        return []
     joined: list[Transition] = []
     bare = np.concatenate([T[at].std(-1) <= flat for at in parts(np.arange(len(T)))])
     for mix, following in zip(mixes, [*mixes[1:], None]):

@@ -21,7 +21,8 @@ from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, rms
 from wanprep.signals.pictures import Pictures, parts
-from wanprep.signals.wipes import Sweep, WipeRules, pace_beside, rest_beside, returns, weighed
+from wanprep.signals.rules import WipeRules
+from wanprep.signals.wipes import Sweep, pace_beside, rest_beside, returns, weighed
 
 REACHES = (3, 5, 8, 13, 20)  # half lengths, in frames, that are looked for
 KINDS = ("push", "cover", "reveal")
@@ -83,6 +84,8 @@ def _seeds(T: Pictures, rules: WipeRules, free: np.ndarray) -> list[tuple[int, s
             change = rms(right - left)
             good = change >= rules.min_change
             good &= np.minimum(rms(middle - left), rms(right - middle)) >= AWAY * change
+            if not good.any():
+                continue
             good[good] &= likeness(left[good], right[good]) <= rules.max_likeness
             for few in (np.flatnonzero(good)[k : k + AT_ONCE] for k in range(0, int(good.sum()), AT_ONCE)):
                 for kind, way in itertools.product(KINDS, range(WAYS)):

@@ -132,6 +132,8 @@ class _Part:
         like = c / (np.sqrt(self.var[s] * self.var[e]) + EPS)
         change = np.sqrt(power + (self.mean[e] - self.mean[s]) ** 2)
         fair = (change >= min_change) & (like <= max_likeness)
+        if not fair.any():
+            return odds
         s, e, c, power, like, change = (values[fair] for values in (s, e, c, power, like, change))
         weak = np.sort([np.sqrt(self.var[s]), np.sqrt(self.var[e])], axis=0)
         total = BIAS + WEIGHTS["change"] * np.log(np.sqrt(power) + 1) + WEIGHTS["length"] * np.log(length)

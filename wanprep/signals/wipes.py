@@ -19,6 +19,7 @@ from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, rms
 from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.rules import WipeRules
 
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
 PARTS = 0.55  # of the picture that a wipe changes; panels that come over it change less
@@ -46,30 +47,6 @@ WEIGHTS = {
     "returns": -4.77,  # how much more like an end the picture is again beyond the other one: something passed
     "unmoved": 9.08,  # share of the steps from frame to frame that no move of the camera explains
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class WipeRules:
-    """When a span of frames counts as a wipe; enabled: whether one is looked for.
-
-    min_odds: log-odds that one must reach; from max_doubt on it is doubtful, and no part of a clip. min_change: RMS
-    luma difference (0..255) of its ends. max_likeness: their correlation. max_between: mean distance of a picture in
-    the middle from the nearer one of the ends, as a share of their difference.
-    """
-
-    enabled: bool = True
-    min_odds: float = 0.3
-    max_doubt: float = -1.5
-    min_change: float = 18.0
-    max_likeness: float = 0.6
-    max_between: float = 0.3
-
-    def __post_init__(self) -> None:
-        if self.min_change <= 0 or not 0 < self.max_between <= 0.5:
-            raise ValueError(
-                "need min_change > 0 and max_between in (0, 0.5], "
-                f"not min_change={self.min_change}, max_between={self.max_between}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +92,8 @@ def _seeds(T: Pictures, rules: WipeRules) -> list[tuple[int, int]]:
         best: tuple[float, int] | None = None
         for part in parts(every):
             part = part[rms(T[part + reach] - T[part - reach]) >= rules.min_change]
+            if not len(part):
+                continue
             left, middle, right = T[part - reach], T[part], T[part + reach]
             gone, to_go = np.abs(middle - left), np.abs(right - middle)
             between = np.minimum(gone, to_go).mean(-1) / (np.abs(right - left).mean(-1) + EPS)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
-from wanprep.signals.shots import ShotList, ShotRules, Transition, find_shots
+from wanprep.signals.rules import ShotRules
 from wanprep.signals.store import Signals
 from wanprep.stages.lone import joins_nothing
 from wanprep.stages.margins import dividing, give_margins, inner, margins_of, too_short
@@ -26,6 +26,7 @@ from wanprep.stages.trim import TrimRules, trim
 
 if TYPE_CHECKING:
     from wanprep.media.probe import Probe
+    from wanprep.signals.shots import ShotList, Transition
 
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
@@ -211,6 +212,8 @@ def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[T
 
 def shots_of(signals: Signals, config: SplitConfig) -> ShotList:
     """What `find_shots` finds, without a lone transition that joins nothing."""
+    from wanprep.signals.shots import find_shots
+
     found = find_shots(signals, config.shots)
     return replace(found, transitions=()) if joins_nothing(signals, found, config, _step(signals)) else found
 
