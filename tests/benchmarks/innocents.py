@@ -111,9 +111,9 @@ def falling(x: np.ndarray, rng: Rng) -> None:
 
 
 def swayed(still: np.ndarray, count: int, rng: Rng) -> np.ndarray:
-    """uint8[count, h, w]: parts of a picture stir, most in their middle, while what is around them holds on: feet below
-    somebody who moves, a branch whose end the wind moves."""
-    height, width = still.shape
+    """uint8[count, h, w], or with 3 colours: parts of a picture stir, most in their middle, while what is around them
+    holds on: feet below somebody who moves, a branch whose end the wind moves."""
+    height, width = still.shape[:2]
     down, across = np.mgrid[:height, :width].astype(np.float32)
     bumps = []
     for _ in range(int(rng.integers(1, 5))):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from innocents import detailed, drawn_scene, falling, over, paved, sprinkled, swayed
+from mark_found import Found
 
 from wanprep.signals.thumbs import LUMA, encode
 
@@ -14,6 +15,7 @@ WIDTH, HEIGHT = 512, 288  # of the pictures that marks are drawn on; thumbnails 
 REAL = 0.65  # share of examples over real footage, where there is any
 SLOW = 0.42  # of examples over footage as if the camera stood still (mark_slow.py), where there is any
 DRAWN = 0.12  # of examples over scenes that are drawn themselves, in colour
+FOUND, GREY = 0.35, 0.4  # of examples over other material (mark_found.py), where there is any; of these, in grey
 NONE, MARK, HIDDEN = 0, 1, 2  # what a place shows: nothing, a mark, a mark that changes nothing visible
 FAINT = 3.0  # levels: what a mark changes less is not seen
 Clip = tuple[str, int, np.ndarray]  # source, number, uint8[M, h, WIDTH]
@@ -27,9 +29,15 @@ class Examples:
     """
 
     def __init__(
-        self, clips: Sequence[Clip], marks: Sequence[np.ndarray], seed: int, slow: Sequence[Clip] = ()
+        self,
+        clips: Sequence[Clip],
+        marks: Sequence[np.ndarray],
+        seed: int,
+        slow: Sequence[Clip] = (),
+        found: Found | None = None,
     ) -> None:
         self.marks, self.rng, self.slow = marks, np.random.default_rng(seed), [clip[2] for clip in slow]
+        self.found = found
         made = [clip[2] for clip in clips if clip[0].startswith(("painted", "generated", "traffic"))]
         real = [clip[2] for clip in clips if not clip[0].startswith(("painted", "generated", "traffic"))]
         self.pools = [real, made] if real and made else [real or made] * 2
@@ -97,7 +105,11 @@ class Examples:
         """uint8[count, HEIGHT, WIDTH], or with 3 colours."""
         rng = self.rng
         frames, how = self._clip(), rng.random()
-        if how < DRAWN:
+        if self.found and rng.random() < FOUND:
+            x, fixed = self.found.scene(rng, count, self._filmed)
+            if rng.random() < GREY:
+                x = np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in x])
+        elif how < DRAWN:
             x, fixed = drawn_scene(rng, count, self._word), False
         elif how < DRAWN + 0.55 * (1 - DRAWN):
             x, fixed = self._footage(frames, count)
@@ -149,15 +161,9 @@ class Examples:
     def _filmed(self, still: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
         """One picture under a camera that pans, zooms, turns and trembles, or stands still; mirrored at its edges."""
         rng = self.rng
-        height, width = still.shape
-        if rng.random() < 0.3:
-            still = self._furnished(still)
-        if rng.random() < 0.15:
-            still = sprinkled(still, rng)
-        if rng.random() < 0.1:
-            still = paved(still, rng)
-        if rng.random() < 0.25:
-            still = detailed(still, [(c := self._clip())[rng.integers(len(c))] for _ in range(3)], rng)
+        height, width = still.shape[:2]
+        if still.ndim == 2:
+            still = self._filled(still)
         fixed = rng.random() < 0.35
         angle, speed = rng.uniform(0, 2 * np.pi), 0.0 if fixed else float(np.exp(rng.uniform(0, 4)))
         step = speed * np.array([np.cos(angle), 0.5 * np.sin(angle)])
@@ -176,6 +182,19 @@ class Examples:
                 cv2.warpAffine(still, m, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
             )
         return np.stack(out), bool(fixed)
+
+    def _filled(self, still: np.ndarray) -> np.ndarray:
+        """Now and then with things that are sharp or fine, but part of the scene."""
+        rng = self.rng
+        if rng.random() < 0.3:
+            still = self._furnished(still)
+        if rng.random() < 0.15:
+            still = sprinkled(still, rng)
+        if rng.random() < 0.1:
+            still = paved(still, rng)
+        if rng.random() < 0.25:
+            still = detailed(still, [(c := self._clip())[rng.integers(len(c))] for _ in range(3)], rng)
+        return still
 
     def _furnished(self, still: np.ndarray) -> np.ndarray:
         """Rows of windows, lines, discs: things as sharp as what is drawn over a picture, but part of the scene."""

@@ -86,7 +86,7 @@ def draw(
     clips: Sequence[Clip], words: Sequence[np.ndarray], seconds: float, workers: int, most: int
 ) -> list[list[Windows]]:
     """Of both halves of the sources, what each worker drew; at most `most` windows a half."""
-    half, context = half_of(clips), multiprocessing.get_context("fork")
+    half, context = half_of(clip[0] for clip in clips), multiprocessing.get_context("fork")
     queue, rooms, each = context.Queue(), {}, max(1, workers // 2)
     until = time.time() + seconds
     for side in (0, 1):

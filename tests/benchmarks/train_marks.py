@@ -2,7 +2,8 @@
 
     python tests/benchmarks/mark_material.py material.npz
     python tests/benchmarks/mark_slow.py slow.npz
-    python tests/benchmarks/train_marks.py material.npz slow.npz --which 0 --out folder [--seconds 400] [--workers 4]
+    python tests/benchmarks/mark_found.py found.npz FOLDER
+    python tests/benchmarks/train_marks.py material.npz slow.npz [found.npz] --which 0 --out folder [--seconds 400]
 
 Three networks: one for each half of the sources (`--which 0`: without half 0), tried on the other half with fonts,
 words and logos it never saw (the benchmark judges each clip by the one that has not seen its source), and one of
@@ -17,13 +18,15 @@ import argparse
 import json
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from innocents import over
 from mark_examples import HIDDEN, MARK, Clip, Examples, coded
+from mark_found import Found
+from mark_found import load as load_found
 from mark_material import load
 from mark_slow import load as load_slow
 
@@ -172,12 +175,14 @@ class Learner:
                 self.mean[name].lerp_(value, 0.003)
         return loss.detach()
 
-    def weights(self) -> dict[str, Any]:
-        """In half precision."""
+    def weights(self, start: dict[str, Any], back: float) -> dict[str, Any]:
+        """In half precision, a share of the way back to the weights it started from."""
         import torch
 
         plain = torch.contiguous_format
-        return {name: value.half().cpu().contiguous(memory_format=plain) for name, value in self.mean.items()}
+        mean = {name: value.float().cpu() for name, value in self.mean.items()}
+        mean |= {name: torch.lerp(mean[name], value, back) for name, value in start.items()}
+        return {name: value.half().contiguous(memory_format=plain) for name, value in mean.items()}
 
 
 def fit(stream: Stream, learner: Learner, seconds: float, highest: float) -> None:
@@ -217,7 +222,7 @@ def try_on(weights: shipped.Weights, clips: Sequence[Clip], marks: Sequence[np.n
         print(f"  opacity {cover}: AUC {ranks:.3f}, found at 5 % wrong {np.mean(bad > np.quantile(clean, 0.95)):.2f}")
 
 
-def half_of(clips: Sequence[Clip]) -> dict[str, int]:
+def half_of(named: Iterable[str]) -> dict[str, int]:
     """Which half each source is in: as in the networks there are, and new sources in turn."""
     from safetensors import safe_open
 
@@ -225,7 +230,7 @@ def half_of(clips: Sequence[Clip]) -> dict[str, int]:
     for k in (0, 1):
         with safe_open(Path(__file__).with_name(f"marks-without-{1 - k}.safetensors"), "np") as file:
             half |= dict.fromkeys(json.loads(file.metadata()["sources"]), k)
-    new = sorted({clip[0] for clip in clips} - set(half))
+    new = sorted(set(named) - set(half))
     return half | {source: k % 2 for k, source in enumerate(new)}
 
 
@@ -233,10 +238,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("material", type=Path)
     parser.add_argument("slow", type=Path)
+    parser.add_argument("found", type=Path, nargs="?", help="other material, see mark_found.py")
     parser.add_argument("--which", choices=("0", "1", "all"), default="all")
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--seconds", type=float, default=400)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--back", type=float, default=0.0, help="share of the present weights in the new ones")
     parser.add_argument("--anew", action="store_true", help="from random weights")
     options = parser.parse_args()
     import cv2
@@ -244,11 +251,15 @@ def main() -> None:
     cv2.setNumThreads(1)  # a pool of threads does not outlive the fork
     clips, marks = load(options.material)
     slow = load_slow(options.slow)
-    half, everything = half_of([*clips, *slow]), options.which == "all"
+    found = load_found(options.found) if options.found else []
+    half = half_of([*(clip[0] for clip in [*clips, *slow]), *(piece[1] for piece in found)])
+    everything = options.which == "all"
     seen, held = ([clip for clip in some if str(half[clip[0]]) != options.which] for some in (clips, slow))
+    others = [piece for piece in found if str(half[piece[1]]) != options.which]
     start = shipped.WEIGHTS if everything else Path(__file__).with_name(f"marks-without-{options.which}.safetensors")
     drawn = marks["tune"] + marks["held"] if everything else marks["tune"]
-    makers = [Examples(seen, drawn, seed=k, slow=held) for k in range(options.workers)]
+    other = Found(others) if others else None
+    makers = [Examples(seen, drawn, seed=k, slow=held, found=other) for k in range(options.workers)]
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -260,7 +271,8 @@ def main() -> None:
     learner = Learner(device, old)
     fit(stream, learner, options.seconds, GENTLY if old else RATE)
     target = options.out / start.name
-    save_file(learner.weights(), target, {"sources": json.dumps(sorted({clip[0] for clip in [*seen, *held]}))})
+    sources = {clip[0] for clip in [*seen, *held]} | {piece[1] for piece in others}
+    save_file(learner.weights(old, options.back), target, {"sources": json.dumps(sorted(sources))})
     if not everything:
         try_on(shipped.load(target), [c for c in clips if str(half[c[0]]) == options.which], marks["held"])
 

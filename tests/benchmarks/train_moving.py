@@ -200,7 +200,7 @@ def main() -> None:
     import torch
     from safetensors.torch import save_file
 
-    half, device = half_of(clips), "cuda" if torch.cuda.is_available() else "cpu"
+    half, device = half_of(clip[0] for clip in clips), "cuda" if torch.cuda.is_available() else "cpu"
     halves = [Data(side, [torch.from_numpy(part.maps).to(device) for part in side]) for side in sides]
     both = Data(halves[0].found + halves[1].found, halves[0].maps + halves[1].maps)
     for which in ("0", "1", "all"):
