@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +95,8 @@ def verify(dataset: Dataset, *, repair: bool = False, workers: int = 4) -> Check
     repair: what is not as recorded becomes pending, so that the next run makes it again; nothing is deleted. Held when
     another command changes the dataset meanwhile.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     with dataset.lease() if repair else contextlib.nullcontext():
         faults = _tables(dataset)
         listed = [] if faults else list(artefacts(dataset))

@@ -208,6 +208,7 @@ def _run(
     with progress.listener(rest["quiet"]) as listen:
         summary = runs.run(dataset, stages, options, source=source, listen=listen, command=" ".join(sys.argv[1:]))
     report.show_summary(dataset, summary, as_json, rest["quiet"])
+    _spare_what_lives()
     if summary.failed:
         raise SystemExit(1)
 
@@ -220,6 +221,13 @@ for module in (cli_read, cli_judge, cli_inspect, cli_models, cli_care, cli_sheet
 def _again() -> str:
     """This command line, to be typed once more."""
     return " ".join(["wanprep", *(json.dumps(a) if " " in a else a for a in sys.argv[1:])])
+
+
+def _spare_what_lives() -> None:
+    """What lives at the end of a command ends with the process: the collector, which looks over all that is new as soon
+    as it is turned on again, and once more at the end, need not."""
+    if "torch" not in sys.modules:  # of which triton complains about what is left uncollected
+        gc.freeze()
 
 
 def main() -> None:
@@ -260,8 +268,7 @@ def main() -> None:
         click.echo(f"wanprep: {f'{error.strerror}: {error.filename}' if error.filename else error}", err=True)
         raise SystemExit(1) from None
     finally:
-        if "torch" not in sys.modules:  # of which triton complains about what is left uncollected
-            gc.freeze()  # what lives now ends with the process: the collector need not look it over once more
+        _spare_what_lives()
 
 
 if __name__ == "__main__":

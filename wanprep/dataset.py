@@ -138,7 +138,7 @@ class Dataset:
         from wanprep.decide import Measured
 
         if wanted_captions is None:
-            clips = self.manifest.read("clips").filter(pl.col("caption_key").is_not_null())
+            clips = self.manifest.read("clips", ("clip_id", "caption_key")).drop_nulls("caption_key")
             wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))
         tables = {name: self.manifest.latest(name).select(columns.split()) for name, columns in READ.items()}
         for name in ("captions", "events", "looks", "agreement"):  # here the order of recording matters

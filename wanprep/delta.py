@@ -123,6 +123,8 @@ class Table:
             self._verified.add(name)
         found = pl.read_parquet_schema(path)
         frame = pl.read_parquet(path, columns=[column for column in schema if column in found])
+        if frame.schema == schema:
+            return frame
         # A part written before a column existed reads as null there.
         missing = [pl.lit(None, dtype=t).alias(c) for c, t in schema.items() if c not in found]
         return frame.with_columns(missing).select(pl.col(c).cast(t) for c, t in schema.items())

@@ -32,8 +32,10 @@ def found(dataset: Dataset, only: Collection[str] | None = None) -> files.Scan:
     """What is in captions/ that the rows do not know. only: stems of the files to look at, besides deleted ones."""
     folder = dataset.root / files.FOLDER
     published = dataset.manifest.read("published").sort("seq", maintain_order=True)
-    clips = dataset.manifest.read("clips").select("clip_id", *files.ANCHOR, "caption_origin")
     names = {name.removesuffix(".txt") for name in (os.listdir(folder) if folder.is_dir() else ())}  # noqa: PTH208
+    if not names and published.is_empty():  # nothing was captioned yet
+        return files.Scan()
+    clips = dataset.manifest.read("clips", ("clip_id", *files.ANCHOR, "caption_origin"))
     expected = set(published["clip_id"]) & set(clips["clip_id"])
     absent = expected - names
     missing = absent & set(clips.filter(pl.col("caption_origin") == "human")["clip_id"])

@@ -68,14 +68,15 @@ class Look:
         path = Path(args["path"])
         signals, facts, _ = measure_source(path, threads=threads())
         source_id = digest_file(path)
-        clips = [_span(signals, clip) for clip in split(signals, self.config)[0]]
+        found = shots_of(signals, self.config)
+        clips = [_span(signals, clip) for clip in split(signals, self.config, found)[0]]
         entry: Entry = {"source_id": source_id, "kind": facts.kind, **_facts(signals)}
         if self.scores:
             for clip in clips:
                 clip["clip_id"] = keys.clip(source_id, clip.pop("start_pts"), clip.pop("end_pts"))
                 clip["measured"] = _measured(signals, clip) if clip["state"] == "ok" else None
         else:
-            entry |= listing(shots_of(signals, self.config))
+            entry |= listing(found)
             for clip in clips:
                 del clip["start_pts"], clip["end_pts"]
         return [{"key": key, "entry": entry | {"clips": clips}} for key in parts]
@@ -102,7 +103,7 @@ def _span(signals: Signals, clip: ClipSpan) -> Entry:
 
 
 def _measured(signals: Signals, clip: Mapping[str, Any]) -> Entry:
-    from wanprep.stages.filter import measure_clip
+    from wanprep.stages.scoring import measure_clip
 
     return measure_clip(signals, clip["start_frame"], clip["end_frame"])
 
@@ -228,8 +229,7 @@ def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
 def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
     """One line a score for people, the entries for programs; on stdout."""
     from wanprep.stages.split import meanings
-    from wanprep.stats_render import plain
-    from wanprep.tables import print_json, print_rows
+    from wanprep.tables import plain, print_json, print_rows
 
     if as_json:
         print_json(entries)

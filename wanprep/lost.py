@@ -15,7 +15,7 @@ from wanprep import by_hand
 from wanprep.captioners.several import number_of
 from wanprep.events import attach
 from wanprep.standing import out_of
-from wanprep.tables import counted, print_json, print_rows
+from wanprep.tables import counted, plain, print_json, print_rows
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -88,15 +88,9 @@ def show_lost(dataset: Dataset, as_json: bool, source: str | None = None) -> Non
     drawn = []
     for row in rows:
         span = "" if row["start_s"] is None else f"{row['start_s']:.2f}-{row['end_s']:.2f}"
-        drawn.append((row["clip_id"], _plain(row["path"]), span, row["kind"], _plain(row["value"])))
+        drawn.append((row["clip_id"], plain(row["path"]), span, row["kind"], plain(row["value"])))
     print_rows(("#clip", "~source", ">?seconds", "kind", "what was said"), drawn)
 
 
 def _seconds(pts: int, signals: Row | None) -> float | None:
     return None if signals is None else float((pts - signals["first_pts"]) * Fraction(signals["time_base"]))
-
-
-def _plain(text: str) -> str:
-    from wanprep.stats_render import plain
-
-    return plain(text)

@@ -37,8 +37,9 @@ class Manifest:
             self._tables[name] = Table(self.root / name, TABLES[name])
         return self._tables[name]
 
-    def read(self, name: str) -> pl.DataFrame:
-        return self.table(name).read()
+    def read(self, name: str, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """All rows; columns: only these, for who needs few of a large table."""
+        return self.table(name).read(columns)
 
     def outcomes(self, name: str) -> pl.DataFrame:
         """`latest` without columns of bytes, which are most of a table and nothing for knowing how things ended."""

@@ -21,7 +21,7 @@ from wanprep.captioners.rewrite import FAILED
 from wanprep.claims import typed_in
 from wanprep.families import family
 from wanprep.stages.caption import token_counter
-from wanprep.tables import counted
+from wanprep.tables import counted, plain
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -47,7 +47,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
     found += _text_lines(dataset, summary, decided)
     if summary.edited:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
-    found += map(_plain, lost.lines(dataset, decided.orphaned, decided.sources))
+    found += map(plain, lost.lines(dataset, decided.orphaned, decided.sources))
     found += _copy_lines(dataset, decided, summary)
     found += _caption_lines(dataset, decided) + _long_lines(dataset, decided.clips)
     if dataset.pipeline.model.caution:
@@ -83,7 +83,7 @@ def source_lines(dataset: Dataset, sources: Sequence[Row], news: int | None = No
     for what, names in groups.items():
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         if names:
-            found.append(f"{what}: {', '.join(map(_plain, names[:SHOWN_NAMES]))}{more}")
+            found.append(f"{what}: {', '.join(map(plain, names[:SHOWN_NAMES]))}{more}")
     if found:
         found.append(f"why: wanprep explain NAME{out}; all of them: wanprep stats --by source{out}")
     return found
@@ -113,10 +113,10 @@ def clipless_lines(dataset: Dataset, sources: Sequence[Row], clips: Sequence[Row
     names, why = found_shots.clipless(sources, clips)
     hint = found_shots.cut_before(dataset, sources)
     if not names:
-        return [_plain(hint)] if hint else []
+        return [plain(hint)] if hint else []
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     said = f"{counted(len(names), 'source')} without a kept clip ({_most(why)})"
-    return [f"{said}: {', '.join(map(_plain, names[:SHOWN_NAMES]))}{more}", *([_plain(hint)] if hint else [])]
+    return [f"{said}: {', '.join(map(plain, names[:SHOWN_NAMES]))}{more}", *([plain(hint)] if hint else [])]
 
 
 def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -> list[str]:
@@ -142,7 +142,7 @@ def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -
 def _copy_lines(dataset: Dataset, decided: Decided, summary: Summary) -> list[str]:
     events = dataset.manifest.read("events").sort("seq", maintain_order=True).to_dicts()
     typed = typed_in(events, decided.clips)
-    return [_plain(line) for line in replaced.lines(decided.clips, typed, summary.kept)]
+    return [plain(line) for line in replaced.lines(decided.clips, typed, summary.kept)]
 
 
 def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
@@ -214,7 +214,7 @@ def _text_lines(dataset: Dataset, summary: Summary, decided: Decided) -> list[st
     earlier = leads.every(dataset.manifest.read("runs").to_dicts())
     found += beside.trigger_lines(decided.chosen, decided.clips, texts, config, earlier, dataset.roots)
     rest = beside.left_alone(summary.ignored, texts, summary.folder)
-    return [_plain(line) for line in found] + ([f"left alone (no movie or picture): {listed(rest)}"] if rest else [])
+    return [plain(line) for line in found] + ([f"left alone (no movie or picture): {listed(rest)}"] if rest else [])
 
 
 def _last_line(dataset: Dataset, summary: Summary) -> str:
@@ -288,9 +288,3 @@ def _out(dataset: Dataset) -> str:
     import shlex
 
     return "".join(f" {word}" for word in map(shlex.quote, standing.out_of(dataset)))
-
-
-def _plain(text: str) -> str:
-    from wanprep.stats_render import plain
-
-    return plain(text)

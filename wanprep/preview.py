@@ -32,8 +32,10 @@ class _Decided(Manifest):
         self._tables = stored._tables  # with what is read already
         self._derived = derived
 
-    def read(self, name: str) -> pl.DataFrame:
-        return self._derived[name] if name in self._derived else super().read(name)
+    def read(self, name: str, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        if name not in self._derived:
+            return super().read(name, columns)
+        return self._derived[name].select(columns or pl.all())
 
 
 class _Seen(Manifest):
@@ -44,8 +46,8 @@ class _Seen(Manifest):
         self._tables, self._stored = stored._tables, stored
         self.absent = functools.cache(super().absent)  # type: ignore[method-assign]
 
-    def read(self, name: str) -> pl.DataFrame:
-        return self._samples if name == "samples" else self._stored.read(name)
+    def read(self, name: str, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        return self._samples.select(columns or pl.all()) if name == "samples" else self._stored.read(name, columns)
 
     @functools.cached_property
     def _samples(self) -> pl.DataFrame:

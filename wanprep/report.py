@@ -15,8 +15,7 @@ import click
 from wanprep import edits, outcome, standing
 from wanprep.care import STORED
 from wanprep.runner import Report
-from wanprep.stats_render import plain
-from wanprep.tables import console, counted, print_json, table
+from wanprep.tables import console, counted, plain, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
 import threading
 import time
 from collections.abc import Callable
@@ -96,6 +95,8 @@ class ShardWriter:
 
     def add(self, key: str, data: bytes, digest: str) -> None:
         """Append one artefact to the open shard; it is not safe before `seal`."""
+        import tarfile
+
         header = tarfile.TarInfo(f"{key}.safetensors")
         header.size, header.mode = len(data), 0o644  # no time, no owner: equal members give equal shards
         head = header.tobuf(tarfile.USTAR_FORMAT)

@@ -15,8 +15,7 @@ from wanprep.near import did_you_mean, nearest
 from wanprep.show_source import caption_lines, flags_of, show_named
 from wanprep.stage import UsageError
 from wanprep.stages.split import meanings
-from wanprep.stats_render import plain
-from wanprep.tables import console, print_json, print_rows
+from wanprep.tables import console, plain, print_json, print_rows
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.calibrate import calibrate
-from wanprep.stats_render import plain
-from wanprep.tables import console, counted, print_json, print_rows
+from wanprep.tables import console, counted, plain, print_json, print_rows
 from wanprep.toml_text import dump_toml
 
 SHOWN = 5  # lines of a kind

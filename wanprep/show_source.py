@@ -16,8 +16,7 @@ from wanprep.read_as import read_as
 from wanprep.stage import UsageError
 from wanprep.stages.split import meanings
 from wanprep.standing import moved, reasons_of
-from wanprep.stats_render import plain
-from wanprep.tables import console, counted, print_json, print_rows
+from wanprep.tables import console, counted, plain, print_json, print_rows
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset

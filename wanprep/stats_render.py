@@ -17,7 +17,7 @@ from rich.text import Text
 
 from wanprep.stage import UsageError
 from wanprep.stats_model import Reason, Stats
-from wanprep.tables import counted
+from wanprep.tables import counted, plain
 
 PATH_CELLS = 27
 REASON_CELLS = 32
@@ -45,11 +45,6 @@ class Bar:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         cells = round(self.share * options.max_width)
         yield Segment(("#" if options.ascii_only else "█") * (max(1, cells) if self.share > 0 else 0))
-
-
-def plain(text: str) -> str:
-    """Without what a terminal would act on or could not encode (escapes, lone surrogates)."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def keep_end(text: str, cells: int) -> str:

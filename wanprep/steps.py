@@ -206,7 +206,7 @@ class Scores:
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        from wanprep.stages.filter import measure_clip
+        from wanprep.stages.scoring import measure_clip
 
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
         for key, (start, end) in parts.items():

@@ -113,6 +113,11 @@ def _echo(columns: Sequence[tuple[Sequence[str], int, bool]], screen: int) -> No
     click.echo("\n".join([*lines(head), rule, *(line for row in rest for line in lines(row))]))
 
 
+def plain(text: str) -> str:
+    """Without what a terminal would act on or could not encode (escapes, lone surrogates)."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def counted(count: int, what: str) -> str:
     """`1 caption`, `2 captions`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -119,7 +119,7 @@ def show_preview(dataset: Dataset, as_json: bool) -> None:
 
 
 def _where(clip: Row) -> tuple[str, str, str]:
-    from wanprep.stats_render import plain
+    from wanprep.tables import plain
 
     return clip["clip_id"][:8], plain(clip["path"]), f"{clip['start_s']:.2f}-{clip['end_s']:.2f}"
 

@@ -9,7 +9,7 @@ from tinyvlm import build, build_blip2, build_text
 
 from wanprep.captioners import vlm
 from wanprep.captioners.base import CaptionRequest, Sampling
-from wanprep.captioners.client import EndpointConfig
+from wanprep.captioners.endpoint import EndpointConfig
 from wanprep.captioners.frames import Frames, Seen
 from wanprep.captioners.loading import release
 from wanprep.captioners.prompts import prompt_for

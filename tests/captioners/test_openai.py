@@ -16,7 +16,8 @@ from servers import dripping, good, hang_up, raw, serving, slow, status
 
 from wanprep.captioners.base import CaptionRequest, Media, Sampling
 from wanprep.captioners.checks import check
-from wanprep.captioners.client import Client, EndpointConfig
+from wanprep.captioners.client import Client
+from wanprep.captioners.endpoint import EndpointConfig
 from wanprep.captioners.frames import Frames
 from wanprep.captioners.http import retry_after
 from wanprep.captioners.prompts import prompt_for

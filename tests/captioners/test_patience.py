@@ -4,7 +4,8 @@ import pytest
 from servers import good, raw, serving, status
 
 from wanprep.captioners.base import Sampling
-from wanprep.captioners.client import Client, EndpointConfig
+from wanprep.captioners.client import Client
+from wanprep.captioners.endpoint import EndpointConfig
 from wanprep.captioners.patience import END_AFTER, ONCE_AFTER, Patience
 from wanprep.stage import Failed, Missing, Reject
 

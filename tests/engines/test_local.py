@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wanprep.engines import local
+from wanprep.engines import local, workers
 from wanprep.stage import Item
 
 
@@ -65,13 +65,13 @@ def test_workers_that_cannot_be_started_are_an_error_that_says_so(monkeypatch, e
     def start(self: Any) -> None:
         raise error
 
-    monkeypatch.setattr(type(local._context().Process()), "start", start)
+    monkeypatch.setattr(type(workers._context().Process()), "start", start)
     with pytest.raises(ChildProcessError, match="starts workers ended"):
         measured(Where(), workers=2)
 
 
 def test_a_little_plain_work_starts_nobody(monkeypatch):
-    monkeypatch.setattr(local, "_Worker", lambda *_, **__: pytest.fail("a worker was started"))
+    monkeypatch.setattr(workers, "_Worker", lambda *_, **__: pytest.fail("a worker was started"))
     assert {row["pid"] for row in measured(Where(plain=True), workers=4)} == {os.getpid()}
 
 

@@ -22,10 +22,10 @@ from wanprep.stages.filter import (
     Rule,
     decide,
     judge,
-    measure_clip,
     share_warnings,
 )
 from wanprep.stages.precedence import TYPED, Claim
+from wanprep.stages.scoring import measure_clip
 
 GOOD = {
     "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen_s": 0.1,

@@ -24,6 +24,7 @@ from wanprep.captioners.phrases import (
     without_quotations,
 )
 from wanprep.captioners.unwrap import is_data, says_nothing, unwrapped, visible
+from wanprep.patterns import later
 
 VERSION = 3  # raise it whenever the same answer is judged otherwise: captions are then judged anew, never asked anew
 MAX_TOKENS = 512  # of Wan's text encoder; the rest of a longer caption is never seen
@@ -164,17 +165,15 @@ def _without_preamble(text: str, flags: list[str]) -> str:
 
 # Lists and markup
 
-_POINT = re.compile(r"(?m)^\s*(?:[-*•–+]|\(?\d{1,2}[.)]|[a-h][.)])\s+\S")
-_LABEL = re.compile(
+_POINT = later(r"(?m)^\s*(?:[-*•–+]|\(?\d{1,2}[.)]|[a-h][.)])\s+\S")
+_LABEL = later(
     r"(?:^|[.!?\n])[\s*_#>-]*([A-Z][A-Za-z]+(?:[ /&]+(?:and |type )?[A-Za-z]+){0,3}(?: \d{1,3})?)\**\s*:\**\s"
 )
-_HEADING = re.compile(r"(?m)^\s*#{1,6}\s+\S")
+_HEADING = later(r"(?m)^\s*#{1,6}\s+\S")
 _NUMBER = r"\(?(\d{1,2})[.)]\s"
 # "a bus waits, 2) a car comes" is a sentence, and "1. eggs 2. milk" stands on a note in the picture.
-_IN_A_ROW = re.compile(rf"(?:^|(?<![,;\s])\s+){_NUMBER}\s*(?=\S+\s+(?!\(?\d{{1,2}}[.)]\s)\S)")
-_FRAME = re.compile(
-    r"\b((?:first|second|third|fourth|fifth|next|last|final)\s+(?:frame|image)|(?:frame|image)\s+\d+)\b"
-)
+_IN_A_ROW = later(rf"(?:^|(?<![,;\s])\s+){_NUMBER}\s*(?=\S+\s+(?!\(?\d{{1,2}}[.)]\s)\S)")
+_FRAME = later(r"\b((?:first|second|third|fourth|fifth|next|last|final)\s+(?:frame|image)|(?:frame|image)\s+\d+)\b")
 
 
 def is_list(text: str) -> bool:
@@ -249,8 +248,8 @@ def _in_a_row(words: list[str], period: int) -> bool:
 
 # Ends
 
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][」』”’）]*")
-_ABBREVIATION = re.compile(r"(?:^|\s)(?:mr|mrs|ms|dr|st|vs|no|etc|e\.g|i\.e|[A-Za-z])\.$", re.IGNORECASE)
+_SENTENCE_END = later(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][」』”’）]*")
+_ABBREVIATION = later(r"(?:^|\s)(?:mr|mrs|ms|dr|st|vs|no|etc|e\.g|i\.e|[A-Za-z])\.$", re.IGNORECASE)
 _DANGLING = set(
     re.findall(
         r"\w+",
@@ -258,7 +257,7 @@ _DANGLING = set(
         "this that these those is are was were be while who which whose where when than then through behind between",
     )
 )
-_CAMERA_IN = re.compile(r"\b(zoom|push|dolly|dollie)(s|es|ed|d|ing)? in$", re.IGNORECASE)  # a whole movement
+_CAMERA_IN = later(r"\b(zoom|push|dolly|dollie)(s|es|ed|d|ing)? in$", re.IGNORECASE)  # a whole movement
 
 
 def _ended(text: str, finished: bool | None, style: str, flags: list[str]) -> str:

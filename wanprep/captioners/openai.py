@@ -10,7 +10,8 @@ import base64
 from typing import Any
 
 from wanprep.captioners.base import Captioner, CaptionRequest, Origin, RawCaption, Sampling
-from wanprep.captioners.client import Client, EndpointConfig
+from wanprep.captioners.client import Client
+from wanprep.captioners.endpoint import EndpointConfig
 from wanprep.captioners.frames import Frames, Seen, look, media_of
 from wanprep.captioners.prompts import Prompt
 from wanprep.config import to_table

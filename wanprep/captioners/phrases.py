@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from wanprep.patterns import later
+
 
 def _any(words: str) -> str:
     """Alternatives, one for each |-separated phrase; a space stands for any white space."""
@@ -41,25 +43,25 @@ _INTERJECTION = _any(
 _OPENING = (
     rf"\W*(?:{_INTERJECTION}\b[\s,.!:—–-]+|it\s+{_any('seems | appears | looks')}\s+(?:{_any('like | that')}\s+)?)*"
 )
-_OPENS = re.compile(_OPENING, re.IGNORECASE)
-_REFUSAL = re.compile(rf"{_OPENING}(?:{'|'.join(_REFUSALS)})", re.IGNORECASE)
+_OPENS = later(_OPENING, re.IGNORECASE)
+_REFUSAL = later(rf"{_OPENING}(?:{'|'.join(_REFUSALS)})", re.IGNORECASE)
 
 # A sentence with one word of each kind is about the task: captions have no reader, and their "I" holds a torch.
-_PERSONS = re.compile(r"\b(?:i|me|my|you|your|we|us|our|let['’]s)\b", re.IGNORECASE)
-_TASKS = re.compile(
+_PERSONS = later(r"\b(?:i|me|my|you|your|we|us|our|let['’]s)\b", re.IGNORECASE)
+_TASKS = later(
     r"\b(?:(?:the|this|these|any|your|no)\s+(?:\w+\s+)?(?:videos?|images?|frames|clips?|footage|request|message|prompt)"
     r"|videos|images|frames|caption\w*|descri(?:be|bing|ption)\w*|upload\w*|attach\w*|help\s+(?:you|with)|\d+\s+words"
     r"|language\s+model|user\s+(?:wants|asks|asked|needs))\b",
     re.IGNORECASE,
 )
-_THOUGHT = re.compile(
+_THOUGHT = later(
     rf"{_OPENING}(?:(?:the\s+)?user\s+{_any('want | ask | is asking | has | provided | need | would')}\w*\b"
     rf"|(?:here(?:['’]s|\s+is)\s+)?(?:{_any('a | my | the')}\s+)?(?:thinking|thought|reasoning)\s+process\s*:"
     r"|(?:the|my)\s+task\s+is\b)",
     re.IGNORECASE,
 )
-_PLANS = re.compile(rf"\b(?:let\s+me|let['’]s|i['’]ll|{_any('need to | should | must | have to')})\b", re.IGNORECASE)
-_QUOTED = re.compile(r"""["“][^"“”]*["”]|(?<!\w)['‘](?:[^'‘’]|(?<=\w)['’](?=\w))*['’]""")
+_PLANS = later(rf"\b(?:let\s+me|let['’]s|i['’]ll|{_any('need to | should | must | have to')})\b", re.IGNORECASE)
+_QUOTED = later(r"""["“][^"“”]*["”]|(?<!\w)['‘](?:[^'‘’]|(?<=\w)['’](?=\w))*['’]""")
 
 
 def without_quotations(text: str) -> str:
@@ -103,7 +105,7 @@ _CLOSINGS = [
     r"word\s+count\b|\W*\d+\s+words\W*$",
     rf"this\s+{_any('caption | description | prompt')}\b",
 ]
-_CLOSING = re.compile(rf"[\W_]*(?:{'|'.join(_CLOSINGS)})", re.IGNORECASE)
+_CLOSING = later(rf"[\W_]*(?:{'|'.join(_CLOSINGS)})", re.IGNORECASE)
 
 
 def without_closing(text: str) -> str:
@@ -153,7 +155,7 @@ _CUTS = [
     rf"{_any('i | we | you | one | the viewer | viewers?')}\s+(?:(?:can|could|may|are|is)\s+)?"
     rf"(?:sees?|seeing|watching|looking\s+at)\s+{_NOUN_AHEAD}",
 ]
-_CUT = re.compile("|".join(_CUTS), re.IGNORECASE)
+_CUT = later("|".join(_CUTS), re.IGNORECASE)
 
 _SAYS = _any(
     "is | are | was | appears? | seems? | takes place | revolves | follows | provides? | gives? | ends "
@@ -161,7 +163,7 @@ _SAYS = _any(
 )
 # Only right behind its name: "The video game arcade is ..." and "The photograph on the desk shows ..." are scenes, and
 # so are "The scene is a market" and "The footage shows its age".
-_ABOUT = re.compile(
+_ABOUT = later(
     rf"{_OPENING}(?!(?:the|this)\s+(?:scene|shot|frame)\s+(?:is|was)\b)(?:the|this|these)\s+{_THING}\b(?:,[^,.]{{0,40}},)?"
     rf"(?:\s+(?:\w+ly|provided|given|above|itself|also|then))*\s+(?:{_SHOWS}|{_SAYS})\b(?!\s+(?:its|on|at)\b)"
     r"|(?:in|throughout)\s+(?:this|the)\s+(?:video|clip|footage|image)\s+"

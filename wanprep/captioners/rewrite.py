@@ -9,16 +9,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wanprep.captioners import weights
 from wanprep.captioners.base import RawCaption, Sampling
-from wanprep.captioners.client import Client, EndpointConfig
+from wanprep.captioners.endpoint import EndpointConfig
 from wanprep.captioners.prompts import REWRITES
 from wanprep.captioners.vlm import VlmConfig
 from wanprep.config import to_table
 from wanprep.ids import key_of
 from wanprep.stage import UsageError
+
+if TYPE_CHECKING:
+    from wanprep.captioners.client import Client
 
 WITH = ("off", "local", "endpoint")
 FAILED = "rewrite_failed"  # flag: the first caption is used as it was
@@ -83,6 +86,8 @@ class Rewriter:
         self.settings, self.sampling, self.hardware = settings, sampling, hardware
         self.client: Client | None = None
         if settings.by == "endpoint":
+            from wanprep.captioners.client import Client
+
             self.client = Client(dataclasses.replace(endpoint, model=settings.model))
             self.folder = None
         else:

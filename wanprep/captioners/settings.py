@@ -11,7 +11,7 @@ from typing import Any
 from wanprep.captioners import checks
 from wanprep.captioners.agreement import CheckConfig
 from wanprep.captioners.base import Captioner, Sampling
-from wanprep.captioners.client import EndpointConfig
+from wanprep.captioners.endpoint import EndpointConfig
 from wanprep.captioners.frames import Frames
 from wanprep.captioners.prompts import Prompt, check_goal, prompt_for
 from wanprep.captioners.registry import AUTO, check_name, make, vlm_on_disk

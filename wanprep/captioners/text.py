@@ -10,14 +10,16 @@ import functools
 import html
 import re
 
+from wanprep.patterns import later
+
 PLACEHOLDER = "[trigger]"
-_PLACEHOLDER = re.compile(re.escape(PLACEHOLDER), re.IGNORECASE)
+_PLACEHOLDER = later(re.escape(PLACEHOLDER), re.IGNORECASE)
 _JOINTS = " ,.;:|-–—，。、；："  # what people put between a trigger and the sentence after it, and between its words
 _DENSE = r"\u2e80-\u9fff\uac00-\ud7a3"  # scripts without spaces, before which cleaning leaves "," for "，"
 _JOINT = rf"(?:[,.;:|–—-]|--)(?=[\s{_DENSE}]|$)|[，。、；：]"  # what may end the trigger: no "'s", no "-like"
 _END = rf"(?=\s|$|{_JOINT})"
 _BETWEEN = re.escape(_JOINTS)
-_LEADING = re.compile(rf"(?:\s|{_JOINT})*")
+_LEADING = later(rf"(?:\s|{_JOINT})*")
 
 
 def clean(text: str) -> str:

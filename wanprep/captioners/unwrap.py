@@ -10,19 +10,21 @@ import json
 import re
 from typing import Any
 
+from wanprep.patterns import later
+
 # Soft hyphens, zero-width and bidirectional signs. Joiners have work to do in emoji and in scripts from Hebrew on.
-_UNSEEN = re.compile(
+_UNSEEN = later(
     "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]|(?<![^\u0000-\u058f])[\u200c\u200d]+"
 )
 _TOKEN = r"(?:<[|｜][\w▁ -]{1,40}[|｜]>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[INST\].*?\[/INST\])"
-_END = re.compile(r"<[|｜](?:im_end|eot_id|end|endoftext|end▁of▁sentence)[|｜]>|</s>|<end_of_turn>|<eos>")
-_TURN = re.compile(rf"{_TOKEN}\s*(?:(?:system|user|assistant|model)\s*(?={_TOKEN}|\n|$))?")
-_FENCE = re.compile(r"\s*```\w*\s*(.*?)\s*```\s*", re.DOTALL)
-_TAG = re.compile(r"\s*<([A-Za-z_]+)>\s*(.*?)\s*</\1>\s*", re.DOTALL)
-_LIKE_JSON = re.compile(r'[{\[]\s*[{\[]?\s*"')
+_END = later(r"<[|｜](?:im_end|eot_id|end|endoftext|end▁of▁sentence)[|｜]>|</s>|<end_of_turn>|<eos>")
+_TURN = later(rf"{_TOKEN}\s*(?:(?:system|user|assistant|model)\s*(?={_TOKEN}|\n|$))?")
+_FENCE = later(r"\s*```\w*\s*(.*?)\s*```\s*", re.DOTALL)
+_TAG = later(r"\s*<([A-Za-z_]+)>\s*(.*?)\s*</\1>\s*", re.DOTALL)
+_LIKE_JSON = later(r'[{\[]\s*[{\[]?\s*"')
 _VERDICT = r"(?:safe|unsafe(?:\s+s\d+)?|yes|no|true|false|ok|okay|null|none|nil|nan|undefined|n/?a)"
 _PLACEHOLDER = r"(?:\[[^\[\]\"]*\]|<[^<>]*>|\{[^{}\"]*\})"
-_NOTHING = re.compile(rf"\W*(?:[\w ]{{1,40}}:\s*)?{_VERDICT}\W*|\s*{_PLACEHOLDER}\W*", re.IGNORECASE)
+_NOTHING = later(rf"\W*(?:[\w ]{{1,40}}:\s*)?{_VERDICT}\W*|\s*{_PLACEHOLDER}\W*", re.IGNORECASE)
 _PLACEHOLDER_WORDS = 8
 
 

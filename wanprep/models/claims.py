@@ -10,21 +10,22 @@ import re
 from dataclasses import dataclass
 
 from wanprep.families import Family
+from wanprep.patterns import later
 
-_VERSION = re.compile(r"wan[ _.-]?2[._-]?([12])(?!\d)", re.I)
-_TASK = re.compile(r"(?<![a-z])(ti2v|t2v|i2v)(?![a-z])", re.I)
-_SIZE = re.compile(r"(?<![\d.])(1[._]3|5|14)b(?![a-z])", re.I)
-_EXPERT = re.compile(r"(?<![a-z])(high|low)(?=[^a-z]|noise|$)", re.I)
+_VERSION = later(r"wan[ _.-]?2[._-]?([12])(?!\d)", re.I)
+_TASK = later(r"(?<![a-z])(ti2v|t2v|i2v)(?![a-z])", re.I)
+_SIZE = later(r"(?<![\d.])(1[._]3|5|14)b(?![a-z])", re.I)
+_EXPERT = later(r"(?<![a-z])(high|low)(?=[^a-z]|noise|$)", re.I)
 # Relatives with other inputs or distilled steps: never taken unasked.
-_RELATIVES = re.compile(
+_RELATIVES = later(
     r"vace|fun[_-]|[_-]fun|s2v|animate|flf2v|camera|lightx2v|lightning|distill|causvid|fusion|phantom|lora|gguf|step",
     re.I,
 )
 _PARTS = (
-    ("text", re.compile(r"umt5", re.I)),
-    ("clip", re.compile(r"clip_vision_h|xlm-roberta", re.I)),
-    ("vae", re.compile(r"(?=.*wan)(?=.*vae)", re.I)),
-    ("transformer", re.compile(r"wan.*(t2v|i2v)", re.I)),
+    ("text", later(r"umt5", re.I)),
+    ("clip", later(r"clip_vision_h|xlm-roberta", re.I)),
+    ("vae", later(r"(?=.*wan)(?=.*vae)", re.I)),
+    ("transformer", later(r"wan.*(t2v|i2v)", re.I)),
 )
 
 

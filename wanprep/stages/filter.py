@@ -18,17 +18,13 @@ import numpy as np
 
 from wanprep.bulk import columns
 from wanprep.by_hand import DROP, KEEP
-from wanprep.signals import cards, content, marks, moving, overlay, phash, quality
-from wanprep.signals.store import Signals
-from wanprep.stages import colour
+from wanprep.signals import overlay
 from wanprep.stages.copies import Claims, nothing_claimed, repeated
 from wanprep.stages.looks import LooksConfig, with_identity
 from wanprep.stages.overlays import Apart, overlays
 from wanprep.stages.repeats import Matches
 from wanprep.stages.verdicts import Judged, Verdict, info, judged
 
-MAX_THUMBS = 24  # of one clip that overlay evidence is made of
-ROUND = 6  # digits kept of a score
 Pools = MutableMapping[str, overlay.Pooled]
 # Shown beside what filters judge.
 INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "subject_motion", "likeness")
@@ -78,7 +74,7 @@ def _about(**facts: Any) -> dict[str, Filter]:
 
 @dataclass(frozen=True, kw_only=True)
 class FilterConfig:
-    """One rule a filter; a new filter is one more field here, and its score in `measure_clip`.
+    """One rule a filter; a new filter is one more field here, and its score in `scoring.measure_clip`.
 
     max_reject_share_warning: warn when one filter alone rejects more than this share of the clips.
     """
@@ -187,44 +183,6 @@ REGISTRY: Mapping[str, Filter] = {entry.name: entry for entry in _entries(Filter
 OPTIONAL = tuple(name for name, entry in REGISTRY.items() if entry.optional)
 
 
-def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
-    """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
-    `colour`: see `stages.colour`, `evidence`: bytes for pooling overlays, `map_rows`: the height of its map or 0,
-    `signature`: bytes for finding repeats, `content`: bytes that place a crop."""
-    inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
-    thumbs = signals.thumbs[inside]
-    signature = b""
-    if "tiny" in signals.extra:
-        signature = phash.clip_signature(thumbs, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
-    where, subject = content.clip_content(signals, i0, i1)
-    drawings = moving.find(thumbs)
-    if len(thumbs) > MAX_THUMBS:
-        thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
-    camera, speed = quality.clip_camera(signals, i0, i1)
-    places = marks.places(thumbs)
-    mark, mark_box = marks.judged(places)
-    evidence = overlay.clip_evidence(thumbs, places, drawings)
-    numbers = {
-        **quality.clip_scores(signals, i0, i1),
-        "camera_speed": speed,
-        "subject_motion": subject,
-        "card": cards.card(thumbs),
-        "mark": mark,
-        "moving_mark": drawings[0].odds if drawings else math.nan,
-    }
-    return {
-        **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
-        "camera": camera,
-        "mark_box": mark_box,
-        "moving_box": drawings[0].box if drawings else None,
-        "colour": colour.measure(thumbs),
-        "evidence": evidence,
-        "map_rows": overlay.map_rows(evidence) if evidence else 0,
-        "signature": signature,
-        "content": where,
-    }
-
-
 def decide(rows: Sequence[Mapping[str, Any]], config: FilterConfig, *memories: Any) -> list[Verdict]:
     """The verdicts of `judge`, clip by clip."""
     return judge(rows, config, *memories).verdicts()
@@ -240,8 +198,9 @@ def judge(
 ) -> Judged:
     """Judge all clips together, in order of clip_id. Pure.
 
-    rows: `measure_clip`'s scores and clip_id, source_id, group; optionally kind ("image": only what stills show), and
-    path, start_s, end_s: by these repeats are named, and ordered where all else is equal; scores_key, beside a memory.
+    rows: the scores of `scoring.measure_clip` and clip_id, source_id, group; optionally kind ("image": only what stills
+    show), and path, start_s, end_s: by these repeats are named, and ordered where all else is equal; scores_key, beside
+    a memory.
     embedding (bytes of float16) and what `stages.looks` scored: for the optional filters. by_hand: keep or drop, what
     a person said: one to keep stands for its repeats before all others, one to drop for none.
     pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what

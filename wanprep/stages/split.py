@@ -170,15 +170,18 @@ def transitions_of(signals: Signals, config: SplitConfig) -> list[Transition]:
     return split(signals, config)[1]
 
 
-def split(signals: Signals, config: SplitConfig) -> tuple[list[ClipSpan], list[Transition]]:
-    """Clips and transitions of a source: each frame belongs to exactly one of them. Pure.
+def split(
+    signals: Signals, config: SplitConfig, found: ShotList | None = None
+) -> tuple[list[ClipSpan], list[Transition]]:
+    """Clips and transitions of a source: each frame belongs to exactly one of them. Pure. found: what `shots_of` says,
+    where that is known.
 
     Spans that may be a transition are clips rejected as `maybe_mixed`, margins included: a person may keep them. So are
     transitions that leave nothing of their source, as `only_transition`: no source is without a clip.
     """
     n = len(signals.pts)
     step = _step(signals)
-    found = shots_of(signals, config)
+    found = found or shots_of(signals, config)
     black = [t for t in found.transitions if t.kind == "black"]
     owner = np.full(n, -1)
     mixes = [t for t in found.transitions if t.kind != "black"]

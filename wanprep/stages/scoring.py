@@ -1,0 +1,53 @@
+"""Signals of a clip -> its scores: the measuring half of `stages.filter`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from wanprep.signals import cards, content, marks, moving, overlay, phash, quality
+from wanprep.signals.store import Signals
+from wanprep.stages import colour
+
+MAX_THUMBS = 24  # of one clip that overlay evidence is made of
+ROUND = 6  # digits kept of a score
+
+
+def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
+    """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
+    `colour`: see `stages.colour`, `evidence`: bytes for pooling overlays, `map_rows`: the height of its map or 0,
+    `signature`: bytes for finding repeats, `content`: bytes that place a crop."""
+    inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
+    thumbs = signals.thumbs[inside]
+    signature = b""
+    if "tiny" in signals.extra:
+        signature = phash.clip_signature(thumbs, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
+    where, subject = content.clip_content(signals, i0, i1)
+    drawings = moving.find(thumbs)
+    if len(thumbs) > MAX_THUMBS:
+        thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
+    camera, speed = quality.clip_camera(signals, i0, i1)
+    places = marks.places(thumbs)
+    mark, mark_box = marks.judged(places)
+    evidence = overlay.clip_evidence(thumbs, places, drawings)
+    numbers = {
+        **quality.clip_scores(signals, i0, i1),
+        "camera_speed": speed,
+        "subject_motion": subject,
+        "card": cards.card(thumbs),
+        "mark": mark,
+        "moving_mark": drawings[0].odds if drawings else math.nan,
+    }
+    return {
+        **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
+        "camera": camera,
+        "mark_box": mark_box,
+        "moving_box": drawings[0].box if drawings else None,
+        "colour": colour.measure(thumbs),
+        "evidence": evidence,
+        "map_rows": overlay.map_rows(evidence) if evidence else 0,
+        "signature": signature,
+        "content": where,
+    }
