@@ -41,7 +41,7 @@ def _inspect(files: tuple[Path, ...], scores: bool, workers: int | None, as_json
         say("\nwanprep: interrupted; nothing is kept of it")
         raise SystemExit(130) from None
     if scores:
-        for warning in inspect.judge(entries, pipeline.filter):
+        for warning in inspect.judge(entries, pipeline.filter, pipeline.views):
             say(warning)
     (inspect.show_scores if scores else inspect.show_cuts)(entries, as_json)
     if any(entry["state"] == "failed" for entry in entries):

@@ -32,6 +32,7 @@ from wanprep.pipeline import Pipeline
 from wanprep.stages import caption, filter, looks, repeats
 from wanprep.stages.cache import Encoder
 from wanprep.stages.overlays import Apart
+from wanprep.stages.trained import sizes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -175,7 +176,8 @@ def judge(
     """
     claims = claims_of(clips, measured, pipeline)
     rows = _scored(clips, measured, pipeline)
-    judged = filter.judge(rows, pipeline.filter, pools, matches, measured.evidence, claims)
+    trained = sizes(pipeline.views)
+    judged = filter.judge(rows, pipeline.filter, pools, matches, measured.evidence, claims, trained)
     by_id = {clip["clip_id"]: clip for clip in clips}
     rejected = judged.names("reject")
     for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):

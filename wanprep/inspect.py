@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wanprep.signals.shots import ShotList
     from wanprep.signals.store import Signals
     from wanprep.stages.filter import FilterConfig
+    from wanprep.stages.windows import View
 
 BLENDED = 2  # mixing frames that a hard cut may have: telecine and frame rate conversion leave one or two
 SAY_EVERY = 2.0  # seconds between lines of progress
@@ -164,12 +165,14 @@ def _entry(outcome: Outcome) -> Entry:
     return {"state": state, "reason": outcome.reason, "detail": outcome.detail}
 
 
-def judge(entries: Sequence[Entry], config: FilterConfig) -> list[str]:
+def judge(entries: Sequence[Entry], config: FilterConfig, views: Sequence[View] = ()) -> list[str]:
     """Decide about the clips of all entries together (in place); returns warnings. Files with the same bytes are
-    judged once and get the same verdicts; which of several copies stays is decided without the views."""
+    judged once and get the same verdicts; which of several copies stays is decided without the views. views: at
+    their size compression counts."""
     from wanprep.stages.filter import judge as judge_rows
     from wanprep.stages.filter import share_warnings
     from wanprep.stages.precedence import Claim
+    from wanprep.stages.trained import sizes as trained
 
     good = [entry for entry in entries if entry["state"] == "ok"]
     rows = {}
@@ -186,7 +189,7 @@ def judge(entries: Sequence[Entry], config: FilterConfig) -> list[str]:
                 span = {name: clip.get(name) for name in ("clip_id", "start_s", "end_s")}
                 rows[clip["clip_id"]] = {**about, **span, **clip["measured"]}
                 sizes[clip["clip_id"]] = Claim(width=clip["crop"][2], height=clip["crop"][3])
-    judged = judge_rows(list(rows.values()), config, claims=lambda _: sizes)
+    judged = judge_rows(list(rows.values()), config, claims=lambda _: sizes, trained=trained(views))
     verdicts = {verdict.clip_id: verdict for verdict in judged.verdicts()}
     for clip in (clip for entry in good for clip in entry["clips"]):
         verdict = verdicts.get(clip["clip_id"]) if clip.pop("measured") else None

@@ -36,7 +36,7 @@ def looked(paths: Sequence[Path], jobs: int) -> list[tuple[dict[str, Any], dict[
         for scores in (False, True)
     ]
     for entry in ways[1]:
-        inspect.judge([entry], pipeline.filter)
+        inspect.judge([entry], pipeline.filter, pipeline.views)
     return list(zip(*ways, strict=True))
 
 

@@ -138,7 +138,7 @@ def scored(folds: Iterable[Sequence[Path]], jobs: int) -> dict[Path, dict[str, A
     pipeline, found = resolve(file=None, assignments=()), {}
     for files in folds:
         entries = inspect.look(files, pipeline.split, scores=True, workers=jobs, say=lambda line: None)
-        inspect.judge(entries, pipeline.filter)
+        inspect.judge(entries, pipeline.filter, pipeline.views)
         found |= dict(zip(files, entries))
     return found
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wanprep.signals import hidden
-from wanprep.signals.compression import LEVEL, OCTAVE, RENDERED, blockiness, noise_sigma, quantiser, scaled, traces
+from wanprep.signals.compression import LEVEL, blockiness, noise_sigma, quantiser, traces
 
 
 def picture(seed: int = 0, height: int = 360, width: int = 640) -> np.ndarray:
@@ -129,14 +129,6 @@ def test_the_worse_of_looks_and_stream_counts():
     assert quantiser(0.0, -3.0, math.nan) == 0.0
     assert quantiser(9.0, 70.0, math.nan) == 51.0
     assert math.isnan(quantiser(math.nan, math.nan, math.nan))
-
-
-def test_damage_of_large_pictures_shows_less_once_they_are_scaled_down():
-    assert scaled(40.0, RENDERED) == scaled(40.0, 320 * 240) == scaled(40.0, 0) == 40.0  # nothing is enlarged
-    assert scaled(40.0, 4 * RENDERED) == pytest.approx(40.0 - OCTAVE)
-    assert scaled(43.0, 1920 * 1080) < 37.5 < scaled(44.0, 1920 * 1080)
-    assert scaled(3.0, 4096 * 2160) == 0.0
-    assert math.isnan(scaled(math.nan, 1920 * 1080))
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0, 6.0, 10.0])

@@ -29,9 +29,6 @@ PEAK, CUT = 8.0, 1.05  # how much less a peak at block edges says, and where it 
 # Blockiness as a quantiser: x264 at crf 33, 38 and 44 has medians of 0.028, 0.036 and 0.073 on half A of bench_quality,
 # and of what was coded again finely, of JPEG and MPEG and of enlarged ones 1.8 % are above this.
 LEVEL, AT, STEEP = 0.048, 37.0, 10.0
-# What larger pictures are scaled down to for training by default, and how much coarser they may be quantised for each
-# halving of their sides: so coded, they have the same VMAF at 480 lines, of 10 films (docs/measured).
-RENDERED, OCTAVE = 832 * 480, 5.0
 
 
 def traces(
@@ -103,13 +100,6 @@ def quantiser(blockiness: float, hidden: float, said: float) -> float:
     looks = AT + STEEP * math.log(max(blockiness, 1e-5) / LEVEL) if math.isfinite(blockiness) else math.nan
     known = [min(51.0, max(0.0, value)) for value in (looks, hidden, said) if math.isfinite(value)]
     return max(known, default=math.nan)
-
-
-def scaled(quantiser: float, pixels: float) -> float:
-    """How coarse a picture of so many pixels looks when it is scaled down to RENDERED, which averages damage away: on
-    the same scale, 0..51. Smaller pictures are not enlarged for training, and keep their own."""
-    halvings = max(0.0, math.log2(max(pixels, 1.0) / RENDERED) / 2)
-    return float(np.maximum(0.0, quantiser - OCTAVE * halvings))  # NaN stays
 
 
 def noise_sigma(luma_HW: np.ndarray) -> float:

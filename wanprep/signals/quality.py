@@ -14,7 +14,7 @@ import numpy as np
 
 from wanprep.signals.bands import rolling_bands
 from wanprep.signals.casts import largest_cast
-from wanprep.signals.compression import quantiser, scaled
+from wanprep.signals.compression import quantiser
 from wanprep.signals.light import largest_jump, light_jump
 from wanprep.signals.motion import (
     RATE,
@@ -145,8 +145,8 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
     sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
-    and noise. quantiser: compression.quantiser of what shows throughout, once it is scaled down for training. coded:
-    what the stream alone says of it.
+    and noise. quantiser: compression.quantiser of what shows throughout, at the size it has. coded: what the stream
+    alone says of it. lit: pixels of the picture without black bars.
     shake: turns of the camera's path a step, 0..1. light_jump: the largest of light, casts and bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
     longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
@@ -158,7 +158,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
     blocks = throughout(frame["blockiness"][signals.sampled[looks] - i0])
     hidden = despite_chance(frame["hidden"][signals.sampled[looks] - i0])
-    coded, pixels = _quantile(frame["quantiser"], 0.5), _lit(signals, looks)
+    coded = _quantile(frame["quantiser"], 0.5)
     return {
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
@@ -168,8 +168,9 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
         "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
-        "quantiser": scaled(quantiser(blocks, hidden, coded), pixels),
-        "coded": scaled(coded, pixels),
+        "quantiser": quantiser(blocks, hidden, coded),
+        "coded": coded,
+        "lit": _lit(signals, looks),
         "noise": _quantile(frame["noise"], 0.5),
     }
 
@@ -177,7 +178,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
 def _lit(signals: Signals, looks: np.ndarray) -> float:
     """Pixels of the picture without rows and columns that stay black in these looks, as those of bars do."""
     if not len(looks):
-        return 0.0
+        return math.nan
     some = looks[:: max(1, len(looks) // 8)]
     rows, columns = (np.median(lines[some], axis=0) > DARK for lines in (signals.row_p97, signals.col_p97))
     return float(np.count_nonzero(rows) * np.count_nonzero(columns))

@@ -23,6 +23,7 @@ from wanprep.stages.copies import Claims, nothing_claimed, repeated
 from wanprep.stages.looks import LooksConfig, with_identity
 from wanprep.stages.overlays import Apart, overlays
 from wanprep.stages.repeats import Matches
+from wanprep.stages.trained import USUAL, Sizes, scaled
 from wanprep.stages.verdicts import Judged, Verdict, info, judged
 
 Pools = MutableMapping[str, overlay.Pooled]
@@ -195,6 +196,7 @@ def judge(
     matches: Matches | None = None,
     apart: Apart = dict,
     claims: Claims = nothing_claimed,
+    trained: Sizes = USUAL,
 ) -> Judged:
     """Judge all clips together, in order of clip_id. Pure.
 
@@ -205,17 +207,20 @@ def judge(
     a person said: one to keep stands for its repeats before all others, one to drop for none.
     pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
     is found out now is added to them. apart: evidence that rows do not hold, see `overlays`. claims: what else speaks
-    for clips that repeat each other, see `copies`.
+    for clips that repeat each other, see `copies`. trained: see `trained`; compression counts as it shows at that size.
     """
     rows = with_identity(sorted(rows, key=itemgetter("clip_id")))
     pooled, boxes = overlays(rows, config.overlay.threshold, pools, apart)
-    asked = ["clip_id", "kind", "by_hand", *INFOS, *(entry.score for entry in REGISTRY.values())]
+    asked = ["clip_id", "kind", "by_hand", "lit", *INFOS, *(entry.score for entry in REGISTRY.values())]
     found = dict(zip(asked, columns(rows, asked)))
     still = np.array([kind == "image" for kind in found["kind"]], bool)
+    coarse, lit = (np.array(found[name], np.float64) for name in ("quantiser", "lit"))  # None becomes NaN
+    shown = scaled(coarse, lit, np.where(still, *trained[::-1]))
+    computed = {"overlay": pooled, "compression": shown}
     made = []
     for name, entry in REGISTRY.items():
         if name != "duplicate":
-            values = pooled if name == "overlay" else np.array(found[entry.score], np.float64)  # None becomes NaN
+            values = computed[name] if name in computed else np.array(found[entry.score], np.float64)
             rule = getattr(config, name)
             made.append(judged(values, still, entry, rule))
     rejected = Judged(clip_ids=found["clip_id"], columns=[column for column in made if column.name not in OPTIONAL])
