@@ -1,5 +1,6 @@
 """Where items are measured: in this process, or in workers that know today's environment."""
 
+import gc
 import os
 import signal
 import time
@@ -32,6 +33,7 @@ class Where:
         import cv2
 
         seen = {"pid": os.getpid(), "told": os.environ.get("WANPREP_TOLD"), "cv2": cv2.getNumThreads()}
+        seen |= {"frozen": gc.get_freeze_count()}
         seen |= {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
         return [{"key": key, **seen, "threads": local.threads()} for key in parts]
 
@@ -68,6 +70,13 @@ def test_workers_that_cannot_be_started_are_an_error_that_says_so(monkeypatch, e
     monkeypatch.setattr(type(workers._context().Process()), "start", start)
     with pytest.raises(ChildProcessError, match="starts workers ended"):
         measured(Where(), workers=2)
+
+
+def test_no_collector_looks_over_what_the_server_holds():
+    """It would make a copy of those pages for each worker."""
+    frozen = {row["frozen"] for row in measured(Where(), workers=2)}
+    assert min(frozen) > 10_000
+    assert {row["frozen"] for row in measured(Where(), workers=0)} == {gc.get_freeze_count()}
 
 
 def test_a_little_plain_work_starts_nobody(monkeypatch):

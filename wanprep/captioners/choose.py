@@ -46,10 +46,11 @@ def decide(
     there do not count, and a wanted caption that was rejected is not papered over; without it (sources not at hand)
     the newest row counts. A VLM's caption stays valid for its span even where the weights are missing today.
     """
-    rows = list(rows)
+    rows, human = list(rows), last_human(human_events)
+    if not rows and not human:  # nothing was captioned yet
+        return {}
     best = best_rows(clips, rows, config, wanted)
     rewritten = {row["key"]: row for row in rows if row["captioner"] == REWRITE and row["outcome"] == "done"}
-    human = last_human(human_events)
     chosen: dict[str, Chosen] = {}
     for clip_id in sorted(best):
         typed = human.get(clip_id, {})

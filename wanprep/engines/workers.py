@@ -30,7 +30,7 @@ SERVER = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
 PRELOAD = (
     *("__main__", "av", "cv2", "ffmpeg", "safetensors.numpy", "wanprep.steps", "wanprep.engines.workers"),
     *("wanprep.media.read", "wanprep.media.write", "wanprep.signals.analysis", "wanprep.signals.shots"),
-    "wanprep.stages.scoring",
+    *("wanprep.stages.scoring", "wanprep.engines.settled"),  # this one last
 )
 
 
