@@ -1,11 +1,12 @@
-"""Train the small network of wanprep/signals/dissolves.py on edits of the tuning half.
+"""Train the small network of wanprep/signals/dissolves.py on films of the tuning half.
 
     python tests/benchmarks/train_dissolves.py --out dissolves.safetensors [--cache FOLDER] [--folds 5]
 
-Edits 0..289 of the first set and 0..149 of the second; of each the spans that are judged, with what the edit says of
-them. A span that shares half with a dissolve and more than all others is one; spans that touch any transition besides
-are neither. `--folds`: first the loss on edits that a network has not seen, of so many parts. Some minutes of two cores
-where the edits are in the cache, else an hour.
+Edits of both sets and such of dissolves and fades only, single shots with traps, moves of the camera, jumps, slides and
+frames that stay; of each the spans that are judged, with what its truth says of them. A span that shares half with a
+dissolve and more than all others is one; spans that touch any transition besides are neither. `--folds`: first the loss
+on films that a network has not seen, of so many parts. Some minutes of two cores where the films are in the cache, else
+two hours.
 """
 
 from __future__ import annotations
@@ -18,34 +19,43 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from bench_cuts import sequence
+from bench_cuts import remembered
 from cut_scores import merged
 from edits import Truth
 from material import prepare
+from moves import stills
 from small_network import Fit, fitted
+from train_ends import mixes
+from train_wipes import film
 
 from wanprep.signals.dissolves import NAMES, candidates, computed
+from wanprep.signals.framing import inside
 from wanprep.signals.jumps import Series, find_jumps
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules
 from wanprep.signals.shots import isolated_jumps
 
-FIT = Fit(networks=3, units=16, rounds=300, rate=1e-2, small=3e-4, shaken=0.15, least=1e-9)  # there are few dissolves
-EDITS = [(k, False) for k in range(290)] + [(k, True) for k in range(150)]
+FIT = Fit(networks=3, units=16, rounds=400, rate=1e-2, small=1e-4, shaken=0.2, least=1e-9)  # there are few dissolves
+FILMS = {
+    "first": 300, "frames": 80, "leaps": 120, "mixes": 400, "moves": 420, "second": 240, "slides": 120, "traps": 500,
+}  # fmt: skip
 
 Rows = tuple[np.ndarray, np.ndarray]
 
 
-def examples(k: int, second: bool, pool: list[Path], cache: Path) -> Rows:
-    """Evidence float[n, len(NAMES)] of an edit's spans, and bool[n], whether each is a dissolve."""
-    signals, truth = sequence("tune", k, pool, cache, second)
+def examples(name: str, k: int, pool: list[Path], pictures: list[Path], cache: Path) -> Rows:
+    """Evidence float[n, len(NAMES)] of a film's spans, and bool[n], whether each is a dissolve."""
+    if name == "mixes":
+        signals, truth = remembered(cache / "mixes" / f"tune_{k}.npz", lambda: mixes(k, pool), 0.0)
+    else:
+        signals, truth = film(name, k, pool, pictures, cache)
     rules = ShotRules()
-    T = Pictures(signals.extra["tiny"].reshape(len(signals.pts), -1))
+    T = Pictures(signals.extra["tiny"].reshape(len(signals.pts), -1), inside(signals))
     limits = {"min_odds": rules.min_odds, "min_step": rules.min_step, "max_likeness": rules.max_likeness}
     jumps = find_jumps(Series.of(signals.frame), T, **limits)
     walls = sorted({*jumps.sure, *isolated_jumps(T, jumps.cuts, rules.isolation)})
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
-    found = candidates(T, signals.frame["edge_energy"], fps, rules.gradual, walls, np.ones(len(T), bool))
+    found = candidates(T, signals.frame, fps, rules.gradual, walls, np.ones(len(T), bool))
     return labelled(found, truth)
 
 
@@ -84,9 +94,9 @@ def main() -> int:
     parser.add_argument("--folds", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(2)
-    pool = prepare(options.cache, options.media, "tune")
+    pool, pictures = (make(options.cache, options.media, "tune") for make in (prepare, stills))
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
-        jobs = [(k, second, pool, options.cache) for k, second in EDITS]
+        jobs = [(name, k, pool, pictures, options.cache) for name, count in FILMS.items() for k in range(count)]
         found = list(workers.map(examples, *zip(*jobs), chunksize=5))
     for fold in range(options.folds):
         rows, right = (

@@ -176,6 +176,15 @@ def test_doubt_is_no_transition_and_no_part_of_a_shot():
     assert shots(view(7, 60, 6)).doubtful == ()
 
 
+def test_a_dissolve_that_light_would_explain_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = mixed(view(20, 50), view(21, 50), 12)
+    (sure,) = shots(frames).transitions
+    monkeypatch.setattr("wanprep.signals.shots.is_flash", lambda T, before, after, longest: True)
+    found = shots(frames)
+    assert not found.transitions
+    assert [(t.first, t.last) for t in found.doubtful] == [(sure.first, sure.last)]
+
+
 def test_steps_at_the_ends_are_judged_by_the_neighbours_that_exist():
     values = np.array([0, 40, 2, 4, 6, 40], np.float64)
     assert _near(values, np.array([5]), np.array([5]), 2).tolist() == [[4, 6, 5, 5]]

@@ -3,8 +3,9 @@
 `gradual.py` grows spans from places that look like mixing, which finds what stands out; where the camera or the actors
 move meanwhile no step is straight, and half of what it misses is never tried. Here the likeliest of all spans
 (`spans.py`) are moved to where the log-odds of mixing.py are highest, and a network of three times 16 units judges
-them by twenty numbers: how much speaks against a dissolve depends on what else does, which no sum of weights can say.
-Its 1,100 numbers lie beside this file; tests/benchmarks/train_dissolves.py trained it.
+them by 36 numbers, sixteen of them not of pictures (`paces.py`): how much speaks against a dissolve depends on what
+else does, which no sum of weights can say. Its 1,900 numbers lie beside this file; tests/benchmarks/train_dissolves.py
+trained it.
 Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame. Pure but for the weights' file.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from wanprep.signals.gradual import Mix
 from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, curve_dip, median, rms
+from wanprep.signals.paces import COLOURS, PACES, colours, paces
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import GradualRules
 from wanprep.signals.spans import Near, likely_spans
@@ -25,21 +27,22 @@ from wanprep.signals.wipes import unmoved
 
 FILE = Path(__file__).with_name("dissolves.safetensors")
 ROUGH = -1.5  # rough log-odds of spans that are looked at (of some hundred that are tried at each place)
-HOPELESS, FAIR = -3.0, -1.0  # log-odds (mixing.py) of spans that are moved, and that the network judges
+HOPELESS, FAIR = -4.0, -2.5  # log-odds (mixing.py) of spans that are moved, and that the network judges
 BESIDE = ("outside_most", "path_least", "path_most", "net", "steepest", "darkest", "bright", "residual", "unmoved")
-NAMES = (*WEIGHTS, *BESIDE)  # what the network is asked
+NAMES = (*WEIGHTS, *BESIDE, *COLOURS, *PACES)  # what the network is asked
 
 
 def find_dissolves(
-    T: Pictures, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int], free: np.ndarray
-) -> list[Mix]:
+    T: Pictures, frame: Mapping[str, np.ndarray], fps: float, rules: GradualRules, cuts: Sequence[int],
+    free: np.ndarray,
+) -> list[Mix]:  # fmt: skip
     """Dissolves and doubtful ones among the frames `free` (bool[N]), in order, none overlapping.
 
-    edges: float[N], energy of each frame's edges. cuts: first frames of shots, which nothing spans. The fitness of
-    each is the network's log-odds.
+    frame: numbers of each frame, float[N] (`meter.FIELDS`). cuts: first frames of shots, which nothing spans. The
+    fitness of each is the network's log-odds.
     """
     least = min(rules.scan_odds, rules.scan_doubt)
-    asked = candidates(T, edges, fps, rules, cuts, free)
+    asked = candidates(T, frame, fps, rules, cuts, free)
     judged = zip(network(asked.values()), asked.items())
     left, kept = free.copy(), []
     for odds, ((s, e), found) in sorted(judged, key=lambda it: -it[0]):
@@ -53,10 +56,11 @@ def find_dissolves(
 
 
 def candidates(
-    T: Pictures, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int], free: np.ndarray
-) -> dict[tuple[int, int], dict[str, float]]:
+    T: Pictures, frame: Mapping[str, np.ndarray], fps: float, rules: GradualRules, cuts: Sequence[int],
+    free: np.ndarray,
+) -> dict[tuple[int, int], dict[str, float]]:  # fmt: skip
     """Evidence of every span (last pure frame, first pure frame after) that is worth judging."""
-    longest = max(3, round(rules.max_seconds * fps))
+    edges, longest = frame["edge_energy"], max(3, round(rules.max_seconds * fps))
     taken = np.cumsum(np.concatenate([[0], ~free])).astype(np.int64)
     jumps = np.zeros(len(T) + 1, np.int64)
     jumps[list(cuts)] = 1
@@ -74,7 +78,8 @@ def candidates(
         if allowed(s, e) and _odds(evidence(near, edges, s, e)) >= HOPELESS:
             s, e = _climb(near, edges, s, e, allowed)
             found[s, e] = evidence(near, edges, s, e)
-    return {span: it | beside(near, *span) for span, it in found.items() if _odds(it) >= FAIR}
+    fair = {span: it for span, it in found.items() if _odds(it) >= FAIR}
+    return {span: it | beside(near, *span) | colours(frame, *span) | paces(frame, *span) for span, it in fair.items()}
 
 
 def _odds(found: dict[str, float]) -> float:

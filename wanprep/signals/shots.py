@@ -107,7 +107,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
     mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
     cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
-    cuts, mixes = drop_flashes(cuts, mixes, T, brief)
+    cuts, left = drop_flashes(cuts, mixes, T, brief)
+    lit, mixes = [m for m in mixes if m not in left], left
     odd = find_odd(T, series, brief)
     cuts, mixes, between = settle(odd, cuts, mixes)
     unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
@@ -123,13 +124,15 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
     free = clear_of(transitions, N, 1)
-    late = find_dissolves(T, signals.frame["edge_energy"], fps, rules.gradual, cuts, free)
-    late = drop_flashes([], without_moves(T, late), T, brief)[1]
+    late = without_moves(T, find_dissolves(T, signals.frame, fps, rules.gradual, cuts, free))
+    left = drop_flashes([], late, T, brief)[1]
+    lit, late = [*lit, *(m for m in late if m not in left)], left
     transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in late if m.kind != "doubtful"]
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
     unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
+    unsure += [(m.first, m.last) for m in lit if m.kind == "dissolve"]  # light explains them, or else a mix
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
     leaps = not_laid_over(T, sorted({*find_leaps(T)}.difference(jumps.doubtful)))
