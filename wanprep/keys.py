@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 29
 PLANS_VERSION = 2
-SHOTS_VERSION = 15
+SHOTS_VERSION = 16
 SCORES_VERSION = 33
 MEDIA_VERSION = 5
 

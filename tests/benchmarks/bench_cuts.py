@@ -8,7 +8,7 @@ found when a boundary lies within one frame of it; a transition when a predicted
 prediction counts once. Wipes are reported apart. Leaks are transition frames and cuts inside what `split` makes into
 clips; what that costs is counted too: clean frames in no clip, and shots that are not one clip. Beside the edits:
 shots in which only the camera moves (moves.py), such with a jump in them (leaps.py), pushes, covers and reveals, and
-cuts inside of a frame that stays (slides.py).
+cuts inside of a frame that stays (slides.py), fast moves from shot to shot and within one (whips.py).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from leaps import leap
 from material import FILES, SEEDS, prepare
 from moves import moves, stills
 from slides import framed, slid
+from whips import whipped
 
 from wanprep.signals.shots import find_shots
 from wanprep.signals.store import Signals
@@ -75,6 +76,7 @@ def single(kind: str, half: str, k: int, pictures: list[Path], pool: list[Path],
         "leaps": lambda: leap(half, k, pool),
         "slides": lambda: slid(half, k, pool),
         "frames": lambda: framed(half, k, pool, pictures),
+        "whips": lambda: whipped(half, k, pool),
     }
     return remembered(cache / f"{kind}{MEASURED}" / f"{half}_{k}.npz", made[kind], 0.0)
 
@@ -141,6 +143,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--leaps", type=int, default=120, help="shots with a jump cut")
     parser.add_argument("--slides", type=int, default=120, help="films with two pushes, covers or reveals each")
     parser.add_argument("--frames", type=int, default=80, help="films inside of a frame that stays, four kinds")
+    parser.add_argument("--whips", type=int, default=120, help="films of whip pans, zooms, spins and flicker")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--bars", type=float, default=0.0, help="letterbox everything: share of the height, each bar")
@@ -172,7 +175,7 @@ def main() -> int:
             jobs = [(half, k, pool, cache, second, bars) for k in range(count)]
             if jobs:
                 out[name] = judge(list(workers.map(sequence, *zip(*jobs))), config, f"{name}, {half}", options.log)
-        for name in ("moves", "leaps", "slides", "frames"):
+        for name in ("moves", "leaps", "slides", "frames", "whips"):
             count = getattr(options, name)
             shots = [(name, half, k, pictures, pool, cache) for k in range(count if pool else 0)]
             if shots:

@@ -97,6 +97,7 @@ def leaks(
             tally["clips"] += 1
             tally["leaked_frames"] += int(mixing[a:b].sum())
             tally["clips_with_wipe"] += bool(wiping[a:b].any())
+            tally["clips_over_wipe"] += any(a < first and last < b - 1 for _, first, last in truth.wipes)
             cut_in = any(a < cut < b for cut, _ in truth.cuts)
             tally["clips_with_leak"] += bool(mixing[a:b].any() or cut_in)
             if mixing[a:b].any() or cut_in:
@@ -155,7 +156,8 @@ def report(tallies: list[Counter], title: str) -> dict:
     print(
         f"  clips with a transition frame or cut: {total['clips_with_leak']} of {total['clips']} = {share:.3f} "
         f"[{low:.3f}, {high:.3f}]; frames {total['leaked_frames']} of {total['clip_frames']}; "
-        f"with a frame of a wipe: {total['clips_with_wipe']}; clean frames lost: {total['lost']} of {total['clean']}, "
+        f"with a frame of a wipe: {total['clips_with_wipe']}, over one: {total['clips_over_wipe']}; "
+        f"clean frames lost: {total['lost']} of {total['clean']}, "
         f"shots divided or lost: {total['divided']} of {total['whole']}"
     )
     classes: dict[str, dict[str, int]] = defaultdict(dict)

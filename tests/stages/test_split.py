@@ -26,7 +26,7 @@ MEDIA = Path(__file__).resolve().parents[3] / "shared/media/dev"
 def signals(pts, last_duration: int = 40, base: Fraction = Fraction(1, 1000), tiny=None, sampled=()) -> Signals:
     n, m = len(pts), len(sampled)
     still = np.full(n, 100, np.float32)
-    lit = dict.fromkeys(("luma_mean", "luma_p95", "edge_energy"), still)
+    lit = dict.fromkeys(("luma_mean", "luma_p95", "edge_energy", "red", "blue"), still)
     lit |= dict.fromkeys(("hist_diff", "match", "best_match"), still / 100)
     return Signals(
         time_base=base, width=64, height=48, pts=np.array(pts, np.int64), last_duration=last_duration,

@@ -57,15 +57,18 @@ class WipeRules:
 
     min_odds: log-odds that one must reach; from max_doubt on it is doubtful, and no part of a clip. min_change: RMS
     luma difference (0..255) of its ends. max_likeness: their correlation. max_between: mean distance of a picture in
-    the middle from the nearer one of the ends, as a share of their difference.
+    the middle from the nearer one of the ends, as a share of their difference. scan_odds, scan_doubt: as min_odds and
+    max_doubt, of what is found by trying every span (crossings.py).
     """
 
     enabled: bool = True
     min_odds: float = 0.3
-    max_doubt: float = -1.5
+    max_doubt: float = -1.0
     min_change: float = 18.0
     max_likeness: float = 0.6
     max_between: float = 0.3
+    scan_odds: float = 2.0
+    scan_doubt: float = 0.7
 
     def __post_init__(self) -> None:
         if self.min_change <= 0 or not 0 < self.max_between <= 0.5:

@@ -2,9 +2,10 @@
 
 `meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
 with fades to their ends (`tails.py`), wipes from `wipes.py` and `slides.py`; in what is left, dissolves through
-pictures that move (`dissolves.py`). Cuts within a frame that stays come from `boxes.py`. What light alone did is taken
-out again by `flashes.py`, what the camera's motion did by `carried.py`; steps at which only something in the picture
-jumps (`leaps.py`) are doubtful. What lies before and after odd frames is compared by `odd.py`.
+pictures that move (`dissolves.py`) and ways between shots that no model of them knows (`crossings.py`). Cuts within a
+frame that stays come from `boxes.py`. What light alone did is taken out again by `flashes.py`, what the camera's motion
+did by `carried.py`; steps at which only something in the picture jumps (`leaps.py`) are doubtful. What lies before and
+after odd frames is compared by `odd.py`.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
@@ -20,6 +21,7 @@ import numpy as np
 
 from wanprep.signals.boxes import find_framed, not_laid_over
 from wanprep.signals.carried import against_wipe, not_carried, without_moves
+from wanprep.signals.crossings import Numbers, against_sweep, find_crossings
 from wanprep.signals.dissolves import find_dissolves
 from wanprep.signals.ends import with_widths
 from wanprep.signals.flashes import is_flash
@@ -34,6 +36,7 @@ from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.rules import ShotRules, WipeRules
 from wanprep.signals.slides import find_slides
 from wanprep.signals.tails import complete
+from wanprep.signals.wipe_ends import with_widths as with_wipe_widths
 from wanprep.signals.wipes import Sweep, find_wipes, goes_on, likeliest
 
 if TYPE_CHECKING:
@@ -119,7 +122,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += [Transition(kind=o.named(), first=o.first, last=o.last) for o in between]
     cuts, blended = split_blends(T, cuts, transitions)
     transitions += blended
-    sweeps = find_sweeps(T, rules.wipes, sure, clear_of(transitions, N, 2))
+    numbers = Numbers.of(T, signals.frame)
+    sweeps = find_sweeps(T, numbers, rules.wipes, sure, clear_of(transitions, N, 2))
     wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
     cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
     transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
@@ -128,10 +132,17 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     left = drop_flashes([], late, T, brief)[1]
     lit, late = [*lit, *(m for m in late if m not in left)], left
     transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in late if m.kind != "doubtful"]
+    crossed = find_crossings(T, numbers, sure, clear_of(transitions, N, 1), rules.wipes)
+    crossed = [s for s in crossed if not is_light(T, s, brief)]
+    wipes = [s for s in crossed if s.odds >= rules.wipes.scan_odds]
+    cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
+    transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
-    unsure += [(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds]
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
+    swept = {(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds}
+    swept |= {(s.first, s.last) for s in crossed if s.odds < rules.wipes.scan_odds}
+    unsure += sorted(swept)
     unsure += [(m.first, m.last) for m in lit if m.kind == "dissolve"]  # light explains them, or else a mix
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
     # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
@@ -140,17 +151,27 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     unsure += doubtful_steps(T, sorted(steps), odd, brief)
     spans, count = [*transitions, *beside(unsure, cuts, transitions, N)], len(transitions)
     spans = with_widths(T, signals.frame["edge_energy"], cuts, spans)
+    spans = with_wipe_widths(T, signals.frame["edge_energy"], cuts, spans, swept)
     return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(spans[:count]), doubtful=tuple(spans[count:]))
 
 
-def find_sweeps(T: Pictures, rules: WipeRules, walls: list[int], free: np.ndarray) -> list[Sweep]:
+def find_sweeps(T: Pictures, numbers: Numbers, rules: WipeRules, walls: list[int], free: np.ndarray) -> list[Sweep]:
     """Wipes, slides and doubtful ones, none overlapping, in order. walls: first frames after cuts that none spans;
     free: bool[N], frames in which one may be."""
     swept = find_wipes(T, rules, walls, free.copy())
     swept = [replace(s, odds=s.odds + against_wipe(T, s.first, s.last)) for s in swept]
     sweeps = likeliest([*swept, *find_slides(T, rules, walls, free)], free)
     least = min(rules.min_odds, rules.max_doubt)
-    return [s for s in sweeps if s.odds >= least and not goes_on(T, s.first, s.last)]
+    sweeps = [s for s in sweeps if s.odds >= least and not goes_on(T, s.first, s.last)]
+    sweeps = [replace(s, odds=s.odds + against_sweep(T, numbers, s.first, s.last)) for s in sweeps]
+    return [s for s in sweeps if s.odds >= least]
+
+
+def is_light(T: Pictures, sweep: Sweep, longest: int) -> bool:
+    """Whether the largest step of what may lie between two shots is light alone, of at most `longest` frames."""
+    low = max(0, sweep.first - 1)
+    at = low + 1 + int(np.argmax(rms(np.diff(T[low : sweep.last + 2], axis=0))))
+    return is_flash(T, at - 1, at, longest)
 
 
 def clear_of(transitions: list[Transition], n: int, room: int = 0) -> np.ndarray:

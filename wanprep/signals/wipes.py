@@ -148,14 +148,15 @@ def weighed(found: dict[str, float], weights: dict[str, float]) -> float:
     return sum(weights[name] * value for name, value in found.items())
 
 
-def evidence(T: Pictures, s: int, e: int) -> tuple[dict[str, float], np.ndarray, float] | None:
+def evidence(T: Pictures, s: int, e: int, least: float = PARTS) -> tuple[dict[str, float], np.ndarray, float] | None:
     """Of the span between the pure frames s and e what WEIGHTS tells of, but for `slow_evidence`; how many frames after
-    s each part that is used has half changed, float[P used]; in how many frames it changes. None as of `judge`."""
+    s each part that is used has half changed, float[P used]; in how many frames it changes. None where less than
+    `least` of the picture changes enough."""
     n, X = e - s, T[s : e + 1]
     D = X[-1] - X[0]
     change = float(rms(D))
     used = np.abs(D) >= max(10.0, 0.4 * change)
-    if n < 4 or used.mean() < PARTS:
+    if n < 4 or used.mean() < least:
         return None
     alpha = np.clip((X[:, used] - X[0, used]) / D[used], -0.5, 1.5)
     when = (1 - np.clip(alpha, 0, 1)).sum(axis=0) - 0.5  # frames after s at which each part is half changed
