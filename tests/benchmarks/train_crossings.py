@@ -39,6 +39,7 @@ FILMS = {
 ROUGH = Fit(networks=2, units=12, rounds=200, rate=2e-2, small=1e-5, shaken=0.1, least=1e-6)
 CLOSE = Fit(networks=4, units=24, rounds=500, rate=1e-2, small=3e-4, shaken=0.15, least=1e-6)
 MOVED = 3.0  # times as much as any other false alarm counts one in a move of the camera
+LEARNED = -3.5  # rough log-odds of spans that the second network learns from
 NEAR = 2  # frames beside a cut or a transition of which nothing is learned
 Film = tuple[str, int]
 
@@ -97,12 +98,13 @@ def close(
 ) -> tuple[np.ndarray, ...]:
     """Of the spans of a film that the first network lets pass: place, evidence, label, number of the wipe."""
     signals, truth = known(name, k, pool, pictures, cache)
-    with patch.object(crossings, "weights", lambda _: weights):
-        it = asked(signals)
-        found = [(*place, seen | crossings.carried(it["T"], *place[1])) for *place, seen in crossings.candidates(**it)]
-    S, E = (np.array([span[i] for _, span, _ in found], int) for i in (0, 1))
-    rows = np.array([[seen[key] for key in crossings.NAMES] for *_, seen in found]).reshape(-1, len(crossings.NAMES))
-    return np.array([place for place, *_ in found], int), rows, *labels(S, E, truth)
+    it = asked(signals)
+    with patch.multiple(crossings, weights=lambda _: weights, LIKELY=LEARNED):
+        found = [(place, span) for place, near in enumerate(crossings.candidates(**it)) for span in near]
+    seen = [crossings.evidence(it["T"], it["numbers"], span) for _, span in found]
+    rows = np.array([[one[key] for key in crossings.NAMES] for one in seen]).reshape(-1, len(crossings.NAMES))
+    S, E = (np.array([span[i] for _, span in found], int) for i in (0, 1))
+    return np.array([place for place, _ in found], int), rows, *labels(S, E, truth)
 
 
 def trained(rows: np.ndarray, right: np.ndarray, fit: Fit, weight: np.ndarray | None = None) -> dict[str, np.ndarray]:

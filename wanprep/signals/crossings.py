@@ -38,12 +38,16 @@ CLOSE = (
 )  # fmt: skip
 NAMES = (*ROUGH, *CLOSE)
 MIN_CHANGE, MAX_LIKENESS = 10.0, 0.8  # RMS luma difference of the ends of a span; their correlation
-LIKELY = -3.5  # rough log-odds of spans that are looked at closely
+LIKELY = -2.0  # rough log-odds of spans that are looked at closely
+HOPELESS = -1.0  # log-odds, if the camera explained nothing, below which the other spans of a place are not looked at
 APART = 0.3  # of the shorter one: spans that share more are about the same place
 TRIED = 4  # spans of a place that are looked at closely
 WEIGHT = 0.5  # of log-odds below 0 of what wipes.py and slides.py found
 UNEXPLAINED = {"uncarried": 0.01}  # where the camera explains nothing
 LOOKED = 8  # frames of a span that are laid on the lines of slides
+
+
+Candidate = tuple[int, int, np.ndarray, float]  # pure frames of a span, its rough evidence float[len(ROUGH)], its odds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,35 +103,43 @@ def against_sweep(T: Pictures, numbers: Numbers, first: int, last: int) -> float
     S, _, rows = _roughly(T, numbers, np.array([s]), np.array([e]), lowest)
     if not len(S):
         return -np.inf
-    found = _known(T, numbers, s, e, rows[0], float(computed(rows, weights(ROUGH_FILE))[0]))
-    return WEIGHT * min(0.0, answers(FILE, NAMES, [found | carried(T, s, e)])[0])
+    odds = float(computed(rows, weights(ROUGH_FILE))[0])
+    return WEIGHT * min(0.0, answers(FILE, NAMES, [evidence(T, numbers, (s, e, rows[0], odds))])[0])
 
 
 def judged(
     T: Pictures, numbers: Numbers, walls: Sequence[int], free: np.ndarray, least: float
 ) -> dict[tuple[int, int], float]:
     """The likeliest span of each place that reaches `least`, and its log-odds. What the camera's motion explains takes
-    longest, and is asked only of spans that would be the likeliest if it explained nothing."""
-    asked = list(candidates(T, numbers, walls, free))
-    hopes = answers(FILE, NAMES, (found | UNEXPLAINED for *_, found in asked))
-    best: dict[int, tuple[float, tuple[int, int]]] = {}
-    for hope, (place, span, found) in sorted(zip(hopes, asked), key=lambda it: -it[0]):
-        if hope >= least and hope > best.get(place, (-np.inf, span))[0]:
-            odds = answers(FILE, NAMES, [found | carried(T, *span)])[0]
-            best[place] = max(best.get(place, (-np.inf, span)), (odds, span))
-    return {span: odds for odds, span in best.values() if odds >= least}
+    longest, and is asked only of spans that would be the likeliest if it explained nothing; a place whose spans would
+    not come near even so is left at once."""
+    found: dict[tuple[int, int], float] = {}
+    for place in candidates(T, numbers, walls, free):
+        best, span = -np.inf, (0, 0)
+        for s, e, row, odds in place:
+            known = _known(T, numbers, s, e, row, odds)
+            hope = answers(FILE, NAMES, [known | UNEXPLAINED])[0]
+            if hope < HOPELESS:
+                break
+            if hope >= max(best, least):
+                best, span = max((best, span), (answers(FILE, NAMES, [known | carried(T, s, e)])[0], (s, e)))
+        if best >= least:
+            found[span] = best
+    return found
 
 
-def candidates(
-    T: Pictures, numbers: Numbers, walls: Sequence[int], free: np.ndarray
-) -> Iterator[tuple[int, tuple[int, int], dict[str, float]]]:
-    """(number of the place, span between pure frames, evidence: NAMES but for `carried`) of what is worth judging."""
+def candidates(T: Pictures, numbers: Numbers, walls: Sequence[int], free: np.ndarray) -> Iterator[list[Candidate]]:
+    """Of each place that is worth judging its likeliest spans, those first that look most like one."""
     S, E, rows = spans(T, numbers, walls, free)
     odds = computed(rows, weights(ROUGH_FILE)) if len(S) else np.zeros(0)
-    for place, near in enumerate(places(S, E, odds)):
-        for i in near:
-            s, e = int(S[i]), int(E[i])
-            yield place, (s, e), _known(T, numbers, s, e, rows[i], float(odds[i]))
+    for near in places(S, E, odds):
+        yield [(int(S[i]), int(E[i]), rows[i], float(odds[i])) for i in near]
+
+
+def evidence(T: Pictures, numbers: Numbers, it: Candidate) -> dict[str, float]:
+    """All that NAMES tells of a span."""
+    s, e, row, odds = it
+    return _known(T, numbers, s, e, row, odds) | carried(T, s, e)
 
 
 def _known(T: Pictures, numbers: Numbers, s: int, e: int, row: np.ndarray, odds: float) -> dict[str, float]:
