@@ -118,3 +118,14 @@ def test_what_is_found_does_not_depend_on_how_many_frames_are_looked_at_at_once(
 @pytest.mark.parametrize("n", [2, 3, 5, 6])
 def test_films_of_a_few_frames(n: int) -> None:
     assert not found(scene(0, n, 1.0))
+
+
+def test_what_speaks_against_a_wipe_that_was_found() -> None:
+    def against(frames: np.ndarray) -> float:
+        T, numbers = measured(frames)
+        return crossings.against_sweep(T, crossings.Numbers.of(T, numbers), AT, AT + 17)
+
+    for seed in range(4):
+        assert against(wiped(seed, 1.5, 18)) == 0
+        assert against(scene(seed, N, 3.0)) < -1
+    assert against(np.repeat(scene(0, 1, 0.0), N, 0)) == -np.inf  # nothing changes
