@@ -49,7 +49,7 @@ def stored(frames: np.ndarray) -> tuple[Pictures, Numbers]:
 
 def found(T: Pictures, frame: Numbers, cuts: tuple[int, ...] = (), free: np.ndarray | None = None, **rules: float):
     free = np.ones(len(T), bool) if free is None else free
-    asked = GradualRules(**{"scan_doubt": 0.5, **rules})  # only what is sure, if nothing else is said
+    asked = GradualRules(**{"scan_doubt": 1.5, **rules})  # only what is sure, if nothing else is said
     return dissolves.find_dissolves(T, frame, 24.0, asked, cuts, free)
 
 

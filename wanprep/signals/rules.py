@@ -26,8 +26,8 @@ class GradualRules:
     max_seconds: float = 3.0
     min_odds: float = 1.5
     max_doubt: float = -0.25
-    scan_odds: float = 0.5
-    scan_doubt: float = -2.5
+    scan_odds: float = 1.5
+    scan_doubt: float = -1.5
     min_change: float = 10.0
     min_fade: float = 10.0
     max_likeness: float = 0.85
