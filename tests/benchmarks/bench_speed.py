@@ -178,19 +178,20 @@ def _redecided(clips: int, each: int, repeats: int) -> dict[str, Any]:
             times.append([b - a for a, b in itertools.pairwise(clock)])
             kept.append(sum(clip["state"] == "keep" for clip in decided.clips))
             samples = len(decided.samples)
-        whole = statistics.median(_filtered(Path(folder), 0.11 + 0.02 * step) for step in range(repeats))
+        whole = [_filtered(Path(folder), 0.11 + 0.02 * step) for step in range(repeats)]
     read, made, written = (statistics.median(column) for column in zip(*times))
-    steps = {"read_s": read, "decide_s": made, "write_s": written, "command_s": whole}
+    steps = {"read_s": read, "decide_s": made, "write_s": written}
+    steps |= {f"command_{name}_s": statistics.median(run[name] for run in whole) for name in ("cpu", "wall")}
     return {"clips": clips, "samples": samples, **steps, "kept": kept}
 
 
-def _filtered(out: Path, threshold: float) -> float:
-    """CPU seconds of `wanprep filter` with another threshold."""
+def _filtered(out: Path, threshold: float) -> dict[str, float]:
+    """CPU and wall seconds of `wanprep filter` with another threshold."""
     command = [sys.executable, "-m", "wanprep.cli", "filter", "--quiet", "--out", str(out)]
     command += ["--set", f"filter.blur.threshold={threshold:g}"]
     installed = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment = installed | {"PYTHONPATH": str(HERE)}
-    return clocked(lambda: subprocess.run(command, check=True, env=environment))["cpu"]
+    return clocked(lambda: subprocess.run(command, check=True, env=environment))
 
 
 def film(media: Path, folder: Path) -> Path:
@@ -229,7 +230,8 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         yield f"the same with one size  CPU {row['faster_cpu_one_size']:.2f}  wall {row['faster_wall_one_size']:.2f}"
     if "decide" in report:
         for each, row in report["decide"].items():
-            times = ", ".join(f"{step} {row[step + '_s']:.2f}" for step in ("read", "decide", "write", "command"))
+            times = ", ".join(f"{step} {row[step + '_s']:.2f}" for step in ("read", "decide", "write"))
+            times += f", command {row['command_cpu_s']:.2f} and wall {row['command_wall_s']:.2f}"
             yield f"deciding {row['clips']} clips again, {each} a source: CPU s {times} ({row['samples']} samples)"
 
 
