@@ -67,7 +67,7 @@ class WipeRules:
     min_change: float = 18.0
     max_likeness: float = 0.6
     max_between: float = 0.3
-    scan_odds: float = 2.0
+    scan_odds: float = 3.0
     scan_doubt: float = 0.7
 
     def __post_init__(self) -> None:
