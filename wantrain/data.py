@@ -68,15 +68,15 @@ def fewer_held_out(samples: Sequence[CachedSample], share: float, really: Sequen
     said = f"{held or 'none'} of {len(samples)} samples held out where validation.share = {share:g} asks for {wanted}: "
     said += "the samples of a clip (windows, views) stay together, "
     said += f"and the smallest clip has {min(clips.values())}" if len(clips) > 1 else "and there is one clip"
-    for more in _shares(samples, wanted):
+    for more in _shares(samples, share, wanted):
         count = len(hold_out(samples, more)[1])
         if count > held:
             return f"{said}; validation.share = {more:g} holds out {count}" + ("" if held else ", or add clips")
     return f"{said}; add clips"
 
 
-def _shares(samples: Sequence[CachedSample], wanted: int) -> list[float]:
-    """Shares to try, ascending, up to MOST: each hundredth, and where a whole group, source or clip begins to fit."""
+def _shares(samples: Sequence[CachedSample], share: float, wanted: int) -> list[float]:
+    """Shares above `share` to try, ascending, up to MOST: each hundredth, and where a whole group, source or clip begins to fit."""
     total = len(samples)
     places = [Counter(str(getattr(sample, unit)) for sample in samples) for unit in ("group", "source_id", "clip_id")]
     fits = {count for counts in places for count in counts.values()}
@@ -85,7 +85,7 @@ def _shares(samples: Sequence[CachedSample], wanted: int) -> list[float]:
     scale = 10 ** max(2, len(str(total)) - 1)
     found = {math.ceil(count / total * scale) / scale for count in fits if count > wanted}
     found |= {hundredth / 100 for hundredth in range(1, 100)}
-    return sorted(share for share in found if wanted / total < share <= MOST)[:TRIES]
+    return sorted(more for more in found if share < more <= MOST)[:TRIES]
 
 
 def _stretch(samples: Sequence[CachedSample], members: list[int], allowed: int) -> list[int]:

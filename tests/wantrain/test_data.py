@@ -4,7 +4,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wanprep.costs import batches_of
@@ -142,6 +142,7 @@ def test_why_fewer_are_held_out_than_asked_for_and_what_to_set():
     clips=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("12"), st.integers(0, 5)), min_size=1, max_size=60),
     share=st.floats(0.01, 0.5),
 )
+@example(clips=[("a", "1", 0), *3 * [("b", "1", 0)], *2 * [("b", "1", 1)]], share=0.25)
 def test_the_share_that_is_named_holds_out_as_many_as_it_says(clips, share):
     samples = _samples([(g, g + s, f"{g}{s}{c}") for g, s, c in clips])
     held = len(hold_out(samples, share)[1])
