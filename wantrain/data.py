@@ -76,7 +76,7 @@ def fewer_held_out(samples: Sequence[CachedSample], share: float, really: Sequen
 
 
 def _shares(samples: Sequence[CachedSample], share: float, wanted: int) -> list[float]:
-    """Shares above `share` to try, ascending, up to MOST: each hundredth, and where a whole group, source or clip begins to fit."""
+    """Shares above `share`, ascending, up to MOST: each hundredth, and where a group, source or clip begins to fit."""
     total = len(samples)
     places = [Counter(str(getattr(sample, unit)) for sample in samples) for unit in ("group", "source_id", "clip_id")]
     fits = {count for counts in places for count in counts.values()}
