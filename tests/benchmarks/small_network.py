@@ -1,9 +1,15 @@
-"""Fitting the networks of one hidden layer that `wanprep.signals.dissolves.computed` works out."""
+"""Fitting the networks of one hidden layer that `wanprep.signals.dissolves.computed` works out, from cached films."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import contextlib
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,3 +59,33 @@ def fitted(rows: np.ndarray, target: np.ndarray, loss: Callable[[Any, Any], Any]
         "out_bias": np.mean([b for *_, b in hidden], axis=0),
     }  # fmt: skip
     return {name: np.ascontiguousarray(values, np.float32) for name, values in weights.items()}
+
+
+def arguments(about: str | None) -> argparse.Namespace:
+    """Of a script that fits one; about: its docstring."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
+    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
+    parser.add_argument("--folds", type=int, default=0)
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def workers() -> Iterator[Callable[..., list[Any]]]:
+    """Two processes that work out a function of each job, a tuple of arguments, in order. Spawned: decoders keep
+    threads that do not survive a fork."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        yield lambda work, jobs: list(pool.map(work, *zip(*jobs), chunksize=5))
+
+
+def joined(found: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    """The rows of all films, one below the other."""
+    return tuple(np.concatenate(part) for part in zip(*found))
+
+
+def folds(found: Sequence[tuple[np.ndarray, ...]], count: int) -> Iterator[tuple[tuple[np.ndarray, ...], ...]]:
+    """(rows of the other films, rows of the part's own) of so many parts; every `count`th film is of one."""
+    for fold in range(count):
+        own = [it for i, it in enumerate(found) if i % count == fold]
+        yield joined([it for i, it in enumerate(found) if i % count != fold]), joined(own)

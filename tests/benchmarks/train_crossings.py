@@ -10,11 +10,7 @@ no cut. `--folds`: first what it says of films that it has not seen, of so many 
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,7 +20,7 @@ from bench_cuts import remembered, single
 from edits import Truth, edit
 from material import SEEDS, prepare
 from moves import stills
-from small_network import Fit, fitted
+from small_network import Fit, arguments, fitted, joined, workers
 from train_wipes import KINDS, film
 
 from wanprep.signals import crossings, shots
@@ -127,7 +123,7 @@ def taught(name: str, place: np.ndarray, rows: np.ndarray, right: np.ndarray, *_
 
 
 def trained_close(learned: list[tuple[np.ndarray, ...]]) -> dict[str, np.ndarray]:
-    rows, right, weight = (np.concatenate(part) for part in zip(*learned))
+    rows, right, weight = joined(learned)
     return trained(rows, right, CLOSE, weight)
 
 
@@ -149,23 +145,19 @@ def main() -> int:
     import torch
     from safetensors.numpy import save_file
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
-    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
-    parser.add_argument("--folds", type=int, default=0)
-    options = parser.parse_args()
+    options = arguments(__doc__)
+    options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     pool, pictures = (make(options.cache, options.media, "tune") for make in (prepare, stills))
     films = [(name, k) for name, n in FILMS.items() for k in range(n)]
     jobs = [(name, k, pool, pictures, options.cache) for name, k in films]
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
-        rows, right = (np.concatenate(part) for part in zip(*workers.map(rough, *zip(*jobs), chunksize=5)))
+    with workers() as each:
+        rows, right = joined(each(rough, jobs))
         print(f"{len(rows)} spans, {int(right.sum())} of wipes")
         first = trained(rows, right, ROUGH)
         save_file(first, options.out / crossings.ROUGH_FILE.name)
         first = {key: value.astype(np.float64) for key, value in first.items()}
-        found = list(workers.map(close, *zip(*((*job, first) for job in jobs)), chunksize=5))
+        found = each(close, [(*job, first) for job in jobs])
     learned = [taught(name, *it) for (name, _), it in zip(films, found)]
     right = np.concatenate([right for _, right, _ in learned])
     print(f"{len(right)} spans looked at closely, {int(right.sum())} of wipes")

@@ -11,11 +11,7 @@ two hours.
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +20,7 @@ from cut_scores import merged
 from edits import Truth
 from material import prepare
 from moves import stills
-from small_network import Fit, fitted
+from small_network import Fit, arguments, fitted, folds, joined, workers
 from train_ends import mixes
 from train_wipes import film
 
@@ -87,27 +83,16 @@ def main() -> int:
     import torch
     from safetensors.numpy import save_file
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
-    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
-    parser.add_argument("--folds", type=int, default=0)
-    options = parser.parse_args()
+    options = arguments(__doc__)
     torch.set_num_threads(2)
     pool, pictures = (make(options.cache, options.media, "tune") for make in (prepare, stills))
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
+    with workers() as each:
         jobs = [(name, k, pool, pictures, options.cache) for name, count in FILMS.items() for k in range(count)]
-        found = list(workers.map(examples, *zip(*jobs), chunksize=5))
-    for fold in range(options.folds):
-        rows, right = (
-            np.concatenate(part) for part in zip(*(it for i, it in enumerate(found) if i % options.folds != fold))
-        )
-        unseen, truth = (
-            np.concatenate(part) for part in zip(*(it for i, it in enumerate(found) if i % options.folds == fold))
-        )
-        odds = computed(unseen, trained(rows, right))
+        found = each(examples, jobs)
+    for fold, (rest, (unseen, truth)) in enumerate(folds(found, options.folds)):
+        odds = computed(unseen, trained(*rest))
         print(f"part {fold}: loss {np.logaddexp(0, np.where(truth, -odds, odds)).mean():.4f}")
-    rows, right = (np.concatenate(part) for part in zip(*found))
+    rows, right = joined(found)
     print(f"{len(rows)} spans, {int(right.sum())} of them dissolves")
     save_file(trained(rows, right), options.out)
     return 0

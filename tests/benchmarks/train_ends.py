@@ -11,10 +11,7 @@ minutes of two cores where the edits are in the cache, else half an hour.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,7 +20,7 @@ import numpy as np
 from bench_cuts import remembered, sequence
 from edits import Truth, edit
 from material import SEEDS, prepare
-from small_network import Fit, fitted
+from small_network import Fit, arguments, fitted, folds, joined, workers
 
 from wanprep.signals import shots
 from wanprep.signals.dissolves import computed
@@ -98,35 +95,26 @@ def told(name: str, wide: np.ndarray, right: np.ndarray) -> None:
     print(f"{name}: {leaks} of {len(far)} ends leak, {frames:.0f} frames; {lost:.2f} good frames given up at each")
 
 
-def main() -> int:
-    import torch
+def finish(found: list[Rows], options: argparse.Namespace) -> None:
+    """Tell what ends of films not seen would leak, and fit to all of them."""
     from safetensors.numpy import save_file
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
-    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
-    parser.add_argument("--folds", type=int, default=0)
-    options = parser.parse_args()
+    seen = [(computed(own[0], trained(*rest)) + SPARE, own[1]) for rest, own in folds(found, options.folds)]
+    if seen:
+        wide, right = joined(seen)
+        told("unseen", wide, right)
+        told("the usual margins", np.ones(len(right)), right)
+    save_file(trained(*joined(found)), options.out)
+
+
+def main() -> int:
+    import torch
+
+    options = arguments(__doc__)
     torch.set_num_threads(2)
     pool = prepare(options.cache, options.media, "tune")
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
-        jobs = [(what, k, pool, options.cache) for what, k in EDITS]
-        found = list(workers.map(examples, *zip(*jobs), chunksize=5))
-    unseen, truth = [], []
-    for fold in range(options.folds):
-        rest = [it for i, it in enumerate(found) if i % options.folds != fold]
-        own = [it for i, it in enumerate(found) if i % options.folds == fold]
-        weights = trained(*(np.concatenate(part) for part in zip(*rest)))
-        rows, right = (np.concatenate(part) for part in zip(*own))
-        unseen.append(computed(rows, weights) + SPARE)
-        truth.append(right)
-    if options.folds:
-        right = np.concatenate(truth)
-        told("unseen", np.concatenate(unseen), right)
-        told("the usual margins", np.ones(len(right)), right)
-    rows, right = (np.concatenate(part) for part in zip(*found))
-    save_file(trained(rows, right), options.out)
+    with workers() as each:
+        finish(each(examples, [(what, k, pool, options.cache) for what, k in EDITS]), options)
     return 0
 
 

@@ -8,11 +8,7 @@ sets, edits of wipes and slides only, films of slides, and of whip pans, zooms a
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,12 +17,11 @@ import numpy as np
 from edits import Truth
 from material import prepare
 from moves import stills
+from small_network import arguments, workers
 from train_crossings import FILMS, known
-from train_ends import told, trained
+from train_ends import Rows, finish
 
 from wanprep.signals import shots
-from wanprep.signals.dissolves import computed
-from wanprep.signals.ends import SPARE
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules, WipeRules
 from wanprep.signals.wipe_ends import NAMES, sides
@@ -35,7 +30,6 @@ from wanprep.stages.split import SplitConfig
 
 LEARNED = ShotRules(wipes=WipeRules(max_doubt=-0.5, scan_odds=2.0, scan_doubt=1.0))  # by which spans were found
 OF = ("first", "second", "sweeps", "slides", "whips")
-Rows = tuple[np.ndarray, np.ndarray]
 
 
 def examples(name: str, k: int, pool: list[Path], pictures: list[Path], cache: Path) -> Rows:
@@ -67,33 +61,13 @@ def farther(t: shots.Transition, side: int, truth: Truth) -> int | None:
 
 def main() -> int:
     import torch
-    from safetensors.numpy import save_file
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cutbench")
-    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
-    parser.add_argument("--folds", type=int, default=0)
-    options = parser.parse_args()
+    options = arguments(__doc__)
     torch.set_num_threads(1)
     pool, pictures = (make(options.cache, options.media, "tune") for make in (prepare, stills))
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
+    with workers() as each:
         jobs = [(name, k, pool, pictures, options.cache) for name in OF for k in range(FILMS[name])]
-        found = list(workers.map(examples, *zip(*jobs), chunksize=5))
-    unseen, truth = [], []
-    for fold in range(options.folds):
-        rest = [it for i, it in enumerate(found) if i % options.folds != fold]
-        own = [it for i, it in enumerate(found) if i % options.folds == fold]
-        weights = trained(*(np.concatenate(part) for part in zip(*rest)))
-        rows, right = (np.concatenate(part) for part in zip(*own))
-        unseen.append(computed(rows, weights) + SPARE)
-        truth.append(right)
-    if options.folds:
-        right = np.concatenate(truth)
-        told("unseen", np.concatenate(unseen), right)
-        told("the usual margins", np.ones(len(right)), right)
-    rows, right = (np.concatenate(part) for part in zip(*found))
-    save_file(trained(rows, right), options.out)
+        finish(each(examples, jobs), options)
     return 0
 
 

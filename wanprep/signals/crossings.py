@@ -22,7 +22,7 @@ from wanprep.signals.dissolves import answers, computed, weights
 from wanprep.signals.mixing import EPS, likeness, rms
 from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.rules import WipeRules
-from wanprep.signals.slides import KINDS, WAYS, along, line
+from wanprep.signals.slides import nearest
 from wanprep.signals.wipes import BESIDE, Sweep, returns, unmoved
 from wanprep.signals.wipes import evidence as wiped
 
@@ -252,8 +252,7 @@ def closely(T: Pictures, numbers: Numbers, s: int, e: int) -> dict[str, float]:
 def _slid(X: np.ndarray, at: np.ndarray, change: float) -> dict[str, float]:
     """Of the line of slides.py that frames `at` of the span X float32[n + 1, P] lie on best: how far off it they are,
     the largest step along it, how far they go back, and whether both pictures move."""
-    lines = [(kind, *along(X[at], line(X[:1], X[-1:], kind, way))) for kind in KINDS for way in range(WAYS)]
-    kind, p, off = min(lines, key=lambda it: float(it[2].mean()))
+    (kind, _), p, off = nearest(X[at], X[:1], X[-1:])
     steps = np.diff(np.concatenate([[0.0], p, [1.0]]))
     return {
         "off_line": min(1.5, float(off.mean()) / change),

@@ -124,9 +124,8 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += blended
     numbers = Numbers.of(T, signals.frame)
     sweeps = find_sweeps(T, numbers, rules.wipes, sure, clear_of(transitions, N, 2))
-    wipes = [s for s in sweeps if s.odds >= rules.wipes.min_odds]
-    cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
-    transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
+    cuts, wipes, swept = sure_wipes(cuts, sweeps, rules.wipes.min_odds)
+    transitions += wipes
     free = clear_of(transitions, N, 1)
     late = without_moves(T, find_dissolves(T, signals.frame, fps, rules.gradual, cuts, free))
     left = drop_flashes([], late, T, brief)[1]
@@ -134,14 +133,12 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in late if m.kind != "doubtful"]
     crossed = find_crossings(T, numbers, sure, clear_of(transitions, N, 1), rules.wipes)
     crossed = [s for s in crossed if not is_light(T, s, brief)]
-    wipes = [s for s in crossed if s.odds >= rules.wipes.scan_odds]
-    cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in wipes)]
-    transitions += [Transition(kind="wipe", first=w.first, last=w.last) for w in wipes]
+    cuts, wipes, perhaps = sure_wipes(cuts, crossed, rules.wipes.scan_odds)
+    transitions += wipes
     transitions += black_runs(mean, p95, cuts, transitions)
     transitions.sort(key=lambda t: t.first)
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
-    swept = {(s.first, s.last) for s in sweeps if s.odds < rules.wipes.min_odds}
-    swept |= {(s.first, s.last) for s in crossed if s.odds < rules.wipes.scan_odds}
+    swept |= perhaps
     unsure += sorted(swept)
     unsure += [(m.first, m.last) for m in lit if m.kind == "dissolve"]  # light explains them, or else a mix
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
@@ -165,6 +162,17 @@ def find_sweeps(T: Pictures, numbers: Numbers, rules: WipeRules, walls: list[int
     sweeps = [s for s in sweeps if s.odds >= least and not goes_on(T, s.first, s.last)]
     sweeps = [replace(s, odds=s.odds + against_sweep(T, numbers, s.first, s.last)) for s in sweeps]
     return [s for s in sweeps if s.odds >= least]
+
+
+def sure_wipes(
+    cuts: list[int], sweeps: list[Sweep], least: float
+) -> tuple[list[int], list[Transition], set[tuple[int, int]]]:
+    """The cuts that are no part of a sure wipe, those wipes (log-odds from `least` on), and first and last frame of the
+    others."""
+    sure = [s for s in sweeps if s.odds >= least]
+    cuts = [c for c in cuts if not any(w.first <= c <= w.last + 1 for w in sure)]
+    wipes = [Transition(kind="wipe", first=w.first, last=w.last) for w in sure]
+    return cuts, wipes, {(s.first, s.last) for s in sweeps if s.odds < least}
 
 
 def is_light(T: Pictures, sweep: Sweep, longest: int) -> bool:

@@ -217,6 +217,13 @@ def along(X: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (best + t[every, best]) / t.shape[1], left
 
 
+def nearest(X: np.ndarray, A: np.ndarray, B: np.ndarray) -> tuple[tuple[str, int], np.ndarray, np.ndarray]:
+    """(kind, way) of the slide from A float32[1, P] to B on whose line the pictures X float32[n, P] lie best, and
+    `along` it."""
+    lines = (((kind, way), *along(X, line(A, B, kind, way))) for kind in KINDS for way in range(WAYS))
+    return min(lines, key=lambda it: float(it[2].mean()))
+
+
 def across_edge(X: np.ndarray, p: np.ndarray, way: int) -> float:
     """ln of the difference across the edge, over that across other places, mean of the frames X float32[n, P] in
     which the edge is p float[n] of its way."""

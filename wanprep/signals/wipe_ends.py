@@ -20,7 +20,7 @@ from wanprep.signals import ends
 from wanprep.signals.dissolves import answers
 from wanprep.signals.mixing import EPS, rms
 from wanprep.signals.pictures import Pictures
-from wanprep.signals.slides import KINDS, WAYS, along, line
+from wanprep.signals.slides import along, line, nearest
 
 if TYPE_CHECKING:
     from wanprep.signals.shots import Transition
@@ -83,8 +83,8 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int) -> dict[s
     apart = (np.abs(X - here) > STEPPED * change).mean(1)
     near = T[max(low, s - 6) : min(e, s + 6) + 1]
     steps, middle = (np.abs(np.diff(near, axis=0)) > STEPPED * change).mean(1), s - max(low, s - 6)
-    kind, way = _line(T, s, e)
-    come, off = along(X[[9, 10]], line(here[None], last[None], kind, way))
+    slide, *_ = nearest(T[[(s + e) // 2]], T[[s]], T[[e]])
+    come, off = along(X[[9, 10]], line(here[None], last[None], *slide))
     return found | {
         "turned_1": float(turned[9]),
         "turned_2": float(turned[10]),
@@ -98,9 +98,3 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int) -> dict[s
         "come_2": min(4.0, float(come[1]) * 4),
         "off_line": min(1.5, float(off.mean()) / change),
     }
-
-
-def _line(T: Pictures, s: int, e: int) -> tuple[str, int]:
-    """The kind of slide and its way on whose line the frame in the middle lies best."""
-    A, X, B = T[[s, (s + e) // 2, e]][:, None]
-    return min(((kind, way) for kind in KINDS for way in range(WAYS)), key=lambda it: along(X, line(A, B, *it))[1][0])
