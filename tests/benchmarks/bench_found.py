@@ -6,7 +6,8 @@ FOLDER holds the files, under any names: they are known by their digests (found.
 the package that it comes from; nothing is fetched. Every file goes the way of `wanprep cuts` and `wanprep score` at
 default settings, each by itself. A cut is found when a boundary lies within one frame of it, a transition when a
 predicted one overlaps it. A good piece is lost when less than half of it is kept, a bad one kept when half of it is.
-Set B was labelled before anybody looked at what wanprep says of it, and nothing was chosen on it: the last judge.
+Set B was labelled before anybody looked at what wanprep says of it; docs/measured/found.md tells what was mended since
+with it in view.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Videos found in public packages, labelled by eye: the table, and what of a file's labels `wanprep` agrees with.
 
 found.json lists the files, one a line. No footage is kept here: a file is known by its digest, and the package that it
-comes from is named, for whoever fetches it. Set A was looked at while wanprep was made; nothing was chosen on set B.
+comes from is named, for whoever fetches it. Set A was looked at while wanprep was made. No threshold was fitted to
+set B, but it has been looked at: docs/measured/found.md says what was mended for it.
 
 cuts: every change of shot: a number is the first frame of the new shot, [first, last] a transition's mixing frames.
 unclear: [first, last], where nobody can tell; what is predicted there counts neither way.
