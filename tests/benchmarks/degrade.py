@@ -138,11 +138,11 @@ def shallow(frames: np.ndarray) -> np.ndarray:
     return out
 
 
-def held(frames: np.ndarray, seconds: np.ndarray, hold_s: float) -> np.ndarray:
-    """The middle frame shown for `hold_s`."""
-    middle = len(frames) // 2
+def held(frames: np.ndarray, share: float) -> np.ndarray:
+    """The first frame of so much of them, in the middle, shown all that time."""
+    first, end = (round(len(frames) * (1 + sign * share) / 2) for sign in (-1, 1))
     out = frames.copy()
-    out[(seconds >= seconds[middle]) & (seconds < seconds[middle] + hold_s)] = frames[middle]
+    out[first:end] = frames[first]
     return out
 
 

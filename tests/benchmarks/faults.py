@@ -90,7 +90,10 @@ def faults() -> list[Fault]:
     for sigma in (3, 6, 10):
         fault(f"noise {sigma}", "noise", lambda f, t, r, s=sigma: noisy(f, r, s))
     fault("frozen throughout", "static", lambda f, t, r: np.repeat(f[:1], len(f), axis=0))
-    fault("frozen for 1.1 s", "frozen", lambda f, t, r: held(f, t, 1.1))
+    fault("frozen for 60 %", "frozen", lambda f, t, r: held(f, 0.6))
+    coarse = lambda f, t, r: encoded(held(f, 0.6), "-c:v", "mpeg2video", "-q:v", "6", "-g", "12")  # noqa: E731
+    fault("frozen for 60 %, MPEG-2", "frozen", coarse)
+    fault("held for 35 %", "frozen", lambda f, t, r: held(f, 0.35), innocent=True)
     for name in ("blur", "motion_blur"):
         fault("shallow focus", name, lambda f, t, r: shallow(f), innocent=True)
         fault("four times darker", name, lambda f, t, r: gained(f, np.full(len(f), 0.25)), innocent=True)

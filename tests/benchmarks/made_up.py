@@ -74,7 +74,7 @@ def _span(k: int) -> dict[str, Any]:
 
 def _scores(rng: np.random.Generator) -> dict[str, Any]:
     spread = {"sharpness": (0.25, 0.07), "smear": (1.0, 0.5), "shake": (0.02, 0.03), "light_jump": (0.02, 0.04)}
-    spread |= {"motion": (0.2, 0.15), "frozen_s": (0.1, 0.3), "duplicate_rate": (0.02, 0.05), "luma": (90, 40)}
+    spread |= {"motion": (0.2, 0.15), "frozen": (0.1, 0.3), "duplicate_rate": (0.02, 0.05), "luma": (90, 40)}
     drawn = {name: round(abs(float(rng.normal(*about))), 6) for name, about in spread.items()}
     return drawn | {"camera": "static camera", "camera_speed": 0.005}
 

@@ -28,7 +28,7 @@ from wanprep.stages.precedence import TYPED, Claim
 from wanprep.stages.scoring import measure_clip
 
 GOOD = {
-    "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen_s": 0.1,
+    "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen": 0.1,
     "duplicate_rate": 0.0, "luma": 110.0, "card": 0.0, "quantiser": 25.0, "noise": 1.0, "camera": "pan left",
     "camera_speed": 0.2,
 }  # fmt: skip
@@ -106,7 +106,7 @@ def test_a_good_clip_is_kept_with_every_score_shown():
     assert (verdict.state, verdict.reasons) == ("keep", ())
     assert verdict.scores["blur"] == (0.25, REGISTRY["blur"].threshold, "keep")
     assert verdict.scores["overlay"][2] == "unknown"
-    assert verdict.scores["frozen"][2] == "off"
+    assert verdict.scores["noise"][2] == "off"
     assert verdict.scores["camera"] == ("pan left", None, "info")
     assert set(REGISTRY) - {"duplicate", *OPTIONAL} <= set(verdict.scores)
     assert not set(OPTIONAL) & set(verdict.scores)  # off and without a model: not a word of them

@@ -15,6 +15,7 @@ import numpy as np
 from wanprep.signals.bands import rolling_bands
 from wanprep.signals.casts import largest_cast
 from wanprep.signals.compression import quantiser
+from wanprep.signals.frozen import frozen_share
 from wanprep.signals.light import largest_jump, light_jump
 from wanprep.signals.motion import (
     RATE,
@@ -148,12 +149,12 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     and noise. quantiser: compression.quantiser of what shows throughout, at the size it has. coded: what the stream
     alone says of it. lit: pixels of the picture without black bars.
     shake: turns of the camera's path a step, 0..1. light_jump: the largest of light, casts and bands.
-    motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen_s:
-    longest stretch of equal frames in seconds. duplicate_rate: share of frames equal to the one before.
+    motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen: share
+    of its time that it stands still to the frame. duplicate_rate: share of frames equal to the one before.
     """
     frame, seconds = _clip(signals, i0, i1)
     change = frame["change"][_inside(seconds, frame["change_s"])]
-    equal = repeats(frame["frame_diff"][1:])
+    equal = np.concatenate([[False], repeats(frame["frame_diff"][1:])])
     sharp = frame["sharpness"]
     looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
     blocks = throughout(frame["blockiness"][signals.sampled[looks] - i0])
@@ -165,8 +166,8 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "shake": reversal_rate(*_path(frame, seconds)),
         "light_jump": _light(signals, frame, seconds, i0, i1),
         "motion": _quantile(change, 0.75),
-        "frozen_s": _longest(equal, np.diff(seconds)) if len(equal) else math.nan,
-        "duplicate_rate": float(np.mean(equal)) if len(equal) else math.nan,
+        "frozen": frozen_share(seconds, equal, frame["change"], frame["change_s"]),
+        "duplicate_rate": float(np.mean(equal[1:])) if len(equal) > 1 else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
         "quantiser": quantiser(blocks, hidden, coded),
         "coded": coded,
@@ -250,13 +251,6 @@ def _path(frame: dict[str, np.ndarray], seconds: np.ndarray) -> tuple[np.ndarray
     steps = np.stack([frame[name][inside] for name in ("cam_dx", "cam_dy", "cam_rot", "cam_scale")], axis=1)
     steps = without_led(seconds[inside], steps, frame["cam_stays"][inside], frame["cam_goes"][inside])
     return velocities(seconds[inside], frame["step_s"][inside], steps)
-
-
-def _longest(equal: np.ndarray, gaps_s: np.ndarray) -> float:
-    """Seconds covered by the longest run of True."""
-    total = np.cumsum(gaps_s)
-    before_run = np.maximum.accumulate(np.where(equal, 0.0, total))
-    return float(np.max(np.where(equal, total - before_run, 0.0)))
 
 
 def _inside(seconds: np.ndarray, back_s: np.ndarray) -> np.ndarray:

@@ -105,10 +105,10 @@ class FilterConfig:
         meaning="the exposure or the white balance jumps (0.14 is 15 %), or light flickers or rolls in bands",
         source="median log ratio where local correlation > 0.9; means against their course; a wave of the lines' light",
     ))  # fmt: skip
-    frozen: Rule = field(default=Rule(enabled=False), metadata=_about(
-        score="frozen_s", bad="above", threshold=1.0, unit="s", least=0,
-        meaning="a run of equal frames is longer than this; animation holds frames on purpose",
-        source="largest difference of 3x3 means <= 2/255",
+    frozen: Rule = field(default=Rule(), metadata=_about(
+        score="frozen", bad="above", threshold=0.45, unit="share of the clip, 0..1", least=0, most=1,
+        meaning="for so much of the clip, in stretches of a second and more, the picture stands still to the frame",
+        source="3x3 means: no change by 8/255 in half a second, and most frames within 2/255 of the one before",
     ))  # fmt: skip
     overlay: Rule = field(default=Rule(), metadata=_about(
         score="overlay", bad="above", threshold=0.5, still=True, unit="confidence, 0..1", least=0, most=1,
