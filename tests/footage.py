@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS = 12
+FILM_KEY = "000102030405060708090a0b0c0d0e0f"
 QUALITY = {"crf": "4", "preset": "ultrafast", "g": "12", "bf": "2"}
 
 
@@ -178,6 +179,65 @@ def run_ffmpeg(*arguments: object) -> Path:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return Path(str(arguments[-1]))
+
+
+def broken_behind_the_first(path: Path) -> Path:
+    """The MP4 `path`, whose samples behind the first become noise: it promises a film and holds one picture."""
+    import av
+
+    data, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    with av.open(str(path)) as container:
+        for packet in list(container.demux(container.streams.video[0]))[1:]:
+            if packet.size and packet.pos is not None:
+                data[packet.pos : packet.pos + packet.size] = rng.bytes(packet.size)
+    path.write_bytes(data)
+    return path
+
+
+def encrypted(path: Path, source: Path, *arguments: object) -> Path:
+    """The streams of `source` with Common Encryption, as packaged for sale (scheme cenc, key FILM_KEY), in `path`."""
+    how = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", FILM_KEY, "-encryption_kid", "a0" * 16)
+    return run_ffmpeg("-i", source, "-map", "0", "-c", "copy", *arguments, *how, path)
+
+
+def grow_box(data: bytearray, path: Sequence[bytes], box: bytes) -> None:
+    """Puts `box` at the end of the last of the nested boxes of an MP4 named in `path`, each of which grows by it."""
+    sizes, start = [], 0
+    for kind in path:
+        start = data.index(kind, start) - 4
+        sizes.append(start)
+    end = start + int.from_bytes(data[start : start + 4], "big")
+    data[end:end] = box
+    for size in sizes:
+        data[size : size + 4] = (int.from_bytes(data[size : size + 4], "big") + len(box)).to_bytes(4, "big")
+
+
+def grow_element(data: bytearray, path: Sequence[int], element: bytes) -> None:
+    """Puts `element` at the end of the last of the nested elements of a Matroska file in `path`, which grow by it."""
+    sizes, end = _master(data, path, 0, len(data))
+    data[end:end] = element
+    for at, wide in sizes:
+        data[at : at + wide] = (_ebml_number(data, at)[0] + len(element)).to_bytes(wide, "big")
+
+
+def _ebml_number(data: bytearray, at: int) -> tuple[int, int]:
+    """An EBML number (RFC 8794, 4): its value with the marker of its width, and that width."""
+    width = 9 - data[at].bit_length()
+    return int.from_bytes(data[at : at + width], "big"), width
+
+
+def _master(data: bytearray, names: Sequence[int], at: int, end: int) -> tuple[list[tuple[int, int]], int]:
+    """Where the sizes of nested EBML elements are, and where the innermost ends."""
+    while at < end:
+        name, wide = _ebml_number(data, at)
+        marked, size_wide = _ebml_number(data, at + wide)
+        body = at + wide + size_wide
+        stop = min(body + (marked & (1 << 7 * size_wide) - 1), end)
+        if name == names[0]:
+            inner, last = _master(data, names[1:], body, stop) if names[1:] else ([], stop)
+            return [(at + wide, size_wide), *inner], last
+        at = stop
+    raise AssertionError(f"no element {names[0]:x}")
 
 
 def plan_by_definition(pts: Sequence[int], start: int, end: int, time_base: Fraction, rate: int) -> list[int]:

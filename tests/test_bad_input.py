@@ -15,7 +15,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from footage import make_sound, make_video, make_with_ffmpeg, numbered, run_ffmpeg
+from footage import (
+    broken_behind_the_first,
+    encrypted,
+    make_sound,
+    make_video,
+    make_with_ffmpeg,
+    numbered,
+    run_ffmpeg,
+)
 from movies import as_json, options, wanprep
 from PIL import Image
 from rich.cells import cell_len
@@ -106,6 +114,8 @@ ZOO: dict[str, tuple[Maker, tuple[str, str]]] = {
     "cut.ts": (lambda p: _cut(p, 0.7, frames=48), OK),
     "sound.mp4": (make_sound, ("rejected", "no_video")),
     "one frame.mp4": (lambda p: _plain(p, 3, frames=1), OK),
+    "one left.mp4": (lambda p: broken_behind_the_first(_plain(p, 26)), OK),
+    "bought.mp4": (lambda p: encrypted(p, _plain(p.parent.parent / "b.mp4", 27)), ("rejected", "encrypted")),
     "text.mkv": (lambda p: p.write_text("no film\n" * 99), ("rejected", "not_video")),
     "program.mp4": (lambda p: p.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(4000)), ("rejected", "not_video")),
     "text.png": (lambda p: p.write_text("no picture\n" * 99), ("rejected", "not_video")),
@@ -197,7 +207,9 @@ ZOO: dict[str, tuple[Maker, tuple[str, str]]] = {
     ),
 }
 # What is filtered or too short for the view is not this test's business; these have to become samples.
-BECOME_SAMPLES = {name for name, (_, state) in ZOO.items() if state == OK} - {"one frame.mp4", "8k.mp4", "cut.ts"}
+BECOME_SAMPLES = {name for name, (_, state) in ZOO.items() if state == OK} - {
+    "one frame.mp4", "one left.mp4", "8k.mp4", "cut.ts",
+}  # fmt: skip
 SETTINGS = (
     "family=tiny",
     *(
@@ -235,7 +247,7 @@ def test_each_has_its_line_its_state_and_its_reason(dataset: Path) -> None:
     assert got == {_listed(name): state for name, (_, state) in ZOO.items()}
     assert all(row["detail"] for row in rows if row["state"] == "rejected")
     named = {row["path"]: row["detail"] for row in rows}
-    for name in ("cut.mkv", "cut.ts"):
+    for name in ("cut.mkv", "cut.ts", "one left.mp4"):
         assert named[name], "says why the stream ended early"
 
 
@@ -245,6 +257,22 @@ def test_the_good_ones_become_samples(dataset: Path) -> None:
     samples = manifest.read("samples").filter(pl.col("state") == "ok")
     assert {clips[row["clip_id"]] for row in samples.to_dicts()} >= BECOME_SAMPLES
     assert set(samples["cache_state"]) == {"cached"}
+
+
+def test_what_is_encrypted_or_left_of_a_film_is_told_everywhere(dataset: Path) -> None:
+    clips = Dataset.open(dataset).manifest.read("clips").to_dicts()
+    assert [clip["reasons"] for clip in clips if clip["path"] == "one left.mp4"] == [["too_short"]]
+    (still,) = [clip for clip in clips if clip["path"] == "one frame.mp4"]
+    assert "too_short" not in still["reasons"]
+    words = {"bought.mp4": ("encrypted", "scheme cenc", "a decrypted copy is needed"), "one left.mp4": ("one picture",)}
+    for name, wanted in words.items():
+        shown = " ".join(wanprep("explain", name, "--out", str(dataset)).stdout.split())
+        assert all(word in shown for word in wanted), shown
+        for command in ("cuts", "score"):  # content that is no good ends with 0
+            done = wanprep(command, str(dataset.parent / "in" / name))
+            assert all(word in " ".join(done.stderr.split()) for word in wanted), done.stderr
+    assert "encrypted" in wanprep("stats", "--out", str(dataset)).stdout
+    assert "encrypted" in wanprep("status", "--out", str(dataset)).stdout
 
 
 def test_nothing_outside_was_read(dataset: Path) -> None:

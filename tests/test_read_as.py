@@ -30,6 +30,8 @@ def test_a_plain_file_takes_one_line() -> None:
 def test_which_of_several_streams_was_taken_is_said() -> None:
     (line,) = read_as(row(n_video_streams=3, stream_index=2))
     assert line.endswith(", stream 0:2 as ffmpeg counts, the best of 3 with video")
+    (line,) = read_as(row(n_video_streams=3, stream_index=2, n_encrypted=2))
+    assert line.endswith(", the best of 3 with video (2 encrypted)")
 
 
 @pytest.mark.parametrize(

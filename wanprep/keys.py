@@ -21,9 +21,9 @@ from wanprep.config import to_table
 Sized = tuple[int, int]
 Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 29
+ANALYSIS_VERSION = 30
 PLANS_VERSION = 2
-SHOTS_VERSION = 16
+SHOTS_VERSION = 17
 SCORES_VERSION = 35
 MEDIA_VERSION = 5
 

@@ -35,11 +35,10 @@ def _what(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         return f"read as: {size}"
     seconds = float((row["last_pts"] + row["last_duration"] - row["first_pts"]) * Fraction(row["time_base"]))
     length = f"{counted(row['n_frames'], 'picture')} in {seconds:.2f} s"
-    streams = facts["n_video_streams"]
-    chosen = (
-        f", stream 0:{facts['stream_index']} as ffmpeg counts, the best of {streams} with video" if streams > 1 else ""
-    )
-    return f"read as: {size}, {length}{chosen}"
+    streams, hidden = facts["n_video_streams"], facts.get("n_encrypted", 0)
+    chosen = f", stream 0:{facts['stream_index']} as ffmpeg counts, the best of {streams} with video"
+    passed = f" ({hidden} encrypted)" if hidden else ""
+    return f"read as: {size}, {length}{chosen + passed if streams > 1 else ''}"
 
 
 def _treated(facts: Mapping[str, Any]) -> list[str]:

@@ -28,54 +28,19 @@ def make(path, footage, **more):
     return footage.make_video(path, frames=6, rate=25, size=CODED, pix_fmt="yuv444p", **pictures, **more)
 
 
-def grow(data, path, box):
-    """Puts `box` at the end of the last of the nested boxes named in `path`, each of which grows by it."""
-    sizes, start = [], 0
-    for kind in path:
-        start = data.index(kind, start) - 4
-        sizes.append(start)
-    end = start + int.from_bytes(data[start : start + 4], "big")
-    data[end:end] = box
-    for size in sizes:
-        data[size : size + 4] = (int.from_bytes(data[size : size + 4], "big") + len(box)).to_bytes(4, "big")
-
-
-def with_clean_aperture(path, size, offset):
+def with_clean_aperture(path, size, offset, footage):
     data = bytearray(path.read_bytes())
     box = struct.pack(">I4s4IiIiI", 40, b"clap", size[0], 1, size[1], 1, *offset)
-    grow(data, (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"), box)
+    footage.grow_box(data, (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"), box)
     path.write_bytes(data)
     return path
 
 
-def number(data, at):
-    """An EBML number (RFC 8794, 4): its value with the marker of its width, and that width."""
-    width = 9 - data[at].bit_length()
-    return int.from_bytes(data[at : at + width], "big"), width
-
-
-def master(data, names, at, end):
-    """Where the sizes of nested EBML elements are, and where the innermost ends."""
-    while at < end:
-        name, wide = number(data, at)
-        marked, size_wide = number(data, at + wide)
-        body = at + wide + size_wide
-        stop = min(body + (marked & (1 << 7 * size_wide) - 1), end)
-        if name == names[0]:
-            inner, last = master(data, names[1:], body, stop) if names[1:] else ([], stop)
-            return [(at + wide, size_wide), *inner], last
-        at = stop
-    raise AssertionError(f"no element {names[0]:x}")
-
-
-def with_pixel_crop(path, left, top, right, bottom):
+def with_pixel_crop(path, left, top, right, bottom, footage):
     data = bytearray(path.read_bytes())
-    sizes, end = master(data, [0x18538067, 0x1654AE6B, 0xAE, 0xE0], 0, len(data))
     crops = ((0x54CC, left), (0x54BB, top), (0x54DD, right), (0x54AA, bottom))
     box = b"".join(struct.pack(">HBH", name, 0x82, value) for name, value in crops)
-    data[end:end] = box
-    for at, wide in sizes:
-        data[at : at + wide] = (number(data, at)[0] + len(box)).to_bytes(wide, "big")
+    footage.grow_element(data, [0x18538067, 0x1654AE6B, 0xAE, 0xE0], box)
     path.write_bytes(data)
     return path
 
@@ -100,25 +65,25 @@ def check(path, footage):
 def test_a_clean_aperture(suffix, tmp_path, footage):
     path = make(tmp_path / f"a.{suffix}", footage)
     assert probe(path).margins == (0, 0, 0, 0)
-    check(with_clean_aperture(path, SHOWN, (-4, 1, -4, 1)), footage)
+    check(with_clean_aperture(path, SHOWN, (-4, 1, -4, 1), footage), footage)
 
 
 def test_an_aperture_that_leaves_the_picture_is_nonsense(tmp_path, footage):
-    path = with_clean_aperture(make(tmp_path / "a.mp4", footage), (400, 108), (0, 1, 0, 1))
+    path = with_clean_aperture(make(tmp_path / "a.mp4", footage), (400, 108), (0, 1, 0, 1), footage)
     assert probe(path).margins == (0, 0, 0, 0)
-    path = with_clean_aperture(make(tmp_path / "b.mp4", footage), (192, 108), (0, 0, 0, 0))
+    path = with_clean_aperture(make(tmp_path / "b.mp4", footage), (192, 108), (0, 0, 0, 0), footage)
     assert probe(path).margins == (0, 0, 0, 0)
 
 
 def test_a_matroska_crop(tmp_path, footage):
     path = make(tmp_path / "a.mkv", footage)
     assert probe(path).margins == (0, 0, 0, 0)
-    check(with_pixel_crop(path, LEFT, TOP, 12, 14), footage)
+    check(with_pixel_crop(path, LEFT, TOP, 12, 14, footage), footage)
 
 
 def test_turned_after_cutting(tmp_path, footage):
     path = make(tmp_path / "a.mp4", footage, rotation=90)
-    found = probe(with_clean_aperture(path, SHOWN, (-4, 1, -4, 1)))
+    found = probe(with_clean_aperture(path, SHOWN, (-4, 1, -4, 1), footage))
     assert (found.width, found.height) == SHOWN[::-1]
     with open_video(path, found) as reader:
         upright = np.rot90(next(reader.frames()).rgb(*SHOWN[::-1]))
@@ -126,7 +91,7 @@ def test_turned_after_cutting(tmp_path, footage):
 
 
 def test_of_the_right_stream(tmp_path, footage):
-    path = with_clean_aperture(make(tmp_path / "a.mp4", footage, second=(96, 64)), SHOWN, (-4, 1, -4, 1))
+    path = with_clean_aperture(make(tmp_path / "a.mp4", footage, second=(96, 64)), SHOWN, (-4, 1, -4, 1), footage)
     with open_container(path) as container:
         found = [margins(path, container, stream) for stream in container.streams.video]
     assert found == [(4, 6, 12, 14), (0, 0, 0, 0)]

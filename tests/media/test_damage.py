@@ -90,6 +90,27 @@ def test_a_stream_without_one_decodable_picture_says_why_and_what_to_do(tmp_path
     assert refusal.value.reason == "no_frames"
 
 
+def test_one_picture_that_is_left_of_a_film_is_told(tmp_path, footage):
+    """Its B-frames keep the decoder from giving the first picture before the rest has been refused."""
+    path = footage.broken_behind_the_first(footage.make_video(tmp_path / "v.mp4", frames=12))
+    for threads in (1, 3):
+        _, reader, frames = read(path, threads=threads)
+        assert [footage.read_number(f.rgb(192, 108)) for f in frames] == [0]
+        assert "of its 12 packets came one picture" in reader.truncated
+
+
+SINGLE = {
+    "a.mp4": {}, "a.mkv": {}, "a.ts": {}, "a.avi": {}, "vp9.webm": {"codec": "libvpx-vp9", "options": {"b": "1M"}},
+    "fields.ts": {"codec": "mpeg2video", "options": {"flags": "+ildct+ilme", "q": "2"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_still_that_was_made_a_video_is_whole(name, tmp_path, footage):
+    _, reader, frames = read(footage.make_video(tmp_path / name, frames=1, **SINGLE[name]))
+    assert (len(frames), reader.truncated) == (1, "")
+
+
 def test_what_several_threads_refuse_is_tried_with_one(tmp_path, footage, monkeypatch):
     """Of a stream whose keyframes are coded wrongly two threads gave nothing, one thread the end."""
     path = footage.make_video(tmp_path / "v.mp4", frames=8)

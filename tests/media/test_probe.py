@@ -162,9 +162,9 @@ def test_a_file_is_opened_once_unless_its_first_stream_fails(tmp_path, footage, 
 
     look, streams = module._probe_stream, []
 
-    def no_good_picture_in_the_larger(path, container, stream, count):
+    def no_good_picture_in_the_larger(path, container, stream, scheme):
         streams.append(stream.index)
-        seen = look(path, container, stream, count)  # leaves the container somewhere behind its start
+        seen = look(path, container, stream, scheme)  # leaves the container somewhere behind its start
         if stream.index == 1:
             raise Reject("no_frames", "made up")
         return seen

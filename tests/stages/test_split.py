@@ -263,6 +263,14 @@ def test_a_still_is_one_good_clip():
     assert clips_of(still, SplitConfig()) == [ClipSpan(start_pts=0, end_pts=1, start_frame=0, end_frame=1, crop=crop)]
 
 
+def test_one_picture_that_is_left_of_a_film_is_no_still():
+    left = replace(signals([0], last_duration=1, base=Fraction(1, 25), sampled=[0]), truncated="the rest is broken")
+    assert [(c.state, c.reason) for c in clips_of(left, SplitConfig())] == [("rejected", "too_short")]
+    assert [c.state for c in clips_of(left, SplitConfig(min_seconds=0.04))] == ["ok"]
+    long = replace(left, last_duration=50)  # one picture of a slide show
+    assert [c.state for c in clips_of(long, SplitConfig())] == ["ok"]
+
+
 def test_long_shots_are_divided_evenly():
     source = signals(np.arange(250) * 40)
     assert divide(source, 0, 250, None) == [(0, 250)]
@@ -354,6 +362,18 @@ def test_a_still_file(tmp_path: Path):
     assert (row["kind"], row["n_frames"], row["width"], row["height"]) == ("image", 1, 90, 60)
     clips = clips_of(Signals.load(tmp_path / "s"), SplitConfig(min_seconds=5.0))
     assert [(c.state, c.crop) for c in clips] == [("ok", (0, 0, 90, 60))]
+
+
+def test_a_film_that_is_broken_behind_its_first_picture(tmp_path: Path):
+    from footage import broken_behind_the_first, make_video
+
+    whole = make_video(tmp_path / "still.mp4", frames=1)
+    broken = broken_behind_the_first(make_video(tmp_path / "film.mp4", frames=12))
+    for path, truncated, reason in ((whole, "", ""), (broken, "of its 12 packets came one picture", "too_short")):
+        row = analyse_source(path, tmp_path / "s")
+        assert (row["n_frames"], row["truncated"][: len(truncated)]) == (1, truncated)
+        assert bool(row["truncated"]) == bool(truncated)
+        assert [clip.reason for clip in clips_of(Signals.load(tmp_path / "s"), SplitConfig())] == [reason]
 
 
 def test_broken_files(tmp_path: Path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import stat
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,13 @@ def open_container(path: Path) -> InputContainer:
     return av.open(target, options=options, metadata_errors="ignore", buffer_size=1 << 18)
 
 
-def ranked_streams(container: InputContainer) -> tuple[list[int], int]:
-    """Indices of the video streams that can be decoded, best first, and how many there are; cover pictures left out.
+def ranked_streams(container: InputContainer, locked: Container[int] = ()) -> tuple[list[int], list[int], int]:
+    """Indices of the video streams that can be decoded, best first; of those that are covers; how many there are.
 
     Best: the largest picture, then the longest, then the first; but one that is hardly more than a single picture
-    beside another (a cover that was made an ordinary stream) comes last. Reject: no_video, no_decoder.
+    beside another (a cover that was made an ordinary stream) is of the second list. Pictures that say themselves that
+    they are covers are left out. locked: indices of films beside which one may be a cover, too. Reject: no_video,
+    no_decoder.
     """
     from av.stream import Disposition
 
@@ -70,14 +73,18 @@ def ranked_streams(container: InputContainer) -> tuple[list[int], int]:
     usable = [s for s in streams if s.codec_context is not None]
     if not usable:
         raise Reject("no_decoder", "no decoder for its video codec in this build of FFmpeg")
-    longest = max(_seconds(stream) for stream in usable)
+    longest = max(_seconds(stream) for stream in streams if stream in usable or stream.index in locked)
 
-    def rank(stream: Any) -> tuple[bool, int, float, int]:
-        size, seconds = stream.codec_context.width * stream.codec_context.height, _seconds(stream)
-        brief = seconds < longest * BRIEF if seconds else stream.codec_context.name in PICTURES
-        return (brief, -size, -seconds, stream.index)
+    def worse(stream: Any) -> tuple[int, float, int]:
+        return -stream.codec_context.width * stream.codec_context.height, -_seconds(stream), stream.index
 
-    return [stream.index for stream in sorted(usable, key=rank)], len(streams)
+    def brief(stream: Any) -> bool:
+        seconds = _seconds(stream)
+        return seconds < longest * BRIEF if seconds else stream.codec_context.name in PICTURES
+
+    ranked = sorted(usable, key=worse)
+    films, covers = ([s.index for s in ranked if brief(s) == cover] for cover in (False, True))
+    return films, covers, len(streams)
 
 
 def lead_in(path: Path, stream_index: int) -> list[int]:

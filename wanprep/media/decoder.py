@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wanprep.media import quantiser
+from wanprep.media import encrypted, quantiser
 from wanprep.media.strays import without_strays
 from wanprep.stage import Reject
 
@@ -48,9 +48,11 @@ def _transparent(plain: Any) -> Any:
     return context
 
 
-def first_frame(container: Any, stream: Any) -> tuple[Any, int, bool]:
+def first_frame(container: Any, stream: Any, scheme: str = "") -> tuple[Any, int, bool]:
     """The first picture that decodes, its pts, and whether it waited for others although times rise from packet to
-    packet (no picture comes between two then, so it need not have). Reject: no_frames."""
+    packet (no picture comes between two then, so it need not have). Reject: no_frames, encrypted.
+
+    scheme: how it may be encrypted. Then the first packet has to be a picture in the clear."""
     import av
 
     context = decoder(stream)
@@ -61,11 +63,17 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int, bool]:
     while bad <= MAX_BAD_STARTS:
         try:
             packet = next(packets, None)
-            packet = without_strays(packet, context) if packet is not None else None
+            if packet is not None:
+                encrypted.check(packet)
+                packet = without_strays(packet, context)
             pictures = context.decode(packet if packet.size else None) if packet is not None else []
+        except encrypted.EncryptedError as error:
+            raise encrypted.refusal(error.scheme) from error
         except av.FFmpegError as error:
             if isinstance(error, OSError) and not isinstance(error, av.EOFError):
                 raise
+            if scheme:
+                raise encrypted.refusal(scheme) from error
             bad, why = bad + 1, str(error.strerror or error)
             continue
         if packet is None:
@@ -81,6 +89,12 @@ def beheaded(packets: int, why: str) -> str:
     """What people are told of a stream whose beginning does not decode."""
     some = f"its first {packets} packets" if packets > 1 else "its first packet, and what depends on it,"
     return f"{some} could not be decoded strictly ({why}). {HIDES}"
+
+
+def lone(packets: int) -> str:
+    """What people are told of a film of which one picture came out, "" where that may be all there is of it: a still
+    that was made a video has one packet, or two (fields)."""
+    return f"of its {packets} packets came one picture. {HIDES}" if packets > 2 else ""
 
 
 def undecodable(packets: int, why: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from wanprep.media import quantiser
 from wanprep.media.decoder import MAX_BAD_STARTS
+from wanprep.media.encrypted import EncryptedError, check
 from wanprep.media.seek import TRUE_PTS
 from wanprep.media.strays import without_strays
 from wanprep.media.wholeness import cut_short
@@ -29,7 +30,7 @@ class Flow:
 
     truncated: "" or why the stream ended early (its good part was delivered). skipped: packets before the first
     picture that could not be decoded, and refused: why the last of them could not; beheaded: the very first was,
-    in a container whose files begin with a whole picture.
+    in a container whose files begin with a whole picture. packets: how many there were; encrypted: some of them were.
     hole: a picture that was just given comes after a hole; whoever sees it sets it back.
     """
 
@@ -47,8 +48,8 @@ class Flow:
         self._accepted = False  # a packet was decoded
         self._clean = True  # the first complete picture after it has been seen
         self.truncated = ""
-        self.skipped = 0
-        self.refused, self.beheaded = "", False
+        self.packets = self.skipped = 0
+        self.refused, self.beheaded, self.encrypted = "", False, False
         self.hole = False
 
     def pictures(self) -> Iterator[Any]:
@@ -68,8 +69,10 @@ class Flow:
                     self.truncated = "a packet is cut short"
                     yield from self._finished(packet)
                     return
+                self.packets += bool(packet.size)
                 if self._left_out(packet):
                     continue
+                check(packet)
                 packet = without_strays(packet, self._context)
                 if packet.pts is not None:
                     self._sent.add(packet.pts)
@@ -77,13 +80,14 @@ class Flow:
                 self._keyframes.send(packet)
                 pictures = self._context.decode(packet if packet.size else None)
                 self._accepted = True
-            except av.FFmpegError as error:
+            except (av.FFmpegError, EncryptedError) as error:
                 if isinstance(error, av.EOFError):
                     self.truncated = self._broken or cut_short(self._path)
                     return
                 if isinstance(error, OSError):
                     raise
-                why = str(error.strerror or error)
+                self.encrypted |= isinstance(error, EncryptedError)
+                why = str(getattr(error, "strerror", None) or error)
                 if self._recording_begins(packet, why) or self._refers_to_the_hole(packet):
                     continue  # a recording cut anywhere begins with pictures that refer to missing ones
                 self._bad_reads += reading

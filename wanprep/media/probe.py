@@ -7,6 +7,7 @@ picture's size, rotation, colour and first timestamp come from the first frame t
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import struct
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from wanprep.media import encrypted
 from wanprep.media.container import cannot_open, check_file, open_container, ranked_streams
 from wanprep.media.sidedata import side_data
 from wanprep.stage import Reject
@@ -37,7 +39,8 @@ class Probe:
     width, height: as shown: square pixels, after rotation. coded_*: the decoded picture; margins: (left, top, right,
     bottom) that the container cuts off it.
     rotation: degrees clockwise the decoded picture must be turned; mirrored: flipped left-right before that.
-    stream_index: the chosen one of n_video_streams (largest area, then longest; cover pictures do not count).
+    stream_index: the chosen one of n_video_streams (largest area, then longest; cover pictures do not count), of which
+    n_encrypted cannot be read.
     transfer, primaries, matrix, colour_range: names, "unspecified" when the file does not say.
     interlaced: hint from the first frame; every frame is looked at when read.
     fields: "tff" or "bff" when fields were seen though the file has no interlace flags: then all are deinterlaced.
@@ -60,6 +63,7 @@ class Probe:
     start_pts: int = 0
     stream_index: int = 0
     n_video_streams: int = 1
+    n_encrypted: int = 0
     transfer: str = "unspecified"
     primaries: str = "unspecified"
     matrix: str = "unspecified"
@@ -87,7 +91,7 @@ class Probe:
 def probe(path: Path) -> Probe:
     """Look at `path`. Raises Reject when its bytes are at fault, OSError when this machine cannot read them.
 
-    Reasons: not_a_file, empty_file, not_video, no_video, no_frames, no_decoder, no_timestamps, unreadable,
+    Reasons: not_a_file, empty_file, not_video, no_video, no_frames, no_decoder, no_timestamps, unreadable, encrypted,
     unsupported_image, image_too_large, video_too_large, unsupported_colour.
     """
     from wanprep.media import animation, stills
@@ -122,78 +126,114 @@ def _probe_video(path: Path, head: bytes) -> Probe:
         container = open_container(path)
     except Exception as error:
         raise cannot_open(path, head, error) from error
-    refusals: list[Reject] = []
     with contextlib.ExitStack() as opened:
         opened.enter_context(container)
         name = container.format.name
         if name in NO_TIMES:
             raise Reject("no_timestamps", f"a bare {name} stream: nobody can know its frame rate. {REWRAP}")
-        indices, count = ranked_streams(container)
-        for index in indices:  # a large stream without a single good picture must not hide a good one
-            if refusals:  # from its start again; the first look needs no second opening
-                container = opened.enter_context(open_container(path))
-            try:
-                return _probe_stream(path, container, container.streams[index], count)
-            except Reject as refusal:
-                refusals.append(refusal)
+        return _best(path, container, opened)
+
+
+def _best(path: Path, container: Any, opened: contextlib.ExitStack) -> Probe:
+    """Of the best stream with a picture. A cover is none of a film whose pictures are encrypted."""
+    schemes = encrypted.declared(path, container)
+    hidden = {stream.index for stream in container.streams.video if stream.codec_context is None} & schemes.keys()
+    refusals = [encrypted.refusal(schemes[index]) for index in sorted(hidden)]
+    try:
+        films, covers, count = ranked_streams(container, hidden)
+    except Reject as refusal:
+        raise (refusals or [refusal])[0] from None
+    looked = False
+    for index in (*films, *covers):  # a large stream without a single good picture must not hide a good one
+        if index in covers and hidden:
+            break
+        if looked:  # from its start again; the first look needs no second opening
+            container = opened.enter_context(open_container(path))
+        looked = True
+        try:
+            found = _probe_stream(path, container, container.streams[index], schemes.get(index, ""))
+        except Reject as refusal:
+            refusals.append(refusal)
+            hidden |= {index} if refusal.reason == "encrypted" else set()
+            continue
+        return dataclasses.replace(found, n_video_streams=count, n_encrypted=len(hidden))
     raise refusals[0]
 
 
-def _probe_stream(path: Path, container: Any, stream: Any, count: int) -> Probe:
-    from wanprep.media import shapes
-    from wanprep.media.aperture import margins
-    from wanprep.media.clock import BROADCAST
+def _probe_stream(path: Path, container: Any, stream: Any, scheme: str) -> Probe:
+    """scheme: how the container says that it is encrypted, "" when it does not."""
     from wanprep.media.decoder import first_frame
     from wanprep.media.interlace import could_be_interlaced
 
     context = stream.codec_context
+    if scheme and scheme not in encrypted.COMMON:
+        raise encrypted.refusal(scheme)
     if context.width * context.height > MAX_VIDEO_PIXELS:
         raise Reject("video_too_large", f"{context.width}x{context.height} (limit {MAX_VIDEO_PIXELS} pixels)")
-    frame, pts, waited = first_frame(container, stream)
+    try:
+        frame, pts, waited = first_frame(container, stream, scheme)
+    except Reject as refusal:
+        if container.format.name == "mpegts" and encrypted.scrambled(path, stream):
+            raise encrypted.refusal("of a scrambled broadcast") from refusal
+        raise
     colour = unsupported_colour(frame)
     if colour:
         raise Reject("unsupported_colour", f"{colour} cannot be turned into RGB here")
-    rotation, mirrored = display_transform(frame)
-    status = path.stat()
-    bytes_of = (path, status.st_size, status.st_mtime_ns, stream.index)
-    coded_width, coded_height, sar = shapes.drawn(frame, stream.sample_aspect_ratio)
-    if container.format.name in BROADCAST:
-        coded_width, coded_height, sar = shapes.usual(*bytes_of, (coded_width, coded_height, sar))
-    left, top, right, bottom = cut_off = margins(path, container, stream)
-    shown = (max(1, round((coded_width - left - right) * sar)), coded_height - top - bottom)
-    width, height = shown if rotation % 180 == 0 else shown[::-1]
-    components = frame.format.components
-    fields = _fields(*bytes_of) if could_be_interlaced(frame, stream.average_rate) else ""
+    bytes_of = _bytes_of(path, stream)
     return Probe(
         kind="video",
         container=container.format.name,
         codec=context.name,
-        pix_fmt=frame.format.name,
-        coded_width=coded_width,
-        coded_height=coded_height,
-        width=width,
-        height=height,
-        rotation=rotation,
-        mirrored=mirrored,
-        margins=cut_off,
-        sar=sar,
         time_base=stream.time_base,
         start_pts=pts,
         stream_index=stream.index,
-        n_video_streams=count,
-        transfer=_named(TRANSFERS, frame.color_trc),
-        primaries=_named(PRIMARIES, frame.color_primaries),
-        matrix=_named(MATRICES, frame.colorspace),
-        colour_range="full" if frame.format.name.startswith("yuvj") else _named(RANGES, frame.color_range),
-        hdr=frame.color_trc in (16, 18),
-        bit_depth=max((c.bits for c in components), default=8),
-        interlaced=frame.interlaced_frame,
-        fields=fields,
+        fields=_fields(*bytes_of) if could_be_interlaced(frame, stream.average_rate) else "",
         decode_order=waited and _decode_order(*bytes_of),
-        alpha=any(c.is_alpha for c in components),
         header_duration_s=container.duration / 1e6 if container.duration else None,
         header_rate=stream.average_rate or None,
+        **_geometry(path, container, stream, frame),
+        **_pixels(frame),
     )
+
+
+def _geometry(path: Path, container: Any, stream: Any, frame: Any) -> dict[str, Any]:
+    """Fields of a `Probe`: how large a picture is, as coded and as shown."""
+    from wanprep.media import shapes
+    from wanprep.media.aperture import margins
+    from wanprep.media.clock import BROADCAST
+
+    rotation, mirrored = display_transform(frame)
+    coded_width, coded_height, sar = shapes.drawn(frame, stream.sample_aspect_ratio)
+    if container.format.name in BROADCAST:
+        shape = coded_width, coded_height, sar
+        coded_width, coded_height, sar = shapes.usual(*_bytes_of(path, stream), shape)
+    left, top, right, bottom = cut_off = margins(path, container, stream)
+    shown = (max(1, round((coded_width - left - right) * sar)), coded_height - top - bottom)
+    width, height = shown if rotation % 180 == 0 else shown[::-1]
+    size = {"coded_width": coded_width, "coded_height": coded_height, "width": width, "height": height}
+    return size | {"rotation": rotation, "mirrored": mirrored, "margins": cut_off, "sar": sar}
+
+
+def _pixels(frame: Any) -> dict[str, Any]:
+    """Fields of a `Probe`: what the numbers of a picture mean."""
+    components = frame.format.components
+    return {
+        "pix_fmt": frame.format.name,
+        "transfer": _named(TRANSFERS, frame.color_trc),
+        "primaries": _named(PRIMARIES, frame.color_primaries),
+        "matrix": _named(MATRICES, frame.colorspace),
+        "colour_range": "full" if frame.format.name.startswith("yuvj") else _named(RANGES, frame.color_range),
+        "hdr": frame.color_trc in (16, 18),
+        "bit_depth": max((c.bits for c in components), default=8),
+        "interlaced": frame.interlaced_frame,
+        "alpha": any(c.is_alpha for c in components),
+    }
+
+
+def _bytes_of(path: Path, stream: Any) -> tuple[Path, int, int, int]:
+    """What is remembered of a stream goes by this."""
+    status = path.stat()
+    return path, status.st_size, status.st_mtime_ns, stream.index
 
 
 def unsupported_colour(frame: Any) -> str:

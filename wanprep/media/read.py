@@ -18,7 +18,7 @@ from typing import Any
 
 from wanprep.media.clock import BROADCAST, Clock, rescaled
 from wanprep.media.container import check_file, lead_in, open_container
-from wanprep.media.decoder import beheaded, decoder, undecodable
+from wanprep.media.decoder import beheaded, decoder, lone, undecodable
 from wanprep.media.flow import Flow
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
@@ -45,6 +45,7 @@ class VideoReader:
 
     truncated: "" or why the stream ended early (its good part was delivered), or what of it has another shape;
     holes: pts of the first frame after each place where damaged pictures were left out;
+    encrypted: some were encrypted, not damaged;
     dropped: frames left out because their timestamp was not later than the one before;
     repaired: frames whose missing timestamp was inferred;
     splices: jumps of the clock that were carried on over;
@@ -60,7 +61,8 @@ class VideoReader:
     def _reset(self) -> None:
         self.truncated = self.reshaped = self._refused = ""
         self.holes: list[int] = []
-        self.dropped = self.repaired = self.splices = self.skipped = 0
+        self.encrypted = False
+        self._packets = self.dropped = self.repaired = self.splices = self.skipped = 0
 
     def counts(self) -> dict[str, int]:
         """What was repaired or left out, for the facts of a source."""
@@ -103,9 +105,13 @@ class VideoReader:
             if end_pts is not None and pts >= end_pts:
                 return
         self.truncated = "; ".join(filter(None, (self.truncated, self.reshaped)))
-        if held is None and start_pts is None and self.truncated:
-            raise Reject("no_frames", self.truncated)
-        if held is not None and (start_pts is None or held[1] >= start_pts):
+        if held is None:
+            if start_pts is None and self.truncated:
+                raise Reject("no_frames", self.truncated)
+            return
+        if start_pts is None and not gap:
+            self.truncated = self.truncated or lone(self._packets)
+        if start_pts is None or held[1] >= start_pts:
             yield Frame(held[0], self._converter, held[1], self._last_duration(held[0], gap, longest))
 
     def _last_duration(self, picture: Any, gap: int, longest: int) -> int:
@@ -191,6 +197,7 @@ class VideoReader:
                     yield picture, rescaled(picture.pts, picture, self.probe.time_base) or 0
             finally:
                 self.skipped, self._refused = flow.skipped, flow.refused
+                self.encrypted, self._packets = flow.encrypted, flow.packets
             broken = beheaded(flow.skipped, flow.refused) if flow.beheaded and seek_pts is None else ""
             self.truncated = "; ".join(filter(None, (broken, self.truncated or flow.truncated)))
         finally:

@@ -116,7 +116,8 @@ def measure_source(
         counted = reader.counts()
         places = {int(i) for i in np.searchsorted(signals.pts, reader.holes)} - {0, len(signals.pts)}
         signals = replace(signals, holes=tuple(sorted(places)))
-        missing = _damage(signals, "pictures" if reader.reshaped else "damaged pictures")
+        left_out = "pictures" if reader.reshaped else "encrypted pictures" if reader.encrypted else "damaged pictures"
+        missing = _damage(signals, left_out)
         return replace(signals, truncated="; ".join(filter(None, (missing, reader.truncated)))), facts, counted
 
 
@@ -251,8 +252,9 @@ def _clip(
     signals: Signals, start: int, end: int, config: SplitConfig, crop: Callable[[int, int], Crop], reason: str = ""
 ) -> ClipSpan:
     first, last = int(signals.pts[start]), signals.end_of(end)
-    # A lone frame is a still: it has no duration to be too short.
-    if not reason and len(signals.pts) > 1 and too_short(signals, start, end, config):
+    # The one frame of a whole file is a still: it has no duration to be too short. What is left of a film is none.
+    still = len(signals.pts) == 1 and not signals.truncated
+    if not reason and not still and too_short(signals, start, end, config):
         reason = "too_short"
     return ClipSpan(
         start_pts=first,
