@@ -143,20 +143,18 @@ def _best(path: Path, container: Any, opened: contextlib.ExitStack) -> Probe:
         films, covers, count = ranked_streams(container, hidden)
     except Reject as refusal:
         raise (refusals or [refusal])[0] from None
-    looked = False
-    for index in (*films, *covers):  # a large stream without a single good picture must not hide a good one
+    for nth, index in enumerate((*films, *covers)):  # a large stream without one good picture must not hide a good one
         if index in covers and hidden:
             break
-        if looked:  # from its start again; the first look needs no second opening
+        if nth:  # from its start again; the first look needs no second opening
             container = opened.enter_context(open_container(path))
-        looked = True
         try:
             found = _probe_stream(path, container, container.streams[index], schemes.get(index, ""))
+            return dataclasses.replace(found, n_video_streams=count, n_encrypted=len(hidden))
         except Reject as refusal:
             refusals.append(refusal)
-            hidden |= {index} if refusal.reason == "encrypted" else set()
-            continue
-        return dataclasses.replace(found, n_video_streams=count, n_encrypted=len(hidden))
+            if refusal.reason == "encrypted":
+                hidden.add(index)
     raise refusals[0]
 
 
