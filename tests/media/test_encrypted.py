@@ -120,9 +120,10 @@ def test_fairplay_has_no_decoder_and_says_why(tmp_path, footage):
     assert refused(tmp_path / "unknown.mp4")[0] == "no_decoder"
 
 
-def test_noise_that_nothing_is_said_of_packet_by_packet(tmp_path, footage):
+@pytest.mark.parametrize("more", [(), FRAGMENTS], ids=["whole", "fragmented"])
+def test_noise_that_nothing_is_said_of_packet_by_packet(more, tmp_path, footage):
     """The sample entry is encrypted, but the list of what is protected is lost."""
-    data = pair(tmp_path, footage)[0].read_bytes()
+    data = pair(tmp_path, footage, *more)[0].read_bytes()
     for kind in (b"senc", b"saio", b"saiz"):
         data = data.replace(kind, b"free")
     (tmp_path / "lost.mp4").write_bytes(data)
@@ -252,13 +253,13 @@ def test_windows_media_says_it_of_the_file(extended, tmp_path, footage):
     assert refused(tmp_path / "b.wmv")[0] == "encrypted"
 
 
-def scramble(data, pid, packet_size=188):
-    """The payload of this program's packets turned to noise, and said so in their headers."""
+def scramble(data, pid, packet_size=188, flag=0x80):
+    """The payload of this program's packets turned to noise, and a flag set in their headers that says so."""
     rng = np.random.default_rng(0)
     for at in range(0, len(data), packet_size):
         if (data[at + 1] << 8 | data[at + 2]) & 0x1FFF == pid and data[at + 3] & 0x10:
             start = at + 5 + data[at + 4] if data[at + 3] & 0x20 else at + 4
-            data[at + 3] |= 0x80
+            data[at + 3] |= flag
             data[start : at + packet_size] = rng.bytes(at + packet_size - start)
     return data
 
@@ -271,6 +272,8 @@ def test_a_scrambled_broadcast(tmp_path, footage):
     (tmp_path / "b.ts").write_bytes(scramble(bytearray(data), picture))
     reason, detail = refused(tmp_path / "b.ts")
     assert (reason, "scrambled" in detail) == ("encrypted", True)
+    (tmp_path / "noise.ts").write_bytes(scramble(bytearray(data), picture, flag=0))
+    assert refused(tmp_path / "noise.ts")[0] == "no_frames"
     (tmp_path / "sound.ts").write_bytes(scramble(bytearray(data), sound))
     assert numbers(tmp_path / "sound.ts", footage)[0] == list(range(60))
     half = len(data) // 376 * 188  # the key came late

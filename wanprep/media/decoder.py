@@ -48,11 +48,9 @@ def _transparent(plain: Any) -> Any:
     return context
 
 
-def first_frame(container: Any, stream: Any, scheme: str = "") -> tuple[Any, int, bool]:
+def first_frame(container: Any, stream: Any) -> tuple[Any, int, bool]:
     """The first picture that decodes, its pts, and whether it waited for others although times rise from packet to
-    packet (no picture comes between two then, so it need not have). Reject: no_frames, encrypted.
-
-    scheme: how it may be encrypted. Then the first packet has to be a picture in the clear."""
+    packet (no picture comes between two then, so it need not have). Reject: no_frames, encrypted."""
     import av
 
     context = decoder(stream)
@@ -72,8 +70,6 @@ def first_frame(container: Any, stream: Any, scheme: str = "") -> tuple[Any, int
         except av.FFmpegError as error:
             if isinstance(error, OSError) and not isinstance(error, av.EOFError):
                 raise
-            if scheme:
-                raise encrypted.refusal(scheme) from error
             bad, why = bad + 1, str(error.strerror or error)
             continue
         if packet is None:

@@ -59,8 +59,8 @@ def check(packet: Any) -> None:
 
 
 def declared(path: Path, container: Any) -> dict[int, str]:
-    """Scheme by index of the video streams that are encrypted by what their container says. Those of COMMON schemes
-    may have parts in the clear (see `check`); streams with sample entries of both kinds are left out."""
+    """Scheme by index of the video streams that are encrypted by what their container says. Of those of COMMON schemes
+    parts may be in the clear, as `check` tells; streams with sample entries of both kinds are left out."""
     name, streams = container.format.name, container.streams.video
     said = container.metadata
     if name == "asf" and (_PROTECTION in said or _EXTENDED in said.items()):

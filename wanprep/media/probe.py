@@ -169,7 +169,7 @@ def _probe_stream(path: Path, container: Any, stream: Any, scheme: str) -> Probe
     if context.width * context.height > MAX_VIDEO_PIXELS:
         raise Reject("video_too_large", f"{context.width}x{context.height} (limit {MAX_VIDEO_PIXELS} pixels)")
     try:
-        frame, pts, waited = first_frame(container, stream, scheme)
+        frame, pts, waited = first_frame(container, stream)
     except Reject as refusal:
         if container.format.name == "mpegts" and encrypted.scrambled(path, stream):
             raise encrypted.refusal("of a scrambled broadcast") from refusal
