@@ -26,6 +26,7 @@ from degrade import (
     swings,
     turned,
 )
+from handheld import dashboard, filled, orbit, sweep
 from rushes import KINDS
 
 
@@ -109,7 +110,7 @@ def faults() -> list[Fault]:
         for crf in (fine, coarse):
             code = lambda f, t, r, o=options, c=crf: encoded(f, *o, str(c))  # noqa: E731
             fault(f"{codec} crf {crf}", "compression", code, innocent=crf == fine)
-    return [*out, *rolling(), *rushing(), *hidden()]
+    return [*out, *rolling(), *rushing(), *hidden(), *meant()]
 
 
 def rolling() -> list[Fault]:
@@ -146,3 +147,13 @@ def hidden() -> list[Fault]:
         enlarge = lambda f, t, r, n=times: encoded(enlarged(f, n), *X264, "18")  # noqa: E731
         out.append(Fault(name=f"enlarged {times} times, crf 18", filter="compression", apply=enlarge, innocent=True))
     return out
+
+
+def meant() -> list[Fault]:
+    """Moves that hands mean, and what moves before a camera that does not shake."""
+    made = [(f"{move.__name__} by hand, {rms:.1%}", move, rms) for move in (orbit, sweep) for rms in (1e-3, 2e-3)]
+    made += [("somebody fills the picture", filled, 1e-3), ("out of a car", dashboard, 6e-3)]
+    return [
+        Fault(name=name, filter="shake", apply=lambda f, t, r, m=move, a=rms: m(f, t, r, a), innocent=True)
+        for name, move, rms in made
+    ]

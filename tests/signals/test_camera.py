@@ -11,7 +11,7 @@ import pytest
 
 from wanprep.signals import motion
 from wanprep.signals.content import against_camera
-from wanprep.signals.motion import camera_motion, camera_step, reversal_rate, still_rim, velocities, without_led
+from wanprep.signals.motion import camera_motion, camera_step, still_rim, turned_back, velocities, without_led
 from wanprep.stages.filter import REGISTRY
 
 H, W, FPS = 144, 256, 16
@@ -63,7 +63,7 @@ def wave(hz: float) -> np.ndarray:
 def test_a_camera_that_keeps_turning_back_shakes_about_any_axis(axis, size, hz):
     swing = size * wave(hz)
     moves = np.stack([swing, 0.3 * swing], axis=1) if axis == "path" else swing
-    assert reversal_rate(*steps_of(filmed(**{axis: moves}))) > SHAKES
+    assert turned_back(*steps_of(filmed(**{axis: moves}))) > SHAKES
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,68 @@ def test_a_camera_that_keeps_turning_back_shakes_about_any_axis(axis, size, hz):
     ids=["still", "pan", "roll", "zoom", "there and back", "in and out", "across and back"],
 )
 def test_an_intended_move_is_no_shake(moves):
-    assert reversal_rate(*steps_of(filmed(**moves))) <= SHAKES
+    assert turned_back(*steps_of(filmed(**moves))) <= SHAKES
+
+
+def steps(*axes: np.ndarray) -> np.ndarray:
+    """Of these paths, across and down first, each from its beginning."""
+    paths = np.zeros((len(T) * 2, 4))
+    for k, path in enumerate(axes):
+        paths[:, k] = path
+    return np.diff(paths, axis=0)
+
+
+LONG = np.arange(2 * len(T)) / FPS
+
+
+def test_a_turn_counts_by_the_lesser_of_its_swings():
+    sine = np.sin(2 * np.pi * 2.5 * LONG)
+    small, twice = (turned_back(steps(size * sine)) for size in (0.0015, 0.003))
+    assert 1.7 * small < twice < 2.3 * small
+    assert small == pytest.approx(0.003 * 5 * motion.PER_S, rel=0.25)  # five turns a second, peak to peak
+    assert turned_back(steps(0.0015 * sine + 0.01 * LONG)) < small  # what the pan takes with it does not turn back
+    assert turned_back(steps(0.4 * motion.LEAST_SWING * sine)) == 0.0
+    assert turned_back(steps(0 * sine, sine * 0.003)) == turned_back(steps(0.003 * sine)) == twice
+    assert turned_back(steps(*3 * [0 * sine], 0.003 / 0.4 * sine)) == pytest.approx(twice)
+
+
+def test_once_there_and_back_is_little_and_again_and_again_is_much(monkeypatch):
+    once = 0.3 * np.sin(np.pi * np.clip(LONG - 2.1, 0, 1)) ** 2
+    assert 0 < turned_back(steps(once)) < SHAKES
+    assert turned_back(steps(0.03 * np.sin(2 * np.pi * 1.2 * LONG))) > SHAKES
+    monkeypatch.setattr("wanprep.signals.motion.MOST_SWING", 1.0)  # a negative control
+    assert turned_back(steps(once)) > SHAKES
+
+
+def test_jolts_after_a_rest_shake():
+    jolts = sum(0.02 * np.exp(-(((LONG - at) / 0.1) ** 2)) for at in (0.5, 1.5, 2.5, 3.5, 4.5))
+    assert turned_back(steps(jolts)) > SHAKES
+    assert turned_back(steps(np.minimum(jolts, 0.0008))) == 0.0
+
+
+def test_a_slow_move_there_and_back_is_none():
+    assert turned_back(steps(0.1 * np.sin(2 * np.pi * 0.6 * LONG))) == 0.0
+    assert turned_back(steps(0.1 * np.sin(2 * np.pi * 1.0 * LONG))) > SHAKES
+
+
+def test_what_steady_hands_add_to_a_move_is_no_shake():
+    """Their drift falls with the frequency; the same swing at 5 Hz shakes."""
+    rng = np.random.default_rng(3)
+    hz = np.arange(0.2, 8, 0.2)[:, None]
+    for _ in range(5):
+        gain = 1 / hz * np.minimum(1, 2 / hz)
+        gain *= 0.0012 / np.sqrt((gain[hz >= 0.5] ** 2).sum() / 2)
+        paths = [(gain * np.sin(2 * np.pi * (hz * LONG + rng.uniform(0, 1, hz.shape)))).sum(axis=0) for _ in range(2)]
+        assert turned_back(steps(paths[0] + 0.06 * LONG, paths[1])) < SHAKES
+    assert turned_back(steps(0.0012 * math.sqrt(2) * np.sin(2 * np.pi * 5 * LONG))) > SHAKES
+
+
+def test_nothing_is_known_across_a_gap():
+    sine = steps(0.003 * np.sin(2 * np.pi * 2.5 * LONG))
+    whole = turned_back(sine)
+    sine[::6] = np.nan  # no two swings are left beside each other
+    assert turned_back(sine) < 0.5 * whole
+    assert math.isnan(turned_back(sine[1:6]))
 
 
 def close_up(sway: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -95,16 +156,16 @@ def close_up(sway: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 def test_someone_who_fills_the_picture_does_not_lead_the_camera(monkeypatch):
     swaying = close_up(0.03 * wave(2.0), filmed(detail=9))
-    assert reversal_rate(*steps_of(swaying)) == 0.0
+    assert turned_back(*steps_of(swaying)) == 0.0
     assert camera_motion(*steps_of(swaying))[0] == "static camera"
     monkeypatch.setattr("wanprep.signals.motion.RIM_STAYS", 1.0)  # a negative control: as it was
-    assert reversal_rate(*steps_of(swaying)) > SHAKES
+    assert turned_back(*steps_of(swaying)) > SHAKES
 
 
 def test_a_camera_that_shakes_with_someone_before_it_still_shakes():
     sway = 0.03 * wave(2.0)
     shaken = close_up(sway, filmed(path=np.stack([-sway, 0 * sway], axis=1), detail=9))
-    assert reversal_rate(*steps_of(shaken)) > SHAKES
+    assert turned_back(*steps_of(shaken)) > SHAKES
     panned = close_up(0.06 * T, filmed(path=np.stack([-0.06 * T, 0 * T], axis=1), detail=9))
     assert camera_motion(*steps_of(panned))[0] != "static camera"
 

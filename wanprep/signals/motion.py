@@ -1,13 +1,15 @@
 """Camera motion between two frames, and what a clip's camera path says: shake, or a pan, tilt or zoom.
 
-Shake is the rate at which the camera's path turns back. An intentional pan never does, however fast it is, which
-is why the obvious alternatives (energy of the high-passed path) rank clips much worse.
+Shake is how far the camera's path turns back on itself. An intentional pan never does, however fast it is, which is why
+the obvious alternatives (energy of the high-passed path) rank clips much worse; what steady hands add to one turns back
+a little, a hand that shakes far or often.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +17,11 @@ import numpy as np
 RATE = 16.0  # motion is expressed per 1/16 s
 STATIC, SLOW, FAST = 0.01, 0.1, 0.5  # camera speed in widths a second
 STAYS = 0.012  # widths every two seconds: a camera whose path stays within this stands still, steady or not
-# The least swing: widths across and down, radians, natural log of the zoom; these two move the picture's edge by 0.002.
-LEAST_SWING = (0.0015, 0.0015, 0.004, 0.004)
-# Seconds between two turns of a shaking camera, at most, and how many times the least swing; slower is a movement.
-SWAYS = ((0.4, 1.0), (0.6, 2.0))
+# What a turn of the path is: swings of so many widths either way, each within so many seconds; slower is a movement. A
+# longer swing counts as the most, so that one there and back is little. Hands drift by 0.3 % and more in half a second.
+LEAST_SWING, MOST_SWING, WITHIN_S = 0.001, 0.008, 0.6
+AS_SHIFT = (1.0, 1.0, 0.4, 0.4)  # of across and down, radians and log zoom: what moves the picture's edge by 0.5 a unit
+PER_S = 10.0
 MIN_POINTS = 12
 MIN_FIT = 0.4  # share of tracked points that must follow one similarity transform; below it a passing object leads
 # A thing that fills the picture may lead all points that are tracked. Whether the rim goes with it:
@@ -174,43 +177,50 @@ def velocities(seconds_K: np.ndarray, step_s_K: np.ndarray, steps_KC: np.ndarray
     return steps_TC, RATE
 
 
-def reversal_rate(steps_TC: np.ndarray, rate: float = RATE) -> float:
-    """Turns of the camera's path a step, 0..1: swings of LEAST_SWING or more that follow each other as closely as SWAYS
-    says, across, down, about the axis or in and out, whichever has most of them.
+def turned_back(steps_TC: np.ndarray, rate: float = RATE) -> float:
+    """How far the camera's path turns back, in widths of the picture in ten seconds: at each turn the lesser of the
+    swings before and after it, at most MOST_SWING, across, down, about the axis or in and out, whichever has most.
 
     steps_TC: (dx, dy, rot, scale) of each step, `rate` of them a second. NaN with fewer than 7 known steps (half a
-    second).
-    A pan or a still camera has 0, a hand-held one 0.05 to 0.4. Counting turns of the path, and not of single steps,
-    finds a slow sway of 0.15 % of the width (AUC 0.98; steps that oppose the one before: 0.81).
+    second). A pan or a still camera has 0. The mere number of turns counts the little that steady hands add to a move
+    as much as a hand that shakes.
     """
     known_T = np.isfinite(steps_TC).all(axis=1)
     if known_T.sum() < 7:
         return math.nan
-    turns = (
-        _turns(path, known_T, times * least, within_s * rate)
-        for path, least in zip(steps_TC.T, LEAST_SWING)
-        for within_s, times in SWAYS
-    )
-    return max(turns) / int(known_T.sum())
+    far = np.zeros(len(AS_SHIFT))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known_T, [False]]).astype(int)))
+    for first, end in zip(edges[::2], edges[1::2]):  # nothing is known across a gap
+        paths_TC = np.cumsum(steps_TC[first:end] * AS_SHIFT, axis=0)
+        far += [_turned_back([0.0, *path], WITHIN_S * rate) for path in paths_TC.T.tolist()]
+    return float(far.max()) * PER_S * rate / int(known_T.sum())
 
 
-def _turns(steps_T: np.ndarray, known_T: np.ndarray, least: float, within: float) -> int:
-    """Turning points of one axis of the path, a zigzag of swings of `least` or more, at most `within` steps apart."""
-    count, place, extreme, way, at, last = 0, 0.0, 0.0, 0.0, 0, -math.inf
-    for t, (step, known) in enumerate(zip(steps_T.tolist(), known_T.tolist())):
-        if not known:  # nothing is known across a gap
-            place, extreme, way, last = 0.0, 0.0, 0.0, -math.inf
-            continue
-        place += step
-        swing = place - extreme
+def _turned_back(path_T: Sequence[float], within: float) -> float:
+    """Widths that one axis of the path turns back, at turns with swings of at most `within` steps either way."""
+    far, ends = 0.0, _ends(path_T)
+    for (_, left, start), (came, leaves, turn), (there, _, end) in zip(ends, ends[1:], ends[2:]):
+        back = min(abs(turn - start), abs(end - turn))
+        if back >= LEAST_SWING and max(came - left, there - leaves) <= within:
+            far += min(back, MOST_SWING)
+    return far
+
+
+def _ends(path_T: Sequence[float]) -> list[tuple[int, int, float]]:
+    """(step of coming, step of leaving, place) where a path begins, where it turns between swings of LEAST_SWING, and
+    where its last one ends. It rests there while it stays within half of that, so that jolts after a rest are quick."""
+    found: list[tuple[int, int, float]] = []
+    came, leaves, last, way = 0, 0, path_T[0], 0.0
+    for t, place in enumerate(path_T):
+        swing = place - last
         if way * swing > 0:  # further the same way
-            extreme, at = place, t
-        elif abs(swing) >= least:
-            if way:
-                count += at - last <= within
-                last = at
-            way, extreme, at = math.copysign(1.0, swing), place, t
-    return count
+            came, leaves, last = t, t, place
+        elif abs(swing) >= LEAST_SWING:
+            found.append((came, leaves, last))
+            came, leaves, last, way = t, t, place, math.copysign(1.0, swing)
+        elif abs(swing) <= LEAST_SWING / 2:
+            leaves = t
+    return [*found, (came, leaves, last)]
 
 
 def camera_motion(steps_TC: np.ndarray, rate: float = RATE) -> tuple[str | None, float]:

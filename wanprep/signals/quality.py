@@ -21,8 +21,8 @@ from wanprep.signals.motion import (
     RATE,
     camera_motion,
     camera_step,
-    reversal_rate,
     still_rim,
+    turned_back,
     velocities,
     without_led,
 )
@@ -148,7 +148,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
     and noise. quantiser: compression.quantiser of what shows throughout, at the size it has. coded: what the stream
     alone says of it. lit: pixels of the picture without black bars.
-    shake: turns of the camera's path a step, 0..1. light_jump: the largest of light, casts and bands.
+    shake: widths that the camera turns back in ten seconds. light_jump: the largest of light, casts and bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen: share
     of its time that it stands still to the frame. duplicate_rate: share of frames equal to the one before.
     """
@@ -163,7 +163,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     return {
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
-        "shake": reversal_rate(*_path(frame, seconds)),
+        "shake": turned_back(*_path(frame, seconds)),
         "light_jump": _light(signals, frame, seconds, i0, i1),
         "motion": _quantile(change, 0.75),
         "frozen": frozen_share(seconds, equal, frame["change"], frame["change_s"]),

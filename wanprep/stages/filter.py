@@ -91,8 +91,8 @@ class FilterConfig:
         source="Crété et al. 2007 by tiles / edge contrast over 8 px, calibrated by bench_quality",
     ))  # fmt: skip
     shake: Rule = field(default=Rule(), metadata=_about(
-        score="shake", bad="above", threshold=0.07, unit="turns a step at 16 a second", least=0, most=1,
-        meaning="the camera keeps turning back; a pan never does",
+        score="shake", bad="above", threshold=0.08, unit="widths of the picture in ten seconds", least=0,
+        meaning="the camera keeps turning back, far or often; a pan never does",
         source="Lucas-Kanade and a similarity transform, calibrated by bench_quality",
     ))  # fmt: skip
     static: Rule = field(default=Rule(), metadata=_about(
