@@ -13,7 +13,7 @@ from wanprep.pipeline import Pipeline
 from wanprep.show_calibrate import advice, show_calibration, summary
 from wanprep.stage import UsageError
 
-SHAKES = (0.01, 0.02, 0.08, 0.09, 0.3)
+SHAKES = (0.01, 0.02, 0.09, 0.1, 0.3)
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ def test_what_is_found_is_shown_whole(dataset, tmp_path, capsys):
     assert [(clip["clip_id"], clip["keep"], clip["drop"]) for clip in found["torn"]] == [("c003", [9], [10])]
     assert [wrong["line"] for wrong in found["before"]] == [3]  # the clip kept by hand is dropped by its filter
     assert found["after"] == []
-    assert found["settings"] == {"shake": {"threshold": 0.085}}  # clip 3, which nobody labelled, stays rejected
+    assert found["settings"] == {"shake": {"threshold": 0.095}}  # clip 3, which nobody labelled, stays rejected
     assert found["few"] == {"shake": 1}
     assert [clip["clip_id"] for clip in found["newly_kept"]] == ["c002"]
     assert dataset.pipeline == Pipeline()
     show_calibration(dataset, tmp_path / "labels.csv", False)
     out = capsys.readouterr().out
-    for line in [*summary(found), *advice(found), "[filter.shake]", "threshold = 0.085"]:
+    for line in [*summary(found), *advice(found), "[filter.shake]", "threshold = 0.095"]:
         assert line in out
     show_calibration(dataset, tmp_path / "labels.csv", True)
     assert json.loads(capsys.readouterr().out)["settings"] == found["settings"]
