@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wanprep.signals.gradual import find_mixes
-from wanprep.signals.jumps import _near
+from wanprep.signals.jumps import around
 from wanprep.signals.meter import common_bars, details, matches
 from wanprep.signals.mixing import contrast_dip, likeness
 from wanprep.signals.rules import GradualRules
@@ -187,9 +187,9 @@ def test_a_dissolve_that_light_would_explain_is_doubtful(monkeypatch: pytest.Mon
 
 def test_steps_at_the_ends_are_judged_by_the_neighbours_that_exist():
     values = np.array([0, 40, 2, 4, 6, 40], np.float64)
-    assert _near(values, np.array([5]), np.array([5]), 2).tolist() == [[4, 6, 5, 5]]
-    assert _near(values, np.array([1]), np.array([1]), 2).tolist() == [[3, 3, 2, 4]]
-    assert _near(values, np.array([3]), np.array([3]), 2).tolist() == [[40, 2, 6, 40]]
+    assert around(values, np.array([5]), np.array([5]), 2).tolist() == [[4, 6, 5, 5]]
+    assert around(values, np.array([1]), np.array([1]), 2).tolist() == [[3, 3, 2, 4]]
+    assert around(values, np.array([3]), np.array([3]), 2).tolist() == [[40, 2, 6, 40]]
 
 
 # --- cuts ---------------------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def test_transitions_never_span_a_given_cut():
 def test_thresholds_decide_afterwards():
     signals = measure(np.concatenate([view(1, 20), view(2, 20)]))
     assert find_shots(signals, ShotRules()).cuts == (20,)
-    assert find_shots(signals, ShotRules(min_odds=50)).cuts == ()
+    assert find_shots(signals, ShotRules(min_odds=50, scan_odds=50)).cuts == ()
     assert find_shots(signals, ShotRules(min_step=200)).cuts == ()
 
 

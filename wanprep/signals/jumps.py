@@ -46,13 +46,11 @@ NEAR, FAR = 2, 4  # steps on each side; animation moves on every second or third
 @dataclass(frozen=True, kw_only=True)
 class Jump:
     """cuts: index of the first new frame of each; blended: those whose last frame before is a mix of both shots;
-    sure: those beyond doubt, which no transition spans; doubtful: steps clear of all cuts that are hardly less likely
-    ones."""
+    sure: those beyond doubt, which no transition spans."""
 
     cuts: tuple[int, ...]
     blended: tuple[int, ...]
     sure: tuple[int, ...]
-    doubtful: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +71,8 @@ class Series:
         return cls(**values)
 
 
-def find_jumps(
-    series: Series, T: Pictures, *, min_odds: float, min_step: float, max_likeness: float, max_doubt: float = np.inf
-) -> Jump:
-    """All steps whose log-odds of being a cut reach `min_odds`, and those that reach `max_doubt` only.
+def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float, max_likeness: float) -> Jump:
+    """All steps whose log-odds of being a cut reach `min_odds`.
 
     min_step: least RMS luma step. max_likeness: pictures that correlate better, in luma or in its ranks, differ by
     light or noise only.
@@ -89,12 +85,10 @@ def find_jumps(
         if not len(after):
             return after, size.astype(np.float64), np.zeros(0, bool)
         odds, like = log_odds(T, step, series, before, after)
-        # The end of a fade is a step between two flat pictures; between cards of two tones it is a larger one. Cuts in
-        # the dark are as small: they are doubtful at most.
+        # The end of a fade is a step between two flat pictures; between cards of two tones it is a larger one.
         spread = np.sort([std(T[before]), std(T[after])], axis=0)
         bare = (spread[0] < BARE) & (spread[1] < FLAT) & (size < CARD)
-        odds = np.where(bare, np.minimum(odds, np.nextafter(min_odds, -np.inf)), odds)
-        good = (odds >= min(min_odds, max_doubt)) & (like < max_likeness)
+        good = (odds >= min_odds) & (like < max_likeness) & ~bare
         # Steps of a fade, to or from a flat picture, look like cuts too.
         flat = spread[0] < FLAT
         return after[good], odds[good], flat[good]
@@ -102,32 +96,18 @@ def find_jumps(
     def likely(frames: np.ndarray) -> np.ndarray:
         # Only what sticks out a little can be a cut; the rest is not worth the sorting in log_odds.
         frames = frames[step[frames] >= min_step]
-        return frames[step[frames] >= 0.5 * _near(step, frames, frames, NEAR).mean(1)]
+        return frames[step[frames] >= 0.5 * around(step, frames, frames, NEAR).mean(1)]
 
     clear = [judged(at - 1, at) for at in map(likely, parts(np.arange(1, len(T))))]
     hazy = [judged(at - 1, at + 1) for at in parts(blends(T, 0.3 * min_step))]
-    (at, odds, flat), (after, late_odds, _) = ([np.concatenate(column) for column in zip(*it)] for it in (clear, hazy))
-    cuts, mixed = at[odds >= min_odds], after[late_odds >= min_odds]
+    (cuts, odds, flat), (mixed, *_) = ([np.concatenate(column) for column in zip(*it)] for it in (clear, hazy))
     # No transition spans a sure cut; one with a blended frame may be the heart of a short dissolve.
-    sure = at[(odds >= min_odds + SURE) & ~flat]
+    sure = cuts[(odds >= min_odds + SURE) & ~flat]
     # A frame between two pictures of which either step is a cut by itself is a frame of one of them.
     alone = ~np.isin(mixed, cuts) & ~np.isin(mixed - 1, cuts)
     alone &= np.concatenate([[True], np.diff(mixed) > 1])[: len(mixed)]
     order = tuple(sorted({*cuts.tolist(), *mixed[alone].tolist()}))
-    doubtful = _apart(np.concatenate([at, after]), np.concatenate([odds, late_odds]), order, len(T))
-    return Jump(cuts=order, blended=tuple(mixed[alone].tolist()), sure=tuple(sure.tolist()), doubtful=doubtful)
-
-
-def _apart(frames: np.ndarray, odds: np.ndarray, cuts: tuple[int, ...], n: int) -> tuple[int, ...]:
-    """Those of `frames` (0..n-1) more than FAR away from every cut and from every likelier one."""
-    kept, taken = [], np.zeros(n, bool)
-    for cut in cuts:
-        taken[max(0, cut - FAR) : cut + FAR + 1] = True
-    for frame in frames[np.argsort(-odds, kind="stable")].tolist():
-        if not taken[frame]:
-            taken[max(0, frame - FAR) : frame + FAR + 1] = True
-            kept.append(frame)
-    return tuple(sorted(kept))
+    return Jump(cuts=order, blended=tuple(mixed[alone].tolist()), sure=tuple(sure.tolist()))
 
 
 def steps(T: Pictures) -> np.ndarray:
@@ -154,23 +134,21 @@ def blends(T: Pictures, least: float) -> np.ndarray:
     return np.concatenate(found)
 
 
-def log_odds(
+def evidence(
     T: Pictures, step: np.ndarray, series: Series, before: np.ndarray, after: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds that a cut lies between frames `before` and `after` (int[n] each, one or two apart), and the larger
-    likeness of theirs, of luma or of its ranks (asked of likely cuts only). step: luma step of all frames."""
+) -> dict[str, np.ndarray]:
+    """What WEIGHTS weigh, float[n] each, of frames `before` and `after` (int[n] each, one or two apart). step: luma
+    step of all frames."""
     A, B = T[before], T[after]
     D = np.abs(B - A)
     size = rms(D)
-    steps, contents = _near(step, before + 1, after, FAR), _near(series.content, before + 1, after, FAR)
-    details = _near(series.match, before + 1, after, FAR)
+    steps, details = (around(values, before + 1, after, FAR) for values in (step, series.match))
     quiet, loud = np.sort([steps[:, :FAR].max(1), steps[:, FAR:].max(1)], axis=0)
     low, high = np.sort([details[:, :FAR].min(1), details[:, FAR:].min(1)], axis=0)
     first, last = np.minimum(after, before + 1), np.minimum(after, before + 2)
-    own_content = np.maximum(series.content[first], series.content[last])
     match = np.minimum(series.match[first], series.match[last])
     like = likeness(A, B)
-    evidence = {
+    return {
         "quiet": np.log((size + 1) / (quiet + 1)),
         "standout": np.minimum(np.log((size + 1) / (loud + 1)), 2.5) * (1 - np.maximum(like, 0)),
         "likeness": like,
@@ -182,20 +160,32 @@ def log_odds(
         "lost_both": low - match,
         "bare": np.log((np.minimum(std(A), std(B)) + 1) / (size + 1)),
     }
-    odds = BIAS + sum(weight * evidence[name] for name, weight in WEIGHTS.items())
+
+
+def log_odds(
+    T: Pictures, step: np.ndarray, series: Series, before: np.ndarray, after: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds that a cut lies between frames `before` and `after` (int[n] each, one or two apart), and the larger
+    likeness of theirs, of luma or of its ranks (asked of likely cuts only). step: luma step of all frames."""
+    found = evidence(T, step, series, before, after)
+    odds = BIAS + sum(weight * found[name] for name, weight in WEIGHTS.items())
+    contents = around(series.content, before + 1, after, FAR)
+    first, last = np.minimum(after, before + 1), np.minimum(after, before + 2)
+    own_content = np.maximum(series.content[first], series.content[last])
+    match = np.minimum(series.match[first], series.match[last])
     near = contents[:, FAR - NEAR : FAR + NEAR].mean(1)
     coloured = (own_content >= CONTENT) & (own_content + 1 >= ADAPTIVE * (near + 1))
     coloured &= own_content + 1 >= ASIDE * (np.minimum(contents[:, :FAR].max(1), contents[:, FAR:].max(1)) + 1)
-    coloured &= (evidence["kept"] < KEPT) & (match < FOUND)
+    coloured &= (found["kept"] < KEPT) & (match < FOUND)
     # Ranks are unmoved by any change of light, clipping included; they take longer than all the rest.
-    alike = like.copy()
+    alike = found["likeness"].copy()
     at = np.flatnonzero(coloured | (odds >= LIKELY))
-    alike[at] = np.maximum(like[at], likeness(_ranks(A[at]), _ranks(B[at])))
+    alike[at] = np.maximum(alike[at], likeness(_ranks(T[before[at]]), _ranks(T[after[at]])))
     coloured &= alike < UNLIKE
     return np.where(coloured, np.maximum(odds, 0.0), odds), alike
 
 
-def _near(values: np.ndarray, first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
+def around(values: np.ndarray, first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
     """float[n, 2·count]: values of the steps before step `first` and after step `last`; at the ends, where there are
     none, the mean of those that there are."""
     at = np.concatenate([first[:, None] + np.arange(-count, 0), last[:, None] + np.arange(1, count + 1)], axis=1)

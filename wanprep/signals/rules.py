@@ -83,8 +83,9 @@ class ShotRules:
     """Thresholds of hard cuts; applied to stored numbers, so changing one decodes nothing.
 
     detect: False takes each source as one shot, for clips that were cut before.
-    min_odds: log-odds of a cut that a step must reach (see jumps.py; higher: fewer cuts, 0: even odds); from max_doubt
-    on it is doubtful: no cut, but no clip holds it either.
+    min_odds: log-odds of a cut that a step must reach (see jumps.py; higher: fewer cuts, 0: even odds). scan_odds: the
+    same of all other steps that stand out (steps.py); from max_doubt on such a one is doubtful: no cut, but no clip
+    holds it either.
     min_step: RMS luma difference (0..255) a cut shows at least. max_likeness: correlation (−1..1) of the pictures
     before and after, above which only light, noise or compression changed.
     isolation: a cut that exceeds the steps around it so many times is one that no transition spans.
@@ -95,7 +96,8 @@ class ShotRules:
 
     detect: bool = True
     min_odds: float = 0.0
-    max_doubt: float = -3.0
+    scan_odds: float = 1.0
+    max_doubt: float = -2.0
     min_step: float = 3.0
     max_likeness: float = 0.95
     isolation: float = 3.0

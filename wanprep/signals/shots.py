@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wanprep.signals.boxes import find_framed, not_laid_over
+from wanprep.signals.boxes import find_framed
 from wanprep.signals.carried import against_wipe, not_carried, without_moves
 from wanprep.signals.crossings import Numbers, against_sweep, find_crossings
 from wanprep.signals.dissolves import find_dissolves
@@ -28,13 +28,13 @@ from wanprep.signals.flashes import is_flash
 from wanprep.signals.framing import inside
 from wanprep.signals.gradual import Mix, find_mixes
 from wanprep.signals.jumps import Series, blends, find_jumps
-from wanprep.signals.leaps import find_leaps
 from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
 from wanprep.signals.odd import Odd, edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.rules import ShotRules, WipeRules
 from wanprep.signals.slides import find_slides
+from wanprep.signals.steps import Step, find_steps
 from wanprep.signals.tails import complete
 from wanprep.signals.wipe_ends import with_widths as with_wipe_widths
 from wanprep.signals.wipes import Sweep, find_wipes, goes_on, likeliest
@@ -99,11 +99,10 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     T = Pictures(signals.extra["tiny"].reshape(N, -1), inside(signals))
     fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
     mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
-    thresholds = {k: getattr(rules, k) for k in ("min_odds", "min_step", "max_likeness", "max_doubt")}
+    thresholds = {k: getattr(rules, k) for k in ("min_odds", "min_step", "max_likeness")}
     series, brief = Series.of(signals.frame), round(rules.flash_seconds * fps)
     jumps = find_jumps(series, T, **thresholds)
     cuts = not_carried(T, jumps.cuts, jumps.blended)
-    carried = set(jumps.cuts).difference(cuts)
     framed, small = find_framed(T)
     near = {cut + k for cut in cuts for k in range(-2, 3)}
     cuts = sorted({*cuts, *set(framed).difference(near)})
@@ -135,17 +134,19 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     crossed = [s for s in crossed if not is_light(T, s, brief)]
     cuts, wipes, perhaps = sure_wipes(cuts, crossed, rules.wipes.scan_odds)
     transitions += wipes
-    transitions += black_runs(mean, p95, cuts, transitions)
+    free = unexplained(cuts, transitions, odd, N)
+    steps = find_steps(T, series, signals.frame, free, brief, rules)
+    cuts, mixed, doubtful = risen(cuts, steps, rules.scan_odds)
+    transitions += [*mixed, *black_runs(mean, p95, cuts, [*transitions, *mixed])]
     transitions.sort(key=lambda t: t.first)
     unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
     swept |= perhaps
     unsure += sorted(swept)
     unsure += [(m.first, m.last) for m in lit if m.kind == "dissolve"]  # light explains them, or else a mix
     unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
-    # What looks like a cut and like a step of the camera is doubtful; what looks less like a cut is the camera's.
-    leaps = not_laid_over(T, sorted({*find_leaps(T)}.difference(jumps.doubtful)))
-    steps = {*not_carried(T, sorted({*jumps.doubtful, *leaps})), *carried, *small}
-    unsure += doubtful_steps(T, sorted(steps), odd, brief)
+    small = drop_flashes([at for at in small if free[at - 1 : at + 1].all()], [], T, brief)[0]
+    unsure += [(at, at) for at in (*doubtful, *small)]
+    unsure += [(o.first, o.last) for o in odd if o.kind == "doubtful"]
     spans, count = [*transitions, *beside(unsure, cuts, transitions, N)], len(transitions)
     spans = with_widths(T, signals.frame["edge_energy"], cuts, spans)
     spans = with_wipe_widths(T, signals.frame["edge_energy"], cuts, spans, swept)
@@ -190,10 +191,23 @@ def clear_of(transitions: list[Transition], n: int, room: int = 0) -> np.ndarray
     return free
 
 
-def doubtful_steps(T: Pictures, steps: list[int], odd: list[Odd], brief: int) -> list[tuple[int, int]]:
-    """Spans (first, last): of steps those that are no flash's, and odd frames that may lie between two shots."""
-    left = [c for c in drop_flashes(steps, [], T, brief)[0] if not any(o.covers(c, c - 1) for o in odd)]
-    return [(o.first, o.last) for o in odd if o.kind == "doubtful"] + [(c, c) for c in left]
+def unexplained(cuts: list[int], transitions: list[Transition], odd: list[Odd], n: int) -> np.ndarray:
+    """bool[n]: frames that no cut is beside of, nor a transition, and that are not odd."""
+    free = clear_of(transitions, n, 1)
+    for cut in cuts:
+        free[cut - 1 : cut + 1] = False
+    for o in odd:
+        free[o.first : o.last + 1] = False
+    return free
+
+
+def risen(cuts: list[int], steps: list[Step], least: float) -> tuple[list[int], list[Transition], list[int]]:
+    """The cuts with the steps that are ones after all, of log-odds from `least` on; frames of both shots at such; and
+    the other steps, which are doubtful."""
+    sure = [step for step in steps if step.odds >= least]
+    cuts = sorted({*cuts, *(step.at for step in sure if not step.mixed)})
+    mixed = [Transition(kind="dissolve", first=step.at - 1, last=step.at - 1) for step in sure if step.mixed]
+    return cuts, mixed, [step.at for step in steps if step.odds < least]
 
 
 def split_blends(T: Pictures, cuts: list[int], transitions: list[Transition]) -> tuple[list[int], list[Transition]]:
