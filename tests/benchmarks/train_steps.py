@@ -76,7 +76,8 @@ def examples(name: str, k: int, pool: list[Path], pictures: list[Path], cache: P
 
     def remember(T: Any, series: Any, frame: Any, free: np.ndarray, longest: int, _: ShotRules) -> list[Any]:
         before, after = steps.candidates(T, series, free)
-        rows = steps.numbers(T, series, frame, before, after, longest) if len(after) else np.zeros((0, WIDE))
+        rows = steps.numbers(T, series, frame, before, after) if len(after) else np.zeros((0, WIDE))
+        rows[:, steps.NAMES.index("flash")] = steps.flashes(T, before, after, longest)
         got.update(before=before, after=after, rows=rows.astype(np.float32))
         return []
 

@@ -97,9 +97,9 @@ def test_how_far_between_its_neighbours_a_frame_lies() -> None:
 def test_numbers_do_not_depend_on_where_a_part_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     T, series, columns = measured(np.concatenate([two(seed, 0.4) for seed in (1, 3, 5)]))
     before, after = candidates(T, series, np.ones(len(T), bool))
-    whole = numbers(T, series, columns, before, after, 25)
+    whole = numbers(T, series, columns, before, after)
     assert whole.shape == (len(after), len(NAMES))
     assert len(after) >= 5
     monkeypatch.setattr(pictures, "PASS", 3)
-    assert np.allclose(numbers(T, series, columns, before, after, 25), whole, atol=1e-5)
+    assert np.allclose(numbers(T, series, columns, before, after), whole, atol=1e-5)
     assert np.array_equal(np.stack(candidates(T, series, np.ones(len(T), bool))), np.stack([before, after]))

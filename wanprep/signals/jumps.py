@@ -84,7 +84,7 @@ def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float,
         before, after, size = (values[size >= min_step] for values in (before, after, size))
         if not len(after):
             return after, size.astype(np.float64), np.zeros(0, bool)
-        odds, like = log_odds(T, step, series, before, after)
+        odds, like = log_odds(T, series, evidence(T, step, series, before, after), before, after)
         # The end of a fade is a step between two flat pictures; between cards of two tones it is a larger one.
         spread = np.sort([std(T[before]), std(T[after])], axis=0)
         bare = (spread[0] < BARE) & (spread[1] < FLAT) & (size < CARD)
@@ -163,11 +163,10 @@ def evidence(
 
 
 def log_odds(
-    T: Pictures, step: np.ndarray, series: Series, before: np.ndarray, after: np.ndarray
+    T: Pictures, series: Series, found: Mapping[str, np.ndarray], before: np.ndarray, after: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds that a cut lies between frames `before` and `after` (int[n] each, one or two apart), and the larger
-    likeness of theirs, of luma or of its ranks (asked of likely cuts only). step: luma step of all frames."""
-    found = evidence(T, step, series, before, after)
+    """Log-odds that a cut lies between frames `before` and `after` (int[n] each, one or two apart), of which `evidence`
+    is found, and the larger likeness of theirs, of luma or of its ranks (asked of likely cuts only)."""
     odds = BIAS + sum(weight * found[name] for name, weight in WEIGHTS.items())
     contents = around(series.content, before + 1, after, FAR)
     first, last = np.minimum(after, before + 1), np.minimum(after, before + 2)

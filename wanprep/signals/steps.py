@@ -61,8 +61,11 @@ def find_steps(
     before, after = candidates(T, series, free)
     if not len(after):
         return []
-    rows = numbers(T, series, frame, before, after, longest)
+    rows = numbers(T, series, frame, before, after)
     odds = np.where(_seen(rows, rules), computed(rows, weights(FILE)), -np.inf)
+    likely = np.flatnonzero(odds >= rules.max_doubt)  # light takes the longest to look for, and speaks against a cut
+    rows[likely, NAMES.index("flash")] = flashes(T, before[likely], after[likely], longest)
+    odds[likely] = computed(rows[likely], weights(FILE))
     found = [(int(after[i]), int(before[i]), float(odds[i])) for i in likeliest(after, odds, rules.max_doubt)]
     return [Step(at=at, mixed=at - last > 1, odds=it) for at, last, it in sorted(found)]
 
@@ -126,15 +129,16 @@ def between(T: Pictures, before: np.ndarray, after: np.ndarray) -> tuple[np.ndar
 
 
 def numbers(
-    T: Pictures, series: Series, frame: Mapping[str, np.ndarray], before: np.ndarray, after: np.ndarray, longest: int
+    T: Pictures, series: Series, frame: Mapping[str, np.ndarray], before: np.ndarray, after: np.ndarray
 ) -> np.ndarray:
-    """float64[n, len(NAMES)]: what the network is asked of steps from frames `before` to frames `after`."""
-    rows = [_numbers(T, series, frame, before[at], after[at], longest) for at in parts(np.arange(len(after)))]
+    """float64[n, len(NAMES)]: what the network is asked of steps from frames `before` to frames `after`, but for
+    `flashes`."""
+    rows = [_numbers(T, series, frame, before[at], after[at]) for at in parts(np.arange(len(after)))]
     return np.concatenate([np.column_stack([found[name] for name in NAMES]) for found in rows])
 
 
 def _numbers(
-    T: Pictures, series: Series, frame: Mapping[str, np.ndarray], before: np.ndarray, after: np.ndarray, longest: int
+    T: Pictures, series: Series, frame: Mapping[str, np.ndarray], before: np.ndarray, after: np.ndarray
 ) -> dict[str, np.ndarray]:
     step, ends = steps(T), (before + 1, after)
     A, B = T[before], T[after]
@@ -143,7 +147,8 @@ def _numbers(
     near, contents = around(step, *ends, FAR), around(series.content, *ends, FAR)
     quiet, loud = _sides(contents)
     content = np.maximum(*(series.content[at] for at in ends))
-    odds, ranks = log_odds(T, step, series, before, after)
+    weighed = evidence(T, step, series, before, after)
+    odds, ranks = log_odds(T, series, weighed, before, after)
     share, off, _ = between(T, before, after)
     far = np.maximum(before - APART, 0), np.minimum(after + APART, len(T) - 1)
     weak, strong = np.sort([std(A), std(B)], axis=0)
@@ -158,7 +163,7 @@ def _numbers(
         "far_after": likeness(B, T[far[1]]),
         "bright": np.abs(mean(A) - mean(B)) / (size + 1),
         "weak": np.log(weak + 1), "strong": np.log(strong + 1),
-        "flash": np.array([is_flash(T, int(a), int(b), longest) for a, b in zip(before, after)], float),
+        "flash": np.zeros(len(after)),
         "least": D[:, tenth] / (size + 1), "less": D[:, 3 * tenth] / (size + 1), "most": D[:, -tenth] / (size + 1),
         "mixed": (after - before > 1).astype(float), "share": np.abs(share - 0.5), "off": off,
     }  # fmt: skip
@@ -168,7 +173,12 @@ def _numbers(
         found |= {f"{name}_lost": np.maximum(*least) - own, f"{name}_lost_both": np.minimum(*least) - own}
     jumped = np.maximum(0, np.abs(B - A) - _stirring(T, before, after) - STILL)
     found |= {"leap": np.log(rms(jumped) + 1), "leaping": (jumped > LARGE).mean(1)}
-    return evidence(T, step, series, before, after) | _colours(frame, before, after) | found
+    return weighed | _colours(frame, before, after) | found
+
+
+def flashes(T: Pictures, before: np.ndarray, after: np.ndarray, longest: int) -> np.ndarray:
+    """float64[n]: 1 where light alone, of at most `longest` frames, is what happens at the step."""
+    return np.array([is_flash(T, int(a), int(b), longest) for a, b in zip(before, after)], np.float64)
 
 
 def _sides(values: np.ndarray) -> np.ndarray:
