@@ -12,6 +12,7 @@ from wanprep.signals.gradual import find_mixes
 from wanprep.signals.jumps import around
 from wanprep.signals.meter import common_bars, details, matches
 from wanprep.signals.mixing import contrast_dip, likeness
+from wanprep.signals.odd import Odd
 from wanprep.signals.rules import GradualRules
 from wanprep.signals.shots import (
     FIELDS,
@@ -21,7 +22,10 @@ from wanprep.signals.shots import (
     Transition,
     edge_energy,
     find_shots,
+    risen,
+    unexplained,
 )
+from wanprep.signals.steps import Step
 from wanprep.signals.store import Signals
 
 WIDTH, HEIGHT = 128, 72
@@ -183,6 +187,28 @@ def test_a_dissolve_that_light_would_explain_is_doubtful(monkeypatch: pytest.Mon
     found = shots(frames)
     assert not found.transitions
     assert [(t.first, t.last) for t in found.doubtful] == [(sure.first, sure.last)]
+
+
+def test_a_cut_in_the_dark_is_found_by_the_second_look_and_is_doubtful_where_more_is_asked():
+    frames = np.concatenate([(view(seed, 40) * 0.08).astype(np.uint8) for seed in (7, 8)])
+    assert shots(frames, scan_odds=50.0, max_doubt=50.0).doubtful == ()
+    unsure, sure = shots(frames, scan_odds=50.0, max_doubt=-9.0), shots(frames, scan_odds=-9.0)
+    assert (unsure.cuts, [t.first for t in unsure.doubtful]) == ((), [40])
+    assert (sure.cuts, sure.doubtful) == ((40,), ())
+
+
+def test_steps_become_cuts_frames_of_both_shots_or_doubt():
+    steps = [Step(at=20, mixed=False, odds=1.0), Step(at=40, mixed=True, odds=3.0), Step(at=60, mixed=True, odds=0.9)]
+    cuts, mixed, doubtful = risen([10], steps, 1.0)
+    assert cuts == [10, 20]
+    assert mixed == [Transition(kind="dissolve", first=39, last=39)]
+    assert doubtful == [60]
+
+
+def test_what_is_explained_is_not_looked_at_again():
+    odd = [Odd(first=30, last=31, kind="same", cut=32)]
+    free = unexplained([10], [Transition(kind="wipe", first=20, last=22)], odd, 40)
+    assert np.flatnonzero(~free).tolist() == [9, 10, 19, 20, 21, 22, 23, 30, 31]
 
 
 def test_steps_at_the_ends_are_judged_by_the_neighbours_that_exist():

@@ -1,4 +1,4 @@
-"""Steps at which a rectangle changes at once and all around it stays: a cut inside of a frame, or a panel laid over.
+"""Steps at which a rectangle changes at once and all around it stays: a cut inside of a frame.
 
 A title bar, a logo, a studio's graphics or the template of a slide show hide a cut: details and a part of the picture
 stay. But then what stays does so for seconds, to the level, and the rectangle has an edge before the step and after it,
@@ -10,7 +10,6 @@ frames out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +22,10 @@ from wanprep.signals.pictures import Pictures
 
 STEP, TIMES = 2.0, 1.5  # RMS luma step of what is looked at, and as a multiple of the largest of FAR steps around
 MORE = 6.0  # levels by which a place changes more than in any of those
-LARGE = 10.0  # where a panel comes over the picture
 LEAST = 6  # places, of a picture in a frame
-SMALL = 2  # of a panel
-MOST = 0.5  # share of the picture that a panel hides
-FILLED = 0.4, 0.5  # of the rectangle around them, by the places that change: within a frame; by a panel
-AROUND, LEVEL = 2.0, 1.0  # times as much, and levels more, may change outside of a panel as in the steps around
+FILLED = 0.4  # of the rectangle around them, by the places that change
 APART = (1, 8, 16, 24)  # frames before and after that what stays is compared in
-STAYS, STANDS = 6.0, 3.0  # levels, by which it differs in these, around a picture; where nothing was laid over it
+STAYS = 6.0  # levels, by which it differs in these
 EDGE = 1.2  # change across its edge, before and after, as a multiple of that between neighbours
 UNLIKE = 0.7  # most likeness of the two pictures in it
 LARGE_SHARE = 0.3  # of the picture, where it is a cut; in a smaller one it is doubtful
@@ -92,7 +87,7 @@ def _changes(T: Pictures, at: int) -> tuple[np.ndarray, np.ndarray]:
 def framed(T: Pictures, at: int, box: Box) -> bool:
     """Whether another picture begins in the box at frame `at`, and all around it stays."""
     inside = box.mask()
-    if box.count < max(LEAST, FILLED[0] * box.area) or inside.all():
+    if box.count < max(LEAST, FILLED * box.area) or inside.all():
         return False
     A, B = (T[i].reshape(HEIGHT, WIDTH) for i in (at - 1, at))
     if likeness(A[inside], B[inside]) > UNLIKE or min(_edge(A, box), _edge(B, box)) < EDGE * (_usual(A, B) + 1):
@@ -117,22 +112,3 @@ def _edge(x: np.ndarray, box: Box) -> float:
 def _usual(A: np.ndarray, B: np.ndarray) -> float:
     """Mean difference of neighbours in both pictures."""
     return float(np.mean([np.abs(np.diff(x, axis=axis)).mean() for x in (A, B) for axis in (0, 1)]))
-
-
-def not_laid_over(T: Pictures, frames: Iterable[int]) -> list[int]:
-    """Those of `frames` at whose step no panel, title or inset comes over the picture or goes."""
-    return [at for at in frames if not laid_over(T, at)]
-
-
-def laid_over(T: Pictures, at: int) -> bool:
-    """Whether at the step to frame `at` a rectangle changes, and what is around goes on as in the FAR steps around."""
-    box = changing(T, at, LARGE)
-    if not box or box.count < max(SMALL, FILLED[1] * box.area) or box.count > MOST * HEIGHT * WIDTH:
-        return False
-    if box.area == HEIGHT * WIDTH:
-        return False
-    own, beside = _changes(T, at)
-    outside = own - beside.max(0) <= LARGE
-    if _stir(T, at, box) <= STANDS:
-        return False  # as still as a frame: no film that something comes over
-    return bool(own[outside].mean() <= AROUND * beside[:, outside].mean() + LEVEL)

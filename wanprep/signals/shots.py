@@ -4,8 +4,8 @@
 with fades to their ends (`tails.py`), wipes from `wipes.py` and `slides.py`; in what is left, dissolves through
 pictures that move (`dissolves.py`) and ways between shots that no model of them knows (`crossings.py`). Cuts within a
 frame that stays come from `boxes.py`. What light alone did is taken out again by `flashes.py`, what the camera's motion
-did by `carried.py`; steps at which only something in the picture jumps (`leaps.py`) are doubtful. What lies before and
-after odd frames is compared by `odd.py`.
+did by `carried.py`. What lies before and after odd frames is compared by `odd.py`. Every other step that stands out is
+judged in the end by `steps.py`: a cut after all, doubtful, or nothing.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
