@@ -8,7 +8,8 @@ found when a boundary lies within one frame of it; a transition when a predicted
 prediction counts once. Wipes are reported apart. Leaks are transition frames and cuts inside what `split` makes into
 clips; what that costs is counted too: clean frames in no clip, and shots that are not one clip. Beside the edits:
 shots in which only the camera moves (moves.py), such with a jump in them (leaps.py), pushes, covers and reveals, and
-cuts inside of a frame that stays (slides.py), fast moves from shot to shot and within one (whips.py).
+cuts inside of a frame that stays (slides.py), fast moves from shot to shot and within one (whips.py), dark films and
+shots that leave something flat (darks.py).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from cut_scores import report, score
 from cut_signals import barred, measure, store, stored_signals
+from darks import dark
 from edits import Truth, edit
 from leaps import leap
 from material import FILES, SEEDS, prepare
@@ -77,6 +79,7 @@ def single(kind: str, half: str, k: int, pictures: list[Path], pool: list[Path],
         "slides": lambda: slid(half, k, pool),
         "frames": lambda: framed(half, k, pool, pictures),
         "whips": lambda: whipped(half, k, pool),
+        "darks": lambda: dark(half, k, pool, pictures),
     }
     return remembered(cache / f"{kind}{MEASURED}" / f"{half}_{k}.npz", made[kind], 0.0)
 
@@ -144,6 +147,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--slides", type=int, default=120, help="films with two pushes, covers or reveals each")
     parser.add_argument("--frames", type=int, default=80, help="films inside of a frame that stays, four kinds")
     parser.add_argument("--whips", type=int, default=120, help="films of whip pans, zooms, spins and flicker")
+    parser.add_argument("--darks", type=int, default=90, help="films of which little is lit, shots that leave a sky")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--bars", type=float, default=0.0, help="letterbox everything: share of the height, each bar")
@@ -175,7 +179,7 @@ def main() -> int:
             jobs = [(half, k, pool, cache, second, bars) for k in range(count)]
             if jobs:
                 out[name] = judge(list(workers.map(sequence, *zip(*jobs))), config, f"{name}, {half}", options.log)
-        for name in ("moves", "leaps", "slides", "frames", "whips"):
+        for name in ("moves", "leaps", "slides", "frames", "whips", "darks"):
             count = getattr(options, name)
             shots = [(name, half, k, pictures, pool, cache) for k in range(count if pool else 0)]
             if shots:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,9 +116,10 @@ def edit(
     shots: int = 6,
     second: bool = False,
     joins: Mapping[str, float] | None = None,
+    light: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, Truth, float]:
     """One edited sequence uint8[n, 144, 256, 3] BGR, its truth, and its frame rate. second: of the second set; joins:
-    kinds of cuts and transitions with their odds, instead of the set's."""
+    kinds of cuts and transitions with their odds, instead of the set's; light: what becomes of each shot's material."""
     truth, out = Truth(), []
     usual, wipes, traps = (SECOND, 0.0, (*TRAPS, *MORE, *MORE)) if second else (JOINS, WIPES, TRAPS)
     joins = joins or usual
@@ -132,7 +133,8 @@ def edit(
         n = int(rng.integers(80, 116))
         trap = str(rng.choice(list(traps))) if rng.random() < 0.55 else ""
         in_motion = "hard_motion" in kinds[k : k + 2]
-        shot, span = add_trap(big, plan(rng, len(big), n), n, rng, "glide" if in_motion else trap, pool)
+        seen = light(big) if light else big
+        shot, span = add_trap(seen, plan(rng, len(big), n), n, rng, "glide" if in_motion else trap, pool)
         if "hard_dark" in kinds[k : k + 2]:
             shot = (shot * rng.uniform(0.12, 0.3)).astype(np.uint8)
         if kind == "hard_short":

@@ -19,21 +19,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from wanprep.signals.mixing import (
+    DARK,
     EPS,
+    LIT,
     contrast_dip,
     cosine,
     evidence,
     fit,
     hopeless,
     likeness,
+    lit,
     log_odds,
     mean,
     outside,
     rms,
+    stays,
     std,
 )
 from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.rules import GradualRules
+
+OWN = 4.0  # luma deviation of what a flat picture shows and the other does not: more is a picture of its own
+FEWER = 1.0  # log-odds that a dissolve seen in a part of the picture only must have more: fewer places agree by chance
+STAYS = 0.25  # largest share of what is lit in either picture that may stay (see mixing.stays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +133,12 @@ def _seeds_at(T: Pictures, centres: np.ndarray, reach: int, rules: GradualRules)
     bend = rms(middle - (left + right) / 2) / change
     spread = np.sort(np.stack([std(left), std(right)]), axis=0)
     # A span inside a longer transition shows a part of the change only, so first sight asks for less than the proof.
-    differs = (likeness(left, right) < max(0.8, rules.max_likeness)) | (spread[1] >= 1.7 * spread[0])
+    unlike = max(0.8, rules.max_likeness)
+    differs = (likeness(left, right) < unlike) | (spread[1] >= 1.7 * spread[0])
+    dark = np.maximum(left, right) <= DARK  # and alike there
+    for i in np.flatnonzero(~differs & (bend <= 0.4) & (np.count_nonzero(dark, axis=1) > (1 - LIT[1]) * dark.shape[1])):
+        places = lit(np.stack([left[i], right[i]]), 0, 1)
+        differs[i] = places is not None and likeness(left[i, places], right[i, places]) < unlike
     good = np.flatnonzero((bend <= 0.4) & differs)
     score = change * (1 - bend)
     return [(float(score[i]), int(centres[i]), reach) for i in good]
@@ -199,30 +212,45 @@ def _prove(T: Pictures, edges: np.ndarray, s: int, e: int, rules: GradualRules) 
     """The transition between the pure frames s and e, or None when the frames do not bear it out."""
     if e - s < 2:
         return None
-    change, kind = float(rms(T[e] - T[s])), _kind(T[s], T[e], rules)
-    if kind is None or change < (rules.min_change if kind == "dissolve" else rules.min_fade):
-        return None
-    if kind == "dissolve" and hopeless(T, s, e, min(rules.min_odds, rules.max_doubt)):
+    kind = _kind(T[s], T[e], rules)
+    if kind == "dissolve":
+        return _dissolve(T, edges, s, e, rules)
+    change = float(rms(T[e] - T[s]))
+    if change < rules.min_fade:
         return None
     alpha, residual = fit(T, s, e)
-    steps = np.diff(alpha)
-    if steps.max() > rules.max_step or residual[1:-1].max() > 2 * rules.max_residual_peak:
-        return None
-    if kind == "dissolve":
-        # One frame between two pictures lies near their line by chance more easily than many do.
-        if e - s == 2 and residual[1] > 0.5 * rules.max_residual:
-            return None
-        found = evidence(T, edges, s, e)
-        odds = log_odds(found)
-        if found["kept"] > rules.max_kept:
-            return None
-        if odds < min(rules.min_odds, rules.max_doubt):
-            return None
-        kind = "dissolve" if odds >= rules.min_odds else "doubtful"
-        return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=odds)
-    if not _fades(T, s, e, kind, alpha, residual, rules):
+    if np.diff(alpha).max() > rules.max_step or not _fades(T, s, e, kind, alpha, residual, rules):
         return None
     return Mix(kind=kind, first=s + 1, last=e - 1, change=change, fitness=_steadiness(alpha, residual, change))
+
+
+def _dissolve(T: Pictures, edges: np.ndarray, s: int, e: int, rules: GradualRules) -> Mix | None:
+    """As `_prove`, of two pictures neither of which is flat, by what is lit in them."""
+    first, last, places = s + 1, e - 1, lit(T, s, e)
+    if places is not None:
+        half = max(3, (e - s) // 2)
+        low, high = max(0, s - half), min(len(T) - 1, e + half)
+        # Asked from farther, too: where a title is half there already, it is lit and changes.
+        if max(stays(T[s], T[e]), stays(T[low], T[high])) > STAYS:
+            return None
+        T, edges, s, e = T.only(low, high + 1, places), edges[low:], s - low, e - low
+    change = float(rms(T[e] - T[s]))
+    if change < rules.min_change or likeness(T[s], T[e]) > rules.max_likeness:
+        return None
+    if hopeless(T, s, e, min(rules.min_odds, rules.max_doubt)):
+        return None
+    alpha, residual = fit(T, s, e)
+    if np.diff(alpha).max() > rules.max_step or residual[1:-1].max() > 2 * rules.max_residual_peak:
+        return None
+    # One frame between two pictures lies near their line by chance more easily than many do.
+    if e - s == 2 and residual[1] > 0.5 * rules.max_residual:
+        return None
+    found = evidence(T, edges, s, e)
+    odds = log_odds(found) - (FEWER if places is not None else 0.0)
+    if found["kept"] > rules.max_kept or odds < min(rules.min_odds, rules.max_doubt):
+        return None
+    kind = "dissolve" if odds >= rules.min_odds else "doubtful"
+    return Mix(kind=kind, first=first, last=last, change=change, fitness=odds)
 
 
 def _fades(
@@ -242,8 +270,12 @@ def _steadiness(alpha: np.ndarray, residual: np.ndarray, change: float) -> float
     return change * (1 - float(residual[1:-1].mean()) - 2 * uneven)
 
 
-def _kind(before: np.ndarray, after: np.ndarray, rules: GradualRules) -> str | None:
+def _kind(before: np.ndarray, after: np.ndarray, rules: GradualRules) -> str:
+    """What a transition between two pictures would be: a fade where one of them is flat, and shows nothing but what
+    there is of the other."""
     low, high = float(std(before)), float(std(after))
-    if min(low, high) <= rules.flat and max(low, high) >= 2 * min(low, high):
+    like = float(likeness(before, after))
+    own = min(low, high) * np.sqrt(max(0.0, 1 - like**2))
+    if min(low, high) <= rules.flat and max(low, high) >= 2 * min(low, high) and own <= OWN:
         return "fade_in" if low < high else "fade_out"
-    return "dissolve" if likeness(before, after) <= rules.max_likeness else None
+    return "dissolve"

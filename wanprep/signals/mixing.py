@@ -29,6 +29,9 @@ WEIGHTS = {
     "weak": 1.35,  # ln of the weaker contrast over the stronger one: what leaves the picture bare is mostly motion
 }
 
+DARK = 24.0  # luma up to which nothing of a picture is seen
+LIT = 0.15, 0.8  # a smaller share of the picture shows too little, and of a larger one nothing need be left out
+
 
 def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Mean product along the last axis. One pass: this is called a hundred thousand times for a film."""
@@ -108,6 +111,26 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int) -> dict[str, float]
         "edges_dip_off": min(1.5, abs(curve_dip(edges[low : e + 4], s - low, e - s) - 1)),
         "weak": np.log((spread[0] + 1) / (spread[1] + 1)),
     }
+
+
+def lit(T: Pictures | np.ndarray, s: int, e: int) -> np.ndarray | None:
+    """bool[P]: places at which any of the frames s..e shows something; None where these are nearly all, or few.
+
+    What is dark throughout says nothing of a mix, no more than bars do. Not of the ends alone: what passes in front of
+    darkness lies elsewhere meanwhile.
+    """
+    places = np.maximum(T[s], T[e]) > DARK
+    if np.count_nonzero(places) < LIT[1] * len(places):  # else no more is asked, as of most spans
+        places = (T[s : e + 1] > DARK).any(0)
+    return places if LIT[0] <= np.count_nonzero(places) / len(places) < LIT[1] else None
+
+
+def stays(first: np.ndarray, last: np.ndarray) -> float:
+    """Share 0..1 of what is lit in a picture that hardly changes, of that one of two in which it is larger: where a
+    title comes over a dark shot, all that was lit stays."""
+    D = last - first
+    same = np.abs(D) < 0.25 * float(rms(D))
+    return max((float(same[end > DARK].mean()) for end in (first, last) if end.max() > DARK), default=1.0)
 
 
 def hopeless(T: Pictures, s: int, e: int, min_odds: float) -> bool:

@@ -65,6 +65,10 @@ class Pictures:
         found = self._stored[index]
         return found.astype(np.float32) if self._inside is None else self._inside(found)
 
+    def only(self, low: int, high: int, places: np.ndarray) -> Pictures:
+        """Frames low..high - 1 with but some of their places, bool[P]."""
+        return Pictures(self[max(0, low) : high][:, places])
+
     def once(self, asked: Callable[[Pictures], np.ndarray]) -> np.ndarray:
         """What is asked of all pictures, worked out the first time; read-only."""
         if asked not in self._known:
