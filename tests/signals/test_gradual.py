@@ -126,3 +126,10 @@ def test_a_flat_picture_of_its_own_still_dissolves():
     (mix,) = found(frames)
     assert mix.kind in ("dissolve", "doubtful")
     assert abs(mix.first - FIRST) <= 3
+
+
+def test_between_two_quick_fades_black_shows_a_little_of_both():
+    left, full = scene(2)[0].ravel(), scene(7)[0].ravel()
+    faint = 5.5 * (left - left.mean()) / left.std()
+    kinds = {tone: gradual._kind(faint + tone, full, GradualRules()) for tone in (15, 128, 240)}
+    assert kinds == {15: "fade_in", 128: "dissolve", 240: "fade_in"}

@@ -271,11 +271,14 @@ def _steadiness(alpha: np.ndarray, residual: np.ndarray, change: float) -> float
 
 
 def _kind(before: np.ndarray, after: np.ndarray, rules: GradualRules) -> str:
-    """What a transition between two pictures would be: a fade where one of them is flat, and shows nothing but what
-    there is of the other."""
-    low, high = float(std(before)), float(std(after))
-    like = float(likeness(before, after))
-    own = min(low, high) * np.sqrt(max(0.0, 1 - like**2))
-    if min(low, high) <= rules.flat and max(low, high) >= 2 * min(low, high) and own <= OWN:
-        return "fade_in" if low < high else "fade_out"
-    return "dissolve"
+    """What a transition between two pictures would be: a fade where one of them is flat, and black, white or showing
+    nothing but what there is of the other. (Between two quick fades, black shows a little of both.)"""
+    spread = float(std(before)), float(std(after))
+    low, high = sorted(spread)
+    if low > rules.flat or high < 2 * low:
+        return "dissolve"
+    tone = float(mean(before if spread[0] == low else after))
+    own = low * np.sqrt(max(0.0, 1 - float(likeness(before, after)) ** 2))
+    if own > OWN and DARK < tone < 255 - DARK:
+        return "dissolve"
+    return "fade_in" if spread[0] < spread[1] else "fade_out"
