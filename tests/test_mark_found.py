@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from mark_examples import Examples
 from mark_found import HEIGHT, KINDS, PICTURES, WIDTH, Found, groups, load, pack
+from screens_made import COUNT, card, desktop
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,12 @@ def test_a_film_gives_groups_half_a_second_apart_and_slow_ones(tmp_path):
     assert {group.shape for group in found} == {(PICTURES, 288, WIDTH, 3)}
     steps = [np.abs(np.diff(group.astype(int), axis=0)).mean() for group in found]
     assert min(steps[::2]) > 1.5 * max(steps[1::2])
+
+
+def test_desktops_and_test_cards_are_pictures_of_one_size_and_the_same_for_one_seed(pieces):
+    windows = [pictures[0] for kind, _, pictures in pieces if kind == "screens"]
+    for make in (lambda rng: desktop(rng, windows, windows), card):
+        made = [make(np.random.default_rng(k)) for k in range(6)]
+        assert all(len(x) == COUNT and x.shape[3] == 3 and x.dtype == np.uint8 for x in made)
+        assert any((x[0] != x[-1]).any() for x in made)
+        assert (made[5] == make(np.random.default_rng(5))).all()

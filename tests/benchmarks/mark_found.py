@@ -44,7 +44,7 @@ class Found:
         if kind == "things":
             return self._things(rng, count), False
         if kind == "screens":
-            return self._screen(piece[0], rng, count), False
+            return self.screen(piece[0], rng, count), False
         x, fixed = filmed(piece[0], count)
         return (swayed(x[0], count, rng), False) if fixed and rng.random() < 0.5 else (x, fixed)
 
@@ -85,8 +85,9 @@ class Found:
                 out[k] += cover * (seen[..., :3] - out[k])
         return np.clip(out, 0, 255).astype(np.uint8)
 
-    def _screen(self, picture: np.ndarray, rng: Rng, count: int) -> np.ndarray:
-        """A part of a screen in which windows open, rows come and a pointer goes; all of it or a pane may scroll."""
+    def screen(self, picture: np.ndarray, rng: Rng, count: int) -> np.ndarray:
+        """uint8[count, HEIGHT, WIDTH, 3]: a part of a screen in which windows open, rows come and a pointer goes; all
+        or a pane of it may scroll."""
         height, width = picture.shape[:2]
         w = int(rng.uniform(0.5, 1.0) * width)
         h = min(height, int(w * HEIGHT / WIDTH))

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/mark_material.py material.npz
     python tests/benchmarks/moving_material.py material.npz moving.npz
-    python tests/benchmarks/train_moving.py moving.npz --out folder [--draw 200] [--fit 600] [--workers 2] [--anew]
+    python tests/benchmarks/train_moving.py moving.npz --out folder [--draw 200] [--fit 600] [--workers 2]
 
 Three networks, as in train_marks.py: one for each half of the sources, which the benchmark judges the other half by,
 and one of everything, which is shipped. Examples are drawn in processes for `--draw` seconds, then each network is
@@ -27,7 +27,7 @@ from train_marks import half_of
 from wanprep.signals import moving
 
 CHANNELS, HIDDEN = (16, 32, 32), 32
-RATE, BATCH = 1.5e-3, 192
+RATE, GENTLY, BATCH = 1.5e-3, 5e-4, 192  # from random weights; from the present ones
 
 
 def network() -> Any:
@@ -124,27 +124,28 @@ def loss_of(odds: Any, share: Any, whose: Any) -> Any:
     return each[clear].mean() + 0.7 * fn.binary_cross_entropy_with_logits(best[counts], marked[counts])
 
 
-def fit(data: Data, seconds: float, start: Path | None = None) -> dict[str, Any]:
-    """Weights, averaged over the last few hundred steps. start: weights to go on from."""
+def fit(data: Data, seconds: float, start: Path | None = None, back: float = 0.0) -> dict[str, Any]:
+    """Weights, averaged over the last few hundred steps. start: weights to go on from. back: their share in the new."""
     import torch
     from safetensors.torch import load_file
 
     torch.manual_seed(0)
     rng, device, net = np.random.default_rng(0), data.facts.device, network()
     mean, spread = data.facts.mean(0), data.facts.std(0) + 1e-3
+    old = {name: value.float().to(device) for name, value in load_file(start).items()} if start else {}
     if start:
-        old = {name: value.float() for name, value in load_file(start).items()}
-        mean, spread = (old.pop(name).to(device) for name in ("mean", "spread"))
+        mean, spread = old.pop("mean"), old.pop("spread")
         net.load_state_dict(old)
     net = net.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=3e-3)
+    highest = GENTLY if start else RATE
+    optimizer = torch.optim.AdamW(net.parameters(), lr=highest, weight_decay=3e-3)
     kept = {name: value.clone() for name, value in net.state_dict().items()}
     clips = max(8, BATCH * len(data.spans) // len(data.facts))
     begun, total, step, done = time.time(), 0.0, 0, 0.0
     while done < 1.0:
         done = min(1.0, (time.time() - begun) / seconds)
         for group in optimizer.param_groups:  # up, then down to nothing
-            group["lr"] = RATE * min(done / 0.05 + 0.02, 0.5 + 0.5 * np.cos(np.pi * done))
+            group["lr"] = highest * min(done / 0.05 + 0.02, 0.5 + 0.5 * np.cos(np.pi * done))
         maps, facts, share, whose = data.batch(rng.integers(0, len(data.spans), clips))
         with torch.autocast(device.type, torch.bfloat16):
             odds = net(varied(maps).contiguous(memory_format=torch.channels_last), (facts - mean) / spread)
@@ -161,6 +162,7 @@ def fit(data: Data, seconds: float, start: Path | None = None) -> dict[str, Any]
             print(f"  {step}: {total / 200:.3f} ({done:.2f})", flush=True)
             total = 0.0
     print(f"  {step} steps, {step * clips / len(data.spans):.1f} times each clip", flush=True)
+    kept = {name: torch.lerp(value.float(), old.get(name, value.float()), back) for name, value in kept.items()}
     found = kept | {"mean": mean, "spread": spread}
     return {name: value.half().cpu().contiguous(memory_format=torch.contiguous_format) for name, value in found.items()}
 
@@ -193,6 +195,7 @@ def main() -> None:
     parser.add_argument("--fit", type=float, default=600, help="seconds of each network")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--most", type=int, default=60_000, help="windows of each half, 43 kB of memory each")
+    parser.add_argument("--back", type=float, default=0.0, help="share of the present weights in the new ones")
     parser.add_argument("--anew", action="store_true", help="from random weights")
     options = parser.parse_args()
     clips, words = unpack(options.material)
@@ -207,7 +210,9 @@ def main() -> None:
         everything = which == "all"
         print("everything" if everything else f"without {which}", flush=True)
         present = moving.WEIGHTS if everything else Path(__file__).with_name(f"moving-without-{which}.safetensors")
-        weights = fit(both if everything else halves[1 - int(which)], options.fit, None if options.anew else present)
+        weights = fit(
+            both if everything else halves[1 - int(which)], options.fit, None if options.anew else present, options.back
+        )
         seen = sorted({clip[0] for clip in clips if str(half[clip[0]]) != which})
         save_file(weights, options.out / present.name, {"sources": json.dumps(seen)})
         if not everything:

@@ -30,7 +30,7 @@ from wanprep.stages.scoring import measure_clip
 GOOD = {
     "sharpness": 0.25, "smear": 0.6, "shake": 0.0, "motion": 0.3, "light_jump": 0.01, "frozen": 0.1,
     "duplicate_rate": 0.0, "luma": 110.0, "card": 0.0, "quantiser": 25.0, "noise": 1.0, "camera": "pan left",
-    "camera_speed": 0.2,
+    "camera_speed": 0.2, "screen": 0.02,
 }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def test_a_good_clip_is_kept_with_every_score_shown():
 @pytest.mark.parametrize(
     ("score", "value", "reason"),
     [("sharpness", 0.05, "blur"), ("smear", 4.0, "motion_blur"), ("shake", 0.3, "shake"), ("motion", 0.0, "static"),
-     ("light_jump", 0.2, "light_jump"), ("card", 0.9, "text_card"),
+     ("light_jump", 0.2, "light_jump"), ("card", 0.9, "text_card"), ("screen", 0.97, "screen"),
      ("quantiser", 44.0, "compression")],
 )  # fmt: skip
 def test_each_fault_rejects_with_its_own_reason(score, value, reason):

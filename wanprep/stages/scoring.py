@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wanprep.signals import cards, content, marks, moving, overlay, phash, quality
+from wanprep.signals import cards, content, marks, moving, overlay, phash, quality, screens
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 
@@ -37,6 +37,7 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
         "camera_speed": speed,
         "subject_motion": subject,
         "card": cards.card(thumbs),
+        "screen": screens.screen(thumbs),
         "mark": mark,
         "moving_mark": drawings[0].odds if drawings else math.nan,
     }
