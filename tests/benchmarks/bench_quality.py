@@ -45,7 +45,15 @@ from titles import CARDS, PLAIN, plain_scene, title_card
 SHARES = 3  # of a source, worked on apart
 MARKS = ("small_text", "bottom_line", "corner_logo", "centre")
 ALPHAS = (0.3, 0.5, 1.0)
-SAID = ("evidence", "mark", "mark_box", "moving_mark", "moving_box")  # of a clip that overlays are judged by
+SAID = (
+    "evidence",
+    "mark",
+    "mark_box",
+    "moving_mark",
+    "moving_box",
+    "brief_mark",
+    "brief_box",
+)  # of a clip that overlays are judged by
 
 
 class Still:

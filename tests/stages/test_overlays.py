@@ -140,3 +140,17 @@ def test_lettering_that_title_cards_share_convicts_no_scene():
 
     assert said(0.9) == [False] * 6
     assert said(0.1) == [True] * 6  # as scenes they would
+
+
+def test_what_is_drawn_over_a_part_of_a_clip_convicts_that_clip_alone(films):
+    rows = [dict(one) for one in next(rows for path, rows in films.items() if not path.startswith("broadcast"))]
+    before, _ = overlays(rows, THRESHOLD)
+    box = (0.2, 0.8, 0.6, 0.9)
+    rows[1] |= {"brief_mark": 4.0, "brief_box": box}
+    rows[2] |= {"brief_mark": 1.0, "brief_box": box}  # as much as scenes say now and then
+    values, boxes = overlays(rows, THRESHOLD)
+    assert values[1] > 0.9
+    assert boxes[1] == box
+    others = np.arange(len(rows)) != 1
+    assert np.array_equal(values[others], before[others], equal_nan=True)
+    assert [overlays([row], THRESHOLD)[0][0] > THRESHOLD for row in rows[1:3]] == [True, False]

@@ -46,8 +46,12 @@ def judged(places_HW: np.ndarray | None) -> tuple[float, Box | None]:
     """What `mark` says, from what `places` found."""
     if places_HW is None:
         return math.nan, None
-    odds = float(np.partition(places_HW.ravel(), -MOST)[-MOST:].mean())
+    odds = mean_of_best(places_HW, MOST)
     return odds, box_of(places_HW) if odds > 0 else None
+
+
+def mean_of_best(places_HW: np.ndarray, count: int) -> float:
+    return float(np.partition(places_HW.ravel(), -count)[-count:].mean())
 
 
 def box_of(places_HW: np.ndarray) -> Box:
@@ -101,11 +105,21 @@ def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarra
         return None
     if len(thumbs_MhwC) > MAX_THUMBS:
         thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, MAX_THUMBS).astype(int)]
+    return looked(maps(lumas(thumbs_MhwC), primaries(thumbs_MhwC)), weights)
+
+
+def looked(
+    x: np.ndarray, weights: Weights | None = None, least: float = -math.inf, count: int = MOST
+) -> np.ndarray | None:
+    """What the network says of `maps` as they are and in a mirror; None where the mean of its best places (count) does
+    not exceed `least` as they are."""
     w = weights or _shipped()
-    x = maps(lumas(thumbs_MhwC), primaries(thumbs_MhwC))
+    places = network(x, w)
+    if mean_of_best(places, count) <= least:
+        return None
     mirrored = np.ascontiguousarray(x[:, :, ::-1])
     mirrored[0] *= -1  # the gradient across
-    return (network(mirrored, w)[:, ::-1] + network(x, w)) / 2
+    return (network(mirrored, w)[:, ::-1] + places) / 2
 
 
 def network(x: np.ndarray, w: Weights) -> np.ndarray:

@@ -4,7 +4,8 @@ Two kinds of evidence as log-odds, added: the agreement of the scenes of a sourc
 what the network makes of the places that look drawn in all of them (signals/marks.py). A source of three scenes or
 more is known; a clip that looks drawn on very much is convicted whatever the others look like. A single clip is judged
 by its own look alone, and is `unknown`, never clean, where that is not decided. Marks that move are known where
-scenes show the same drawing on the move (signals/recurring.py), else where one clip's is very sure. Pure.
+scenes show the same drawing on the move (signals/recurring.py), else where one clip's is very sure; what is drawn over
+a part of a clip and gone in the rest (signals/brief.py) convicts that clip. Pure.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ OWN = 0.2  # share of a clip's own look in its log-odds beside the least of the 
 POOLED, SINGLE = 0.7, 1.1  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
+BRIEF = 1.5  # own look of a part of a clip that is worth even odds, whatever the others look like
 SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
 CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
@@ -40,10 +42,10 @@ def overlays(
 ) -> tuple[np.ndarray, list[Any]]:
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
-    rows: source_id, group, mark and moving_mark (log-odds or None), mark_box, moving_box, evidence (bytes) or map_rows
-    (the height of its map, 0 for none) with the bytes in `apart`, by scores_key, which is asked for only where a pool
-    is not known. pools: the memory of pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on
-    a clip is called marked.
+    rows: source_id, group, mark, moving_mark and brief_mark (log-odds or None), their boxes (mark_box, moving_box,
+    brief_box), evidence (bytes) or map_rows (the height of its map, 0 for none) with the bytes in `apart`, by
+    scores_key, which is asked for only where a pool is not known. pools: the memory of pooled evidence, by keys.pool,
+    of rows with scores_key. threshold: from where on a clip is called marked.
 
     A source with too few scenes falls back on its group, which may convict but not acquit (a mark on one source of
     many would be outvoted), and then on each clip alone.
@@ -74,6 +76,10 @@ def overlays(
             logits[i] = odds_alone
             which = "moving_box" if still < moves else "mark_box"
             boxes[i] = rows[i].get(which) if odds_alone > limit else None
+    for i, row in enumerate(rows):
+        passing = (row.get("brief_mark") or -math.inf) - BRIEF
+        if passing > limit and not logits[i] > limit:
+            logits[i], boxes[i] = passing, row.get("brief_box")
     return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
 
 

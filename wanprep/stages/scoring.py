@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wanprep.signals import cards, content, marks, moving, overlay, phash, quality, screens
+from wanprep.signals import brief, cards, content, marks, moving, overlay, phash, quality, screens
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 
@@ -31,6 +31,7 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     camera, speed = quality.clip_camera(signals, i0, i1)
     places = marks.places(thumbs)
     mark, mark_box = marks.judged(places)
+    passing, passing_box = brief.brief(thumbs)
     evidence = overlay.clip_evidence(thumbs, places, drawings)
     numbers = {
         **quality.clip_scores(signals, i0, i1),
@@ -39,12 +40,14 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
         "card": cards.card(thumbs),
         "screen": screens.screen(thumbs),
         "mark": mark,
+        "brief_mark": passing,
         "moving_mark": drawings[0].odds if drawings else math.nan,
     }
     return {
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "mark_box": mark_box,
+        "brief_box": passing_box,
         "moving_box": drawings[0].box if drawings else None,
         "colour": colour.measure(thumbs),
         "evidence": evidence,

@@ -1,0 +1,61 @@
+"""What is drawn over a part of a clip and gone in the rest is told; what stays, or moves on with the scene, is not."""
+
+import cv2
+import numpy as np
+
+from wanprep.signals.brief import FEWEST, brief
+from wanprep.stages.overlays import BRIEF
+
+PLACE = (120, 118)  # of the word, across and down
+
+
+def write(view: np.ndarray, at: tuple[int, int] = PLACE) -> None:
+    cv2.putText(view, "Chapter 2: home", at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def pan(n: int = 6, lettered: bool = False, pace: int = 9) -> np.ndarray:
+    """uint8[n, 144, 256, 3]: a camera that goes over a picture, with lettering that is a part of it or not."""
+    rng = np.random.default_rng(3)
+    canvas = cv2.resize(rng.uniform(20, 200, (30, 60, 3)).astype(np.float32), (512, 288), interpolation=cv2.INTER_CUBIC)
+    canvas = np.clip(canvas, 0, 255).astype(np.uint8)
+    if lettered:
+        write(canvas, (170, 150))
+    return np.stack([canvas[40 + 3 * k : 184 + 3 * k, 60 + pace * k : 316 + pace * k] for k in range(n)])
+
+
+def test_a_title_over_two_of_six_pictures_is_told_where_it_is():
+    for first in (0, 2, 4):
+        thumbs = pan()
+        for k in (first, first + 1):
+            write(thumbs[k])
+        odds, box = brief(thumbs)
+        assert odds > BRIEF
+        left, top, right, bottom = box
+        assert left < 130 / 256 < right
+        assert top < 114 / 144 < bottom
+
+
+def test_a_mark_that_stays_throughout_is_not_brief():
+    thumbs = pan()
+    for view in thumbs:
+        write(view)
+    assert not brief(thumbs)[0] > BRIEF
+
+
+def test_lettering_that_is_a_part_of_the_scene_moves_on_and_is_none():
+    for pace in (1, 4, 9):
+        assert not brief(pan(lettered=True, pace=pace))[0] > BRIEF
+
+
+def test_nothing_drawn_is_none():
+    odds, box = brief(pan())
+    assert not odds > BRIEF
+    assert np.isfinite(odds) == (box is not None)
+
+
+def test_too_few_pictures_to_come_and_go_in_are_not_known():
+    thumbs = pan(FEWEST - 1)
+    write(thumbs[0])
+    write(thumbs[1])
+    assert np.isnan(brief(thumbs)[0])
+    assert np.isnan(brief(np.zeros((6, 16, 256, 3), np.uint8))[0])

@@ -1,0 +1,94 @@
+"""How likely something was drawn over a part of a clip: a title, counter or caption that comes, stays a second, goes.
+
+Each two thumbnails that follow each other are judged as a clip of their own (signals/marks.py). By itself that takes
+whatever stands still for half a second for a mark, parts of a scene under a slow pan most of all; but those are still
+there a moment later, moved on. So what looks drawn must be gone from most of the other thumbnails: neither at its
+place, nor, by the likeness of its edges, anywhere near. It can only speak for a mark: most marks stay.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from wanprep.signals import marks
+
+FEWEST = 4  # thumbnails: two that show it, and two that do not
+MOST = 24  # places whose mean is the score of a pair
+PAIRS, STRONG, FEW = 2, 10.0, 30  # pairs that are judged; levels a pixel of an edge, and pixels of them at least
+DIM = 0.9  # log-odds, of a pair as it is, below which it is not looked at in a mirror either
+STAYS = 0.3  # share of its edges that a thumbnail may show at the place where a mark is gone
+LIKE = 0.65  # likeness that anything near may have to it
+GONE = 0.6  # share of the other thumbnails that it must be gone from
+NEAR = 40, 72  # pixels down and across that a part of a scene may have moved on
+ROOM = 2  # pixels around the places
+Edges = tuple[np.ndarray, np.ndarray]  # gradient across and down
+
+
+def brief(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> tuple[float, marks.Box | None]:
+    """(log-odds of a mark in a part of the clip, its box) of uint8[M, h, w, 3] BGR thumbnails, about 256 px wide.
+
+    NaN and None where nothing that looks drawn comes or goes, or there are fewer than FEWEST.
+    """
+    if len(thumbs_MhwC) < FEWEST or min(thumbs_MhwC.shape[1:3]) < 32:
+        return math.nan, None
+    if len(thumbs_MhwC) > marks.MAX_THUMBS:
+        thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, marks.MAX_THUMBS).astype(int)]
+    pictures = marks.lumas(thumbs_MhwC)  # not each primary: it costs as much as the network
+    edges = list(zip(*marks.gradients([picture.astype(np.float32) for picture in pictures])))
+    best: tuple[float, marks.Box | None] = math.nan, None
+    for first in _likely(edges):
+        last = first + 1
+        places = marks.looked(marks.maps(pictures[first : last + 1]), weights, DIM, MOST)
+        if places is None:
+            continue
+        odds = marks.mean_of_best(places, MOST)
+        others = [edges[k] for k in range(len(edges)) if k not in (first, last)]
+        if not odds <= best[0] and _gone(places, edges[first], edges[last], others):
+            best = odds, marks.box_of(places)
+    return best
+
+
+def _likely(edges: Sequence[Edges]) -> list[int]:
+    """First thumbnails of the PAIRS pairs in which most edges stay that are not there throughout."""
+    usual = [marks.middle(along) for along in zip(*edges)]
+    counts = []
+    for one, two in itertools.pairwise(edges):
+        stirs, apart = np.zeros_like(usual[0]), np.zeros_like(usual[0])
+        for a, b, middle in zip(one, two, usual):
+            stirs += (a - b) ** 2
+            apart += ((a + b) / 2 - middle) ** 2
+        counts.append(int(np.count_nonzero((apart > STRONG * STRONG) & (stirs < apart))))
+    return [int(k) for k in np.argsort(counts)[::-1][:PAIRS] if counts[k] >= FEW]
+
+
+def _gone(places_IJ: np.ndarray, one: Edges, two: Edges, others: Sequence[Edges]) -> bool:
+    """Whether what looks drawn in two thumbnails is neither there nor near in most of the others."""
+    import cv2
+
+    height, width = one[0].shape
+    left, top, right, bottom = marks.box_of(places_IJ)
+    y0, y1 = max(0, int(top * height) - ROOM), min(height, int(bottom * height) + ROOM)
+    x0, x1 = max(0, int(left * width) - ROOM), min(width, int(right * width) + ROOM)
+    chosen = (places_IJ >= 0.5 * places_IJ.max()).astype(np.float32)
+    cover = cv2.resize(chosen, (width, height), interpolation=cv2.INTER_NEAREST)[y0:y1, x0:x1]
+    drawn = [marks.middle([a[y0:y1, x0:x1], b[y0:y1, x0:x1]]) * cover for a, b in zip(one, two)]
+    energy = sum(float((part * part).sum()) for part in drawn) + 1.0
+    down, across = slice(max(0, y0 - NEAR[0]), y1 + NEAR[0]), slice(max(0, x0 - NEAR[1]), x1 + NEAR[1])
+    gone = 0
+    for other in others:
+        stays = sum(float((of[y0:y1, x0:x1] * part).sum()) for of, part in zip(other, drawn)) / energy
+        gone += stays < STAYS and _likeness([of[down, across] for of in other], drawn, cover, energy) < LIKE
+    return gone >= GONE * len(others)
+
+
+def _likeness(around: Sequence[np.ndarray], drawn: Sequence[np.ndarray], cover_hw: np.ndarray, energy: float) -> float:
+    """The highest correlation of edges that are drawn with those around, wherever they are."""
+    import cv2
+
+    agree = sum(cv2.matchTemplate(of, part, cv2.TM_CCORR) for of, part in zip(around, drawn))
+    there = cv2.matchTemplate(sum(of * of for of in around), cover_hw, cv2.TM_CCORR)
+    return float((agree / np.sqrt(np.maximum(there, 1.0) * energy)).max())
