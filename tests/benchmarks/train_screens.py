@@ -5,7 +5,8 @@
 FOLDER/videos, photos, screens and things: other material, as for mark_found.py; drawn pictures are photos, too. Besides
 the scenes of bench_good's seed 0 (footage of the tuning half of the real files among them), cartoons and plain
 pictures, and made-up desktops, print and test cards (screens_made.py). Diagrams and plots are in neither class. First
-what networks say that have not seen a fifth of the sources, then the weights that ship, exactly: five minutes.
+what networks say that have not seen a fifth of the sources; then the weights, which ship as they are written. Five
+minutes of one core.
 """
 
 from __future__ import annotations

@@ -166,9 +166,9 @@ def test_convolution_is_that_of_opencv(stride, dilation):
         np.testing.assert_allclose(found[o], expected[::stride, ::stride], atol=1e-4)
 
 
-@pytest.mark.parametrize(("look", "columns"), [(0, slice(24, 44)), (1, slice(20, 40))])
+@pytest.mark.parametrize(("look", "columns"), [(0, slice(20, 40)), (1, slice(24, 44))])
 def test_what_the_network_sees_in_one_of_two_looks_counts_half(monkeypatch, look, columns):
-    """The first is in a mirror: what is found there is turned back."""
+    """The second is in a mirror: what is found there is turned back."""
     said = [blank(), blank()]
     said[look] = blank((30, 8.0))
     monkeypatch.setattr(marks, "network", lambda maps, weights: said.pop(0))
