@@ -149,7 +149,7 @@ def test_what_is_drawn_over_a_part_of_a_clip_convicts_that_clip_alone(films):
     rows[1] |= {"brief_mark": 4.0, "brief_box": box}
     rows[2] |= {"brief_mark": 1.0, "brief_box": box}  # as much as scenes say now and then
     values, boxes = overlays(rows, THRESHOLD)
-    assert values[1] > 0.9
+    assert values[1] > 0.8
     assert boxes[1] == box
     others = np.arange(len(rows)) != 1
     assert np.array_equal(values[others], before[others], equal_nan=True)
