@@ -19,7 +19,10 @@ from wanprep.schema import TABLES
 # Test pictures are smooth and drift: what the filters think of them is not what these tests are about.
 SETTINGS = (
     "family=tiny",
-    *(f"filter.{name}.enabled=false" for name in ("blur", "motion_blur", "shake", "static", "light_jump", "overlay")),
+    *(
+        f"filter.{name}.enabled=false"
+        for name in ("blur", "motion_blur", "shake", "static", "light_jump", "overlay", "screen")
+    ),
     "split.min_seconds=0.5",
     'views=[{name="look",media="any",resolution=[64,32],frames=[1,9]},{name="wide",resolution=[96,48],frames=[17]}]',
 )

@@ -214,7 +214,17 @@ SETTINGS = (
     "family=tiny",
     *(
         f"filter.{name}.enabled=false"
-        for name in ("blur", "motion_blur", "shake", "static", "light_jump", "overlay", "compression", "duplicate")
+        for name in (
+            "blur",
+            "motion_blur",
+            "shake",
+            "static",
+            "light_jump",
+            "overlay",
+            "compression",
+            "duplicate",
+            "screen",
+        )
     ),
     "split.min_seconds=0.25",
     'views=[{name="v",media="any",resolution=[32,16],frames=[1,5]}]',
