@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wanprep.families import family
@@ -43,13 +43,14 @@ def bump(across: float, down: float) -> bytes:
     bucket=st.tuples(st.integers(1, 60), st.integers(1, 60)),
     at=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
+@example(size=(71, 64), bars=(3, 0, 37, 0), bucket=(1, 1), at=(1.0, 0.0))
 @settings(max_examples=200, deadline=None)
 def test_a_moved_crop_keeps_its_size_stays_inside_and_holds_the_subject(size, bars, bucket, at):
     width, height = size
     frame = (bars[0], bars[1], width + bars[0] + bars[2], height + bars[1] + bars[3])
     crop = crop_box(width, height, (bucket[0] * 16, bucket[1] * 16))
-    # The subject's place in the picture, expressed in the source frame.
-    across, down = (frame[0] + at[0] * width) / frame[2], (frame[1] + at[1] * height) / frame[3]
+    # The subject's place in the picture, expressed in the source frame; what is a pixel farther on lies in a bar.
+    across, down = ((frame[axis] + min(at[axis] * size[axis], size[axis] - 1)) / frame[2 + axis] for axis in (0, 1))
     ((x, y, w, h),) = follow(width, height, frame, crop, [bump(across, down)])
     assert (w, h) == crop[2:]
     assert 0 <= x <= width - w
