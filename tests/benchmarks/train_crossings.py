@@ -84,7 +84,7 @@ def rough(name: str, k: int, pool: list[Path], pictures: list[Path], cache: Path
     """Evidence and labels of all spans of a film."""
     signals, truth = known(name, k, pool, pictures, cache)
     it = asked(signals)
-    S, E, rows = crossings.spans(**it)
+    S, E, rows, _ = crossings.spans(**it)
     right, _ = labels(S, E, truth)
     return rows[right >= 0].astype(np.float32), right[right >= 0]
 

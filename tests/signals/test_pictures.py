@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanprep.signals import carried, pictures, shots
-from wanprep.signals.pictures import Inside, Pictures, parts
+from wanprep.signals.pictures import Inside, Pictures, all_spans, parts
 from wanprep.signals.rules import ShotRules
 from wanprep.signals.shots import FIELDS, ShotList, ShotMeter, find_shots
 from wanprep.signals.store import Signals
@@ -80,6 +80,7 @@ class Whole(Pictures):
 def found(monkeypatch: pytest.MonkeyPatch, signals: Signals, size: int, kind: type[Pictures] = Pictures) -> ShotList:
     with monkeypatch.context() as patch:
         patch.setattr(pictures, "PASS", size)
+        patch.setattr(pictures, "TOGETHER", max(1, size // 4))
         patch.setattr(carried, "AT_ONCE", size)
         patch.setattr(shots, "Pictures", kind)
         return find_shots(signals, ShotRules())
@@ -189,3 +190,13 @@ def test_without_room_inside_all_of_it_is_shown():
     stored = np.random.default_rng(2).integers(0, 255, (3, 192)).astype(np.uint8)
     for rows in ((0.0, 1.0), (0.3, 0.7)):
         assert np.array_equal(Pictures(stored, Inside((12, 16), rows, (0.0, 1.0)))[0:3], stored.astype(np.float32))
+
+
+@pytest.mark.parametrize(("n", "room"), [(72, 0), (72, 10), (7, 4), (3, 1), (0, 0)])
+def test_every_span_comes_once_whatever_comes_together(n, room):
+    strides = {2: 1, 6: 2, 10: 3}
+    came = [list(zip(S.tolist(), E.tolist())) for S, E in all_spans(n, strides, room)]
+    wanted = [(s, s + length) for length, stride in strides.items() for s in range(0, n - length, stride)]
+    assert sorted(span for part in came for span in part) == sorted(wanted)
+    for part in came:
+        assert part == sorted(part, key=lambda span: (span[1] - span[0], span[0]))

@@ -20,7 +20,7 @@ from wanprep.signals.slides import (
     evidence,
     find_slides,
     judge,
-    line,
+    off_lines,
     slow_evidence,
 )
 
@@ -34,11 +34,29 @@ def picture(seed: int) -> np.ndarray:
     return np.clip(120 + 45 * coarse + rng.normal(0, 8, coarse.shape), 0, 255).astype(np.float32).ravel()
 
 
+def line(A: np.ndarray, B: np.ndarray, kind: str, way: int) -> np.ndarray:
+    """float32[K, P]: pictures from A float32[P] to B as the edge goes over them, made one by one."""
+
+    def turned(x: np.ndarray) -> np.ndarray:  # such that the edge comes from the right
+        x = x.T if way >= 2 else x
+        return x[:, ::-1] if way % 2 else x
+
+    a, b = (turned(x.reshape(HEIGHT, WIDTH)) for x in (A, B))
+    size, out = a.shape[1], []
+    for k in range(size + 1):
+        old = a[:, : size - k] if kind == "cover" else a[:, k:]
+        new = b[:, size - k :] if kind == "reveal" else b[:, :k]
+        x = np.concatenate([old, new], axis=1)
+        x = x[:, ::-1] if way % 2 else x
+        out.append((x.T if way >= 2 else x).ravel())
+    return np.stack(out)
+
+
 def film(kind: str, way: int, length: int = 14, n: int = 90, at: int = 40) -> np.ndarray:
     """float32[n, P]: one picture, `length` frames from frame `at` on in which the other slides in, and that one."""
     flips = {1: np.s_[:, ::-1], 3: np.s_[::-1]}  # so that the same sides meet
-    A, B = (picture(seed).reshape(HEIGHT, WIDTH)[flips.get(way, np.s_[:])].reshape(1, -1) for seed in (9, 10))
-    C = line(A, B, kind, way)[0]
+    A, B = (picture(seed).reshape(HEIGHT, WIDTH)[flips.get(way, np.s_[:])].ravel() for seed in (9, 10))
+    C = line(A, B, kind, way)
     share = np.clip((np.arange(n) - at + 1) / (length + 1), 0, 1) * (len(C) - 1)
     low = np.minimum(share.astype(int), len(C) - 2)
     X = C[low] + (share - low)[:, None] * (C[low + 1] - C[low])
@@ -61,20 +79,27 @@ def test_slides_of_every_kind_from_every_side(kind, way):
         assert abs(last - 53) <= 2
 
 
-def test_a_line_goes_from_one_picture_to_the_other_and_holds_what_is_between():
-    A, B = picture(9)[None], picture(10)[None]
-    for kind in KINDS:
-        for way in range(WAYS):
-            C = line(A, B, kind, way)
-            assert np.array_equal(C[:, 0], A)
-            assert np.array_equal(C[:, -1], B)
-            places = C.shape[1] - 1
-            p, off = along((C[:, 5] + C[:, 6]) / 2, C)
-            assert p == pytest.approx(5.5 / places, abs=1e-3)
-            assert off == pytest.approx(0, abs=0.01)
-    from_the_right = line(A, B, "push", 0).reshape(-1, HEIGHT, WIDTH)[4]
-    assert np.array_equal(from_the_right[:, :-4], A.reshape(HEIGHT, WIDTH)[:, 4:])
-    assert np.array_equal(from_the_right[:, -4:], B.reshape(HEIGHT, WIDTH)[:, :4])
+@pytest.mark.parametrize("way", range(WAYS))
+def test_a_line_goes_from_one_picture_to_the_other_and_holds_what_is_between(way):
+    A, B, X = (np.stack([picture(seed), picture(seed + 1)]) for seed in (9, 20, 30))
+    off = off_lines(X, A, B, way)
+    for k, kind in enumerate(KINDS):
+        C = np.stack([line(a, b, kind, way) for a, b in zip(A, B)])
+        assert np.array_equal(C[:, 0], A)
+        assert np.array_equal(C[:, -1], B)
+        assert np.array_equal(off[:, k], X[:, None] - C)  # to the bit
+        assert np.array_equal(off_lines(X, A, B, way, [kind]), off[:, [k]])
+        assert np.array_equal(off_lines(X, A[:1], B[:1], way, [kind])[1, 0], X[1] - C[0])  # one line for all
+        p, left = along(off_lines((C[:, 5] + C[:, 6]) / 2, A, B, way))
+        assert p[:, k] == pytest.approx(5.5 / (C.shape[1] - 1), abs=1e-3)
+        assert left[:, k] == pytest.approx(0, abs=0.01)
+
+
+def test_a_push_from_the_right_comes_from_the_right():
+    A, B = (picture(seed) for seed in (9, 10))
+    shown = -off_lines(np.zeros((1, A.size), np.float32), A[None], B[None], 0)[0, 0, 4].reshape(HEIGHT, WIDTH)
+    assert np.array_equal(shown[:, :-4], A.reshape(HEIGHT, WIDTH)[:, 4:])
+    assert np.array_equal(shown[:, -4:], B.reshape(HEIGHT, WIDTH)[:, :4])
 
 
 def panorama(travel: float, n: int = 90, at: int = 40, length: int = 14) -> np.ndarray:

@@ -10,6 +10,7 @@ frames out.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,7 @@ def find_framed(T: Pictures) -> tuple[list[int], list[int]]:
     """Frames with which another picture begins in a frame that stays; those where it is too small to be sure."""
     step = steps(T)
     padded = np.pad(step, FAR)
-    around = np.max([padded[FAR + k : FAR + k + len(step)] for k in range(-FAR, FAR + 1) if k], axis=0)
+    around = functools.reduce(np.maximum, (padded[FAR + k :][: len(step)] for k in range(-FAR, FAR + 1) if k))
     cuts: list[int] = []
     doubtful: list[int] = []
     for at in np.flatnonzero((step >= STEP) & (step >= TIMES * around)).tolist():

@@ -75,12 +75,14 @@ def against_wipe(T: Pictures, first: int, last: int) -> float:
 def not_carried(T: Pictures, cuts: Sequence[int], blended: Sequence[int] = ()) -> list[int]:
     """Those of `cuts` (first new frames) whose step the camera's motion does not explain; blended: those of them with
     a frame of both shots before. Where a fast camera stops, the picture is sharp again: less of it is explained."""
+    if not len(cuts):
+        return []
     after = np.array(cuts, np.int64)
-    before = np.maximum(after - 1 - np.isin(after, np.array(blended, np.int64)), 0)
+    before = np.maximum(after - 1 - np.array([cut in blended for cut in cuts]), 0)
     share, size = _steps(T, before, after)
     least = np.full(len(after), CUT)
     open_ = np.flatnonzero((share >= CUT) & (share < STOP))  # of these alone the steps beside them decide
-    for first in (np.maximum(before[open_] - 1, 0), np.minimum(after[open_], len(T) - 2)):
+    for first in (np.maximum(before[open_] - 1, 0), np.minimum(after[open_], len(T) - 2)) if len(open_) else ():
         near, large = _steps(T, first, first + 1)
         least[open_[(near <= MOVING) & (large >= LIKE * size[open_])]] = STOP
     return after[share >= least].tolist()
@@ -96,12 +98,12 @@ def unexplained(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.n
     n = len(A)
     move = np.zeros((n, 4))  # across, down, zoom, turn
     move[:, 1], move[:, 0] = _shift(A, B).T
-    slopes = np.gradient(A, axis=(1, 2))
+    seen = np.stack([*np.gradient(A, axis=(1, 2)), A])
     best_left, best_change = np.zeros(n), np.zeros(n)
     for fitted in range(ROUNDS + 1):
         y, x, inside = _places(move)
-        down, across = (_shown(slope, y, x) for slope in slopes)
-        off = (B - _shown(A, y, x)) * inside
+        down, across, shown = _shown(seen, y, x)
+        off = (B - shown) * inside
         count = np.maximum(1, inside.sum((1, 2)))
         left, change = (off**2).sum((1, 2)) / count, ((B - A) ** 2 * inside).sum((1, 2)) / count
         better = (left / (change + NOISE) < best_left / (best_change + NOISE)) & (count >= LEAST / 2 * A[0].size)
@@ -123,18 +125,30 @@ _FIRST, _MOST = np.array([1.0, 1.0, 0.1, 0.1]), np.array([WIDTH, HEIGHT, 0.5, 0.
 def _shift(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """int[n, 2]: places down and across by which A float64[n, HEIGHT, WIDTH] moved is B at best. Large moves must fit
     better: the less overlaps, the more easily it agrees."""
+    costs = np.empty((len(_SHIFTS), len(A)))
+    for cost, (down, across) in zip(costs, _SHIFTS.tolist()):
+        y, x, h, w = max(0, down), max(0, across), HEIGHT - abs(down), WIDTH - abs(across)
+        off = B[:, y - down : y - down + h, x - across : x - across + w] - A[:, y : y + h, x : x + w]
+        np.einsum("nyx,nyx->n", off, off, out=cost)
+    costs /= _WEIGHTS[:, None]
     best, found = np.full(len(A), np.inf), np.zeros((len(A), 2), int)
-    for down in range(-FARTHEST[0], FARTHEST[0] + 1):
-        for across in range(-FARTHEST[1], FARTHEST[1] + 1):
-            h, w = HEIGHT - abs(down), WIDTH - abs(across)
-            share = h * w / (HEIGHT * WIDTH)
-            if share >= LEAST:
-                y, x = max(0, down), max(0, across)
-                off = B[:, y - down : y - down + h, x - across : x - across + w] - A[:, y : y + h, x : x + w]
-                cost = np.einsum("nyx,nyx->n", off, off) / (h * w * np.sqrt(share))
-                better = cost < best - 1e-9
-                best[better], found[better] = cost[better], (down, across)
+    lower = (costs[1:] < np.minimum.accumulate(costs)[:-1]).any(1)
+    for k in [0, *(np.flatnonzero(lower) + 1).tolist()]:  # at no other one is any of them lower than before
+        better = costs[k] < best - 1e-9
+        best[better], found[better] = costs[k][better], _SHIFTS[k]
     return found
+
+
+def _shifts() -> tuple[np.ndarray, np.ndarray]:
+    """int[k, 2]: places down and across of all shifts that leave enough; float[k]: what their differences are divided
+    by."""
+    down, across = np.mgrid[-FARTHEST[0] : FARTHEST[0] + 1, -FARTHEST[1] : FARTHEST[1] + 1].reshape(2, -1)
+    left = (HEIGHT - abs(down)) * (WIDTH - abs(across))
+    share = left / (HEIGHT * WIDTH)
+    return np.stack([down, across], 1)[share >= LEAST], (left * np.sqrt(share))[share >= LEAST]
+
+
+_SHIFTS, _WEIGHTS = _shifts()
 
 
 def _places(move: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,9 +160,11 @@ def _places(move: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.clip(y, 0, HEIGHT - 1.001), np.clip(x, 0, WIDTH - 1.001), inside
 
 
-def _shown(A: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """A float64[n, HEIGHT, WIDTH] between its places."""
-    k, top, left = np.arange(len(A))[:, None, None], y.astype(int), x.astype(int)
+def _shown(seen: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Several kinds of pictures, float64[kinds, n, HEIGHT, WIDTH], between their places."""
+    top, left = y.astype(int), x.astype(int)
     v, u = y - top, x - left
-    upper = A[k, top, left] * (1 - u) + A[k, top, left + 1] * u
-    return upper * (1 - v) + (A[k, top + 1, left] * (1 - u) + A[k, top + 1, left + 1] * u) * v
+    at, flat = (np.arange(len(y))[:, None, None] * HEIGHT + top) * WIDTH + left, seen.reshape(len(seen), -1)
+    above, beside, below, across = (flat.take(at + step, axis=1) for step in (0, 1, WIDTH, WIDTH + 1))
+    upper = above * (1 - u) + beside * u
+    return upper * (1 - v) + (below * (1 - u) + across * u) * v

@@ -20,7 +20,7 @@ import numpy as np
 from wanprep.signals.carried import uncarried
 from wanprep.signals.dissolves import answers, computed, weights
 from wanprep.signals.mixing import EPS, likeness, rms
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Pictures, all_spans, counts, parts
 from wanprep.signals.rules import WipeRules
 from wanprep.signals.slides import nearest
 from wanprep.signals.wipes import BESIDE, Sweep, returns, unmoved
@@ -60,23 +60,23 @@ class Numbers:
     colours: np.ndarray
     found: np.ndarray
     edges: np.ndarray
-    tones: np.ndarray
+    tones: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
     def of(cls, T: Pictures, frame: Mapping[str, np.ndarray]) -> Numbers:
         """frame: FIELDS of meter.py, float[N] each."""
-        steps = [np.zeros(1)]
+        way = np.zeros(len(T))
         for at in parts(np.arange(1, len(T))):
             if len(at):
-                steps.append(np.abs(T[at] - T[at - 1]).mean(1, dtype=np.float64))
+                way[at] = np.abs(T[at] - T[at - 1]).mean(1, dtype=np.float64)
         match, found = (np.nan_to_num(frame[name], nan=1.0) for name in ("match", "best_match"))
         return cls(
-            way=np.cumsum(np.concatenate(steps)),
+            way=np.cumsum(way, out=way),
             lost=np.cumsum(1 - match.astype(np.float64)),
             colours=np.cumsum(np.nan_to_num(frame["content_val"]).astype(np.float64)),
             found=found,
             edges=frame["edge_energy"],
-            tones=np.stack([frame[name] for name in ("red", "blue", "luma_mean")], 1).astype(np.float64),
+            tones=(frame["red"], frame["blue"], frame["luma_mean"]),
         )
 
 
@@ -99,8 +99,7 @@ def against_sweep(T: Pictures, numbers: Numbers, first: int, last: int) -> float
     """Log-odds, 0 or less, by which all evidence speaks against what wipes.py or slides.py found in frames
     first..last."""
     s, e = max(0, first - 1), min(len(T) - 1, last + 1)
-    lowest = np.full(len(T), numbers.found[s + 1 : e + 1].min())
-    S, _, rows = _roughly(T, numbers, np.array([s]), np.array([e]), lowest)
+    S, _, rows = _roughly(T, numbers, np.array([s]), np.array([e]))
     if not len(S):
         return -np.inf
     odds = float(computed(rows, weights(ROUGH_FILE))[0])
@@ -130,8 +129,7 @@ def judged(
 
 def candidates(T: Pictures, numbers: Numbers, walls: Sequence[int], free: np.ndarray) -> Iterator[list[Candidate]]:
     """Of each place that is worth judging its likeliest spans, those first that look most like one."""
-    S, E, rows = spans(T, numbers, walls, free)
-    odds = computed(rows, weights(ROUGH_FILE)) if len(S) else np.zeros(0)
+    S, E, rows, odds = spans(T, numbers, walls, free, LIKELY)
     for near in places(S, E, odds):
         yield [(int(S[i]), int(E[i]), rows[i], float(odds[i])) for i in near]
 
@@ -165,51 +163,55 @@ def places(S: np.ndarray, E: np.ndarray, odds: np.ndarray) -> list[list[int]]:
 
 
 def spans(
-    T: Pictures, numbers: Numbers, walls: Sequence[int], free: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """S, E of all spans between unlike pictures, and their evidence float[n, len(ROUGH)]."""
-    taken, cuts = np.cumsum(np.concatenate([[0], ~free])), np.zeros(len(T) + 1, np.int64)
-    cuts[list(walls)] = 1
-    cuts = np.cumsum(cuts)
-    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros((0, len(ROUGH))))]
-    for length in LENGTHS:
-        S = np.arange(0, len(T) - length, max(1, length // 4))
-        E = S + length
-        may = (taken[E] == taken[S + 1]) & (cuts[E] == cuts[S]) & (numbers.way[E] - numbers.way[S] >= 0.5 * MIN_CHANGE)
-        if may.any():
-            lowest = np.lib.stride_tricks.sliding_window_view(numbers.found, length).min(1)
-            found += [_roughly(T, numbers, s, s + length, lowest) for s in parts(S[may])]
-    S, E, rows = (np.concatenate(part) for part in zip(*found))
-    return S, E, rows
+    T: Pictures, numbers: Numbers, walls: Sequence[int], free: np.ndarray, least: float = -np.inf
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """S, E of all spans between unlike pictures whose rough log-odds reach `least`, their evidence float[n,
+    len(ROUGH)] and these odds; by lengths."""
+    taken, begins = counts(~free), np.zeros(len(T) + 1, bool)
+    begins[list(walls)] = True
+    cuts, way = counts(begins)[1:], numbers.way
+    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros((0, len(ROUGH))), np.zeros(0))]
+    for S, E in all_spans(len(T), {length: max(1, length // 4) for length in LENGTHS}):
+        may = (taken[E] == taken[S + 1]) & (cuts[E] == cuts[S]) & (way[E] - way[S] >= 0.5 * MIN_CHANGE)
+        S, E, rows = _roughly(T, numbers, S[may], E[may]) if may.any() else found[0][:3]
+        if len(S):  # most are unlikely, and not kept: of a film they would be what takes most memory
+            odds = computed(rows, weights(ROUGH_FILE))
+            good = odds >= least
+            found.append((S[good], E[good], rows[good], odds[good]))
+    S, E, rows, odds = (np.concatenate(part) for part in zip(*found))
+    order = np.lexsort((S, E - S))
+    return S[order], E[order], rows[order], odds[order]
 
 
 def _roughly(
-    T: Pictures, numbers: Numbers, S: np.ndarray, E: np.ndarray, lowest: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Those of spans of one length whose ends are unlike, and their evidence. lowest: float, least of `found` in as
-    many frames from each on."""
+    T: Pictures, numbers: Numbers, S: np.ndarray, E: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Those of spans whose ends are unlike, and their evidence."""
     A, B = T[S], T[E]
     change, alike = rms(B - A), likeness(A, B)
     kept = (change >= MIN_CHANGE) & (alike <= MAX_LIKENESS)
     S, E, A, B, change, alike = (x[kept] for x in (S, E, A, B, change, alike))
     if not len(S):
         return S, E, np.zeros((0, len(ROUGH)))
-    length = int(E[0] - S[0])
-    half = max(2, length // 2)
+    length = E - S
+    half = np.maximum(2, length // 2)
     low, high = np.maximum(S - half, 0), np.minimum(E + half, len(T) - 1)
     room = np.stack([S - low, high - E], 1)
+    there = room >= 2
 
     def beside(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """float[n, 2], the smaller first; a side of which there is too little is taken to be like the other."""
-        both = np.where(room >= 2, np.stack([before, after], 1), np.nan)
-        both = np.nan_to_num(np.where(np.isnan(both), both[:, ::-1], both))
-        return np.sort(both, axis=1)
+        both = np.stack([before, after], 1)
+        return np.sort(np.where(there, both, np.where(there[:, ::-1], both[:, ::-1], 0.0)), axis=1)
 
     def paces(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means inside and on both sides together."""
         outside = sums[S] - sums[low] + sums[high] - sums[E]
         return (sums[E] - sums[S]) / length, outside / np.maximum(room.sum(1), 1)
 
+    # The least of frames S + 1..E: of every second piece between these places.
+    found = np.append(numbers.found, np.inf)
+    lowest = np.minimum.reduceat(found, np.stack([S + 1, E + 1], 1).ravel())[::2]
     way = numbers.way
     pace = (way[E] - way[S]) / length
     sides = beside((way[S] - way[low]) / np.maximum(room[:, 0], 1), (way[high] - way[E]) / np.maximum(room[:, 1], 1))
@@ -218,11 +220,11 @@ def _roughly(
     same = beside(likeness(near, A), likeness(B, far))
     gone = beside(rms(A - near) / (change + 1), rms(far - B) / (change + 1))
     (lost, lost_beside), (colours, colours_beside) = paces(numbers.lost), paces(numbers.colours)
-    tones = np.sqrt(((numbers.tones[S] - numbers.tones[E]) ** 2).sum(1))
+    tones = np.sqrt((np.stack([tone[S].astype(np.float64) - tone[E] for tone in numbers.tones], 1) ** 2).sum(1))
     rows = [
         np.log(change + 1), alike, np.log((pace * length + EPS) / (np.abs(B - A).mean(1) + 1)), paths[:, 0],
-        paths[:, 1], np.full(len(S), np.log(length)), same[:, 0], same[:, 1], np.minimum(gone[:, 0], 2),
-        np.minimum(gone[:, 1], 3), lost - lost_beside, lowest[S + 1], np.log((colours_beside + 0.5) / (colours + 0.5)),
+        paths[:, 1], np.log(length), same[:, 0], same[:, 1], np.minimum(gone[:, 0], 2),
+        np.minimum(gone[:, 1], 3), lost - lost_beside, lowest, np.log((colours_beside + 0.5) / (colours + 0.5)),
         np.log(tones + 1), lost_beside,
     ]  # fmt: skip
     return S, E, np.stack(rows, 1).astype(np.float64)

@@ -12,6 +12,7 @@ Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,8 +20,9 @@ import numpy as np
 
 from wanprep.signals.gradual import Mix
 from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, curve_dip, median, rms
+from wanprep.signals.mixing import mean as average
 from wanprep.signals.paces import COLOURS, PACES, colours, paces
-from wanprep.signals.pictures import Pictures
+from wanprep.signals.pictures import Pictures, counts
 from wanprep.signals.rules import GradualRules
 from wanprep.signals.spans import Near, likely_spans
 from wanprep.signals.wipes import unmoved
@@ -61,20 +63,18 @@ def candidates(
 ) -> dict[tuple[int, int], dict[str, float]]:  # fmt: skip
     """Evidence of every span (last pure frame, first pure frame after) that is worth judging."""
     edges, longest = frame["edge_energy"], max(3, round(rules.max_seconds * fps))
-    taken = np.cumsum(np.concatenate([[0], ~free])).astype(np.int64)
-    jumps = np.zeros(len(T) + 1, np.int64)
-    jumps[list(cuts)] = 1
-    jumps = np.cumsum(jumps)
+    taken, begins = counts(~free), np.zeros(len(T) + 1, bool)
+    begins[list(cuts)] = True
+    jumps = counts(begins)
     limits = {"min_change": rules.min_change, "max_likeness": rules.max_likeness}
 
     def allowed(s: int, e: int) -> bool:
         inside = s >= 0 and e < len(T) and 3 <= e - s <= longest
-        return bool(inside and taken[e] == taken[s + 1] and jumps[e] == jumps[s])
+        return bool(inside and taken[e] == taken[s + 1] and jumps[e + 1] == jumps[s + 1])
 
     near = Near(T)
     found: dict[tuple[int, int], dict[str, float]] = {}
-    blocked = taken + np.concatenate([[0], jumps[:-1]])
-    for s, e in sorted(likely_spans(T, edges, blocked, longest, ROUGH, **limits)):
+    for s, e in sorted(likely_spans(T, edges, taken + jumps[:-1], longest, ROUGH, **limits)):
         if allowed(s, e) and _odds(evidence(near, edges, s, e)) >= HOPELESS:
             s, e = _climb(near, edges, s, e, allowed)
             found[s, e] = evidence(near, edges, s, e)
@@ -114,33 +114,33 @@ def evidence(near: Near, edges: np.ndarray, s: int, e: int) -> dict[str, float]:
     a, b, low = s - near.first, e - near.first, max(0, s - 3)
     mean, var = near.mean[a : b + 1], near.var[a : b + 1]
     left, right = near.column(s)[a : b + 1], near.column(e)[a : b + 1]
-    own, other, c = var[0], var[-1], left[-1]
-    power, bright = max(own + other - 2 * c, EPS), mean[-1] - mean[0]
-    change = float(np.sqrt(power + bright**2))
+    own, other, c = float(var[0]), float(var[-1]), float(left[-1])
+    power, bright = max(own + other - 2 * c, EPS), float(mean[-1] - mean[0])
+    change = math.sqrt(power + bright**2)
     along = right - left - c + own
     ramp, alpha = along / power, (along + (mean - mean[0]) * bright) / change**2
-    steps, mixing = np.diff(ramp), np.clip(alpha, 0, 1)
-    step = float(steps.mean())
+    steps, mixing = ramp[1:] - ramp[:-1], np.minimum(np.maximum(alpha, 0), 1)
+    step = float(average(steps))
     straight = (1 - mixing) * own + mixing * other
     mixed = (1 - mixing) ** 2 * own + mixing**2 * other + 2 * mixing * (1 - mixing) * c
     both = (left**2 * other - 2 * left * right * c + right**2 * own) / max(own * other - c * c, EPS) / (var + EPS)
     before, after = near.distance(s, max(0, s - half)), near.distance(e, min(len(near.T) - 1, e + half))
-    spread = np.sqrt(sorted([own, other]))
+    weak, strong = sorted((own, other))
     return {
-        "change": float(np.log(np.sqrt(power) + 1)),
+        "change": float(np.log(math.sqrt(power) + 1)),
         "length": float(np.log(n)),
-        "likeness": float(c / (np.sqrt(own * other) + EPS)),
+        "likeness": c / (math.sqrt(own * other) + EPS),
         "kept": np.count_nonzero(np.abs(near.X[b] - near.X[a]) < 0.25 * change) / near.X.shape[1],
         "outside": min(3.0, min(before, after) / change),
         "both_ends": median(both[1:-1]),
-        "uneven": min(0.5, float(np.abs(ramp - np.arange(n + 1) / n).mean())),
-        "rough": min(3.0, float(np.sqrt(np.mean((steps - step) ** 2))) / (abs(step) + EPS)),
+        "uneven": min(0.5, float(average(np.abs(ramp - np.arange(n + 1) / n)))),
+        "rough": min(3.0, math.sqrt(average((steps - step) ** 2)) / (abs(step) + EPS)),
         "dip_off": min(1.5, abs(float((straight - var).sum() / ((straight - mixed).sum() + EPS)) - 1)),
         "edges_dip_off": min(1.5, abs(curve_dip(edges[low : e + 4], s - low, n) - 1)),
-        "weak": float(np.log((spread[0] + 1) / (spread[1] + 1))),
+        "weak": float(np.log((math.sqrt(weak) + 1) / (math.sqrt(strong) + 1))),
         "outside_most": min(3.0, max(before, after) / change),
-        "steepest": float(np.diff(alpha).max()),
-        "bright": abs(float(bright)) / change,
+        "steepest": float((alpha[1:] - alpha[:-1]).max()),
+        "bright": abs(bright) / change,
     }
 
 

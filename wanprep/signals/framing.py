@@ -33,6 +33,8 @@ def inside(signals: Signals) -> Inside | None:
 
 def _framed(tiny: np.ndarray) -> tuple[float, float]:
     """Where the picture begins and ends (0..1) in a frame of one tone that is no bar's; uint8[n, lines, across]."""
+    if (np.ptp(tiny[:, 0], axis=1) > EVEN).any() or (np.ptp(tiny[:, -1], axis=1) > EVEN).any():
+        return 0.0, 1.0  # as in most films: the lines between need not be looked at
     lines = tiny.astype(np.int16)
     tone = lines.mean(2)
     even = (np.ptp(lines, axis=2) <= EVEN).all(0) & (np.abs(tone - np.median(tone[:, [0, -1]])) <= ALIKE).all(0)

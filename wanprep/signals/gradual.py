@@ -13,7 +13,8 @@ Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ from wanprep.signals.mixing import (
     stays,
     std,
 )
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Pictures, all_spans
 from wanprep.signals.rules import GradualRules
 
 OWN = 4.0  # luma deviation of what a flat picture shows and the other does not: more is a picture of its own
@@ -101,36 +102,29 @@ def _apart(mixes: list[Mix], taken: np.ndarray) -> list[Mix]:
 
 
 def _seeds(T: Pictures, longest: int, rules: GradualRules) -> list[tuple[int, int]]:
-    """(centre, reach) of spans that look like mixing at first sight, strongest first."""
-    found: list[tuple[float, int, int]] = []
-    reach = 1
-    while 2 * reach < len(T) and reach <= longest:
-        stride = max(1, reach // 2)
-        centres = np.arange(reach, len(T) - reach, stride)
-        found += _strongest((seed for part in parts(centres) for seed in _seeds_at(T, part, reach, rules)), reach)
-        reach *= 2
-    return [(centre, reach) for _, centre, reach in sorted(found, reverse=True)]
+    """(centre, reach) of spans that look like mixing at first sight, strongest first; of those that overlap by half or
+    more only the best: they would grow into the same span."""
+    reaches = [1 << k for k in range(longest.bit_length()) if 2 << k < len(T)]
+    found: dict[int, list[tuple[float, int, int]]] = {reach: [] for reach in reaches}
+    for S, E in all_spans(len(T), {2 * reach: max(1, reach // 2) for reach in reaches}) if reaches else ():
+        for seed in _seeds_at(T, S, E, rules):
+            kept = found[seed[2]]
+            if kept and seed[1] - kept[-1][1] <= seed[2]:
+                kept[-1] = max(kept[-1], seed)
+            else:
+                kept.append(seed)
+    return [(centre, reach) for _, centre, reach in sorted(itertools.chain(*found.values()), reverse=True)]
 
 
-def _strongest(seeds: Iterable[tuple[float, int, int]], reach: int) -> list[tuple[float, int, int]]:
-    """Of seeds (by their centres) that overlap by half or more only the best: they would grow into the same span."""
-    kept: list[tuple[float, int, int]] = []
-    for seed in seeds:
-        if kept and seed[1] - kept[-1][1] <= reach:
-            kept[-1] = max(kept[-1], seed)
-        else:
-            kept.append(seed)
-    return kept
-
-
-def _seeds_at(T: Pictures, centres: np.ndarray, reach: int, rules: GradualRules) -> list[tuple[float, int, int]]:
-    whole = rms(T[centres + reach] - T[centres - reach])
-    centres = centres[whole >= 0.6 * min(rules.min_change, rules.min_fade)]
-    if not len(centres):
-        return []
-    left, middle, right = T[centres - reach], T[centres], T[centres + reach]
-    change = rms(right - left) + EPS
-    bend = rms(middle - (left + right) / 2) / change
+def _seeds_at(T: Pictures, S: np.ndarray, E: np.ndarray, rules: GradualRules) -> Iterator[tuple[float, int, int]]:
+    """(strength, centre, reach) of those of the spans that look like mixing."""
+    left, right = T[S], T[E]
+    change = rms(right - left)
+    large = change >= 0.6 * min(rules.min_change, rules.min_fade)
+    if not large.any():
+        return
+    left, right, change, centre = left[large], right[large], change[large] + EPS, ((S + E) // 2)[large]
+    bend = rms(T[centre] - (left + right) / 2) / change
     spread = np.sort(np.stack([std(left), std(right)]), axis=0)
     # A span inside a longer transition shows a part of the change only, so first sight asks for less than the proof.
     unlike = max(0.8, rules.max_likeness)
@@ -139,9 +133,9 @@ def _seeds_at(T: Pictures, centres: np.ndarray, reach: int, rules: GradualRules)
     for i in np.flatnonzero(~differs & (bend <= 0.4) & (np.count_nonzero(dark, axis=1) > (1 - LIT[1]) * dark.shape[1])):
         places = lit(np.stack([left[i], right[i]]), 0, 1)
         differs[i] = places is not None and likeness(left[i, places], right[i, places]) < unlike
-    good = np.flatnonzero((bend <= 0.4) & differs)
     score = change * (1 - bend)
-    return [(float(score[i]), int(centres[i]), reach) for i in good]
+    for i in np.flatnonzero((bend <= 0.4) & differs):
+        yield float(score[i]), int(centre[i]), int((E - S)[large][i]) // 2
 
 
 def _spans(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> list[tuple[int, int]]:
@@ -184,12 +178,13 @@ def _ramp(T: Pictures, s: int, e: int, room: tuple[int, int], longest: int) -> t
     best, grid = (s, e), max(1, (e - s) // 6)
     starts, ends = np.arange(low, high, grid), np.arange(low + 1, high + 1, grid)
     for _ in range(2):
-        a, b = (g.ravel() for g in np.meshgrid(starts, ends))
-        fits = (b - a >= 2) & (b - a <= longest + 1)
-        a, b = a[fits], b[fits]
+        lengths = ends[:, None] - starts
+        rows, columns = np.nonzero((lengths >= 2) & (lengths <= longest + 1))
+        a, b = starts[columns], ends[rows]
         if not len(a):
             break
-        ramp = np.clip((times - a[:, None]) / (b - a)[:, None], 0, 1)
+        ramp = (times - a[:, None]) / (b - a)[:, None]
+        np.minimum(np.maximum(ramp, 0, out=ramp), 1, out=ramp)
         centred = ramp - mean(ramp, keepdims=True)
         explained = (centred @ (p - mean(p))) ** 2 / (np.sum(centred**2, axis=1) + EPS)
         top = int(np.argmax(explained))

@@ -80,7 +80,7 @@ def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float,
     step = steps(T)
 
     def judged(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        size = rms(T[after] - T[before])
+        size = rms(T[after] - T[before]) if len(after) else np.zeros(0)
         before, after, size = (values[size >= min_step] for values in (before, after, size))
         if not len(after):
             return after, size.astype(np.float64), np.zeros(0, bool)
@@ -104,10 +104,9 @@ def find_jumps(series: Series, T: Pictures, *, min_odds: float, min_step: float,
     # No transition spans a sure cut; one with a blended frame may be the heart of a short dissolve.
     sure = cuts[(odds >= min_odds + SURE) & ~flat]
     # A frame between two pictures of which either step is a cut by itself is a frame of one of them.
-    alone = ~np.isin(mixed, cuts) & ~np.isin(mixed - 1, cuts)
-    alone &= np.concatenate([[True], np.diff(mixed) > 1])[: len(mixed)]
-    order = tuple(sorted({*cuts.tolist(), *mixed[alone].tolist()}))
-    return Jump(cuts=order, blended=tuple(mixed[alone].tolist()), sure=tuple(sure.tolist()))
+    known, late = set(cuts.tolist()), mixed.tolist()
+    alone = [b for a, b in zip([-2, *late], late) if b - a > 1 and b not in known and b - 1 not in known]
+    return Jump(cuts=tuple(sorted({*known, *alone})), blended=tuple(alone), sure=tuple(sure.tolist()))
 
 
 def steps(T: Pictures) -> np.ndarray:
@@ -179,7 +178,9 @@ def log_odds(
     # Ranks are unmoved by any change of light, clipping included; they take longer than all the rest.
     alike = found["likeness"].copy()
     at = np.flatnonzero(coloured | (odds >= LIKELY))
-    alike[at] = np.maximum(alike[at], likeness(_ranks(T[before[at]]), _ranks(T[after[at]])))
+    known, late = set(cuts.tolist()), mixed.tolist()
+    alone = [b for a, b in zip([-2, *late], late) if b - a > 1 and b not in known and b - 1 not in known]
+    return Jump(cuts=tuple(sorted({*known, *alone})), blended=tuple(alone), sure=tuple(sure.tolist()))
     coloured &= alike < UNLIKE
     return np.where(coloured, np.maximum(odds, 0.0), odds), alike
 

@@ -6,6 +6,8 @@ frame; edges float32[N], energy of each frame's edges.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from wanprep.signals.pictures import Pictures
@@ -162,9 +164,16 @@ def curve_dip(values: np.ndarray, start: int, length: int) -> float:
     """
     end = start + length
     low, high = median(values[: start + 1]), median(values[end:])
-    a = np.linspace(0, 1, length + 1)
-    level, mixed = (1 - a) * low + a * high, (1 - a) ** 2 * low + a**2 * high
+    old, new, old_square, new_square = _shares(length)
+    level, mixed = old * low + new * high, old_square * low + new_square * high
     return float((level - values[start : end + 1]).sum() / ((level - mixed).sum() + EPS))
+
+
+@functools.lru_cache(maxsize=256)
+def _shares(length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of each frame of an even mix of that length how much is old and how much new, and their squares."""
+    a = np.linspace(0, 1, length + 1)
+    return 1 - a, a, (1 - a) ** 2, a**2
 
 
 def log_odds(evidence: dict[str, float]) -> float:

@@ -139,6 +139,8 @@ def candidates(T: Pictures) -> tuple[np.ndarray, np.ndarray]:
     """int[n] each: the last frame before and the first frame after spans that hold nothing but odd frames."""
     step = steps(T)
     large = np.flatnonzero(step >= STEP)
+    if len(large) < 2:
+        return large[:0], large[:0]
     pairs = [(into[step[into + n] >= STEP], n) for n in range(1, LONGEST + 1) for into in [large[large + n < len(T)]]]
     starts = np.concatenate([into for into, _ in pairs])
     ends = np.concatenate([into + n for into, n in pairs])
@@ -147,7 +149,8 @@ def candidates(T: Pictures) -> tuple[np.ndarray, np.ndarray]:
     good = np.zeros(len(starts), bool)
     for at in parts(np.arange(len(starts))):
         at = at[_sudden(T, step, starts[at] - 1, ends[at])]
-        good[at] = _all_odd(T, starts[at] - 1, ends[at])
+        if len(at):
+            good[at] = _all_odd(T, starts[at] - 1, ends[at])
     return starts[good] - 1, ends[good]
 
 

@@ -8,12 +8,13 @@ whatever neighbours a frame is compared with, and what it finds does not depend 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 PASS = 1024  # frames that are looked at at once: 0.8 MB of numbers, which stay in a core's cache
+TOGETHER = 256  # frames of which spans of all lengths are looked at at once: two to four times as many
 
 
 class Inside:
@@ -79,6 +80,27 @@ class Pictures:
     def backwards(self) -> Pictures:
         """The last frame first."""
         return Pictures(self._stored[::-1], self._inside)
+
+
+def all_spans(n: int, strides: Mapping[int, int], room: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """First and last frames, int[k] each, of all spans of n frames whose length (last - first) is a key of `strides`
+    and whose first frame is a multiple of its value. Those of all lengths that begin within the same `room` frames
+    (0: TOGETHER) come at once, by their lengths: of a short film that is one part, where one a length would be many
+    calls on few numbers."""
+    room = room or TOGETHER
+    for start in range(0, n, room):
+        first = [
+            np.arange(-(-start // stride) * stride, min(start + room, n - length), stride)
+            for length, stride in strides.items()
+        ]
+        yield np.concatenate(first), np.concatenate([at + length for at, length in zip(first, strides)])
+
+
+def counts(flags: np.ndarray) -> np.ndarray:
+    """int32[n + 1]: how many of bool[n] are set before each place."""
+    found = np.zeros(len(flags) + 1, np.int32)
+    np.cumsum(flags, dtype=np.int32, out=found[1:])
+    return found
 
 
 def parts(frames: np.ndarray) -> Iterator[np.ndarray]:

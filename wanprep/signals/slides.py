@@ -5,14 +5,13 @@ left where it is; only how far the edge has come is unknown. So the frames lie o
 ways) through as many pictures as the edge has places to go, and follow it once from end to end. A camera that pans by
 just one picture does the same as a push: but what it shows goes on where the edge would be, and it hardly ever stands
 still before and after.
-Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame, P = HEIGHT x WIDTH. C float32[n, K, P]:
-pictures that lie in a line. Pure: arrays in, spans out.
+Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame, P = HEIGHT x WIDTH. K: pictures that
+lie in a line. Pure: arrays in, spans out.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from wanprep.signals.carried import uncarried
 from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, rms
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Pictures, all_spans
 from wanprep.signals.rules import WipeRules
 from wanprep.signals.wipes import Sweep, pace_beside, rest_beside, returns, weighed
 
@@ -31,7 +30,7 @@ AWAY = 0.3  # of the change, by which the frame in the middle of a span differs 
 OFF, MIDDLE = 0.35, (0.2, 0.8)  # and most that it is off the line; where on it
 MORE = 1.3  # times that of the frames a quarter of the span beside it
 FAR = 2.0  # log-odds below those wanted, of spans whose ends are moved
-AT_ONCE = 64  # frames compared with their lines at once: 0.4 MB of pictures
+AT_ONCE = 16  # frames compared with the three lines of a way at once: 0.6 MB of pictures
 LEFT, STIRRED = 0.7, 1.2  # most change beside a span, on its quieter and its other side, as shares of that inside
 STEEPEST, BACK, MOST_OFF = 0.55, 0.1, 0.45  # largest step of the edge, sum of those back, of spans that are judged
 SIZES = (0.7, 1.0, 1.4)  # of half a span, times the reach of its seed
@@ -77,37 +76,42 @@ def _seeds(T: Pictures, rules: WipeRules, free: np.ndarray) -> list[tuple[int, s
     """(centre, kind, way, reach) of spans of which three frames are put together of both ends, one after the other,
     those that are so most exactly first."""
     best: dict[tuple[int, int], tuple[float, int, str, int]] = {}
-    for reach in REACHES:
-        every = np.arange(reach, len(T) - reach, max(1, reach // 2))
-        for at in parts(every[free[every]]):
-            left, middle, right = T[at - reach], T[at], T[at + reach]
-            change = rms(right - left)
-            good = change >= rules.min_change
-            good &= np.minimum(rms(middle - left), rms(right - middle)) >= AWAY * change
-            if not good.any():
-                continue
-            good[good] &= likeness(left[good], right[good]) <= rules.max_likeness
-            for few in (np.flatnonzero(good)[k : k + AT_ONCE] for k in range(0, int(good.sum()), AT_ONCE)):
-                for kind, way in itertools.product(KINDS, range(WAYS)):
-                    for i, off in _fitting(T, at[few], reach, kind, way, OFF * change[few]):
-                        cell = i // reach, reach
-                        best[cell] = min(best.get(cell, (np.inf, 0, "", 0)), (off, i, kind, way))
+    for S, E in all_spans(len(T), {2 * reach: max(1, reach // 2) for reach in REACHES}):
+        at = (S + E) // 2
+        S, E, at = (frames[free[at]] for frames in (S, E, at))
+        left, middle, right = T[S], T[at], T[E]
+        change = rms(right - left)
+        good = change >= rules.min_change
+        good &= np.minimum(rms(middle - left), rms(right - middle)) >= AWAY * change
+        good[good] &= likeness(left[good], right[good]) <= rules.max_likeness
+        chosen = np.flatnonzero(good)
+        for few in (chosen[k : k + AT_ONCE] for k in range(0, len(chosen), AT_ONCE)):
+            for seed in _fitting(T, S[few], E[few], OFF * change[few]):
+                cell = seed[1] // seed[4], seed[4]
+                best[cell] = min(best.get(cell, (np.inf, 0, "", 0)), seed[:4])
     found = [(off, centre, kind, way, reach) for (_, reach), (off, centre, kind, way) in best.items()]
     return [seed[1:] for seed in sorted(found)]
 
 
-def _fitting(T: Pictures, at: np.ndarray, reach: int, kind: str, way: int, most: np.ndarray) -> list[tuple[int, float]]:
-    """Of frames `at` those that lie in the middle of a line, at most `most` (levels) off it, between a frame before
-    and one after; how far off, as a share of that."""
-    p, off = along(T[at], line(T[at - reach], T[at + reach], kind, way))
-    good = np.flatnonzero((off <= most) & (p > MIDDLE[0]) & (p < MIDDLE[1]))
-    if not len(good):
-        return []
-    at, p, off, most = at[good], p[good], off[good], most[good]
-    C, half = line(T[at - reach], T[at + reach], kind, way), max(1, reach // 2)
-    (early, wide), (late, far) = along(T[at - half], C), along(T[at + half], C)
-    fair = (early < p) & (p < late) & (np.maximum(wide, far) <= MORE * most)
-    return [(int(i), float(o)) for i, o in zip(at[fair], ((off + wide + far) / most)[fair])]
+def _fitting(T: Pictures, S: np.ndarray, E: np.ndarray, most: np.ndarray) -> Iterator[tuple[float, int, str, int, int]]:
+    """(how far off, as a share of `most`; centre, kind, way, reach) of spans whose frame in the middle lies in that of
+    a line between their ends, at most `most` (levels) off it, and those a quarter of the span beside it before and
+    after."""
+    reach = (E - S) // 2
+    at, half = S + reach, np.maximum(1, reach // 2)
+    A, X, B, every = T[S], T[at], T[E], np.arange(len(S))
+    for way in range(WAYS):
+        p, off = along(off_lines(X, A, B, way))
+        good = (off <= most[:, None]) & (p > MIDDLE[0]) & (p < MIDDLE[1])
+        few = every[good.any(1)]
+        if len(few):
+            beside = (T[at[few] + step * half[few]] for step in (-1, 1))
+            (early, wide), (late, far) = (along(off_lines(Y, A[few], B[few], way)) for Y in beside)
+            limit = most[few][:, None]
+            fair = good[few] & (early < p[few]) & (p[few] < late) & (np.maximum(wide, far) <= MORE * limit)
+            apart = (off[few] + wide + far) / limit
+            for i, k in zip(*np.nonzero(fair)):
+                yield float(apart[i, k]), int(at[few[i]]), KINDS[k], way, int(reach[few[i]])
 
 
 def _climb(
@@ -160,7 +164,7 @@ def evidence(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[dict[str
     still, stir = rest_beside(T, s, e, change)
     if still > LEFT or stir > STIRRED:
         return None
-    p, off = along(X[1:-1], line(X[:1], X[-1:], kind, way))
+    p, off = (found[:, 0] for found in along(off_lines(X[1:-1], X[:1], X[-1:], way, [kind])))
     p = np.concatenate([[0.0], p, [1.0]])
     steps = np.diff(p)
     if steps.max() > STEEPEST or np.maximum(-steps, 0).sum() > BACK or off.mean() > MOST_OFF * change:
@@ -185,42 +189,76 @@ def evidence(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[dict[str
     return found, first, last
 
 
-def line(A: np.ndarray, B: np.ndarray, kind: str, way: int) -> np.ndarray:
-    """C float32[n, K, P]: pictures from A float32[n, P] to B as the edge goes its WIDTH or HEIGHT = K - 1 places."""
-    a, b = (_turned(x.reshape(-1, HEIGHT, WIDTH), way) for x in (A, B))
-    n, rows, size = a.shape
-    C = np.empty((n, size + 1, rows, size), np.float32)
-    for k in range(size + 1):
-        C[:, k, :, : size - k] = a[:, :, : size - k] if kind == "cover" else a[:, :, k:]
-        C[:, k, :, size - k :] = b[:, :, size - k :] if kind == "reveal" else b[:, :, :k]
-    return _turned(C, way, back=True).reshape(n, size + 1, -1)
+def off_lines(
+    X: np.ndarray, A: np.ndarray, B: np.ndarray, way: int, kinds: Sequence[str] = KINDS
+) -> np.ndarray:  # fmt: skip
+    """float32[n, kinds, K, P]: pictures X float32[n, P] less those of the lines of these kinds from A float32[n or 1,
+    P] to B as the edge goes its WIDTH or HEIGHT = K - 1 places.
+
+    Where both move they are a window that is moved over the two side by side, and no line need be made.
+    """
+    x, a, b = (pictures.reshape(-1, HEIGHT, WIDTH) for pictures in (X, A, B))
+    axis, size = (1, HEIGHT) if way >= 2 else (2, WIDTH)
+    both = np.concatenate([b, a] if way % 2 else [a, b], axis=axis)
+    strides, onward = both.strides, -both.strides[axis] if way % 2 else both.strides[axis]
+    shape, begin = (len(a), size + 1, HEIGHT, WIDTH), size * both.strides[axis] if way % 2 else 0
+    pushed = np.ndarray(shape, np.float32, both, begin, (strides[0], onward, *strides[1:]))
+    push = np.subtract(x[:, None], pushed, order="C").reshape(len(x), size + 1, -1).view(np.uint32)
+    (old, new), out = _PLACES[way], np.empty((len(x), len(kinds), *push.shape[1:]), np.uint32)
+    for k, kind in enumerate(kinds):  # by bits: where one of them stays, numpy's `where` takes five times as long
+        if kind == "push":
+            out[:, k] = push
+        elif kind == "cover":
+            np.bitwise_or(_bits(X - A) & old, push & new, out=out[:, k])
+        else:
+            np.bitwise_or(push & old, _bits(X - B) & new, out=out[:, k])
+    return out.view(np.float32)
 
 
-def _turned(x: np.ndarray, way: int, back: bool = False) -> np.ndarray:
-    """Pictures [..., rows, columns] such that the edge comes from the right, or back again."""
-    x = x.swapaxes(-1, -2) if way >= 2 and not back else x
-    x = x[..., ::-1] if way % 2 else x
-    return x.swapaxes(-1, -2) if way >= 2 and back else x
+def _bits(x: np.ndarray) -> np.ndarray:
+    return x.view(np.uint32)[:, None]
 
 
-def along(X: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far along the lines C float32[n or 1, K, P] the pictures X float32[n, P] are, 0..1, and how far off them
-    (RMS levels). Between two pictures of a line lies what they mix to: the edge within a place."""
-    off = X[:, None] - C
-    square = np.einsum("nkp,nkp->nk", off, off)
-    cross = np.einsum("nkp,nkp->nk", off[:, :-1], off[:, 1:])
-    length = np.maximum(square[:, :-1] + square[:, 1:] - 2 * cross, EPS)
-    t = np.clip((square[:, :-1] - cross) / length, 0, 1)
-    near = square[:, :-1] - 2 * t * (square[:, :-1] - cross) + t * t * length
-    best, every = near.argmin(1), np.arange(len(X))
-    left = np.sqrt(np.maximum(near[every, best], 0) / X.shape[1])
-    return (best + t[every, best]) / t.shape[1], left
+def _places(way: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint32[K, P] each: all bits where each picture of a line shows the old one still; where it does not."""
+    size = HEIGHT if way >= 2 else WIDTH
+    passed = np.arange(size)[::-1] if way % 2 else np.arange(size)  # the edge comes from the right, or from below
+    old = passed < size - np.arange(size + 1)[:, None]
+    old = np.broadcast_to(old[:, :, None] if way >= 2 else old[:, None, :], (size + 1, HEIGHT, WIDTH))
+    bits = np.where(old, 0xFFFFFFFF, 0).astype(np.uint32).reshape(size + 1, -1)
+    return bits, ~bits
+
+
+_PLACES = [_places(way) for way in range(WAYS)]
+
+
+def _turned(x: np.ndarray, way: int) -> np.ndarray:
+    """Pictures [..., rows, columns] such that the edge comes from the right."""
+    x = x.swapaxes(-1, -2) if way >= 2 else x
+    return x[..., ::-1] if way % 2 else x
+
+
+def along(off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far along lines pictures are, 0..1, and how far off them (RMS levels), of float32[n, lines, K, P] as of
+    `off_lines`: float[n, lines] each. Between two pictures of a line lies what they mix to: the edge within a place."""
+    square = np.einsum("nlkp,nlkp->nlk", off, off)
+    cross = np.einsum("nlkp,nlkp->nlk", off[:, :, :-1], off[:, :, 1:])
+    here = square[..., :-1]
+    length = np.maximum(here + square[..., 1:] - 2 * cross, EPS)
+    t = np.clip((here - cross) / length, 0, 1)
+    near = here - 2 * t * (here - cross) + t * t * length
+    best, row, column = near.argmin(-1), np.arange(len(off))[:, None], np.arange(off.shape[1])
+    left = np.sqrt(np.maximum(near[row, column, best], 0) / off.shape[-1])
+    return (best + t[row, column, best]) / t.shape[-1], left
 
 
 def nearest(X: np.ndarray, A: np.ndarray, B: np.ndarray) -> tuple[tuple[str, int], np.ndarray, np.ndarray]:
     """(kind, way) of the slide from A float32[1, P] to B on whose line the pictures X float32[n, P] lie best, and
     `along` it."""
-    lines = (((kind, way), *along(X, line(A, B, kind, way))) for kind in KINDS for way in range(WAYS))
+    ways = [along(off_lines(X, A, B, way)) for way in range(WAYS)]
+    lines = (
+        ((kind, way), ways[way][0][:, k], ways[way][1][:, k]) for k, kind in enumerate(KINDS) for way in range(WAYS)
+    )
     return min(lines, key=lambda it: float(it[2].mean()))
 
 

@@ -8,11 +8,14 @@ Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame.
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 
 from wanprep.signals import pictures
 from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, rms
-from wanprep.signals.pictures import Pictures
+from wanprep.signals.pictures import Pictures, all_spans
 
 LENGTHS = (3, 4, 5, 7, 9, 12, 16, 22, 30, 41, 56, 75)  # frames from the last pure one to the first pure one
 HALF = 0.5  # spans that share so much (intersection over union) grow into the same one
@@ -51,7 +54,7 @@ class Near:
         """RMS luma difference of two loaded frames."""
         a, b = i - self.first, j - self.first
         squared = self.var[a] + self.var[b] - 2 * self.column(i)[b] + (self.mean[a] - self.mean[b]) ** 2
-        return float(np.sqrt(max(squared, 0.0)))
+        return math.sqrt(max(squared, 0.0))
 
     def steps(self, s: int, e: int) -> np.ndarray:
         """RMS luma differences of loaded frames s..e from the frame before each of s + 1..e."""
@@ -67,25 +70,25 @@ def likely_spans(
     edges: float[N], energy of each frame's edges. blocked: int[N + 1], sum over the frames before each of what no span
     may hold. least: rough log-odds that one must reach, of the ends, the middle and what lies beside.
     """
-    found: dict[int, list[np.ndarray]] = {length: [] for length in LENGTHS}
-    half = LENGTHS[-1] // 2 + 1
-    for start in range(0, len(T), pictures.PASS):
+    found, half = [np.zeros((0, 3))], LENGTHS[-1] // 2 + 1
+    strides = {length: max(1, length // 5) for length in LENGTHS if length <= longest}
+    for number, (first, last) in enumerate(all_spans(len(T), strides, pictures.PASS) if strides else ()):
+        start = number * pictures.PASS
         low, high = max(0, start - half), min(len(T), start + pictures.PASS + LENGTHS[-1] + half)
         part = _Part(T[low:high], edges[low:high], low, len(T))
-        for length in LENGTHS:
-            stride = max(1, length // 5)
-            first = np.arange(-(-start // stride) * stride, min(start + pictures.PASS, len(T) - length), stride)
-            first = first[blocked[first + length + 1] == blocked[first]]
-            if length <= longest and len(first):
-                odds = part.rough_odds(first, length, min_change, max_likeness)
-                found[length].append(np.stack([odds, first, first + length], axis=1)[odds >= least])
-    peaks = [_peaks(np.concatenate(rows), length // 4) for length, rows in found.items() if rows]
+        first, last = (frames[blocked[last + 1] == blocked[first]] for frames in (first, last))
+        odds = part.rough_odds(first, last - first, min_change, max_likeness)
+        found.append(np.stack([odds, first, last], axis=1)[odds >= least])
+    spans = np.concatenate(found)
+    peaks = [_peaks(spans[spans[:, 2] - spans[:, 1] == length], length // 4) for length in strides]
     spans = np.concatenate([*peaks, np.zeros((0, 3))])
     return _unlike(spans[np.argsort(-spans[:, 0], kind="stable")])
 
 
 def _peaks(spans: np.ndarray, room: int) -> np.ndarray:
     """Of rows (odds, first, last), by their first frames, those no worse than any that begins at most `room` beside."""
+    if len(spans) < 2:
+        return spans
     odds, first = spans[:, 0], spans[:, 1]
     best = np.ones(len(spans), bool)
     for shift in range(1, min(room, len(spans) - 1) + 1):
@@ -109,23 +112,30 @@ def _unlike(spans: np.ndarray) -> list[tuple[int, int]]:
 
 
 class _Part:
-    """Frames low..low + len(X) of a film of `total`, and their covariances at any lag."""
+    """Frames low..low + len(X) of a film of `total`, and their covariances at any lag. Spans come by their lengths,
+    the shortest first."""
 
     def __init__(self, X: np.ndarray, edges: np.ndarray, low: int, total: int) -> None:
         self.X, self.edges, self.low, self.total = X, edges, low, total
         self.mean, self.var = X.mean(1).astype(np.float64), X.var(1).astype(np.float64)
         self.lags: dict[int, np.ndarray] = {}
 
-    def covariance(self, i: np.ndarray, lag: int) -> np.ndarray:
-        """Of frames i and i + lag."""
+    def covariance(self, i: np.ndarray, lag: np.ndarray) -> np.ndarray:
+        """Of frames i and i + lag; lags ascend."""
+        edges = [0, *(np.flatnonzero(lag[1:] != lag[:-1]) + 1).tolist(), len(lag)]
+        return np.concatenate([self._lagged(int(lag[a]))[i[a:b]] for a, b in itertools.pairwise(edges)])
+
+    def _lagged(self, lag: int) -> np.ndarray:
         if lag not in self.lags:
             products = np.einsum("ij,ij->i", self.X[:-lag], self.X[lag:]) / self.X.shape[1]
             self.lags[lag] = products - self.mean[:-lag] * self.mean[lag:]
-        return self.lags[lag][i]
+        return self.lags[lag]
 
-    def rough_odds(self, first: np.ndarray, length: int, min_change: float, max_likeness: float) -> np.ndarray:
+    def rough_odds(self, first: np.ndarray, length: np.ndarray, min_change: float, max_likeness: float) -> np.ndarray:
         """Log-odds of dissolves as of mixing.py, from one frame in the middle; −inf where the ends rule it out."""
         odds = np.full(len(first), -np.inf)
+        if not len(first):
+            return odds
         s = first - self.low
         e, c = s + length, self.covariance(s, length)
         power = np.maximum(self.var[s] + self.var[e] - 2 * c, EPS)
@@ -134,15 +144,15 @@ class _Part:
         fair = (change >= min_change) & (like <= max_likeness)
         if not fair.any():
             return odds
-        s, e, c, power, like, change = (values[fair] for values in (s, e, c, power, like, change))
+        s, e, c, power, like, change, length = (values[fair] for values in (s, e, c, power, like, change, length))
         weak = np.sort([np.sqrt(self.var[s]), np.sqrt(self.var[e])], axis=0)
         total = BIAS + WEIGHTS["change"] * np.log(np.sqrt(power) + 1) + WEIGHTS["length"] * np.log(length)
         total += WEIGHTS["likeness"] * like + WEIGHTS["weak"] * np.log((weak[0] + 1) / (weak[1] + 1))
-        total += WEIGHTS["outside"] * np.minimum(3, self._beside(s, e, max(2, length // 2)) / change)
+        total += WEIGHTS["outside"] * np.minimum(3, self._beside(s, e, np.maximum(2, length // 2)) / change)
         odds[fair] = total + self._middle(s, e, c, power, change)
         return odds
 
-    def _beside(self, s: np.ndarray, e: np.ndarray, half: int) -> np.ndarray:
+    def _beside(self, s: np.ndarray, e: np.ndarray, half: np.ndarray) -> np.ndarray:
         """RMS change in `half` frames before s or after e, whichever is less; none at the ends of the film."""
 
         def moved(i: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -155,9 +165,10 @@ class _Part:
 
     def _middle(self, s: np.ndarray, e: np.ndarray, c: np.ndarray, power: np.ndarray, change: np.ndarray) -> np.ndarray:
         """What the frame in the middle says for and against."""
-        length = int(e[0] - s[0]) if len(s) else 2
+        length = e - s
         to = length // 2
         m, t = s + to, to / length
+        old, new = (1 - t).astype(self.edges.dtype), t.astype(self.edges.dtype)
         left, right, own = self.covariance(s, to), self.covariance(m, length - to), self.var[m]
         along = right - left - c + self.var[s]
         bright = (self.mean[m] - self.mean[s]) * (self.mean[e] - self.mean[s])
@@ -166,8 +177,9 @@ class _Part:
         mixed = (1 - a) ** 2 * self.var[s] + a**2 * self.var[e] + 2 * a * (1 - a) * c
         dip = (straight - own) / (straight - mixed + EPS)
         low, high, middle = self.edges[s], self.edges[e], self.edges[m]
-        level = (1 - t) * low + t * high
-        edges_dip = (level - middle) / (level - (1 - t) ** 2 * low - t**2 * high + EPS)
+        level = old * low + new * high
+        faded = ((1 - t) ** 2).astype(low.dtype) * low
+        edges_dip = (level - middle) / (level - faded - (t**2).astype(low.dtype) * high + EPS)
         square = left**2 * self.var[e] - 2 * left * right * c + right**2 * self.var[s]
         both = square / np.maximum(self.var[s] * self.var[e] - c**2, EPS) / (own + EPS)
         # Of a frame the deviations are larger than of all frames in the mean: hence 0.5 and 0.7.

@@ -20,7 +20,7 @@ from wanprep.signals import ends
 from wanprep.signals.dissolves import answers
 from wanprep.signals.mixing import EPS, rms
 from wanprep.signals.pictures import Pictures
-from wanprep.signals.slides import along, line, nearest
+from wanprep.signals.slides import along, nearest, off_lines
 
 if TYPE_CHECKING:
     from wanprep.signals.shots import Transition
@@ -83,8 +83,8 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int) -> dict[s
     apart = (np.abs(X - here) > STEPPED * change).mean(1)
     near = T[max(low, s - 6) : min(e, s + 6) + 1]
     steps, middle = (np.abs(np.diff(near, axis=0)) > STEPPED * change).mean(1), s - max(low, s - 6)
-    slide, *_ = nearest(T[[(s + e) // 2]], T[[s]], T[[e]])
-    come, off = along(X[[9, 10]], line(here[None], last[None], *slide))
+    (kind, way), *_ = nearest(T[[(s + e) // 2]], T[[s]], T[[e]])
+    come, off = (found[:, 0] for found in along(off_lines(X[[9, 10]], here[None], last[None], way, [kind])))
     return found | {
         "turned_1": float(turned[9]),
         "turned_2": float(turned[10]),

@@ -18,7 +18,7 @@ import numpy as np
 from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, rms
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Pictures, all_spans
 from wanprep.signals.rules import WipeRules
 
 REACHES = (3, 5, 7, 10, 14, 20)  # half lengths, in frames, that are looked for
@@ -85,31 +85,28 @@ def likeliest(sweeps: Iterable[Sweep], free: np.ndarray) -> list[Sweep]:
 
 
 def _seeds(T: Pictures, rules: WipeRules) -> list[tuple[int, int]]:
-    """(centre, reach) of spans whose middle frame is made of parts of both ends."""
-    found: list[tuple[int, int]] = []
-    for reach in REACHES:
-        every = np.arange(reach, len(T) - reach, max(1, reach // 3))
-        best: tuple[float, int] | None = None
-        for part in parts(every):
-            part = part[rms(T[part + reach] - T[part - reach]) >= rules.min_change]
-            if not len(part):
-                continue
-            left, middle, right = T[part - reach], T[part], T[part + reach]
-            gone, to_go = np.abs(middle - left), np.abs(right - middle)
-            between = np.minimum(gone, to_go).mean(-1) / (np.abs(right - left).mean(-1) + EPS)
-            share = (gone > to_go).mean(-1)
-            good = (between <= rules.max_between) & (share >= 0.2) & (share <= 0.8)
-            good[good] &= likeness(left[good], right[good]) <= rules.max_likeness
-            for i in np.flatnonzero(good):  # of seeds that overlap by half or more the best
-                seed = float(between[i]), int(part[i])
-                if best and seed[1] - best[1] > reach:
-                    found.append((best[1], reach))
-                    best = seed
-                else:
-                    best = min(best, seed) if best else seed
-        if best:
-            found.append((best[1], reach))
-    return found
+    """(centre, reach) of spans whose middle frame is made of parts of both ends; of seeds that overlap by half or more
+    the best."""
+    found: dict[int, list[tuple[float, int]]] = {reach: [] for reach in REACHES}
+    for S, E in all_spans(len(T), {2 * reach: max(1, reach // 3) for reach in REACHES}):
+        left, right = T[S], T[E]
+        large = rms(right - left) >= rules.min_change
+        if not large.any():
+            continue
+        left, right, at, reach = left[large], right[large], ((S + E) // 2)[large], ((E - S) // 2)[large]
+        middle = T[at]
+        gone, to_go = np.abs(middle - left), np.abs(right - middle)
+        between = np.minimum(gone, to_go).mean(-1) / (np.abs(right - left).mean(-1) + EPS)
+        share = (gone > to_go).mean(-1)
+        good = (between <= rules.max_between) & (share >= 0.2) & (share <= 0.8)
+        good[good] &= likeness(left[good], right[good]) <= rules.max_likeness
+        for i in np.flatnonzero(good):
+            seed, kept = (float(between[i]), int(at[i])), found[int(reach[i])]
+            if kept and seed[1] - kept[-1][1] <= reach[i]:
+                kept[-1] = min(kept[-1], seed)
+            else:
+                kept.append(seed)
+    return [(centre, reach) for reach, kept in found.items() for _, centre in kept]
 
 
 def _sweeps(T: Pictures, centre: int, reach: int, low: int, high: int) -> list[Sweep]:
