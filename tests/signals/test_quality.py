@@ -126,7 +126,7 @@ def test_two_meters_that_share_the_camera_say_what_one_says():
         return {name: np.array([row[name] for row in rows], np.float32) for name in FIELDS}
 
     one, other = numbers((0, 2)), numbers((1, 2))
-    both, alone = merged(one, other), numbers((0, 1))
+    both, alone = dict(merged(one, other)), numbers((0, 1))
     for name in FIELDS:
         assert np.array_equal(both[name], alone[name], equal_nan=True), name
     steps = [int(np.isfinite(part["step_s"]).sum()) for part in (one, other, alone)]

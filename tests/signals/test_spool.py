@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from fractions import Fraction
 from typing import Any
 
@@ -34,12 +35,28 @@ def test_pieces_come_back_whichever_way_they_are_kept(pieces, in_memory):
         assert made[len(pieces) - 1] == pieces[-1] if pieces else len(made) == 0
 
 
+@pytest.mark.parametrize(("last", "most"), [(4, 20_000), (5, 1_000_000)])
+def test_where_pieces_lie_is_remembered_only_once_they_differ_in_size(last, most, tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "IN_MEMORY", 3)
+    made = put([b"abcd"], tmp_path)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(50_000):
+        made.add(b"abcd")
+    made.add(b"x" * last)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert made[50_001] == b"x" * last
+    assert made[50_000] == b"abcd"
+    assert most / 10 < grown < most if last == 5 else grown < most
+
+
 @pytest.mark.parametrize("in_memory", [0, 1 << 20])
 def test_numbers_put_aside_are_the_same_and_no_copy_stays(in_memory, monkeypatch):
     monkeypatch.setattr(spool, "IN_MEMORY", in_memory)
     table = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     columns = {"a": table[:, 0], "b": table[:, 1], "c": np.full(7, math.nan, np.float32)}
-    kept = spool.aside(columns)
+    kept = spool.aside(columns.items())
     assert list(kept) == list(columns)
     for name, values in columns.items():
         assert np.array_equal(kept[name], values, equal_nan=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -137,9 +138,9 @@ class QualityMeter:
         self._past.append((seconds, smooth))
 
 
-def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Numbers of the frames of two meters that shared them."""
-    return {name: np.where(np.isnan(values), other[name], values) for name, values in one.items()}
+def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Numbers of the frames of two meters that shared them, name by name."""
+    return ((name, np.where(np.isnan(values), other[name], values)) for name, values in one.items())
 
 
 def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
