@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wanprep.signals import carried
 from wanprep.signals.carried import (
     CUT,
     MIX,
@@ -15,6 +16,8 @@ from wanprep.signals.carried import (
     without_moves,
 )
 from wanprep.signals.gradual import Mix
+from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
+from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.pictures import Pictures
 
 
@@ -87,6 +90,25 @@ def test_a_large_shift_is_found_in_both_directions():
     for across in (-60, 60):
         left, change = unexplained(seen(wide)[None], seen(wide, across)[None])
         assert left[0] < CUT * change[0]
+
+
+@pytest.mark.parametrize("levels", [3, 256])  # of few levels many shifts cost the same
+def test_the_best_shift_is_that_of_trying_one_after_the_other(levels):
+    rng = np.random.default_rng(levels)
+    A, B = (rng.integers(0, levels, (12, HEIGHT, WIDTH)).astype(np.float64) for _ in "AB")
+    B[:6, 2:, :-3] = A[:6, :-2, 3:]
+    for a, b, shift in zip(A, B, carried._shift(A, B).tolist()):
+        best, found = np.inf, None
+        for down in range(-carried.FARTHEST[0], carried.FARTHEST[0] + 1):
+            for across in range(-carried.FARTHEST[1], carried.FARTHEST[1] + 1):
+                h, w = HEIGHT - abs(down), WIDTH - abs(across)
+                share, y, x = h * w / (HEIGHT * WIDTH), max(0, down), max(0, across)
+                off = b[y - down : y - down + h, x - across : x - across + w] - a[y : y + h, x : x + w]
+                cost = float((off**2).sum()) / (h * w * np.sqrt(share))
+                if share >= carried.LEAST and cost < best - 1e-9:
+                    best, found = cost, [down, across]
+        assert shift == found
+    assert carried._shift(A[:6], B[:6]).tolist() == [[-2, 3]] * 6
 
 
 def test_mixes_that_the_camera_made_are_left_out_and_others_kept():

@@ -110,9 +110,20 @@ def test_what_is_found_does_not_depend_on_how_many_frames_are_looked_at_at_once(
     film = wiped(1, 1.5, 12)
     whole = found(film, scan_doubt=-9.0)
     monkeypatch.setattr(pictures, "PASS", 37)
+    monkeypatch.setattr(pictures, "TOGETHER", 37)
     parts = found(film, scan_doubt=-9.0)
     assert [(it.first, it.last) for it in parts] == [(it.first, it.last) for it in whole]
     assert [it.odds for it in parts] == pytest.approx([it.odds for it in whole], abs=1e-3)
+
+
+def test_only_likely_ways_are_kept_and_they_are_the_same_ones() -> None:
+    T, numbers = measured(wiped(1, 1.5, 12))
+    it = {"T": T, "numbers": crossings.Numbers.of(T, numbers), "walls": (), "free": np.ones(N, bool)}
+    every, likely = crossings.spans(**it), crossings.spans(**it, least=crossings.LIKELY)
+    good = every[3] >= crossings.LIKELY
+    assert 0 < good.sum() < len(good)
+    for all_of, kept in zip(every, likely):
+        assert np.array_equal(all_of[good], kept)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 6])

@@ -159,4 +159,5 @@ def test_what_is_found_does_not_depend_on_where_a_part_ends(monkeypatch):
     X = film("reveal", 2)
     whole = found(X)
     monkeypatch.setattr(pictures, "PASS", 9)
+    monkeypatch.setattr(pictures, "TOGETHER", 9)
     assert found(X) == whole

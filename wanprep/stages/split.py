@@ -286,7 +286,8 @@ def _crops(signals: Signals, config: SplitConfig) -> Callable[[int, int], Crop]:
         inside = (signals.sampled >= start) & (signals.sampled < end)
         if inside.sum() < min(MIN_BAR_SAMPLES, len(signals.sampled)):
             return common
-        return agreed(bars_of(inside), common, signals.row_p97[inside], signals.col_p97[inside], config.bars)
+        own = common if inside.all() and every.all() else bars_of(inside)
+        return agreed(own, common, signals.row_p97[inside], signals.col_p97[inside], config.bars)
 
     return crop
 
