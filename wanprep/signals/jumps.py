@@ -178,9 +178,8 @@ def log_odds(
     # Ranks are unmoved by any change of light, clipping included; they take longer than all the rest.
     alike = found["likeness"].copy()
     at = np.flatnonzero(coloured | (odds >= LIKELY))
-    known, late = set(cuts.tolist()), mixed.tolist()
-    alone = [b for a, b in zip([-2, *late], late) if b - a > 1 and b not in known and b - 1 not in known]
-    return Jump(cuts=tuple(sorted({*known, *alone})), blended=tuple(alone), sure=tuple(sure.tolist()))
+    if len(at):
+        alike[at] = np.maximum(alike[at], likeness(_ranks(T[before[at]]), _ranks(T[after[at]])))
     coloured &= alike < UNLIKE
     return np.where(coloured, np.maximum(odds, 0.0), odds), alike
 
