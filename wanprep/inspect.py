@@ -35,7 +35,7 @@ from wanprep.stages.split import ClipSpan, SplitConfig
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
     from wanprep.engines.local import Outcome
-    from wanprep.signals.shots import ShotList
+    from wanprep.signals.shotlist import ShotList
     from wanprep.signals.store import Signals
     from wanprep.stages.filter import FilterConfig
     from wanprep.stages.windows import View

@@ -14,16 +14,13 @@ import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wanprep.signals.dissolves import answers
 from wanprep.signals.mixing import EPS, rms
 from wanprep.signals.pictures import Pictures
-
-if TYPE_CHECKING:
-    from wanprep.signals.shots import Transition
+from wanprep.signals.shotlist import Transition
 
 FILE = Path(__file__).with_name("ends.safetensors")
 NAMES = (

@@ -12,9 +12,8 @@ Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tin
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from wanprep.signals.boxes import find_framed
 from wanprep.signals.carried import against_wipe, not_carried, without_moves
 from wanprep.signals.crossings import Numbers, against_sweep, find_crossings
+from wanprep.signals.dips import black_runs, join_dips
 from wanprep.signals.dissolves import find_dissolves
 from wanprep.signals.ends import with_widths
 from wanprep.signals.flashes import is_flash
@@ -31,8 +31,9 @@ from wanprep.signals.jumps import Series, blends, find_jumps
 from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
 from wanprep.signals.mixing import rms
 from wanprep.signals.odd import Odd, edges_of, find_odd, settle
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules, WipeRules
+from wanprep.signals.shotlist import ShotList, Transition
 from wanprep.signals.slides import find_slides
 from wanprep.signals.steps import Step, find_steps
 from wanprep.signals.tails import complete
@@ -56,101 +57,106 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Transition:
-    """Frames first..last (inclusive) that belong to no shot.
-
-    kind: dissolve | fade_in | fade_out | dip_to_black | dip_to_white | wipe | black | odd (beside a cut, see odd.py) |
-    doubtful. wide: how many times the usual margin its beginning and its end need (see ends.py).
-    """
-
-    kind: str
-    first: int
-    last: int
-    wide: tuple[float, float] = (1.0, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShotList:
-    """cuts: first frame of each shot that begins by a hard cut, ascending. transitions: in order, never overlapping.
-    doubtful: spans beside them in which two pictures may mix; not sure enough to be called a transition."""
-
-    n_frames: int
-    cuts: tuple[int, ...]
-    transitions: tuple[Transition, ...]
-    doubtful: tuple[Transition, ...] = ()
-
-    def shots(self) -> list[tuple[int, int]]:
-        """[start, end) of every shot: with the transitions and doubtful spans they cover each frame exactly once."""
-        inside, between = np.ones(self.n_frames, bool), (*self.transitions, *self.doubtful)
-        for t in between:
-            inside[t.first : t.last + 1] = False
-        starts = set(self.cuts) | {t.last + 1 for t in between} | {0}
-        ends = {t.first for t in between} | {self.n_frames}
-        edges = sorted(e for e in starts | ends if e <= self.n_frames)
-        return [(a, b) for a, b in itertools.pairwise(edges) if inside[a]]
-
-
 def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     """Cuts and transitions of one source from its stored numbers; pure."""
-    N = len(signals.pts)
-    if N < 2 or not rules.detect:
-        return ShotList(n_frames=N, cuts=(), transitions=())
-    T = Pictures(signals.extra["tiny"].reshape(N, -1), inside(signals))
-    fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
-    mean, p95 = signals.frame["luma_mean"], signals.frame["luma_p95"]
-    thresholds = {k: getattr(rules, k) for k in ("min_odds", "min_step", "max_likeness")}
-    series, brief = Series.of(signals.frame), round(rules.flash_seconds * fps)
-    jumps = find_jumps(series, T, **thresholds)
-    cuts = not_carried(T, jumps.cuts, jumps.blended)
-    framed, small = find_framed(T)
-    near = {cut + k for cut in cuts for k in range(-2, 3)}
-    cuts = sorted({*cuts, *set(framed).difference(near)})
-    sure = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
-    mixes = without_moves(T, find_mixes(T, signals.frame["edge_energy"], fps, rules.gradual, sure))
-    cuts = outside_mixes(cuts, [m for m in mixes if m.kind != "doubtful"], T)
-    cuts, left = drop_flashes(cuts, mixes, T, brief)
-    lit, mixes = [m for m in mixes if m not in left], left
-    odd = find_odd(T, series, brief)
-    cuts, mixes, between = settle(odd, cuts, mixes)
-    unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
-    mixes = [m for m in mixes if m.kind != "doubtful"]
-    mixes = complete(T, mixes, sorted({*cuts, *edges_of(between)}), round(2 * rules.gradual.max_seconds * fps))
-    transitions = join_dips(mixes, T, round(rules.dip_seconds * fps), rules.gradual.flat)
-    transitions = [replace(t, kind="dissolve") if t.last - t.first < 2 else t for t in transitions]
-    transitions += [Transition(kind=o.named(), first=o.first, last=o.last) for o in between]
-    cuts, blended = split_blends(T, cuts, transitions)
-    transitions += blended
-    numbers = Numbers.of(T, signals.frame)
-    sweeps = find_sweeps(T, numbers, rules.wipes, sure, clear_of(transitions, N, 2))
-    cuts, wipes, swept = sure_wipes(cuts, sweeps, rules.wipes.min_odds)
-    transitions += wipes
-    free = clear_of(transitions, N, 1)
-    late = without_moves(T, find_dissolves(T, signals.frame, fps, rules.gradual, cuts, free))
-    left = drop_flashes([], late, T, brief)[1]
-    lit, late = [*lit, *(m for m in late if m not in left)], left
-    transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in late if m.kind != "doubtful"]
-    crossed = find_crossings(T, numbers, sure, clear_of(transitions, N, 1), rules.wipes)
-    crossed = [s for s in crossed if not is_light(T, s, brief)]
-    cuts, wipes, perhaps = sure_wipes(cuts, crossed, rules.wipes.scan_odds)
-    transitions += wipes
-    free = unexplained(cuts, transitions, odd, N)
-    steps = find_steps(T, series, signals.frame, free, brief, rules)
-    cuts, mixed, doubtful = risen(cuts, steps, rules.scan_odds)
-    transitions += [*mixed, *black_runs(mean, p95, cuts, [*transitions, *mixed])]
-    transitions.sort(key=lambda t: t.first)
-    unsure += [(m.first, m.last) for m in late if m.kind == "doubtful"]
-    swept |= perhaps
-    unsure += sorted(swept)
-    unsure += [(m.first, m.last) for m in lit if m.kind == "dissolve"]  # light explains them, or else a mix
-    unsure = [(first, last) for first, last in unsure if last - first < rules.doubt_seconds * fps]
-    small = drop_flashes([at for at in small if free[at - 1 : at + 1].all()], [], T, brief)[0]
-    unsure += [(at, at) for at in (*doubtful, *small)]
-    unsure += [(o.first, o.last) for o in odd if o.kind == "doubtful"]
-    spans, count = [*transitions, *beside(unsure, cuts, transitions, N)], len(transitions)
-    spans = with_widths(T, signals.frame["edge_energy"], cuts, spans)
-    spans = with_wipe_widths(T, signals.frame["edge_energy"], cuts, spans, swept)
-    return ShotList(n_frames=N, cuts=tuple(cuts), transitions=tuple(spans[:count]), doubtful=tuple(spans[count:]))
+    if len(signals.pts) < 2 or not rules.detect:
+        return ShotList(n_frames=len(signals.pts), cuts=(), transitions=())
+    search = _Search(signals, rules)
+    search.plain_cuts()
+    search.mixes()
+    search.ways()
+    search.steps()
+    return search.listed()
+
+
+class _Search:
+    """What has been found of a source; every step goes on from what those before it left.
+
+    cuts, transitions: so far. sure: cuts that no transition spans. unsure: spans (first, last) that may be transitions,
+    swept: those that may be wipes. lit: mixes that light explains. odd: see odd.py. small: pictures that begin in a
+    small frame. brief: frames of a flash, at most.
+    """
+
+    def __init__(self, signals: Signals, rules: ShotRules) -> None:
+        self.T = Pictures(signals.extra["tiny"].reshape(len(signals.pts), -1), inside(signals))
+        self.fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
+        self.frame, self.rules = signals.frame, rules
+        self.series, self.brief = Series.of(signals.frame), round(rules.flash_seconds * self.fps)
+
+    def plain_cuts(self) -> None:
+        T, rules = self.T, self.rules
+        thresholds = {k: getattr(rules, k) for k in ("min_odds", "min_step", "max_likeness")}
+        jumps = find_jumps(self.series, T, **thresholds)
+        cuts = not_carried(T, jumps.cuts, jumps.blended)
+        framed, self.small = find_framed(T)
+        near = {cut + k for cut in cuts for k in range(-2, 3)}
+        self.cuts = sorted({*cuts, *set(framed).difference(near)})
+        self.sure = sorted({*jumps.sure, *isolated_jumps(T, self.cuts, rules.isolation)}.intersection(self.cuts))
+
+    def mixes(self) -> None:
+        """Dissolves and fades whose frames lie on a straight line, and odd frames."""
+        T, rules = self.T, self.rules.gradual
+        mixes = without_moves(T, find_mixes(T, self.frame["edge_energy"], self.fps, rules, self.sure))
+        cuts = outside_mixes(self.cuts, [m for m in mixes if m.kind != "doubtful"], T)
+        cuts, left = drop_flashes(cuts, mixes, T, self.brief)
+        self.lit = [m for m in mixes if m not in left]
+        self.odd = find_odd(T, self.series, self.brief)
+        cuts, mixes, between = settle(self.odd, cuts, left)
+        self.unsure = [(m.first, m.last) for m in mixes if m.kind == "doubtful"]
+        mixes = [m for m in mixes if m.kind != "doubtful"]
+        mixes = complete(T, mixes, sorted({*cuts, *edges_of(between)}), round(2 * rules.max_seconds * self.fps))
+        found = join_dips(mixes, T, round(self.rules.dip_seconds * self.fps), rules.flat)
+        found = [replace(t, kind="dissolve") if t.last - t.first < 2 else t for t in found]
+        found += [Transition(kind=o.named(), first=o.first, last=o.last) for o in between]
+        self.cuts, blended = split_blends(T, cuts, found)
+        self.transitions = found + blended
+
+    def ways(self) -> None:
+        """Wipes and slides; in what is left dissolves through pictures that move, and ways that no model knows."""
+        T, rules = self.T, self.rules
+        numbers = Numbers.of(T, self.frame)
+        sweeps = find_sweeps(T, numbers, rules.wipes, self.sure, self._free(2))
+        self.swept = self._wiped(sweeps, rules.wipes.min_odds)
+        late = without_moves(T, find_dissolves(T, self.frame, self.fps, rules.gradual, self.cuts, self._free(1)))
+        left = drop_flashes([], late, T, self.brief)[1]
+        self.lit += [m for m in late if m not in left]
+        self.transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in left if m.kind != "doubtful"]
+        self.unsure += [(m.first, m.last) for m in left if m.kind == "doubtful"]
+        crossed = find_crossings(T, numbers, self.sure, self._free(1), rules.wipes)
+        self.swept |= self._wiped([s for s in crossed if not is_light(T, s, self.brief)], rules.wipes.scan_odds)
+
+    def _free(self, room: int) -> np.ndarray:
+        return clear_of(self.transitions, len(self.T), room)
+
+    def _wiped(self, sweeps: list[Sweep], least: float) -> set[tuple[int, int]]:
+        self.cuts, wipes, others = sure_wipes(self.cuts, sweeps, least)
+        self.transitions += wipes
+        return others
+
+    def steps(self) -> None:
+        """All other steps that stand out: cuts after all, doubtful, or nothing."""
+        free = unexplained(self.cuts, self.transitions, self.odd, len(self.T))
+        found = find_steps(self.T, self.series, self.frame, free, self.brief, self.rules)
+        self.cuts, mixed, self.doubtful = risen(self.cuts, found, self.rules.scan_odds)
+        self.transitions += mixed
+        small = [at for at in self.small if free[at - 1 : at + 1].all()]
+        self.doubtful += drop_flashes(small, [], self.T, self.brief)[0]
+
+    def listed(self) -> ShotList:
+        N, edges = len(self.T), self.frame["edge_energy"]
+        black = black_runs(self.frame["luma_mean"], self.frame["luma_p95"], self.cuts, self.transitions)
+        transitions = sorted([*self.transitions, *black], key=lambda t: t.first)
+        unsure = [*self.unsure, *sorted(self.swept)]
+        unsure += [(m.first, m.last) for m in self.lit if m.kind == "dissolve"]  # light explains them, or else a mix
+        unsure = [(first, last) for first, last in unsure if last - first < self.rules.doubt_seconds * self.fps]
+        unsure += [(at, at) for at in self.doubtful]
+        unsure += [(o.first, o.last) for o in self.odd if o.kind == "doubtful"]
+        spans = with_widths(self.T, edges, self.cuts, [*transitions, *beside(unsure, self.cuts, transitions, N)])
+        spans = with_wipe_widths(self.T, edges, self.cuts, spans, self.swept)
+        count = len(transitions)
+        return ShotList(
+            n_frames=N, cuts=tuple(self.cuts), transitions=tuple(spans[:count]), doubtful=tuple(spans[count:])
+        )
 
 
 def find_sweeps(T: Pictures, numbers: Numbers, rules: WipeRules, walls: list[int], free: np.ndarray) -> list[Sweep]:
@@ -262,45 +268,3 @@ def drop_flashes(cuts: list[int], mixes: list[Mix], T: Pictures, longest: int) -
     """Remove events during which the picture was only washed out by light, for at most `longest` frames."""
     kept = [c for c in cuts if not is_flash(T, c - 1, c, longest)]
     return kept, [m for m in mixes if not is_flash(T, m.first - 1, m.last + 1, longest)]
-
-
-def join_dips(mixes: list[Mix], T: Pictures, longest: int, flat: float) -> list[Transition]:
-    """A fade out, at most `longest` flat frames and a fade in become one dip; the rest stay as they are.
-
-    A short flat rest beside any other fade belongs to that fade: there is nothing in it to train on.
-    """
-    if not mixes:
-        return []
-    joined: list[Transition] = []
-    bare = np.concatenate([T[at].std(-1) <= flat for at in parts(np.arange(len(T)))])
-    for mix, following in zip(mixes, [*mixes[1:], None]):
-        last = joined[-1] if joined else None
-        first, end = mix.first, mix.last
-        if mix.kind == "fade_in":
-            first -= run_length(bare[last.last + 1 if last else 0 : first][::-1], longest)
-        if last and last.kind == "fade_out" and mix.kind == "fade_in" and first == last.last + 1:
-            dark = T[last.last : mix.first + 1].mean(-1).min() < 128
-            kind = "dip_to_black" if dark else "dip_to_white"
-            joined[-1] = Transition(kind=kind, first=last.first, last=mix.last)
-            continue
-        if mix.kind == "fade_out":
-            end += run_length(bare[end + 1 : following.first if following else len(T)], longest)
-        joined.append(Transition(kind=mix.kind, first=first, last=end))
-    return joined
-
-
-def run_length(flags: np.ndarray, longest: int) -> int:
-    """How many leading flags are set; 0 when they are more than `longest`."""
-    run = len(flags) if flags.all() else int(np.argmin(flags))
-    return run if run <= longest else 0
-
-
-def black_runs(mean: np.ndarray, p95: np.ndarray, cuts: list[int], transitions: list[Transition]) -> list[Transition]:
-    """Runs of black frames (mean luma <= 8, 95th percentile <= 16 of 255) that begin or end with an event."""
-    black = (mean <= 8) & (p95 <= 16)
-    for t in transitions:
-        black[t.first : t.last + 1] = False
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], black, [False]]).astype(np.int8)))
-    events = {0, len(mean), *cuts} | {t.first for t in transitions} | {t.last + 1 for t in transitions}
-    runs = zip(edges[::2], edges[1::2])
-    return [Transition(kind="black", first=int(a), last=int(b) - 1) for a, b in runs if {int(a), int(b)} & events]

@@ -12,7 +12,6 @@ import bisect
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +19,8 @@ from wanprep.signals import ends
 from wanprep.signals.dissolves import answers
 from wanprep.signals.mixing import EPS, rms
 from wanprep.signals.pictures import Pictures
+from wanprep.signals.shotlist import Transition
 from wanprep.signals.slides import along, nearest, off_lines
-
-if TYPE_CHECKING:
-    from wanprep.signals.shots import Transition
 
 FILE = Path(__file__).with_name("wipe_ends.safetensors")
 OWN = (

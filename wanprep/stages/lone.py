@@ -13,7 +13,7 @@ from wanprep.signals.followed import found_again
 from wanprep.stages.margins import margin_of, too_short
 
 if TYPE_CHECKING:
-    from wanprep.signals.shots import ShotList, Transition
+    from wanprep.signals.shotlist import ShotList, Transition
     from wanprep.signals.store import Signals
     from wanprep.stages.split import SplitConfig
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from wanprep.signals.shots import ShotList, Transition
+    from wanprep.signals.shotlist import ShotList, Transition
     from wanprep.signals.store import Signals
     from wanprep.stages.split import SplitConfig
 

@@ -26,7 +26,7 @@ from wanprep.stages.trim import TrimRules, trim
 
 if TYPE_CHECKING:
     from wanprep.media.probe import Probe
-    from wanprep.signals.shots import ShotList, Transition
+    from wanprep.signals.shotlist import ShotList, Transition
 
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
 SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
