@@ -79,6 +79,7 @@ def single(kind: str, half: str, k: int, pictures: list[Path], pool: list[Path],
         "slides": lambda: slid(half, k, pool),
         "frames": lambda: framed(half, k, pool, pictures),
         "whips": lambda: whipped(half, k, pool),
+        "soft": lambda: edit(np.random.default_rng([SEEDS[half], k, 7]), pool, joins=dict(soft=0.8, hard=0.2)),
         "darks": lambda: dark(half, k, pool, pictures),
     }
     return remembered(cache / f"{kind}{MEASURED}" / f"{half}_{k}.npz", made[kind], 0.0)
@@ -147,6 +148,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--slides", type=int, default=120, help="films with two pushes, covers or reveals each")
     parser.add_argument("--frames", type=int, default=80, help="films inside of a frame that stays, four kinds")
     parser.add_argument("--whips", type=int, default=120, help="films of whip pans, zooms, spins and flicker")
+    parser.add_argument("--soft", type=int, default=60, help="edits by wipes with wide soft edges")
     parser.add_argument("--darks", type=int, default=90, help="films of which little is lit, shots that leave a sky")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
@@ -179,7 +181,7 @@ def main() -> int:
             jobs = [(half, k, pool, cache, second, bars) for k in range(count)]
             if jobs:
                 out[name] = judge(list(workers.map(sequence, *zip(*jobs))), config, f"{name}, {half}", options.log)
-        for name in ("moves", "leaps", "slides", "frames", "whips", "darks"):
+        for name in ("moves", "leaps", "slides", "frames", "whips", "soft", "darks"):
             count = getattr(options, name)
             shots = [(name, half, k, pictures, pool, cache) for k in range(count if pool else 0)]
             if shots:

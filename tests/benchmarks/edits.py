@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from material import SIZE, noise_scene, plan, take
 from traps import MORE, TRAPS, add_trap
-from wipes import SLIDES, SWEEPS, wipe
+from wipes import SLIDES, SOFT, SWEEPS, wipe
 
 JOINS = {
     "hard": 0.2, "hard_similar": 0.08, "hard_motion": 0.08, "hard_dark": 0.06, "hard_short": 0.1, "blended": 0.04,
@@ -72,6 +72,12 @@ def join(out: list[np.ndarray], shot: np.ndarray, kind: str, rng: np.random.Gene
         mixed = wipe(out[-1][-length:], shot[:length], name, rng)
         out[-1] = out[-1][:-length]
         truth.wipes.append((name, now - length, now - 1))
+        out += [mixed, shot[length:]]
+    elif kind == "soft":
+        length = int(rng.integers(4, 26))
+        mixed = wipe(out[-1][-length:], shot[:length], str(rng.choice(SWEEPS)), rng, SOFT)
+        out[-1] = out[-1][:-length]
+        truth.wipes.append((kind, now - length, now - 1))
         out += [mixed, shot[length:]]
     elif kind == "wipe":
         edge = SIZE[1] * np.clip(ramp[..., 0, 0].ravel(), 0, 1)

@@ -30,7 +30,7 @@ from wanprep.signals.rules import ShotRules
 from wanprep.signals.store import Signals
 
 FILMS = {
-    "first": 300, "second": 240, "sweeps": 140, "slides": 240, "whips": 200, "moves": 560, "traps": 500,
+    "first": 300, "second": 240, "sweeps": 140, "soft": 140, "slides": 240, "whips": 200, "moves": 560, "traps": 500,
 }  # fmt: skip
 ROUGH = Fit(networks=2, units=12, rounds=200, rate=2e-2, small=1e-5, shaken=0.1, least=1e-6)
 CLOSE = Fit(networks=4, units=24, rounds=500, rate=1e-2, small=3e-4, shaken=0.15, least=1e-6)
@@ -46,7 +46,7 @@ def known(name: str, k: int, pool: list[Path], pictures: list[Path], cache: Path
         rng = np.random.default_rng([SEEDS["tune"], k, 6])
         path = cache / "sweeps" / f"tune_{k}.npz"
         return remembered(path, lambda: edit(rng, pool, second=True, joins=joins), 0.0)
-    if name == "whips":
+    if name in ("whips", "soft"):
         return single(name, "tune", k, pictures, pool, cache)
     return film(name, k, pool, pictures, cache)
 

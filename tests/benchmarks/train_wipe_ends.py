@@ -29,7 +29,7 @@ from wanprep.stages.margins import margin_of
 from wanprep.stages.split import SplitConfig
 
 LEARNED = ShotRules(wipes=WipeRules(max_doubt=-0.5, scan_odds=2.0, scan_doubt=1.0))  # by which spans were found
-OF = ("first", "second", "sweeps", "slides", "whips")
+OF = ("first", "second", "sweeps", "soft", "slides", "whips")
 
 
 def examples(name: str, k: int, pool: list[Path], pictures: list[Path], cache: Path) -> Rows:

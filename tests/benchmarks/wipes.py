@@ -10,6 +10,7 @@ SWEEPS = (
     *("doors_close", "doors_flat", "blinds"),
 )
 SLIDES = ("push", "cover", "reveal")
+EDGES, SOFT = (0.0, 0.0, 0.05, 0.15), (0.1, 0.3, 0.6, 1.0, 1.5)
 H, W = SIZE
 
 
@@ -28,19 +29,24 @@ def arrival(kind: str, rng: np.random.Generator) -> np.ndarray:
     return 1 - found if kind in ("diagonal", "diagonal_back") and rng.random() < 0.5 else found
 
 
-def wipe(old: np.ndarray, new: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """uint8[n, H, W, 3]: the n frames that show both of old and new (each of n frames)."""
+def wipe(
+    old: np.ndarray, new: np.ndarray, kind: str, rng: np.random.Generator, edges: tuple[float, ...] = EDGES
+) -> np.ndarray:
+    """uint8[n, H, W, 3]: the n frames that show both of old and new (each of n frames). edges: how much of its way an
+    edge may cover while it passes."""
     n = len(old)
     times = (np.arange(n) + 1) / (n + 1)
     if rng.random() < 0.3:
         times = (1 - np.cos(np.pi * times)) / 2
     if kind in SLIDES:
         return slide(old, new, kind, times, rng)
-    soft = rng.choice([0.0, 0.0, 0.05, 0.15])
+    soft = rng.choice(edges)
     when = arrival(kind, rng)
+    smooth = edges == SOFT and rng.random() < 0.5
     out = np.empty_like(old)
     for k, t in enumerate(times):
         share = np.clip((t * (1 + soft) - when) / max(soft, 1e-3), 0, 1)[..., None]
+        share = share * share * (3 - 2 * share) if smooth else share
         out[k] = (old[k] * (1 - share) + new[k] * share).round()
     return out
 
