@@ -79,7 +79,7 @@ def single(kind: str, half: str, k: int, pictures: list[Path], pool: list[Path],
         "slides": lambda: slid(half, k, pool),
         "frames": lambda: framed(half, k, pool, pictures),
         "whips": lambda: whipped(half, k, pool),
-        "soft": lambda: edit(np.random.default_rng([SEEDS[half], k, 7]), pool, joins=dict(soft=0.8, hard=0.2)),
+        "soft": lambda: edit(np.random.default_rng([SEEDS[half], k, 7]), pool, joins={"soft": 0.8, "hard": 0.2}),
         "darks": lambda: dark(half, k, pool, pictures),
     }
     return remembered(cache / f"{kind}{MEASURED}" / f"{half}_{k}.npz", made[kind], 0.0)

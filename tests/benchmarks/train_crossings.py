@@ -2,10 +2,11 @@
 
     python tests/benchmarks/train_crossings.py --out FOLDER [--cache FOLDER] [--folds 3]
 
-Edits of both sets, edits of wipes and slides only, films of slides, whip pans, zooms and flicker, moves of the camera,
-and single shots with traps. The first network learns from every span that `spans` knows of, the second from those that
-the first lets pass: right is what shares more than half with a wipe of the truth, wrong what touches no transition and
-no cut. `--folds`: first what it says of films that it has not seen, of so many parts.
+Edits of both sets, edits of wipes and slides only, with wide soft edges too, films of slides, whip pans, zooms and
+flicker, moves of the camera, films of which little is lit, and single shots with traps. The first network learns from
+every span that `spans` knows of, the second from those that the first lets pass: right is what shares more than half
+with a wipe of the truth, wrong what touches no transition and no cut. `--folds`: first what it says of films that it
+has not seen, of so many parts.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from wanprep.signals.store import Signals
 
 FILMS = {
     "first": 300, "second": 240, "sweeps": 140, "soft": 140, "slides": 240, "whips": 200, "moves": 560, "traps": 500,
+    "darks": 120,
 }  # fmt: skip
 ROUGH = Fit(networks=2, units=12, rounds=200, rate=2e-2, small=1e-5, shaken=0.1, least=1e-6)
 CLOSE = Fit(networks=4, units=24, rounds=500, rate=1e-2, small=3e-4, shaken=0.15, least=1e-6)
@@ -46,7 +48,7 @@ def known(name: str, k: int, pool: list[Path], pictures: list[Path], cache: Path
         rng = np.random.default_rng([SEEDS["tune"], k, 6])
         path = cache / "sweeps" / f"tune_{k}.npz"
         return remembered(path, lambda: edit(rng, pool, second=True, joins=joins), 0.0)
-    if name in ("whips", "soft"):
+    if name in ("whips", "soft", "darks"):
         return single(name, "tune", k, pictures, pool, cache)
     return film(name, k, pool, pictures, cache)
 
