@@ -35,7 +35,7 @@ FILMS = {
     "darks": 120,
 }  # fmt: skip
 ROUGH = Fit(networks=2, units=12, rounds=200, rate=2e-2, small=1e-5, shaken=0.1, least=1e-6)
-CLOSE = Fit(networks=4, units=24, rounds=500, rate=1e-2, small=3e-4, shaken=0.15, least=1e-6)
+CLOSE = Fit(networks=4, units=40, rounds=500, rate=1e-2, small=3e-4, shaken=0.15, least=1e-6)
 MOVED = 3.0  # times as much as any other false alarm counts one in a move of the camera
 LEARNED = -3.5  # rough log-odds of spans that the second network learns from
 NEAR = 2  # frames beside a cut or a transition of which nothing is learned
