@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 30
 PLANS_VERSION = 2
-SHOTS_VERSION = 20
+SHOTS_VERSION = 21
 SCORES_VERSION = 37
 MEDIA_VERSION = 5
 

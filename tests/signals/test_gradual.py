@@ -70,6 +70,25 @@ def test_what_passes_in_front_of_darkness_is_none(pace):
     assert not [m for m in found(passing) if m.kind == "dissolve"]
 
 
+def credits_that_scroll(pace: float = 1.2) -> np.ndarray:
+    """float32[180, H, W]: lines of lettering go up over black, some left out."""
+    rng = np.random.default_rng(5)
+    tall = np.zeros((144 + 260, 256), np.uint8)
+    for y in range(24, len(tall) - 10, 24):
+        if rng.random() > 0.15:
+            words = "".join(rng.choice(list("abcdefgh klmnop"), int(rng.integers(8, 24))))
+            cv2.putText(tall, words, (12, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 2, cv2.LINE_AA)
+    up = [np.array([[1, 0, 0], [0, 1, -pace * k]], np.float32) for k in range(180)]
+    shown = [cv2.warpAffine(tall, move, (256, 144), flags=cv2.INTER_LINEAR) for move in up]
+    return np.stack([cv2.resize(picture, (W, H), interpolation=cv2.INTER_AREA) for picture in shown]).astype(np.float32)
+
+
+def test_lines_that_scroll_over_black_are_no_row_of_dissolves(monkeypatch):
+    assert len(found(credits_that_scroll())) <= 1
+    monkeypatch.setattr(gradual, "LONE_S", 0.0)
+    assert len(found(credits_that_scroll())) > 5
+
+
 def test_only_what_any_frame_shows_is_asked():
     frames = np.zeros((3, 100), np.float32)
     assert mixing.lit(frames, 0, 2) is None  # too little

@@ -42,6 +42,7 @@ from wanprep.signals.rules import GradualRules
 
 OWN = 4.0  # luma deviation of what a flat picture shows and the other does not: more is a picture of its own
 FEWER = 1.0  # log-odds that a dissolve seen in a part of the picture only must have more: fewer places agree by chance
+LONE_S = 0.4  # seconds of a shot, at least, between two such dissolves
 STAYS = 0.25  # largest share of what is lit in either picture that may stay (see mixing.stays)
 
 
@@ -49,7 +50,8 @@ STAYS = 0.25  # largest share of what is lit in either picture that may stay (se
 class Mix:
     """One proved transition: frames first..last (inclusive) mix.
 
-    change: RMS luma difference of its ends. fitness: of several spans around one place the fittest is taken.
+    change: RMS luma difference of its ends. fitness: of several spans around one place the fittest is taken. part: seen
+    in what is lit of the picture only.
     """
 
     kind: str  # dissolve | fade_in | fade_out | doubtful
@@ -57,6 +59,7 @@ class Mix:
     last: int
     change: float
     fitness: float
+    part: bool = False
 
 
 def find_mixes(T: Pictures, edges: np.ndarray, fps: float, rules: GradualRules, cuts: Sequence[int] = ()) -> list[Mix]:
@@ -88,7 +91,16 @@ def find_mixes(T: Pictures, edges: np.ndarray, fps: float, rules: GradualRules, 
             mixes.append(best)
         else:
             doubtful += proved
-    return sorted(mixes + _apart(doubtful, taken), key=lambda mix: mix.first)
+    found = sorted(mixes + _apart(doubtful, taken), key=lambda mix: mix.first)
+    return _no_rows(found, round(LONE_S * fps))
+
+
+def _no_rows(mixes: list[Mix], room: int) -> list[Mix]:
+    """Without those seen in a part of the picture that follow each other within `room` frames: lines of lettering that
+    scroll by, lit windows at night. Each of them leads to the next, and none to a shot."""
+    parts = [mix for mix in mixes if mix.part]
+    close = {m for a, b in itertools.pairwise(parts) if b.first - a.last - 1 < room for m in (a, b)}
+    return [mix for mix in mixes if mix not in close]
 
 
 def _apart(mixes: list[Mix], taken: np.ndarray) -> list[Mix]:
@@ -245,7 +257,7 @@ def _dissolve(T: Pictures, edges: np.ndarray, s: int, e: int, rules: GradualRule
     if found["kept"] > rules.max_kept or odds < min(rules.min_odds, rules.max_doubt):
         return None
     kind = "dissolve" if odds >= rules.min_odds else "doubtful"
-    return Mix(kind=kind, first=first, last=last, change=change, fitness=odds)
+    return Mix(kind=kind, first=first, last=last, change=change, fitness=odds, part=places is not None)
 
 
 def _fades(
