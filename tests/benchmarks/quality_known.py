@@ -13,7 +13,7 @@ KNOWN = {
     "cars": {"static"},  # an empty road between cars
     "bottle": {"static"},  # nothing moves until a bottle is taken
     "popeye_t03": {"blur", "motion_blur", "compression"},  # 45 kbit/s: nothing fine is left
-    "bbb_trailer": {"overlay", "text_card"},  # title cards
+    "bbb_trailer": {"overlay", "text_card", "screen"},  # title cards
     "bbb_480p_24fps.mp4/3": {"overlay"},  # opening titles
     "bbb_480p_24fps.mp4/4": {"overlay"},
     "bbb_480p_24fps.mp4/5": {"overlay"},
