@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import singlefiles
@@ -180,7 +181,15 @@ def test_previews_are_made_from_such_files_too(toy, dataset, scaled, tmp_path):
     add_loras(pipe, [lora_use(path, toy.TINY) for path in result.loras.values()])
     (prompt,) = observer.setup.job.prompts
     write_film(tmp_path / "here.mp4", sample_video(pipe, toy.TINY, prompt.request(toy.TINY)), rate=16)
-    assert (folder / "01-a-cat.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
+    there, here = (pictures(path) for path in (folder / "01-a-cat.mp4", tmp_path / "here.mp4"))
+    assert there.shape == here.shape
+    assert np.abs(there - here).max() <= 2  # of 255: another process may add up in another order
+
+
+def pictures(path: Path) -> np.ndarray:
+    """int[T, H, W, 3]."""
+    with av.open(path) as film:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]).astype(int)
 
 
 # --- the other tasks, with the real families' own structure in a small size ---
