@@ -166,7 +166,7 @@ def test_scaled_files_make_the_video_of_what_they_are_worth(toy, comfy, scaled):
     assert not np.array_equal(small, exact)  # 3 bits of mantissa
 
 
-def test_previews_are_made_from_such_files_too(toy, dataset, scaled, tmp_path):
+def test_previews_are_made_from_such_files_too(toy, dataset, comfy, scaled, tmp_path):
     from wanprep.media.film import write_film
     from wantrain import preview_setup
     from wantrain.sample import add_loras, lora_use
@@ -177,13 +177,16 @@ def test_previews_are_made_from_such_files_too(toy, dataset, scaled, tmp_path):
     observer = preview_setup.prepare(toy.toy_config(tmp_path / "runs", **changes), "cpu", "fp32")
     result = toy.train_toy(tmp_path / "runs", dataset, changes=changes, observers=[observer])
     (folder,) = [path.parent for path in (result.folder / "previews").glob("*/preview.json")]
-    pipe = load_pipeline(toy.TINY, whole_base(toy.TINY, scaled[1]), dtype="fp32")
-    add_loras(pipe, [lora_use(path, toy.TINY) for path in result.loras.values()])
     (prompt,) = observer.setup.job.prompts
-    write_film(tmp_path / "here.mp4", sample_video(pipe, toy.TINY, prompt.request(toy.TINY)), rate=16)
-    there, here = (pictures(path) for path in (folder / "01-a-cat.mp4", tmp_path / "here.mp4"))
+    for name, root in (("here", scaled[1]), ("exact", comfy)):
+        pipe = load_pipeline(toy.TINY, whole_base(toy.TINY, root), dtype="fp32")
+        add_loras(pipe, [lora_use(path, toy.TINY) for path in result.loras.values()])
+        write_film(tmp_path / f"{name}.mp4", sample_video(pipe, toy.TINY, prompt.request(toy.TINY)), rate=16)
+    films = folder / "01-a-cat.mp4", tmp_path / "here.mp4", tmp_path / "exact.mp4"
+    there, here, exact = (pictures(path) for path in films)
     assert there.shape == here.shape
     assert np.abs(there - here).max() <= 2  # of 255: another process may add up in another order
+    assert np.abs(there - exact).max() > 2
 
 
 def pictures(path: Path) -> np.ndarray:
