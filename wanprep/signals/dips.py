@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from wanprep.signals.gradual import Mix
-from wanprep.signals.pictures import Pictures, parts
+from wanprep.signals.pictures import Pictures, parts, runs
 from wanprep.signals.shotlist import Transition
 
 
@@ -48,7 +48,5 @@ def black_runs(mean: np.ndarray, p95: np.ndarray, cuts: list[int], transitions: 
     black = (mean <= 8) & (p95 <= 16)
     for t in transitions:
         black[t.first : t.last + 1] = False
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], black, [False]]).astype(np.int8)))
     events = {0, len(mean), *cuts} | {t.first for t in transitions} | {t.last + 1 for t in transitions}
-    runs = zip(edges[::2], edges[1::2])
-    return [Transition(kind="black", first=int(a), last=int(b) - 1) for a, b in runs if {int(a), int(b)} & events]
+    return [Transition(kind="black", first=a, last=b - 1) for a, b in runs(black) if {a, b} & events]

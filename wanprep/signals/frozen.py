@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from wanprep.signals.pictures import runs
+
 QUIET = 0.0005  # share of the picture that changes within half a second: less is nothing
 REPEATED = 0.7  # share of its frames that repeat the one before; 0.83 and more were seen in frozen pictures
 LONG_S = 0.5  # a frame that is shown for longer is held
@@ -35,13 +37,7 @@ def frozen_share(seconds_N: np.ndarray, repeats_N: np.ndarray, change_N: np.ndar
         held[then:now] |= bool(equal[then:now].mean() >= REPEATED)
     lasted = [
         float(seconds_N[end] - seconds_N[first])
-        for first, end in _runs(held | equal)  # a hold begins and ends between two looks
+        for first, end in runs(held | equal)  # a hold begins and ends between two looks
         if held[first:end].any()
     ]
     return sum(s for s in lasted if s >= LEAST_S) / float(seconds_N[-1] - seconds_N[0])
-
-
-def _runs(steps: np.ndarray) -> list[tuple[int, int]]:
-    """First and end, exclusive, of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], steps, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

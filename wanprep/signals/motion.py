@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wanprep.signals.pictures import runs
+
 RATE = 16.0  # motion is expressed per 1/16 s
 STATIC, SLOW, FAST = 0.01, 0.1, 0.5  # camera speed in widths a second
 STAYS = 0.012  # widths every two seconds: a camera whose path stays within this stands still, steady or not
@@ -189,8 +191,7 @@ def turned_back(steps_TC: np.ndarray, rate: float = RATE) -> float:
     if known_T.sum() < 7:
         return math.nan
     far = np.zeros(len(AS_SHIFT))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], known_T, [False]]).astype(int)))
-    for first, end in zip(edges[::2], edges[1::2]):  # nothing is known across a gap
+    for first, end in runs(known_T):  # nothing is known across a gap
         paths_TC = np.cumsum(steps_TC[first:end] * AS_SHIFT, axis=0)
         far += [_turned_back([0.0, *path], WITHIN_S * rate) for path in paths_TC.T.tolist()]
     return float(far.max()) * PER_S * rate / int(known_T.sum())

@@ -107,3 +107,9 @@ def parts(frames: np.ndarray) -> Iterator[np.ndarray]:
     """int[n] in parts of PASS; one empty part of none."""
     for start in range(0, max(1, len(frames)), PASS):
         yield frames[start : start + PASS]
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """First and end, exclusive, of each run of True in bool[n]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
