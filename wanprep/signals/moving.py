@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals import hops, marks, speeds
+from wanprep.signals import hops, marks, speeds, strips
 
 WEIGHTS = Path(__file__).with_name("moving.safetensors")
 HEIGHT, WIDTH = hops.HEIGHT, hops.WIDTH
@@ -34,8 +34,10 @@ FIRST = (0.7, 0.2, -5.3, 1.7, -3.5, 4.6, 0.9, 0.0)  # log-odds by their facts, a
 REACH = 2  # pixels beside the expected place
 ALIKE, BESIDE = 0.22, 0.12  # correlation below which a picture does not show the thing again; the next does not
 JUMPS, TICKS = 2.5, 3.4  # log-odds that these ways of moving are worth by themselves
+STRIP = 8.0  # the same of print on a strip, besides: whatever the network says, which saw none
 USUAL = 0.9  # what is said of the speed of a jump
 CLEAR = 4.0  # rows that go sideways less clearly are no ticker (a quarter of unmarked clips have clearer ones)
+THERE = 3.2  # the same of rows on a strip
 ALONG = 0.25  # agreement of the rest of the picture with a speed that is the scene's own
 Track = dict[int, tuple[int, int, float]]  # picture: row and column of the window, correlation
 
@@ -90,6 +92,8 @@ def _on_the_move(thumbs_Nhw: Sequence[np.ndarray], w: marks.Weights) -> list[Dra
     parts, around = speeds.soft_edges(thumbs_Nhw), room(thumbs_Nhw)
     told = [(found, 0.0) for found in things(parts)]
     told += [(found, TICKS) for found in [ticker(parts)] if found]
+    if grounds := strips.strips(thumbs_Nhw):
+        told += [(found, TICKS + STRIP) for found in [ticker(parts, grounds)] if found]
     out = []
     for found, more in told:
         shown = ([part[t, i : i + HEIGHT, j : j + WIDTH] for t, (i, j, _) in found.track.items()] for part in parts)
@@ -147,15 +151,20 @@ def things(parts: np.ndarray) -> list[Found]:
     return sorted(out, key=lambda found: -float(np.dot(FIRST, found.facts)))[:JUDGED]
 
 
-def ticker(parts: np.ndarray) -> Found | None:
+def ticker(parts: np.ndarray, grounds: Sequence[strips.Strip] = ()) -> Found | None:
     """The clearest part of rows that go sideways at one pace, followed at that pace whether it is seen or not: small
-    print that is hardly seen in any picture is where it must be in all of them."""
+    print that is hardly seen in any picture is where it must be in all of them. grounds: it must be print on one."""
     import cv2
 
-    row, speed = speeds.band(parts)
-    if speed[2] < CLEAR:
+    row, speed = speeds.band(parts, grounds)
+    if speed[2] < (THERE if grounds else CLEAR):
         return None
     agreement_hw = speeds.agreement(parts, *speed[:2])
+    if grounds:
+        ground = next(g for g in grounds if g[0] < row < g[1])
+        on_it = float(agreement_hw[ground[0] : ground[1]].sum())
+        if 2 * on_it < float(agreement_hw.sum()) or not strips.printed(parts, ground):  # or a whole world scrolls
+            return None
     near_hw = cv2.boxFilter(agreement_hw, -1, (48, speeds.BAND), normalize=False, borderType=cv2.BORDER_CONSTANT)
     column = int(near_hw[row].argmax())
     height, width = agreement_hw.shape

@@ -87,10 +87,11 @@ def speeds(parts: np.ndarray) -> list[Speed]:
     return out
 
 
-def band(parts: np.ndarray) -> tuple[int, Speed]:
+def band(parts: np.ndarray, within: Sequence[tuple[int, int]] = ()) -> tuple[int, Speed]:
     """(row, speed) of the BAND rows around it that go sideways most clearly, at a pace that is not that of the rest: a
     ticker does so over its whole width. In whole columns a picture; the height is in standard deviations of these rows
-    under other paces, times the share of all agreement at that pace that they have."""
+    under other paces, times the share of all agreement at that pace that they have. within: spans of rows, in one of
+    which it must be."""
     import cv2
 
     n, height, width = parts.shape[1:]
@@ -113,6 +114,9 @@ def band(parts: np.ndarray) -> tuple[int, Speed]:
     rest = whole - around[:-3] - around[1:-2] - around[2:-1] - around[3:]
     share = inside / (inside + np.maximum(rest, 0.0) + 1e-6)
     clear = inside * share / np.sqrt(spread + np.median(spread) + 1e-9)[:, None]
+    if within:
+        rows = np.arange(1, len(clear) + 1) * BAND // 2
+        clear[~np.any([(rows > first) & (rows < last) for first, last in within], axis=0)] = 0.0
     k, dx = divmod(int(clear.argmax()), width)
     return (k + 1) * BAND // 2, (0, dx - width * (dx > width // 2), float(clear[k, dx]))
 
