@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from wanprep.signals.screens import NAMES, evidence, screen
+from wanprep.signals.screens import bars as bars_of
 from wanprep.stages.filter import REGISTRY
 
 LIMIT = REGISTRY["screen"].threshold
@@ -104,3 +105,36 @@ def test_evidence_is_one_finite_number_a_name_whatever_is_shown():
         assert np.isfinite(found).all()
         shares = found[np.array([name != "pieces" for name in NAMES])]
         assert ((shares >= 0) & (shares <= 1)).all()
+
+
+def upright(tones: list[tuple[int, int, int]], ends: list[int] | None = None) -> np.ndarray:
+    """Bars from top to bottom, of one width unless `ends` are given."""
+    view, ends = np.zeros((144, 256, 3), np.uint8), ends or np.linspace(0, 256, len(tones) + 1).astype(int).tolist()
+    for tone, a, b in zip(tones, ends, ends[1:]):
+        view[:, a:b] = tone
+    return view
+
+
+RAINBOW = [(191,) * 3, (0, 191, 191), (191, 191, 0), (0, 191, 0), (191, 0, 191), (0, 0, 191), (191, 0, 0), (8, 8, 8)]
+
+
+def test_colour_bars_without_a_foot_are_a_test_card():
+    rng = np.random.default_rng(0)
+    noisy = np.clip(upright(RAINBOW) + rng.normal(0, 3, (4, 144, 256, 3)), 0, 255).astype(np.uint8)
+    assert screen(still(upright(RAINBOW))) > LIMIT
+    assert screen(noisy) > LIMIT
+    assert screen(still(cv2.GaussianBlur(upright(RAINBOW), (0, 0), 1.2))) > LIMIT
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        upright([(200, 60, 40), (240, 240, 240), (60, 40, 200)]),  # a flag
+        upright([(60, 40, 200), (240, 240, 240)] * 4),  # an awning
+        upright(RAINBOW, [0, 20, 30, 90, 100, 160, 180, 230, 256]),  # spines of books
+        upright(RAINBOW).transpose(1, 0, 2)[:144].repeat(2, axis=1)[:, :256],  # a rainbow that lies
+    ],
+)
+def test_stripes_are_no_colour_bars(view):
+    assert not bars_of(view)
+    assert bars_of(upright(RAINBOW))

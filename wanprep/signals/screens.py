@@ -24,6 +24,7 @@ RULED, LONG = 12, 32  # pixels of straight edges
 INK, AROUND = 14, 21  # levels by which print differs from the median of so many pixels around
 PRINT = 2, 14  # pixels that small print is high
 SHADED, VOID = (0.15, 1.5), 0.05  # levels a pixel of shading; of no shading at all
+APART, FEWEST, SURE = 12, 6, 4.0  # levels between two colours; bars of a test card; log-odds that they are worth
 SAME, CHANGED = 2, 12  # levels from one thumbnail to the next: none, and those that a scene changes by
 NAMES = (
     "level", "soft", "hard", "commonest", "common", "axis", "ruled", "long", "edges", "ink", "small", "pieces", "clean",
@@ -37,7 +38,28 @@ def screen(thumbs_MhwC: np.ndarray) -> float:
     """
     if not len(thumbs_MhwC) or min(thumbs_MhwC.shape[1:3]) < 32:
         return float("nan")
-    return float(1 / (1 + np.exp(-computed(evidence(thumbs_MhwC)[None], weights(WEIGHTS))[0])))
+    odds = computed(evidence(thumbs_MhwC)[None], weights(WEIGHTS))[0]
+    if all(bars(thumb) for thumb in thumbs_MhwC[[0, len(thumbs_MhwC) // 2, -1]]):
+        odds = max(odds, SURE)
+    return float(1 / (1 + np.exp(-odds)))
+
+
+def bars(thumb_hwC: np.ndarray) -> bool:
+    """Whether the upper half is of upright bars of one width and several colours, as test cards are: they have no
+    print, and hardly an edge."""
+    upper = thumb_hwC[: len(thumb_hwC) // 2].astype(np.int16)
+    column = np.median(upper, axis=0)
+    if np.mean(np.abs(upper - column).max(axis=2) <= APART) < 0.9:
+        return False
+    across = np.abs(column[4:] - column[:-4]).max(axis=1) > 2 * APART
+    turns = np.flatnonzero(np.diff(np.r_[0, across, 0]))
+    ends = np.r_[0, turns.reshape(-1, 2).mean(axis=1) + 2, len(column)]
+    wide = np.diff(ends)
+    if not FEWEST <= len(wide) <= 2 * FEWEST or np.ptp(wide) > 0.25 * wide.mean():
+        return False
+    tones = column[((ends[1:] + ends[:-1]) / 2).astype(int)]
+    others = np.abs(tones[:, None] - tones).max(axis=2) + 255 * np.eye(len(tones))
+    return int(np.count_nonzero(others.min(axis=1) > APART)) >= FEWEST
 
 
 def evidence(thumbs_MhwC: np.ndarray) -> np.ndarray:
