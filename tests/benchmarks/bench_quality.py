@@ -33,7 +33,7 @@ from wanprep.stages.scoring import measure_clip
 sys.path.insert(0, str(Path(__file__).parent))  # its neighbours, also under `python -m`
 from camera import judge_camera, judge_subject
 from coders import copies
-from degrade import MOVING, marked
+from degrade import MOVING, REDRAWN, marked
 from faults import Fault, faults
 from good import SECONDS, clips_of, sources
 from quality_known import known
@@ -130,8 +130,8 @@ def measure_source(job: tuple[str, tuple[Any, ...], int]) -> list[dict[str, Any]
         thin = slice(None, None, max(1, round(len(frames) / SECONDS / 4)))  # thumbnails are all that overlays need
         seen = looked_at(seconds)
         row["marks"] = {}
-        for kind in (*MARKS, *MOVING):
-            which = seen if kind in MOVING else thin  # what moves must be as far apart as where all frames are there
+        for kind in (*MARKS, *MOVING, *REDRAWN):
+            which = thin if kind in MARKS else seen  # what moves must be as far apart as where all frames are there
             for alpha in ALPHAS if kind in MARKS else ALPHAS[1:]:
                 found = scores_of(marked(frames[which], kind, alpha, turn=number * 0.37 % 1), seconds[which])
                 row["marks"][f"{kind} {alpha}"] = {key: found[key] for key in SAID}

@@ -170,11 +170,15 @@ def mark(kind: str, height: int, width: int) -> np.ndarray:
 
 
 MOVING = ("bouncing", "drifting", "drifting_text", "ticker", "jumping")  # marks that do not stay in place
+REDRAWN = ("timecode", "news", "title")  # digits that change, a ticker on a dark strip, letters a third as high as all
+NEWS = "markets fall as talks go on and rain is expected in the North - the match ends in a draw - Traffic is slow "
 
 
 def marked(frames: np.ndarray, kind: str, alpha: float, turn: float = 0.0) -> np.ndarray:
     """White marks of that opacity. turn, 0..1: how far on its way one that moves begins, and its pace."""
     count, height, width = frames.shape
+    if kind in REDRAWN:
+        return np.stack([redrawn(frame, kind, alpha, turn, k / count) for k, frame in enumerate(frames)])
     if kind not in MOVING:
         cover = alpha * mark(kind, height, width)
         return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
@@ -191,6 +195,29 @@ def marked(frames: np.ndarray, kind: str, alpha: float, turn: float = 0.0) -> np
     way = zip((height * down).astype(int).tolist(), (width * across).astype(int).tolist())
     cover = np.stack([np.roll(drawn, step, axis=(0, 1)) for step in way])
     return (frames * (1 - cover) + 255 * cover).astype(np.uint8)
+
+
+def redrawn(frame_hw: np.ndarray, kind: str, alpha: float, turn: float, part: float) -> np.ndarray:
+    """One frame with a mark that is drawn anew in each. part, 0..1: how much of the clip is over."""
+    import cv2
+
+    (height, width), cover = frame_hw.shape, np.zeros(frame_hw.shape, np.uint8)
+    out, thick = frame_hw.astype(np.float32), max(1, round(height / 300))
+    if kind == "timecode":
+        told = f"00:{int(60 * turn):02d}:{int(2.5 * part):02d}.{int(2477 * part) % 1000:03d}"
+        out[int(0.03 * height) : int(0.09 * height), int(0.73 * width) : int(0.98 * width)] *= 1 - 0.5 * alpha
+        place = int(0.74 * width), int(0.075 * height)
+        cv2.putText(cover, told, place, cv2.FONT_HERSHEY_DUPLEX, height / 620, 255, thick, cv2.LINE_AA)
+    elif kind == "news":
+        strip = out[int(0.9 * height) : int(0.98 * height)]
+        strip[:] = 0.2 * strip + 16
+        place = int(-width * (turn + (0.3 + 0.3 * turn) * part)), int(0.956 * height)
+        cv2.putText(cover, 2 * NEWS, place, cv2.FONT_HERSHEY_DUPLEX, height / 600, 255, thick, cv2.LINE_AA)
+    else:
+        place = int(0.04 * width), int(0.66 * height)
+        cv2.putText(cover, "Night", place, cv2.FONT_HERSHEY_DUPLEX, height / 62, 255, round(height / 22), cv2.LINE_AA)
+    share = cover.astype(np.float32) * (alpha / 255)
+    return (out * (1 - share) + 255 * share).astype(np.uint8)
 
 
 def noisy(frames: np.ndarray, rng: np.random.Generator, sigma: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from degrade import MOVING
+from degrade import MOVING, REDRAWN
 from quality_known import known
 from rank import auc, share
 
@@ -39,7 +39,7 @@ def judge_singles(rows: list[dict[str, Any]], threshold: float) -> dict[str, Any
     def about(mine: list[dict[str, Any]]) -> dict[str, Any]:
         clean = confidences(mine, None, False, threshold)
         found = {name: confidences(mine, name, False, threshold) for name in rows[0]["marks"]}
-        fixed = np.concatenate([v for name, v in found.items() if not name.startswith(MOVING)])
+        fixed = np.concatenate([v for name, v in found.items() if not name.startswith((*MOVING, *REDRAWN))])
         return {
             "clips": len(mine), "clean_flagged": share(clean, threshold),
             "unknown_clean": float(np.isnan(clean).mean()),
