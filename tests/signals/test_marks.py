@@ -185,24 +185,3 @@ def test_one_clip_is_judged_by_more_places_than_feet_on_a_branch_take():
     assert marks.judged(places)[0] == pytest.approx((12 * 4 - 6 * 6) / 18)
     places.ravel()[:18] = 4.0
     assert marks.judged(places)[0] == pytest.approx(4.0)
-
-
-def titled(thumbs: np.ndarray) -> np.ndarray:
-    """With letters a third as high as the picture."""
-    out = thumbs.copy()
-    for picture in out:
-        cv2.putText(picture, "Night", (12, 94), cv2.FONT_HERSHEY_DUPLEX, 2.2, (255, 255, 255), 6, cv2.LINE_AA)
-    return out
-
-
-def test_lettering_that_fills_the_picture_is_found_where_the_rest_moves():
-    found = [marks.mark(titled(scene(seed, step=14)))[0] for seed in range(6)]
-    clean = [marks.mark(scene(seed, step=14))[0] for seed in range(6)]
-    alone = [marks.judged(marks.places(titled(scene(seed, step=14))))[0] for seed in range(6)]
-    assert max(clean) < 0 < sorted(found)[1]
-    assert np.mean(found) > np.mean(alone)
-
-
-def test_large_things_of_a_scene_that_stays_are_not_asked_about():
-    assert marks.large(titled(scene(1, step=0))) is None
-    assert marks.large(scene(1)[:1]) is None

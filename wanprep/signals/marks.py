@@ -21,12 +21,9 @@ import numpy as np
 
 WEIGHTS = Path(__file__).with_name("marks.safetensors")
 WIDTH = 256  # of the thumbnails it was trained on
-SMALL = 112  # of those on which letters of a third of the picture's height are as high as those it was trained on
 BOLD, FAINT = 1.6, 2.4  # an edge of one primary colour counts where it is so many times, and levels, that of luma
 BEST = 12  # places whose mean is the score of several scenes
 MOST = 18  # that of one clip: feet on a branch or the end of a twig are fewer
-LARGE = 0.2  # log-odds that are not believed of large marks, which cover more of those places
-EDGE, STAYS = 6.0, 0.3  # levels a pixel of an edge; share of them that may stay where a large mark is believed
 MAX_THUMBS = 8  # more change nothing but the time
 PLAIN = 3.0  # log-odds of one clip above this say no more of its source: a title in one scene is none in all
 OWN, ALONE = 0.8, 2.0  # share of a clip's own look; how far it may exceed that of the other scenes
@@ -42,29 +39,14 @@ def mark(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> tuple[float
     box, (left, top, right, bottom) in fractions of the frame, is None unless they are above 0. weights: others than
     the shipped ones, see `load`.
     """
-    return judged(places(thumbs_MhwC, weights), large(thumbs_MhwC, weights))
+    return judged(places(thumbs_MhwC, weights))
 
 
-def large(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarray | None:
-    """`places` of small pictures: lettering that fills them looks like things of a scene on larger ones. None where
-    they say nothing for a mark, and where much stays: what is large and stays may be drawn, but is the scene."""
-    x = seen(thumbs_MhwC, SMALL)
-    if x is None:
-        return None
-    moving, strength = (np.exp(x[k] + 1) - 0.3 for k in (3, 6))
-    stays = np.count_nonzero((strength > EDGE) & (2 * moving < strength))
-    if stays > STAYS * np.count_nonzero((strength > EDGE) | (moving > EDGE)):
-        return None
-    return looked(x, weights, 0.0)
-
-
-def judged(places_HW: np.ndarray | None, large_HW: np.ndarray | None = None) -> tuple[float, Box | None]:
-    """What `mark` says, from what `places` and `large` found."""
+def judged(places_HW: np.ndarray | None) -> tuple[float, Box | None]:
+    """What `mark` says, from what `places` found."""
     if places_HW is None:
         return math.nan, None
     odds = mean_of_best(places_HW, MOST)
-    if large_HW is not None and (more := mean_of_best(large_HW, MOST) - LARGE) > odds:
-        odds, places_HW = more, large_HW
     return odds, box_of(places_HW) if odds > 0 else None
 
 
@@ -119,16 +101,10 @@ def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarra
     The mean of what the network says of them as they are and in a mirror: of things that merely look like letters, it
     says less alike.
     """
-    x = seen(thumbs_MhwC)
-    return None if x is None else looked(x, weights)
-
-
-def seen(thumbs_MhwC: np.ndarray, width: int = WIDTH) -> np.ndarray | None:
-    """`maps` of thumbnails brought to a width; None without two of some size."""
     if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 32:
         return None
     thumbs_MhwC = thumbs_MhwC[chosen(len(thumbs_MhwC))]
-    return maps(lumas(thumbs_MhwC, width), primaries(thumbs_MhwC, width))
+    return looked(maps(lumas(thumbs_MhwC), primaries(thumbs_MhwC)), weights)
 
 
 def chosen(count: int) -> np.ndarray:
@@ -162,28 +138,28 @@ def network(x: np.ndarray, w: Weights) -> np.ndarray:
     return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0] + w["bias"][0]
 
 
-def lumas(thumbs_MhwC: np.ndarray, width: int = WIDTH) -> list[np.ndarray]:
-    """Of BGR thumbnails, so wide."""
+def lumas(thumbs_MhwC: np.ndarray) -> list[np.ndarray]:
+    """Of BGR thumbnails, WIDTH wide."""
     import cv2
 
     thumbs_Mhw = [cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]
-    return _sized(thumbs_Mhw, width)
+    return _sized(thumbs_Mhw)
 
 
-def primaries(thumbs_MhwC: np.ndarray, width: int = WIDTH) -> list[list[np.ndarray]]:
-    """Blue, green and red of BGR thumbnails, so wide: what is as bright as the scene differs in one of them."""
+def primaries(thumbs_MhwC: np.ndarray) -> list[list[np.ndarray]]:
+    """Blue, green and red of BGR thumbnails, WIDTH wide: what is as bright as the scene differs in one of them."""
     import cv2
 
-    return [_sized(plane, width) for plane in zip(*(cv2.split(thumb) for thumb in thumbs_MhwC))]
+    return [_sized(plane) for plane in zip(*(cv2.split(thumb) for thumb in thumbs_MhwC))]
 
 
-def _sized(pictures: Sequence[np.ndarray], to: int) -> list[np.ndarray]:
+def _sized(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
     import cv2
 
-    if not pictures or pictures[0].shape[1] == to:
+    if not pictures or pictures[0].shape[1] == WIDTH:
         return list(pictures)
     height, width = pictures[0].shape
-    size = to, round(height * to / width)
+    size = WIDTH, round(height * WIDTH / width)
     return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
 
 

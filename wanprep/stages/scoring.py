@@ -30,7 +30,7 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
         thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
     camera, speed = quality.clip_camera(signals, i0, i1)
     places = marks.places(thumbs)
-    mark, mark_box = marks.judged(places, marks.large(thumbs))
+    mark, mark_box = marks.judged(places)
     mark += counters.WORTH if counters.counts(thumbs, places) else 0.0
     passing, passing_box = brief.brief(thumbs)
     evidence = overlay.clip_evidence(thumbs, places, drawings)
