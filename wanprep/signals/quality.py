@@ -48,6 +48,8 @@ FIELDS: tuple[str, ...] = (
     "smear",  # high = motion blur
     "blockiness",  # compression.traces
     "hidden",
+    "eighths",
+    "sixteenths",
     "noise",
     "quantiser",  # what the stream says
 )
@@ -63,6 +65,7 @@ DARK = 32  # luma: rows and columns whose 97th percentile stays below are black
 # The threshold of `signals.hidden` holds for so many looks; of one, 5 more, and of two, 2 more are as rare in what is
 # coded finely (half A of bench_quality: 2 % of them, 5 % of what else shows nothing).
 USUAL_LOOKS, BY_CHANCE = 5, 6.25
+KEYFRAMES = 0.9  # quantile of looks at a clip: hardly more than a tenth of them need show what keyframes do
 MANY_LOOKS = 4  # sampled frames from which on a quarter of them may speak for a clip
 
 
@@ -160,6 +163,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
     blocks = throughout(frame["blockiness"][signals.sampled[looks] - i0])
     hidden = despite_chance(frame["hidden"][signals.sampled[looks] - i0])
+    steps = [_quantile(frame[name], KEYFRAMES) for name in ("eighths", "sixteenths")]
     coded = _quantile(frame["quantiser"], 0.5)
     return {
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
@@ -170,7 +174,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "frozen": frozen_share(seconds, equal, frame["change"], frame["change_s"]),
         "duplicate_rate": float(np.mean(equal[1:])) if len(equal) > 1 else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
-        "quantiser": quantiser(blocks, hidden, coded),
+        "quantiser": quantiser(blocks, hidden, coded, *steps),
         "coded": coded,
         "lit": _lit(signals, looks),
         "noise": _quantile(frame["noise"], 0.5),
