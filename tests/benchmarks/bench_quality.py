@@ -36,6 +36,7 @@ from coders import copies
 from degrade import MOVING, REDRAWN, marked
 from faults import Fault, faults
 from good import SECONDS, clips_of, sources
+from likeness import SEEN, similarity
 from quality_known import known
 from quality_pools import judge_overlays, judge_singles
 from quality_shown import show
@@ -126,6 +127,8 @@ def measure_source(job: tuple[str, tuple[Any, ...], int]) -> list[dict[str, Any]
             if fault.name not in done:
                 broken = fault.apply(frames, seconds, np.random.default_rng([number, k]))
                 done[fault.name] = scores_of(broken, seconds)
+                if fault.filter == "compression" and not fault.innocent:
+                    done[fault.name]["like"] = similarity(frames, broken[0])
         row["faults"] = done
         thin = slice(None, None, max(1, round(len(frames) / SECONDS / 4)))  # thumbnails are all that overlays need
         seen = looked_at(seconds)
@@ -185,11 +188,22 @@ def judge_faults(rows: list[dict[str, Any]], config: FilterConfig) -> dict[str, 
                     "auc": auc(values(rows, name), values(rows, name, f.name)),
                     "found_B": share(values(halves[1], name, f.name), chosen),
                     "found_default": share(values(rows, name, f.name), default),
+                    **seen(rows, f, default),
                 }
                 for f in mine
             },
         }
     return report
+
+
+def seen(rows: list[dict[str, Any]], fault: Fault, default: float) -> dict[str, float]:
+    """Of a coding how like the source it is (median), and how many are found of those in which that can be seen."""
+    usable = [row for row in rows if not known(row, fault.filter) and row["faults"]]
+    like = np.array([row["faults"][fault.name].get("like", math.nan) for row in usable])
+    if not np.isfinite(like).any():
+        return {}
+    found = values(rows, fault.filter, fault.name)[like < SEEN]
+    return {"like": float(np.median(like)), "seen": len(found), "found_seen": share(found, default)}
 
 
 def judge_repeats(rows: list[dict[str, Any]], threshold: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ CODECS: dict[str, tuple[str, ...]] = {
 }
 MEDIUM = ("-c:v", "libx264", "-preset", "medium", "-crf")
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "6", "-b:v", "0", "-crf")
+MPEG4 = ("-c:v", "mpeg4", "-q:v")
 TWICE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # first coarsely, then finely
     "x264 medium crf 36, then 16": ((*MEDIUM, "36"), (*MEDIUM, "16")),
     "x264 medium crf 38, then 20": ((*MEDIUM, "38"), (*MEDIUM, "20")),
@@ -34,12 +35,16 @@ TWICE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # first coarsely,
     "vp9 crf 58, then x264 18": ((*VP9, "58"), (*X264, "18")),
     "vp9 crf 63, then x264 18": ((*VP9, "63"), (*X264, "18")),
     "svt-av1 crf 60, then x264 18": ((*SVT_AV1, "60"), (*X264, "18")),
+    "svt-av1 crf 63, then x264 18": ((*SVT_AV1, "63"), (*X264, "18")),
+    "mpeg4 q 12, then x264 18": ((*MPEG4, "12"), (*X264, "18")),
+    "mpeg4 q 20, then x264 18": ((*MPEG4, "20"), (*X264, "18")),
 }
 FINELY: dict[str, tuple[tuple[str, ...], ...]] = {  # nothing that shows
     "x264 crf 18": ((*X264, "18"),),
     "x264 medium crf 17": ((*MEDIUM, "17"),),
     "x265 crf 20": ((*X265, "20"),),
     "x264 medium crf 28, then 18": ((*MEDIUM, "28"), (*X264, "18")),
+    "mpeg4 q 4, then x264 18": ((*MPEG4, "4"), (*X264, "18")),
     "mpeg-2 q 4, then x264 20": (("-c:v", "mpeg2video", "-q:v", "4"), (*MEDIUM, "20")),
 }
 

@@ -60,7 +60,8 @@ def faults() -> list[Fault]:
 
     for gain, sigma in ((0.3, 1.5), (0.3, 2), (0.3, 3), (0.15, 2)):
         fault(f"defocus {sigma} px, light {gain}", "blur", lambda f, t, r, g=gain, s=sigma: dim(f, g, s))
-    fault("defocus 2 px, grain 4", "blur", lambda f, t, r: noisy(defocus(f, 2), r, 4))
+    for grain in (4, 8):
+        fault(f"defocus 2 px, grain {grain}", "blur", lambda f, t, r, g=grain: noisy(defocus(f, 2), r, g))
     fault("second half out of focus", "blur", lambda f, t, r: lost_focus(f, 3))
     fault("shake 0.30% tremor in a pan", "shake", lambda f, t, r: shake(f, t, r, 3e-3, "tremor", 0.04))
     for rms in (0.003, 0.006):

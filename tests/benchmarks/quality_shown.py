@@ -29,9 +29,10 @@ def _filters(filters: dict[str, Any]) -> None:
               f"chosen on half A {found['chosen_on_A']:.4g} ({lost['chosen']:.1%})")  # fmt: skip
         for fault, it in found["faults"].items():
             kind = "innocent" if it["innocent"] else f"AUC {it['auc']:.3f}"
-            print(
-                f"  {fault:32} {kind:10} rejected: half B {it['found_B']:.2f}, all at default {it['found_default']:.2f}"
-            )
+            told = f"half B {it['found_B']:.2f}, all at default {it['found_default']:.2f}"
+            if "like" in it:
+                told += f", {it['found_seen']:.2f} of {it['seen']} where it shows (SSIM: median {it['like']:.3f})"
+            print(f"  {fault:32} {kind:10} rejected: {told}")
 
 
 def _cards_and_repeats(cards: dict[str, Any], copied: dict[str, Any]) -> None:
