@@ -30,7 +30,7 @@ def _filters(filters: dict[str, Any]) -> None:
         for fault, it in found["faults"].items():
             kind = "innocent" if it["innocent"] else f"AUC {it['auc']:.3f}"
             told = f"half B {it['found_B']:.2f}, all at default {it['found_default']:.2f}"
-            if "like" in it:
+            if it.get("seen"):
                 told += f", {it['found_seen']:.2f} of {it['seen']} where it shows (SSIM: median {it['like']:.3f})"
             print(f"  {fault:32} {kind:10} rejected: {told}")
 

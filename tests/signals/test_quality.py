@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import blur, light, motion
+from wanprep.signals import blur, light, motion, quality
 from wanprep.signals.blur import focus
 from wanprep.signals.quality import (
     FIELDS,
@@ -252,6 +252,13 @@ def test_checks_all_over_a_picture_are_not_noise(pitch):
         assert bad(
             "blur", blur.sharpness(np.clip(cv2.GaussianBlur(checks, (0, 0), 2) + grain, 0, 255).astype(np.uint8))
         )
+
+
+def test_one_keyframe_of_five_tells_and_what_swings_both_ways_does_not():
+    assert quality.of_keyframes(np.array([0.01, 0.12, 0.0, -0.02, math.nan])) > 0.05
+    assert quality.of_keyframes(np.array([0.07, -0.2, -0.07, 0.08, -0.23])) < 0.0
+    assert quality.of_keyframes(np.r_[np.full(18, 0.01), 0.2, 0.2]) == pytest.approx(0.029)
+    assert math.isnan(quality.of_keyframes(np.full(3, math.nan)))
 
 
 def test_what_shows_throughout_is_what_most_looks_agree_on():

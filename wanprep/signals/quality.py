@@ -66,6 +66,9 @@ DARK = 32  # luma: rows and columns whose 97th percentile stays below are black
 # coded finely (half A of bench_quality: 2 % of them, 5 % of what else shows nothing).
 USUAL_LOOKS, BY_CHANCE = 5, 6.25
 KEYFRAMES = 0.9  # quantile of looks at a clip: hardly more than a tenth of them need show what keyframes do
+# What keyframes show swings so far the other way in a tenth of the looks at most (it moves with the picture, by less
+# than a block); detail of a scene that happens to lie at a grid swings as far both ways.
+SWING = 0.05
 MANY_LOOKS = 4  # sampled frames from which on a quarter of them may speak for a clip
 
 
@@ -163,7 +166,7 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
     blocks = throughout(frame["blockiness"][signals.sampled[looks] - i0])
     hidden = despite_chance(frame["hidden"][signals.sampled[looks] - i0])
-    steps = [_quantile(frame[name], KEYFRAMES) for name in ("eighths", "sixteenths")]
+    steps = _quantile(frame["eighths"], KEYFRAMES), of_keyframes(frame["sixteenths"])
     coded = _quantile(frame["quantiser"], 0.5)
     return {
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
@@ -203,6 +206,11 @@ def despite_chance(looks_N: np.ndarray) -> float:
     """What shows throughout of looks on H.264's scale, less what few of them may show by chance."""
     few = max(0.0, 1 / max(1, np.isfinite(looks_N).sum()) - 1 / USUAL_LOOKS)
     return throughout(looks_N) - BY_CHANCE * float(few)
+
+
+def of_keyframes(looks_N: np.ndarray) -> float:
+    """What looks at a clip show where it is most, less what they show the other way beyond SWING."""
+    return _quantile(looks_N, KEYFRAMES) + min(0.0, _quantile(looks_N, 1 - KEYFRAMES) + SWING)
 
 
 def repeats(diff_N: np.ndarray) -> np.ndarray:
