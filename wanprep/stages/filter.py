@@ -83,7 +83,7 @@ class FilterConfig:
     blur: Rule = field(default=Rule(), metadata=_about(
         score="sharpness", bad="below", threshold=0.125, still=True, unit="1/px at 360p", least=0,
         meaning="even the sharpest edges are soft: out of focus, or upscaled",
-        source="second derivative along the gradient at the steepest edges, less its noise / P99.8 Sobel, by bench_quality",
+        source="2nd derivative along the gradient at the steepest edges, less its noise / P99.8 Sobel (bench_quality)",
     ))  # fmt: skip
     motion_blur: Rule = field(default=Rule(), metadata=_about(
         score="smear", bad="above", threshold=2.0, still=True, unit="ratio", least=0,
