@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 31
 PLANS_VERSION = 2
-SHOTS_VERSION = 21
+SHOTS_VERSION = 22
 SCORES_VERSION = 39
 MEDIA_VERSION = 5
 

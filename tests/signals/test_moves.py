@@ -18,7 +18,12 @@ CELLS = ((1, 70), (2, 40), (8, 10))
 
 
 def pan(seed: int, step: float, n: int = 90) -> np.ndarray:
-    """uint8[n, 72, 128, 3]: an eased pan of `step` pixels a frame, the shutter open for half of each."""
+    """uint8[n, 72, 128, 3]: an eased pan of `step` pixels a frame."""
+    return panned(seed, step * np.clip(np.minimum(np.arange(n) - 20, n - 25 - np.arange(n)) / 10, 0, 1))
+
+
+def panned(seed: int, pace: np.ndarray) -> np.ndarray:
+    """uint8[n, 72, 128, 3]: a camera that pans so many pixels in each frame, the shutter open for half of it."""
     import cv2
 
     rng = np.random.default_rng(seed)
@@ -26,7 +31,6 @@ def pan(seed: int, step: float, n: int = 90) -> np.ndarray:
     for cells, gain in CELLS:
         grid = rng.normal(0, gain, (cells, cells * 14, 3)).astype(np.float32)
         canvas += cv2.resize(grid, canvas.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    pace = step * np.clip(np.minimum(np.arange(n) - 20, n - 25 - np.arange(n)) / 10, 0, 1)
     place = 10 + np.cumsum(pace)
     out = []
     for x, speed in zip(place, pace):
@@ -96,3 +100,18 @@ def test_no_dissolve_is_longer_than_the_rules_allow(n: int) -> None:
     )
     assert all(m.last - m.first + 1 <= 75 for m in mixes)
     assert n > 75 or any(m.last - m.first + 1 >= 0.8 * n for m in mixes)
+
+
+def test_a_cut_in_a_rush_is_a_wipe_as_long_as_the_rush(monkeypatch):
+    rush = np.concatenate([np.zeros(40), np.linspace(1, 40, 8)])
+    frames = np.concatenate([panned(1, rush), panned(4, rush[::-1])])
+    shots = found(frames)
+    assert shots.cuts == ()
+    ((kind, first, last),) = [(t.kind, t.first, t.last) for t in shots.transitions]
+    assert kind == "wipe"
+    assert 39 <= first <= 44
+    assert 51 <= last <= 56
+    even = np.full(48, 8.0)
+    assert found(np.concatenate([panned(1, even), panned(4, even)])).cuts == (48,)
+    monkeypatch.setattr("wanprep.signals.shots.find_rushes", lambda *_: [])  # a negative control: as it was
+    assert found(frames).cuts == (48,)

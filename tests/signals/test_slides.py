@@ -16,6 +16,7 @@ from wanprep.signals.slides import (
     WAYS,
     WEIGHTS,
     across_edge,
+    against_tilt,
     along,
     evidence,
     find_slides,
@@ -117,6 +118,30 @@ def panorama(travel: float, n: int = 90, at: int = 40, length: int = 14) -> np.n
 @pytest.mark.parametrize("travel", [0.7, 1.0, 1.3])
 def test_a_camera_that_pans_is_none(travel):
     assert found(panorama(travel)) == []
+
+
+def test_a_camera_that_tilts_from_a_sky_is_none(monkeypatch):
+    import cv2
+
+    rng = np.random.default_rng(5)
+    scene = 110 + 45 * rng.normal(0, 1, (4, 5)).astype(np.float32)
+    scene = cv2.resize(scene, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    tall = np.concatenate([np.full((HEIGHT, WIDTH), 200, np.float32), scene])
+    tall = np.clip(cv2.GaussianBlur(tall, (0, 0), 0.7), 0, 255)
+    down = np.clip((np.arange(90) - 39) / 15, 0, 1) * HEIGHT
+    views = [cv2.warpAffine(tall, np.array([[1, 0, 0], [0, 1, -y]], np.float32), (WIDTH, HEIGHT)) for y in down]
+    X = np.stack(views).reshape(90, -1)
+    assert found(X, min_odds=-1.0) == []
+    monkeypatch.setattr("wanprep.signals.slides.AGAINST", 0.0)  # a negative control
+    assert found(X) != []
+
+
+def test_of_a_plain_picture_only_what_the_camera_explains_speaks_against_a_slide():
+    plain, full = np.full(192, 90, np.float32), picture(9)
+    assert against_tilt(plain, full, np.log(0.02)) < -5
+    assert against_tilt(full, plain, np.log(0.02)) < -5
+    assert against_tilt(plain, full, np.log(0.2)) == 0
+    assert against_tilt(full, picture(10), np.log(0.02)) == 0
 
 
 def test_across_the_edge_two_pictures_differ_more_than_elsewhere():

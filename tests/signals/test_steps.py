@@ -7,11 +7,12 @@ import pytest
 from footage import gliding
 
 from wanprep.signals import pictures
-from wanprep.signals.jumps import FAR, Series
+from wanprep.signals.carried import not_carried
+from wanprep.signals.jumps import FAR, Series, find_jumps
 from wanprep.signals.meter import FIELDS, ShotMeter
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules
-from wanprep.signals.steps import MIXED, NAMES, between, candidates, find_steps, likeliest, numbers
+from wanprep.signals.steps import MIXED, NAMES, believed, between, candidates, find_steps, likeliest, numbers
 
 
 def measured(frames: np.ndarray) -> tuple[Pictures, Series, dict[str, np.ndarray]]:
@@ -73,6 +74,41 @@ def test_few_frames_are_judged_without_complaint(n: int) -> None:
     frames = np.concatenate([gliding(1, n), gliding(2, n)])
     with np.errstate(all="raise", under="ignore"):
         assert all(0 < at < 2 * n for at, _ in found(frames, -99.0))
+
+
+def held_pan(seed: int, speed: float) -> np.ndarray:
+    """uint8[70, 72, 128, 3]: a drawing that stands, and from frame 30 on passes by, a new picture on every third."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    wide = np.full((72, 3000, 3), 120, np.float32)
+    for cells, gain in ((2, 50), (4, 40), (12, 25)):
+        wide += cv2.resize(rng.normal(0, gain, (cells, cells * 20, 3)).astype(np.float32), (3000, 72))
+    place = np.cumsum(speed * np.clip((np.arange(75) - 30) / 4, 0, 1))
+    frames = np.stack([wide[:, round(at) : round(at) + 128] for at in place]).clip(0, 255).astype(np.uint8)
+    return frames[np.arange(70) // 3 * 3]
+
+
+def jumped(frames: np.ndarray) -> tuple[list[int], list[int]]:
+    """What jumps.py takes for cuts, the camera's motion aside; those of them that are believed. But for the last
+    steps of a film, which hardly anything can be said of."""
+    T, series, columns = measured(frames)
+    jumps = find_jumps(series, T, min_odds=0.0, min_step=3.0, max_likeness=0.95)
+    cuts = [cut for cut in not_carried(T, jumps.cuts, jumps.blended) if cut < len(T) - FAR]
+    return cuts, believed(T, series, columns, cuts, ShotRules())
+
+
+@pytest.mark.parametrize(("seed", "speed"), [(2, 36), (11, 36), (20, 60), (22, 44), (25, 36)])
+def test_a_drawing_held_for_three_frames_is_no_cut_to_it(seed: int, speed: float) -> None:
+    cuts, left = jumped(held_pan(seed, speed))
+    assert len(cuts) == 1
+    assert left == []
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5, 7])
+def test_a_plain_cut_is_believed(seed: int) -> None:
+    assert jumped(two(seed)) == ([30], [30])
+    assert jumped(two(seed)[:24]) == ([], [])
 
 
 def test_of_neighbours_the_likeliest_is_kept() -> None:

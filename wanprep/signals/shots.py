@@ -33,9 +33,10 @@ from wanprep.signals.mixing import rms
 from wanprep.signals.odd import Odd, edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules, WipeRules
+from wanprep.signals.rushed import find_rushes, find_turns
 from wanprep.signals.shotlist import ShotList, Transition
 from wanprep.signals.slides import find_slides
-from wanprep.signals.steps import Step, find_steps
+from wanprep.signals.steps import Step, believed, find_steps
 from wanprep.signals.tails import complete
 from wanprep.signals.wipe_ends import with_widths as with_wipe_widths
 from wanprep.signals.wipes import Sweep, find_wipes, goes_on, likeliest
@@ -65,16 +66,18 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
     search.plain_cuts()
     search.mixes()
     search.ways()
+    search.turns()  # before cuts are looked at one by one
     search.steps()
+    search.rushes()
     return search.listed()
 
 
 class _Search:
     """What has been found of a source; every step goes on from what those before it left.
 
-    cuts, transitions: so far. sure: cuts that no transition spans. unsure: spans (first, last) that may be transitions,
-    swept: those that may be wipes. lit: mixes that light explains. odd: see odd.py. small: pictures that begin in a
-    small frame. brief: frames of a flash, at most.
+    cuts, transitions: so far. jumped: plain cuts of jumps.py. sure: cuts that no transition spans. unsure: spans
+    (first, last) that may be transitions, swept: those that may be wipes. lit: mixes that light explains. odd: see
+    odd.py. small: pictures that begin in a small frame. brief: frames of a flash, at most.
     """
 
     def __init__(self, signals: Signals, rules: ShotRules) -> None:
@@ -88,6 +91,7 @@ class _Search:
         thresholds = {k: getattr(rules, k) for k in ("min_odds", "min_step", "max_likeness")}
         jumps = find_jumps(self.series, T, **thresholds)
         cuts = not_carried(T, jumps.cuts, jumps.blended)
+        self.jumped = set(cuts).difference(jumps.blended)
         framed, self.small = find_framed(T)
         near = {cut + k for cut in cuts for k in range(-2, 3)}
         self.cuts = sorted({*cuts, *set(framed).difference(near)})
@@ -134,13 +138,28 @@ class _Search:
         return others
 
     def steps(self) -> None:
-        """All other steps that stand out: cuts after all, doubtful, or nothing."""
+        """Cuts that are none after all; all other steps that stand out: cuts after all, doubtful, or nothing."""
+        asked = sorted(self.jumped.intersection(self.cuts).difference(edges_of(self.odd)))
+        none = set(asked).difference(believed(self.T, self.series, self.frame, asked, self.rules))
+        self.cuts = [cut for cut in self.cuts if cut not in none]
         free = unexplained(self.cuts, self.transitions, self.odd, len(self.T))
         found = find_steps(self.T, self.series, self.frame, free, self.brief, self.rules)
         self.cuts, mixed, self.doubtful = risen(self.cuts, found, self.rules.scan_odds)
         self.transitions += mixed
         small = [at for at in self.small if free[at - 1 : at + 1].all()]
         self.doubtful += drop_flashes(small, [], self.T, self.brief)[0]
+
+    def turns(self) -> None:
+        self._hidden(find_turns(self.T, self.cuts, self.transitions, self.fps))
+
+    def rushes(self) -> None:
+        self._hidden(find_rushes(self.T, self.cuts, self.transitions))
+
+    def _hidden(self, found: list[Transition]) -> None:
+        """Cuts that are part of two shots in turns, or of a rush of the camera, are wipes."""
+        if self.rules.wipes.enabled:
+            self.cuts = [cut for cut in self.cuts if not any(t.first <= cut <= t.last + 1 for t in found)]
+            self.transitions += found
 
     def listed(self) -> ShotList:
         N, edges = len(self.T), self.frame["edge_energy"]

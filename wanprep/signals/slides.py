@@ -18,7 +18,7 @@ import numpy as np
 from wanprep.signals.carried import uncarried
 from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
-from wanprep.signals.mixing import EPS, likeness, rms
+from wanprep.signals.mixing import EPS, likeness, rms, std
 from wanprep.signals.pictures import Pictures, all_spans
 from wanprep.signals.rules import WipeRules
 from wanprep.signals.wipes import Sweep, pace_beside, rest_beside, returns, weighed
@@ -34,6 +34,8 @@ AT_ONCE = 16  # frames compared with the three lines of a way at once: 0.6 MB of
 LEFT, STIRRED = 0.7, 1.2  # most change beside a span, on its quieter and its other side, as shares of that inside
 STEEPEST, BACK, MOST_OFF = 0.55, 0.1, 0.45  # largest step of the edge, sum of those back, of spans that are judged
 SIZES = (0.7, 1.0, 1.4)  # of half a span, times the reach of its seed
+PLAIN = 12.0  # luma deviation of a picture in which no edge is seen to come: a sky, a wall
+CARRIED, AGAINST = 0.12, 7.0  # share that the camera leaves of a tilt from one, at most; log-odds by e-fold of less
 
 # Log-odds of a slide = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
 # tests/benchmarks/bench_cuts.py, of each slide and each false alarm the likeliest spans only:
@@ -140,7 +142,8 @@ def _climb(
             step //= 2
     value, first, last = known[s, e]
     if value >= least:
-        value += weighed(slow_evidence(T, s, e), WEIGHTS)
+        slow = slow_evidence(T, s, e)
+        value += weighed(slow, WEIGHTS) + against_tilt(T[s], T[e], slow["uncarried"])
     return Sweep(first=first, last=last, odds=value) if value >= least else None
 
 
@@ -154,6 +157,14 @@ def judge(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[float, int,
 def slow_evidence(T: Pictures, s: int, e: int) -> dict[str, float]:
     """What is never for a slide and takes longest."""
     return {"uncarried": float(np.log(uncarried(T[s : e + 1]) + 0.01))}
+
+
+def against_tilt(first: np.ndarray, last: np.ndarray, uncarried: float) -> float:
+    """Log-odds, 0 or less, against a slide between two pictures of which one is plain: a camera that leaves a sky or a
+    wall brings the other one in behind an edge, too. uncarried: as `slow_evidence` has it."""
+    if min(std(first), std(last)) >= PLAIN:
+        return 0.0
+    return AGAINST * min(0.0, uncarried - float(np.log(CARRIED + 0.01)))
 
 
 def evidence(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[dict[str, float], int, int] | None:

@@ -1,10 +1,12 @@
-"""A second opinion on steps from frame to frame that are no cut to `jumps.py`, by all numbers of each at once.
+"""A second opinion on steps from frame to frame, by all numbers of each at once.
 
-What the sum of weights there misses are cuts between shots alike, amid motion, in the dark, over a frame of both shots,
-and jumps within one framing; what it doubts is as often motion or light. How much speaks against a cut depends on what
-else does, so a small network judges every step that stands out at all, of what no cut or transition explains: by what
+What the sum of weights of `jumps.py` misses are cuts between shots alike, amid motion, in the dark, over a frame of
+both shots, and jumps within one framing; what it doubts is as often motion or light, and some of what it takes for a
+cut is a drawing held for three frames. How much speaks against a cut depends on what else does, so a small network
+judges every cut found there, and every step that stands out at all, of what no cut or transition explains: by what
 jumps.py weighs, by what is lost and changes in colour, details and histograms against the steps around, by how alike
-the pictures beside are, by where the picture changes, and by whether light alone would explain it.
+the pictures beside are, by where the picture changes, by what repeats, is lit and comes back (`beats.py`), and by
+whether light alone would explain it.
 tests/benchmarks/train_steps.py fits its weights, which lie beside this file.
 Legend: T float32[N, P] (`Pictures`), one row of P = HEIGHT x WIDTH luma values (0..255) a frame. Pure but for the
 weights' file.
@@ -12,12 +14,13 @@ weights' file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from wanprep.signals.beats import AGAIN_NAMES, BEAT_NAMES, LIT_NAMES, again, rhythm, seen
 from wanprep.signals.dissolves import computed, weights
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.jumps import FAR, WEIGHTS, Series, around, evidence, log_odds, steps
@@ -40,7 +43,7 @@ NAMES = (
     *WEIGHTS, "odds", "ranks", "size", "loud", "mean", "match", "found_lost", "found_lost_both", "histogram_lost",
     "histogram_lost_both", "content_quiet", "content_loud", *COLOURED, "edges", "far", "far_before",
     "far_after", "bright", "weak", "strong", "flash", "least", "less", "most", "leap", "leaping", "mixed", "share",
-    "off",
+    "off", *BEAT_NAMES, *LIT_NAMES, *AGAIN_NAMES,
 )  # fmt: skip
 
 
@@ -68,6 +71,17 @@ def find_steps(
     odds[likely] = computed(rows[likely], weights(FILE))
     found = [(int(after[i]), int(before[i]), float(odds[i])) for i in likeliest(after, odds, rules.max_doubt)]
     return [Step(at=at, mixed=at - last > 1, odds=it) for at, last, it in sorted(found)]
+
+
+def believed(
+    T: Pictures, series: Series, frame: Mapping[str, np.ndarray], cuts: Sequence[int], rules: ShotRules
+) -> list[int]:
+    """Those of `cuts` (first new frames) whose log-odds reach `max_doubt` at least. Light was asked about before."""
+    after = np.array(cuts, np.int64)
+    if not len(after):
+        return []
+    odds = computed(numbers(T, series, frame, after - 1, after), weights(FILE))
+    return after[odds >= rules.max_doubt].tolist()
 
 
 def _seen(rows: np.ndarray, rules: ShotRules) -> np.ndarray:
@@ -173,6 +187,7 @@ def _numbers(
         found |= {f"{name}_lost": np.maximum(*least) - own, f"{name}_lost_both": np.minimum(*least) - own}
     jumped = np.maximum(0, np.abs(B - A) - _stirring(T, before, after) - STILL)
     found |= {"leap": np.log(rms(jumped) + 1), "leaping": (jumped > LARGE).mean(1)}
+    found |= rhythm(step, before, after, size) | seen(T, before, after) | again(T, before, after)
     return weighed | _colours(frame, before, after) | found
 
 
