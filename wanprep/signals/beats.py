@@ -88,8 +88,8 @@ def again(T: Pictures, before: np.ndarray, after: np.ndarray) -> dict[str, np.nd
     away, last = np.arange(SOON), len(T) - 1
 
     def centred(at: np.ndarray) -> np.ndarray:
-        X = T[at.ravel()].reshape(*at.shape, -1)
-        X = X - X.mean(-1, keepdims=True)
+        X = np.stack([T[column] for column in at.T], axis=1)
+        X -= X.mean(-1, keepdims=True)
         return X / (np.sqrt(np.einsum("nip,nip->ni", X, X))[..., None] + 1e-3)
 
     left, right = centred(np.maximum(before[:, None] - away, 0)), centred(np.minimum(after[:, None] + away, last))

@@ -64,12 +64,13 @@ def find_slides(T: Pictures, rules: WipeRules, walls: Sequence[int], free: np.nd
     edges = np.array([0, *sorted(walls), len(T)])
     least = min(rules.min_odds, rules.max_doubt)
     found: list[Sweep] = []
+    known: dict[tuple[str, int], dict[tuple[int, int], tuple[float, int, int]]] = {}
     for centre, kind, way, reach in _seeds(T, rules, free):
         room = int(np.searchsorted(edges, centre, side="right"))
         low, high = int(edges[room - 1]), int(edges[room]) - 1
         if any(it.odds >= rules.min_odds and it.first <= centre <= it.last for it in found):
             continue
-        if best := _climb(T, centre, reach, kind, way, low, high, least):
+        if best := _climb(T, centre, reach, (kind, way), low, high, least, known.setdefault((kind, way), {})):
             found.append(best)
     return found
 
@@ -117,15 +118,17 @@ def _fitting(T: Pictures, S: np.ndarray, E: np.ndarray, most: np.ndarray) -> Ite
 
 
 def _climb(
-    T: Pictures, centre: int, reach: int, kind: str, way: int, low: int, high: int, least: float
-) -> Sweep | None:
-    """The likeliest span around a seed, or none that reaches `least`. low, high: frames that it may end at."""
-    known: dict[tuple[int, int], tuple[float, int, int]] = {}
+    T: Pictures, centre: int, reach: int, line: tuple[str, int], low: int, high: int, least: float,
+    known: dict[tuple[int, int], tuple[float, int, int]],
+) -> Sweep | None:  # fmt: skip
+    """The likeliest span around a seed, or none that reaches `least`. line: its kind and way. low, high: frames that it
+    may end at. known: what was judged before, of the same line."""
 
     def odds(s: int, e: int) -> float:
+        if not (low <= s and e <= high and e - s >= 4):
+            return -np.inf
         if (s, e) not in known:
-            fits = low <= s and e <= high and e - s >= 4
-            known[s, e] = judge(T, s, e, kind, way) if fits else (-np.inf, s, e)
+            known[s, e] = judge(T, s, e, *line)
         return known[s, e][0]
 
     sizes = sorted({max(2, round(reach * share)) for share in SIZES})

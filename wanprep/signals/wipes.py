@@ -66,11 +66,12 @@ def find_wipes(T: Pictures, rules: WipeRules, walls: Sequence[int], free: np.nda
     edges = np.array([0, *sorted(walls), len(T)])
     least = min(rules.min_odds, rules.max_doubt)
     found: list[Sweep] = []
+    known: dict[tuple[int, int], Sweep | None] = {}
     for centre, reach in _seeds(T, rules):
         room = int(np.searchsorted(edges, centre, side="right"))
         low, high = int(edges[room - 1]), int(edges[room]) - 1
         if free[centre]:
-            found += [it for it in _sweeps(T, centre, reach, low, high) if it.odds >= least]
+            found += [it for it in _sweeps(T, centre, reach, low, high, known) if it.odds >= least]
     return likeliest(found, free)
 
 
@@ -109,13 +110,16 @@ def _seeds(T: Pictures, rules: WipeRules) -> list[tuple[int, int]]:
     return [(centre, reach) for reach, kept in found.items() for _, centre in kept]
 
 
-def _sweeps(T: Pictures, centre: int, reach: int, low: int, high: int) -> list[Sweep]:
-    """Spans around a seed, judged: some even ones, and where these are promising all."""
+def _sweeps(
+    T: Pictures, centre: int, reach: int, low: int, high: int, known: dict[tuple[int, int], Sweep | None]
+) -> list[Sweep]:
+    """Spans around a seed, judged: some even ones, and where these are promising all. known: of those judged before."""
     sizes = sorted({max(2, round(reach * share)) for share in (0.6, 0.8, 1.0, 1.3, 1.7)})
 
     def judged(pairs: Iterable[tuple[int, int]]) -> list[Sweep]:
         spans = [(centre - a, centre + b) for a, b in pairs if centre - a >= low and centre + b <= high]
-        return [sweep for s, e in spans if (sweep := judge(T, s, e)) is not None]
+        known.update({span: judge(T, *span) for span in spans if span not in known})
+        return [sweep for span in spans if (sweep := known[span]) is not None]
 
     even = judged((a, a) for a in sizes)
     if max((sweep.odds for sweep in even), default=-np.inf) < HOPELESS:
