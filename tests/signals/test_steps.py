@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from footage import gliding
+from movies import shots as turned
 
 from wanprep.signals import pictures
 from wanprep.signals.carried import not_carried
@@ -109,6 +110,14 @@ def test_a_drawing_held_for_three_frames_is_no_cut_to_it(seed: int, speed: float
 def test_a_plain_cut_is_believed(seed: int) -> None:
     assert jumped(two(seed)) == ([30], [30])
     assert jumped(two(seed)[:24]) == ([], [])
+
+
+def test_a_jump_of_colour_alone_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flickering row of blocks over a picture whose colours change places: to the network it is motion."""
+    frames = np.stack([turned(number, 192, 96)[..., ::-1] for number in range(72)])
+    assert jumped(frames) == ([36], [36])
+    monkeypatch.setattr("wanprep.signals.steps.CLEAR", np.inf)
+    assert jumped(frames) == ([36], [])
 
 
 def test_of_neighbours_the_likeliest_is_kept() -> None:

@@ -37,6 +37,7 @@ LOST = 0.12  # or details lost, as less than on the better side
 MIXED, OFF = 0.1, 0.35  # of a frame of both shots: least share of either; most distance from the line between them
 STILL, LARGE = 2.0, 8.0  # levels by which a place changes more than it and those around it do in the FAR steps around
 LIT = 0.2  # of the mean square change is left where light alone changes
+CLEAR = 2.2  # ln of how far the mean colour jumps, over the farthest of the FAR steps around, at which it is a cut
 APART = 5  # frames away, of pictures whose likeness is compared
 COLOURED = "colour", "colour_quiet", "colour_loud"
 NAMES = (
@@ -76,12 +77,14 @@ def find_steps(
 def believed(
     T: Pictures, series: Series, frame: Mapping[str, np.ndarray], cuts: Sequence[int], rules: ShotRules
 ) -> list[int]:
-    """Those of `cuts` (first new frames) whose log-odds reach `max_doubt` at least. Light was asked about before."""
+    """Those of `cuts` (first new frames) whose log-odds reach `max_doubt` at least, or at which the mean colour jumps
+    as it does nowhere around. Light was asked about before."""
     after = np.array(cuts, np.int64)
     if not len(after):
         return []
-    odds = computed(numbers(T, series, frame, after - 1, after), weights(FILE))
-    return after[odds >= rules.max_doubt].tolist()
+    rows = numbers(T, series, frame, after - 1, after)
+    clear = rows[:, NAMES.index("colour_loud")] >= CLEAR
+    return after[clear | (computed(rows, weights(FILE)) >= rules.max_doubt)].tolist()
 
 
 def _seen(rows: np.ndarray, rules: ShotRules) -> np.ndarray:
