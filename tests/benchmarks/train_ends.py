@@ -2,10 +2,11 @@
 
     python tests/benchmarks/train_ends.py --out ends.safetensors [--cache FOLDER] [--folds 5]
 
-Edits 0..299 of the first set, 0..159 of the second and 400 of dissolves and fades only; of each the ends of what is
-found, with how far beyond them the edit still mixes, as a multiple of the usual margin. The network answers what one in
-twenty exceeds. `--folds`: first what of edits that a network has not seen leaks and is given up, of so many parts. Ten
-minutes of two cores where the edits are in the cache, else half an hour.
+Edits of both sets, of dissolves and fades only, and by wipes, of which those with a wide soft edge are mostly found as
+dissolves, and films of which little is lit; of each the ends of what is found, with how far beyond them the film still
+mixes, as a multiple of the usual margin. The network answers what one in twenty exceeds. `--folds`: first what of films
+that a network has not seen leaks and is given up, of so many parts. Six minutes of two cores where the films are in the
+cache, else an hour.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from bench_cuts import remembered, sequence
+from bench_cuts import remembered
 from edits import Truth, edit
 from material import SEEDS, prepare
+from moves import stills
 from small_network import Fit, arguments, fitted, folds, joined, workers
+from train_crossings import known
 
 from wanprep.signals import shots
 from wanprep.signals.dissolves import computed
@@ -33,33 +36,33 @@ JOINS = {
     "dissolve": 0.3, "dissolve_eased": 0.12, "dissolve_similar": 0.1, "dissolve_slow": 0.28, "fade_slow": 0.1,
     "fade_black": 0.07, "fade_white": 0.03,
 }  # fmt: skip
-EDITS = [(what, k) for what, count in (("first", 300), ("mixes", 400), ("second", 160)) for k in range(count)]
-FIT = Fit(networks=3, units=16, rounds=250, rate=1e-2, small=1e-4, shaken=0.2, least=1e-6)
+FILMS = {"first": 300, "mixes": 400, "second": 240, "sweeps": 140, "soft": 140, "darks": 120}
+FIT = Fit(networks=3, units=16, rounds=1000, rate=1e-2, small=1e-4, shaken=0.3, least=1e-6)
 EXCEEDED = 0.05  # share of ends of which the mix reaches farther
 FARTHEST = -1.5, 6.0  # bounds of the answer
 
 Rows = tuple[np.ndarray, np.ndarray]
 
 
-def examples(what: str, k: int, pool: list[Path], cache: Path) -> Rows:
-    """Evidence float[n, len(NAMES)] of an edit's ends, and of each float[n, 2]: frames of the usual margin, frames by
+def examples(name: str, k: int, pool: list[Path], pictures: list[Path], cache: Path) -> Rows:
+    """Evidence float[n, len(NAMES)] of a film's ends, and of each float[n, 2]: frames of the usual margin, frames by
     which the edit mixes beyond it."""
-    if what == "mixes":
+    if name == "mixes":
         signals, truth = remembered(cache / "mixes" / f"tune_{k}.npz", lambda: mixes(k, pool), 0.0)
     else:
-        signals, truth = sequence("tune", k, pool, cache, what == "second")
+        signals, truth = known(name, k, pool, pictures, cache)
     found: list[Any] = []
 
-    def remember(T: Pictures, edges: np.ndarray, cuts: list[int], spans: list[shots.Transition]) -> Any:
-        found.extend((spans[index], side, it) for index, side, it in sides(T, edges, cuts, spans))
+    def remember(T: Pictures, edges: np.ndarray, cuts: list[int], spans: list[shots.Transition], swept: Any) -> Any:
+        found.extend((spans[index], side, it) for index, side, it in sides(T, edges, cuts, spans, swept))
         return spans
 
     with mock.patch.object(shots, "with_widths", remember):
         shots.find_shots(signals, shots.ShotRules())
     step, config = float(np.median(np.diff(signals.pts)) * signals.time_base), SplitConfig()
-    known = [(it, t, far) for t, side, it in found if (far := farther(t, side, truth)) is not None]
-    rows = np.array([[it[name] for name in NAMES] for it, *_ in known]).reshape(-1, len(NAMES))
-    return rows, np.array([(margin_of(t, config, step)[0], far) for _, t, far in known], float).reshape(-1, 2)
+    ends = [(it, t, far) for t, side, it in found if (far := farther(t, side, truth)) is not None]
+    rows = np.array([[it[key] for key in NAMES] for it, *_ in ends]).reshape(-1, len(NAMES))
+    return rows, np.array([(margin_of(t, config, step)[0], far) for _, t, far in ends], float).reshape(-1, 2)
 
 
 def mixes(k: int, pool: list[Path]) -> tuple[np.ndarray, Truth, float]:
@@ -67,17 +70,17 @@ def mixes(k: int, pool: list[Path]) -> tuple[np.ndarray, Truth, float]:
 
 
 def farther(t: shots.Transition, side: int, truth: Truth) -> int | None:
-    """Frames by which the edit mixes beyond an end of t; None where t is not one mix of the edit."""
+    """Frames by which the edit mixes beyond an end of t; None where t is not one mix or wipe of the edit."""
     near = [it for it in (*truth.gradual, *truth.wipes) if it[1] <= t.last and it[2] >= t.first]
     if t.kind not in MIXES or len(near) != 1 or any(t.first <= cut <= t.last for cut, _ in truth.cuts):
         return None
     ((kind, first, last),) = near
-    if near[0] in truth.wipes or kind.startswith("dissolve") == (t.kind in FADES):
+    if (near[0] in truth.wipes or kind.startswith("dissolve")) == (t.kind in FADES):
         return None
     return last - t.last if side else t.first - first
 
 
-def trained(rows: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
+def trained(fit: Fit, rows: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
     """The weights that ship, of rows of evidence and (usual margin, frames that the mix reaches farther) of each."""
     import torch
 
@@ -85,7 +88,7 @@ def trained(rows: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
         off = true - says
         return torch.maximum((1 - EXCEEDED) * off, -EXCEEDED * off).mean()
 
-    return fitted(rows, (right[:, 1] / right[:, 0]).clip(*FARTHEST), exceeded, FIT)
+    return fitted(rows, (right[:, 1] / right[:, 0]).clip(*FARTHEST), exceeded, fit)
 
 
 def told(name: str, wide: np.ndarray, right: np.ndarray) -> None:
@@ -95,26 +98,27 @@ def told(name: str, wide: np.ndarray, right: np.ndarray) -> None:
     print(f"{name}: {leaks} of {len(far)} ends leak, {frames:.0f} frames; {lost:.2f} good frames given up at each")
 
 
-def finish(found: list[Rows], options: argparse.Namespace) -> None:
-    """Tell what ends of films not seen would leak, and fit to all of them."""
+def finish(found: list[Rows], options: argparse.Namespace, fit: Fit, spare: float) -> None:
+    """Tell what ends of films not seen would leak, and fit to all of them. spare: added to what the network says."""
     from safetensors.numpy import save_file
 
-    seen = [(computed(own[0], trained(*rest)) + SPARE, own[1]) for rest, own in folds(found, options.folds)]
+    seen = [(computed(own[0], trained(fit, *rest)) + spare, own[1]) for rest, own in folds(found, options.folds)]
     if seen:
         wide, right = joined(seen)
         told("unseen", wide, right)
         told("the usual margins", np.ones(len(right)), right)
-    save_file(trained(*joined(found)), options.out)
+    save_file(trained(fit, *joined(found)), options.out)
 
 
 def main() -> int:
     import torch
 
     options = arguments(__doc__)
-    torch.set_num_threads(2)
-    pool = prepare(options.cache, options.media, "tune")
+    torch.set_num_threads(1)
+    pool, pictures = (make(options.cache, options.media, "tune") for make in (prepare, stills))
     with workers() as each:
-        finish(each(examples, [(what, k, pool, options.cache) for what, k in EDITS]), options)
+        jobs = [(name, k, pool, pictures, options.cache) for name, count in FILMS.items() for k in range(count)]
+        finish(each(examples, jobs), options, FIT, SPARE)
     return 0
 
 

@@ -17,18 +17,22 @@ import numpy as np
 from edits import Truth
 from material import prepare
 from moves import stills
-from small_network import arguments, workers
+from small_network import Fit, arguments, workers
 from train_crossings import FILMS, known
 from train_ends import Rows, finish
 
 from wanprep.signals import shots
 from wanprep.signals.pictures import Pictures
-from wanprep.signals.rules import ShotRules, WipeRules
-from wanprep.signals.wipe_ends import NAMES, sides
+from wanprep.signals.rules import GradualRules, ShotRules, WipeRules
+from wanprep.signals.wipe_ends import NAMES, SPARE, sides
 from wanprep.stages.margins import margin_of
 from wanprep.stages.split import SplitConfig
 
-LEARNED = ShotRules(wipes=WipeRules(max_doubt=-0.5, scan_odds=2.0, scan_doubt=1.0))  # by which spans were found
+LEARNED = ShotRules(  # by which spans were found
+    gradual=GradualRules(max_doubt=-0.25, scan_doubt=-1.5),
+    wipes=WipeRules(max_doubt=-0.5, scan_odds=2.0, scan_doubt=1.0),
+)
+FIT = Fit(networks=3, units=16, rounds=250, rate=1e-2, small=1e-4, shaken=0.2, least=1e-6)
 OF = ("first", "second", "sweeps", "soft", "slides", "whips")
 
 
@@ -67,7 +71,7 @@ def main() -> int:
     pool, pictures = (make(options.cache, options.media, "tune") for make in (prepare, stills))
     with workers() as each:
         jobs = [(name, k, pool, pictures, options.cache) for name in OF for k in range(FILMS[name])]
-        finish(each(examples, jobs), options)
+        finish(each(examples, jobs), options, FIT, SPARE)
     return 0
 
 

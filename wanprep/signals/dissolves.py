@@ -28,6 +28,7 @@ from wanprep.signals.spans import Near, likely_spans
 from wanprep.signals.wipes import unmoved
 
 FILE = Path(__file__).with_name("dissolves.safetensors")
+KNOWN = 1024  # spans whose evidence is remembered: those looked at one after the other climb over the same ones
 ROUGH = -1.5  # rough log-odds of spans that are looked at (of some hundred that are tried at each place)
 HOPELESS, FAIR = -4.0, -2.5  # log-odds (mixing.py) of spans that are moved, and that the network judges
 BESIDE = ("outside_most", "path_least", "path_most", "net", "steepest", "darkest", "bright", "residual", "unmoved")
@@ -73,11 +74,17 @@ def candidates(
         return bool(inside and taken[e] == taken[s + 1] and jumps[e + 1] == jumps[s + 1])
 
     near = Near(T)
+
+    @functools.lru_cache(maxsize=KNOWN)
+    def seen(s: int, e: int) -> tuple[dict[str, float], float]:
+        found = evidence(near, edges, s, e)
+        return found, _odds(found)
+
     found: dict[tuple[int, int], dict[str, float]] = {}
     for s, e in sorted(likely_spans(T, edges, taken + jumps[:-1], longest, ROUGH, **limits)):
-        if allowed(s, e) and _odds(evidence(near, edges, s, e)) >= HOPELESS:
-            s, e = _climb(near, edges, s, e, allowed)
-            found[s, e] = evidence(near, edges, s, e)
+        if allowed(s, e) and seen(s, e)[1] >= HOPELESS:
+            s, e = _climb(seen, s, e, allowed)
+            found[s, e] = seen(s, e)[0]
     fair = {span: it for span, it in found.items() if _odds(it) >= FAIR}
     return {span: it | beside(near, *span) | colours(frame, *span) | paces(frame, *span) for span, it in fair.items()}
 
@@ -86,21 +93,20 @@ def _odds(found: dict[str, float]) -> float:
     return BIAS + sum(weight * found[name] for name, weight in WEIGHTS.items())
 
 
-def _climb(near: Near, edges: np.ndarray, s: int, e: int, allowed: Callable[[int, int], bool]) -> tuple[int, int]:
-    """The span nearby whose log-odds no small move of its ends raises."""
-    known: dict[tuple[int, int], float] = {}
+def _climb(
+    seen: Callable[[int, int], tuple[dict[str, float], float]], s: int, e: int, allowed: Callable[[int, int], bool]
+) -> tuple[int, int]:
+    """The span nearby whose log-odds no small move of its ends raises. seen: evidence and log-odds of a span."""
 
-    def odds(a: int, b: int) -> float:
-        if (a, b) not in known:
-            known[a, b] = _odds(evidence(near, edges, a, b))
-        return known[a, b]
+    def odds(span: tuple[int, int]) -> float:
+        return seen(*span)[1]
 
     step = max(1, (e - s) // 5)
     while step >= 1:
         moves = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, 1), (1, -1), (1, 1), (-1, -1))
         around = [(s + a * step, e + b * step) for a, b in moves]
-        best = max((span for span in around if allowed(*span)), key=lambda span: odds(*span), default=(s, e))
-        if odds(*best) > odds(s, e) + 1e-9:
+        best = max((span for span in around if allowed(*span)), key=odds, default=(s, e))
+        if odds(best) > odds((s, e)) + 1e-9:
             s, e = best
         else:
             step //= 2

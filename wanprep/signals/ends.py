@@ -2,7 +2,7 @@
 
 The first and last frames of a mix are nearly pure. Where the pictures stand still a found end is off by a frame, where
 they move by a third of the length, and a margin that is enough for the one takes ten good frames from the other. So
-twelve numbers are taken of what goes on beside each end, and a network of three times 16 units says how far the mix
+fourteen numbers are taken of what goes on beside each end, and a network of three times 16 units says how far the mix
 reaches at most: it was trained to be exceeded by few. Its 3 KB of weights lie beside this file
 (tests/benchmarks/train_ends.py).
 Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame. Pure but for the weights' file.
@@ -11,7 +11,7 @@ Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,21 +25,26 @@ from wanprep.signals.shotlist import Transition
 FILE = Path(__file__).with_name("ends.safetensors")
 NAMES = (
     "length", "change", "fade", "pace", "pace_far", "pace_inside", "toward", "toward_far", "straight", "contrast",
-    "edges", "left",
+    "edges", "left", "apart", "early",
 )  # fmt: skip
 BEFORE, PARTS = 12, 8  # places looked at before an end and inside of it, in eighths of the length
 SLOW = 0.3  # levels a frame: slower is not told apart
 SHORTEST = 3  # frames of a mix whose ends are asked about
-SPARE = 0.3  # of the usual margin, added to what one end in twenty exceeds
+SPARE = 0.25  # of the usual margin, added to what one end in twenty exceeds
 LEAST, MOST = 0.25, 4.0  # times the usual margin
+USED = 8.0, 0.5  # levels, and times the RMS change: so much at least changes a place that may have come early
+COME, APART = 0.6, 0.3  # of its own change, of a place that has nearly come; of the RMS change, of one that is apart
 FADES = ("fade_in", "fade_out", "dip_to_black", "dip_to_white")
 MIXES = ("dissolve", "doubtful", *FADES)
 
 
-def with_widths(T: Pictures, edges: np.ndarray, cuts: Sequence[int], spans: Sequence[Transition]) -> list[Transition]:
+def with_widths(
+    T: Pictures, edges: np.ndarray, cuts: Sequence[int], spans: Sequence[Transition],
+    swept: Collection[tuple[int, int]] = (),
+) -> list[Transition]:  # fmt: skip
     """The spans with how many times the usual margin each of their ends needs. edges: float[N], energy of each frame's
-    edges; cuts: first frames of shots."""
-    asked = list(sides(T, edges, cuts, spans))
+    edges; cuts: first frames of shots; swept: (first, last) of those that `wipe_ends.py` is asked about."""
+    asked = list(sides(T, edges, cuts, spans, swept))
     wide = [[1.0, 1.0] for _ in spans]
     for (index, side, _), times in zip(asked, answers(FILE, NAMES, (found for *_, found in asked))):
         wide[index][side] = float(np.clip(times + SPARE, LEAST, MOST))
@@ -47,14 +52,15 @@ def with_widths(T: Pictures, edges: np.ndarray, cuts: Sequence[int], spans: Sequ
 
 
 def sides(
-    T: Pictures, edges: np.ndarray, cuts: Sequence[int], spans: Sequence[Transition]
-) -> Iterator[tuple[int, int, dict[str, float]]]:
+    T: Pictures, edges: np.ndarray, cuts: Sequence[int], spans: Sequence[Transition],
+    swept: Collection[tuple[int, int]] = (),
+) -> Iterator[tuple[int, int, dict[str, float]]]:  # fmt: skip
     """(number of the span, 0: its beginning or 1: its end, evidence) of all ends at which a picture mixes."""
     n, back = len(T), T.backwards()
     begins = sorted({0, *cuts, *(t.last + 1 for t in spans)})
     ends = sorted({n, *cuts, *(t.first for t in spans)})
     for index, t in enumerate(spans):
-        if t.kind not in MIXES or t.last - t.first + 1 < SHORTEST:
+        if t.kind not in MIXES or t.last - t.first + 1 < SHORTEST or (t.first, t.last) in swept:
             continue
         fade = t.kind in FADES
         flat = t.first + int(np.argmin(T[t.first : t.last + 1].std(-1)))
@@ -73,7 +79,9 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int, fade: boo
     """What tells how far before frame s the mix that ends at frame e may begin, `low` at the earliest; see NAMES.
 
     Paces are logarithms, of what changes in a frame as a share of what the mix changes in one. contrast, edges: how
-    much more of them there is a length before s. left: of the frames inside, what neither picture explains.
+    much more of them there is a length before s. left: of the frames inside, what neither picture explains. apart:
+    share of the places that are otherwise half a length before s. early: of those that the mix changes, share that has
+    nearly come a quarter of the length after s: along the soft edge of a wipe one place comes after the other.
     """
     length, stride = e - s, max(1.0, (e - s) / PARTS)
     at = np.clip(s + np.arange(-BEFORE, PARTS + 1) * stride, low, e)
@@ -87,6 +95,8 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int, fade: boo
     pace = np.log((moved / stride + SLOW) / (change / length + SLOW))
     Z = X - X.mean(1, keepdims=True)
     contrast, energy = np.log(Z.var(1) + 1), np.log(energy + 1)
+    used = np.abs(D) >= max(USED[0], USED[1] * change)
+    come = ((X[BEFORE + PARTS // 4] - X[BEFORE]) * np.sign(D) > COME * np.abs(D))[used]
     return {
         "length": float(np.log(length)),
         "change": float(np.log(change + 1)),
@@ -100,6 +110,8 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int, fade: boo
         "contrast": float(contrast[BEFORE - 8] - contrast[BEFORE]),
         "edges": float(energy[BEFORE - 8] - energy[BEFORE]),
         "left": float(np.clip(_unexplained(Z[BEFORE:]) / (change + 1), 0, 3).mean()),
+        "apart": float((np.abs(X[BEFORE - 4] - X[BEFORE]) > APART * change).mean()),
+        "early": float(come.mean()) if len(come) else 0.0,
     }
 
 

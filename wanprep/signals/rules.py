@@ -25,9 +25,9 @@ class GradualRules:
 
     max_seconds: float = 3.0
     min_odds: float = 1.5
-    max_doubt: float = -0.25
+    max_doubt: float = -0.75
     scan_odds: float = 1.5
-    scan_doubt: float = -1.5
+    scan_doubt: float = -2.0
     min_change: float = 10.0
     min_fade: float = 10.0
     max_likeness: float = 0.85
@@ -68,7 +68,7 @@ class WipeRules:
     max_likeness: float = 0.6
     max_between: float = 0.3
     scan_odds: float = 3.0
-    scan_doubt: float = 0.7
+    scan_doubt: float = 0.0
 
     def __post_init__(self) -> None:
         if self.min_change <= 0 or not 0 < self.max_between <= 0.5:

@@ -170,7 +170,8 @@ class _Search:
         unsure = [(first, last) for first, last in unsure if last - first < self.rules.doubt_seconds * self.fps]
         unsure += [(at, at) for at in self.doubtful]
         unsure += [(o.first, o.last) for o in self.odd if o.kind == "doubtful"]
-        spans = with_widths(self.T, edges, self.cuts, [*transitions, *beside(unsure, self.cuts, transitions, N)])
+        spans = [*transitions, *beside(unsure, self.cuts, transitions, N)]
+        spans = with_widths(self.T, edges, self.cuts, spans, self.swept)
         spans = with_wipe_widths(self.T, edges, self.cuts, spans, self.swept)
         count = len(transitions)
         return ShotList(

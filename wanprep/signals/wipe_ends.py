@@ -27,7 +27,9 @@ OWN = (
     "sure", "turned_1", "turned_2", "turned_4", "apart_2", "apart_4", "stepped", "stepped_far", "stepped_inside",
     "come_1", "come_2", "off_line",
 )  # fmt: skip
-NAMES = (*(name for name in ends.NAMES if name != "fade"), *OWN)
+MIXING = ("fade", "apart", "early")  # what is asked of a mix only
+NAMES = (*(name for name in ends.NAMES if name not in MIXING), *OWN)
+SPARE = 0.3  # as ends.SPARE
 STEPPED = 0.3  # of the change between the ends, RMS: of a place that jumps
 SHORTEST = 2  # frames of what is asked about
 
@@ -39,7 +41,7 @@ def with_widths(
     asked = list(sides(T, edges, cuts, spans, swept))
     wide = [list(t.wide) for t in spans]
     for (index, side, _), times in zip(asked, answers(FILE, NAMES, (found for *_, found in asked))):
-        wide[index][side] = float(np.clip(times + ends.SPARE, ends.LEAST, ends.MOST))
+        wide[index][side] = float(np.clip(times + SPARE, ends.LEAST, ends.MOST))
     return [replace(t, wide=(before, after)) for t, (before, after) in zip(spans, wide)]
 
 
@@ -68,7 +70,6 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int) -> dict[s
     come, as a multiple of what an even pace would make of it.
     """
     found = ends.evidence(T, edges, s, e, low, fade=False)
-    found.pop("fade")
     stride = (e - s) / ends.PARTS
     at = np.clip(np.rint(s + np.arange(-8, 5) * stride).astype(int), low, e)
     X, last = T[at], T[e]
@@ -82,7 +83,7 @@ def evidence(T: Pictures, edges: np.ndarray, s: int, e: int, low: int) -> dict[s
     steps, middle = (np.abs(np.diff(near, axis=0)) > STEPPED * change).mean(1), s - max(low, s - 6)
     (kind, way), *_ = nearest(T[[(s + e) // 2]], T[[s]], T[[e]])
     come, off = (found[:, 0] for found in along(off_lines(X[[9, 10]], here[None], last[None], way, [kind])))
-    return found | {
+    return {name: found[name] for name in ends.NAMES if name not in MIXING} | {
         "turned_1": float(turned[9]),
         "turned_2": float(turned[10]),
         "turned_4": float(turned[12]),
