@@ -5,7 +5,8 @@ with fades to their ends (`tails.py`), wipes from `wipes.py` and `slides.py`; in
 pictures that move (`dissolves.py`) and ways between shots that no model of them knows (`crossings.py`). Cuts within a
 frame that stays come from `boxes.py`. What light alone did is taken out again by `flashes.py`, what the camera's motion
 did by `carried.py`. What lies before and after odd frames is compared by `odd.py`. Every other step that stands out is
-judged in the end by `steps.py`: a cut after all, doubtful, or nothing.
+judged in the end by `steps.py`: a cut after all, doubtful, or nothing. What smears both sides of a cut is taken off by
+`veils.py`.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
@@ -38,12 +39,14 @@ from wanprep.signals.shotlist import ShotList, Transition
 from wanprep.signals.slides import find_slides
 from wanprep.signals.steps import Step, believed, find_steps
 from wanprep.signals.tails import complete
+from wanprep.signals.veils import veiled
 from wanprep.signals.wipe_ends import with_widths as with_wipe_widths
 from wanprep.signals.wipes import Sweep, find_wipes, goes_on, likeliest
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
+HIDDEN = ("dissolve", "wipe")  # kinds of which a part may be found where a fast move hides a cut
 MIN_BLEND = 10.0  # RMS luma difference by which a frame of two shots must differ from a frame of either
 
 __all__ = [
@@ -174,8 +177,9 @@ class _Search:
         spans = with_widths(self.T, edges, self.cuts, spans, self.swept)
         spans = with_wipe_widths(self.T, edges, self.cuts, spans, self.swept)
         count = len(transitions)
+        transitions = sorted([*spans[:count], *smears(edges, self.cuts, spans, self.fps)], key=lambda t: t.first)
         return ShotList(
-            n_frames=N, cuts=tuple(self.cuts), transitions=tuple(spans[:count]), doubtful=tuple(spans[count:])
+            n_frames=N, cuts=tuple(self.cuts), transitions=tuple(transitions), doubtful=tuple(spans[count:])
         )
 
 
@@ -260,6 +264,17 @@ def beside(spans: list[tuple[int, int]], cuts: list[int], transitions: list[Tran
             free[first : last + 1] = False
             found.append(Transition(kind="doubtful", first=first, last=last))
     return sorted(found, key=lambda t: t.first)
+
+
+def smears(edges: np.ndarray, cuts: list[int], spans: list[Transition], fps: float) -> list[Transition]:
+    """What hides cuts and ways between shots (`veils.py`), as far as no other span covers it and no cut divides it."""
+    joins = [(cut - 1, cut) for cut in cuts] + [(t.first - 1, t.last + 1) for t in spans if t.kind in HIDDEN]
+    free, found = clear_of(spans, len(edges)), []
+    for first, last in veiled(edges, joins, fps):
+        if free[first : last + 1].all() and not any(first < cut <= last for cut in cuts):
+            free[first : last + 1] = False
+            found.append(Transition(kind="odd", first=first, last=last))
+    return found
 
 
 def isolated_jumps(T: Pictures, frames: Sequence[int] | np.ndarray, times: float) -> list[int]:
