@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from wanprep.media.pixels import still_frame
 from wanprep.signals import quality, shots
-from wanprep.signals.analysis import Due, analyse, line_p97, small_size
+from wanprep.signals.analysis import MIN_SIDE, Due, analyse, line_p97, mid_size, small_size
 from wanprep.signals.store import Signals
 from wanprep.stage import Reject
 
@@ -131,6 +132,33 @@ def test_small_pictures_and_stills():
     assert small_size(4000, 20) == (256, 16)
     assert small_size(20, 4000) == (256, 1024)
     assert small_size(854, 480)[1] % 2 == 0
+
+
+def test_sizes_of_the_middle_picture():
+    assert mid_size(1920, 1080) == (640, 360)
+    assert mid_size(640, 352) == (640, 352)
+    assert mid_size(64, 8000) == (9, 1125)
+
+
+def noise(width: int, height: int) -> list:
+    rng = np.random.default_rng(3)
+    pictures = (rng.integers(0, 256, (height, width, 3)).astype(np.uint8) for _ in range(4))
+    return [still_frame(picture, 500 * k, 500) for k, picture in enumerate(pictures)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 4), (8, 8), (640, 8), (8, 640)])
+def test_what_is_too_small_to_be_measured_is_rejected(size):
+    with pytest.raises(Reject, match=f"{size[0]}x{size[1]}: .* {MIN_SIDE} pixels to be measured") as refused:
+        run(noise(*size), size)
+    assert refused.value.reason == "too_small"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(9, 9), (640, 9), (9, 640), (16, 1000), (16, 4000)])
+def test_the_smallest_and_narrow_strips_are_measured(size):
+    signals = run(noise(*size), size)
+    assert np.isfinite(signals.frame["smear"]).all()
+    assert np.isfinite(signals.frame["sharpness"]).all()
 
 
 def test_no_frames_is_the_sources_fault():

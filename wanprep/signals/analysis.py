@@ -29,6 +29,7 @@ from wanprep.stage import Reject
 SMALL_WIDTH = 256  # every frame
 MAX_SMALL_HEIGHT = 1024  # of pictures many times taller than wide
 MID_HEIGHT = 360  # of the luma that sharpness and smear are measured on
+MIN_SIDE = 9  # pixels between which smear finds steps over 8
 SAMPLE_RATE = 2  # pictures of middle and full size a second
 NOISE_RATE = 1  # of these, how many a second noise is measured on: the costliest number, which hardly changes
 LINE_SAMPLES = 480  # pixels of a line that a percentile is taken of, at least (all of them in shorter lines)
@@ -55,8 +56,12 @@ def small_size(width: int, height: int) -> tuple[int, int]:
 
 
 def mid_size(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the middle-sized luma: MID_HEIGHT high, or the picture's own size if that is less."""
-    return (width, height) if height <= MID_HEIGHT else (max(1, round(width * MID_HEIGHT / height)), MID_HEIGHT)
+    """(width, height) of the middle-sized luma: MID_HEIGHT high, or the picture's own size if that is less; of narrow
+    strips MIN_SIDE wide."""
+    if height <= MID_HEIGHT:
+        return width, height
+    wide = round(width * MID_HEIGHT / height)
+    return (wide, MID_HEIGHT) if wide >= MIN_SIDE else (MIN_SIDE, round(height * MIN_SIDE / width))
 
 
 def analyse(
@@ -73,9 +78,11 @@ def analyse(
 
     threads: from FREE on the meters work beside each other, in processes; the numbers are the same. expected: about
     how many frames there will be (0: unknown), which only decides whether processes are worth their start.
-    folder: where what grows with the film is put aside (see `Spool`). Reject("no_frames") when there are none.
+    folder: where what grows with the film is put aside (see `Spool`). Reject: no_frames, too_small (under MIN_SIDE).
     Memory: about 20 bytes a frame.
     """
+    if min(width, height) < MIN_SIDE:
+        raise Reject("too_small", f"{width}x{height}: a side of a picture needs {MIN_SIDE} pixels to be measured")
     small = small_size(width, height)
     tracks = _Shots(folder), _Quality(small, (0, 2), folder), _Quality(small, (1, 2), folder), _Sampled(folder)
     pts, last_duration = array("q"), 0
