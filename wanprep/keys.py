@@ -25,7 +25,7 @@ ANALYSIS_VERSION = 31
 PLANS_VERSION = 2
 SHOTS_VERSION = 22
 SCORES_VERSION = 39
-MEDIA_VERSION = 5
+MEDIA_VERSION = 6
 
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for by every stage

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from wanprep.media import planes
-from wanprep.media.pixels import Converter, Frame, Shape
+from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
+from wanprep.media.write import psnr
 
 WEIGHTS = {"709": (1, 0.2126, 0.0722), "601": (5, 0.299, 0.114)}
 
@@ -123,28 +124,50 @@ def test_small_pictures_stand_upright(rotation, tmp_path, footage):
 
 
 @pytest.mark.parametrize(
-    ("pix_fmt", "odd_corner"),
-    [("yuv420p", (10, 6)), ("yuv422p", (10, 5)), ("yuv444p", (9, 5)), ("yuv411p", (12, 5)), ("yuv420p10le", (10, 6))],
+    ("pix_fmt", "outer"),
+    [
+        ("yuv420p", (8, 4, 102, 92)),
+        ("yuv422p", (8, 5, 102, 91)),
+        ("yuv444p", (9, 5, 101, 91)),
+        ("yuv411p", (8, 5, 104, 91)),
+        ("yuv420p10le", (8, 4, 102, 92)),
+    ],
 )
-def test_a_native_crop_is_the_same_pixels(pix_fmt, odd_corner):
+def test_a_native_crop_is_the_same_pixels(pix_fmt, outer):
     import av
 
     generator = np.random.default_rng(1)
     blank = planes.views(av.VideoFrame(128, 96, pix_fmt))[0]
     frame = frame_of(pix_fmt, [generator.integers(0, 255, plane.shape) for plane in blank])
     whole = planes.views(frame)[0]
-    # A corner between two chroma samples moves inwards, the opposite one stays.
-    for box, corner in (((8, 4, 8 + 73, 4 + 71), (8, 4)), ((9, 5, 101, 91), odd_corner)):
+    assert planes.around(frame, (8, 4, 81, 75)) == (8, 4, 81, 75)
+    assert planes.around(frame, (9, 5, 101, 91)) == outer
+    for box in ((8, 4, 81, 75), outer):
+        x0, y0, x1, y1 = box
         part = planes.cropped(frame, box)
-        assert (part.width, part.height) == (box[2] - corner[0], box[3] - corner[1])
+        assert (part.width, part.height) == (x1 - x0, y1 - y0)
         assert part.format.name == pix_fmt
         cut = planes.views(part)[0]
-        assert np.array_equal(cut[0], whole[0][corner[1] : box[3], corner[0] : box[2]])
+        assert np.array_equal(cut[0], whole[0][y0:y1, x0:x1])
         for a, b in zip(cut[1:], whole[1:], strict=True):
-            y, x = corner[1] * b.shape[0] // 96, corner[0] * b.shape[1] // 128
+            y, x = y0 * b.shape[0] // 96, x0 * b.shape[1] // 128
             assert np.array_equal(a, b[y : y + a.shape[0], x : x + a.shape[1]])
-    assert planes.cropped(frame, (9, 5, 41, 91)) is None  # so small that a pixel matters
+    assert planes.around(frame, (9, 5, 127, 96))[2:] == ((128, 96) if "444" not in pix_fmt else (127, 96))
+    assert planes.cropped(frame, (8, 4, 41, 91)) is None  # so small that a pixel matters
     assert planes.cropped(av.VideoFrame(128, 96, "rgb24"), (0, 0, 80, 80)) is None
+
+
+@pytest.mark.parametrize("size", [(150, 90), (75, 45)])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
+def test_a_crop_begins_where_it_says_it_does(pix_fmt, size, tmp_path, footage):
+    """Also between two chroma samples: cut and done the same as out of the whole picture in colour."""
+    path = footage.make_video(tmp_path / "a.mp4", frames=2, size=(192, 108), pix_fmt=pix_fmt)
+    with open_video(path, probe(path)) as reader:
+        frame = next(reader.frames())
+    whole = frame.rgb(192, 108)
+    for x, y in ((8, 4), (9, 4), (8, 5), (9, 5)):
+        cut = still_frame(np.ascontiguousarray(whole[y : y + 90, x : x + 150])).rgb(*size)
+        assert psnr(frame.rgb(*size, crop=(x, y, 150, 90)), cut) >= 44, (x, y)
 
 
 def test_a_picture_outlives_its_frame():

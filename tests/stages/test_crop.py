@@ -162,3 +162,17 @@ def test_ten_thousand_clips_with_content():
     views = [view(aspect_buckets=True), view(name="w", resolution=(832, 480), frames=(41,), mode="uniform", samples=2)]
     rows = samples_of(clips, views, WAN)
     assert len(rows) == 30_000
+
+
+@pytest.mark.parametrize("bars", [0, 131, 140])
+def test_a_crop_that_follows_begins_at_an_even_pixel_of_its_source(bars):
+    frame = (0, bars, 1920, 1080)
+    crop = (420, 0, 1080, 818)
+    for at in (0.2, 0.31, 0.44, 0.57, 0.9):
+        ((x, y, *_),) = follow(1920, 818, frame, crop, [bump(at, 0.5)])
+        assert x % 2 == 0
+        assert y == 0
+    tall = (0, 100, 1920, 600)
+    for at in (0.2, 0.31, 0.44, 0.57):
+        ((_, y, *_),) = follow(1920, 818, frame, tall, [bump(0.5, at)])
+        assert (y + bars) % 2 == 0 or y == 0

@@ -86,7 +86,14 @@ class Converter:
         """An av.VideoFrame as an array of width x height in `pix_fmt`, still in the decoded orientation."""
         return self._reformatted(frame, width, height, pix_fmt, area, frame).to_ndarray()
 
-    def _reformatted(self, frame: Any, width: int, height: int, pix_fmt: str, area: bool, like: Any) -> Any:
+    def full_chroma(self, frame: Any, *, like: Any) -> Any:
+        """The same luma with a chroma sample for each, so that it can be cut anywhere. like: as for `rgb`."""
+        pix_fmt = planes.with_full_chroma(frame.format.name)
+        return self._reformatted(frame, frame.width, frame.height, pix_fmt, False, like, _range(like))
+
+    def _reformatted(
+        self, frame: Any, width: int, height: int, pix_fmt: str, area: bool, like: Any, to_range: int = _FULL
+    ) -> Any:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         key = (frame.width, frame.height, frame.format.name, width, height, pix_fmt, area)
@@ -104,7 +111,7 @@ class Converter:
             dst_colorspace=matrix,
             interpolation=how,
             src_color_range=_range(like),
-            dst_color_range=_FULL,
+            dst_color_range=to_range,
             threads=1,
         )
 
@@ -113,8 +120,7 @@ class Frame:
     """One shown picture. `pts` and `duration` in the source's time_base units; pixels are made when asked for.
 
     Holds the decoder's picture until dropped (3 MB at 1080p): use it and let go. Crops are (x, y, width, height) in
-    display pixels, cut to the nearest decoded pixel, with subsampled chroma the next one inwards that has a chroma
-    sample; the default is the whole picture.
+    display pixels, cut to the nearest decoded pixel; the default is the whole picture.
     """
 
     __slots__ = ("_converter", "_frame", "_whole", "duration", "pts")
@@ -187,7 +193,13 @@ class Frame:
             return None
         if crop is None:
             return self._frame
-        return planes.cropped(self._frame, self._box(crop))
+        box = self._box(crop)
+        x0, y0, *_ = outer = planes.around(self._frame, box)
+        part = planes.cropped(self._frame, outer)
+        if part is None or outer == box:
+            return part
+        full = self._converter.full_chroma(part, like=self._frame)
+        return planes.cropped(full, (box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0))
 
     def _part(self, crop: Crop | None, deep: bool) -> NDArray[Any]:
         """The cropped decoded picture as RGB at its own size; the conversion of the whole is kept for other crops."""

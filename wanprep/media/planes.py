@@ -22,6 +22,8 @@ _PLANAR = re.compile(r"yuvj?4[0-4][0-4]p(?:(9|10|12|14|16)le)?")
 # Red and blue weights of luma by SWS_CS_* (ITU-R BT.709, FCC, BT.601, SMPTE 240M, BT.2020)
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in decoded pixels
+
 NEAR = 1 << 20  # bytes that stay in a core's own cache, or nearly
 SMALLEST = 64  # pixels of a crop's side: a pixel less is hardly more than 1 %
 
@@ -75,28 +77,42 @@ def small_bgr(
     return bgr
 
 
-def cropped(frame: Any, box: tuple[int, int, int, int]) -> Any | None:
-    """The pixels x0 <= x < x1, y0 <= y < y1 of `frame` in its own format, sharing its memory; box: (x0, y0, x1, y1).
+def cropped(frame: Any, box: Box) -> Any | None:
+    """The pixels x0 <= x < x1, y0 <= y < y1 of `frame` in its own format, sharing its memory; box: (x0, y0, x1, y1),
+    its corner on a chroma sample (see `around`).
 
-    A corner between two chroma samples moves inwards to the next one (one pixel in 4:2:0), never outwards, where
-    there may be a black bar. None when it is not planar YUV, or so small that a pixel matters. By FFmpeg's crop filter,
-    because its result still knows where the chroma samples lie: a frame of our own does not, the scaler then takes
-    them to lie between the pixels, and colour moves by half a pixel in nearly everything but MPEG-1 and JPEG.
+    None when it is not planar YUV, or so small that a pixel matters. By FFmpeg's crop filter, because its result still
+    knows where the chroma samples lie: a frame of our own does not, the scaler then takes them to lie between the
+    pixels, and colour moves by half a pixel in nearly everything but MPEG-1 and JPEG.
     """
     x0, y0, x1, y1 = box
     if views(frame) is None or min(x1 - x0, y1 - y0) < SMALLEST:
         return None
-    across, down = 16 // frame.format.chroma_width(16), 16 // frame.format.chroma_height(16)
-    x0, y0 = -(-x0 // across) * across, -(-y0 // down) * down
-    if (x0, y0, x1, y1) == (0, 0, frame.width, frame.height):
+    if box == (0, 0, frame.width, frame.height):
         return frame
-    crop = _cropper(frame.width, frame.height, frame.format.name, (x0, y0, x1, y1))
+    crop = _cropper(frame.width, frame.height, frame.format.name, box)
     crop.vpush(frame)
     return crop.vpull()
 
 
+def around(frame: Any, box: Box) -> Box:
+    """The box itself where its corner lies on a chroma sample of `frame`; else the least one around it that begins and
+    ends on one (or where the picture ends)."""
+    across, down = 16 // frame.format.chroma_width(16), 16 // frame.format.chroma_height(16)
+    x0, y0, x1, y1 = box
+    if x0 % across == 0 and y0 % down == 0:
+        return box
+    x1, y1 = min(frame.width, -(-x1 // across) * across), min(frame.height, -(-y1 // down) * down)
+    return x0 // across * across, y0 // down * down, x1, y1
+
+
+def with_full_chroma(pix_fmt: str) -> str:
+    """The planar YUV format with as many chroma as luma samples, else the same."""
+    return re.sub("4[0-4][0-4]p", "444p", pix_fmt)
+
+
 @functools.lru_cache(maxsize=16)
-def _cropper(width: int, height: int, pix_fmt: str, box: tuple[int, int, int, int]) -> Any:
+def _cropper(width: int, height: int, pix_fmt: str, box: Box) -> Any:
     import av
 
     graph = av.filter.Graph()
