@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from footage import make_video
 from movies import as_json, environment, make_movies, options, shots, wanprep
 
+from wanprep.cli import cli
 from wanprep.dataset import Dataset
+from wanprep.engines.local import run
 from wanprep.inspect import judge, listing, show_scores
 from wanprep.signals.shots import ShotList, Transition
 from wanprep.stages.filter import FilterConfig
@@ -53,8 +56,33 @@ def test_every_file_gets_an_entry_in_the_order_given(movies: Path) -> None:
 def test_rejected_content_is_done_and_usage_is_usage(movies: Path) -> None:
     assert as_json(wanprep("cuts", str(movies / "empty.mp4"), "--json"))[0]["reason"] == "empty_file"  # type: ignore[index]
     wanprep("cuts", check=2)
-    wanprep("cuts", str(movies), check=2)
     assert "did you mean" in wanprep("score", "a.mp4", "--set", "split.min_second=1", check=2).stderr
+
+
+@pytest.mark.parametrize("command", ["cuts", "score"])
+def test_what_cannot_be_opened_costs_no_other_file_its_entry(command: str, tmp_path: Path, monkeypatch) -> None:
+    good, locked = make_video(tmp_path / "a.mp4", frames=30, rate=24, size=(64, 48)), tmp_path / "b.mp4"
+    locked.write_bytes(good.read_bytes())
+
+    def access(path, mode, **how) -> bool:  # root may read everything
+        return Path(path) != locked
+
+    monkeypatch.setattr("os.access", access)
+    before = Path.stat
+
+    def stat(path: Path, **how):
+        if path == locked and how.get("follow_symlinks", True):
+            raise PermissionError(13, "Permission denied", str(path))
+        return before(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr("wanprep.engines.workers.in_workers", lambda stage, queue, _: run(stage, queue, 0))
+    done = CliRunner().invoke(cli, [command, str(good), str(locked), str(tmp_path), str(good), "--json"])
+    assert done.exit_code == 1, done.output
+    got = [(entry["state"], entry["reason"]) for entry in json.loads(done.stdout)]
+    assert got == [("ok", ""), ("failed", "PermissionError"), ("failed", "folder"), ("ok", "")]
+    assert f"b.mp4: PermissionError (Permission denied: {locked}" in done.stderr
+    assert f"{tmp_path}: folder (name its files: {tmp_path}/*)" in done.stderr
 
 
 def test_settings_decide(movies: Path) -> None:

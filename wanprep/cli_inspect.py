@@ -14,8 +14,9 @@ from wanprep.cli_options import JSON, SET, WORKERS
 
 def inspecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of the commands that look at files without a dataset."""
+    path = click.Path(path_type=Path, readable=False)  # one that cannot be read costs no other file its entry
     options = [
-        click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."),
+        click.argument("files", nargs=-1, required=True, type=path, metavar="FILE..."),
         click.option("--pipeline", type=click.Path(path_type=Path), help="Pipeline file, instead of the defaults."),
         SET,
         WORKERS,

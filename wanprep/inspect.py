@@ -29,7 +29,7 @@ import click
 import numpy as np
 
 from wanprep import keys
-from wanprep.stage import Item, Row, UsageError
+from wanprep.stage import Item, Row
 from wanprep.stages.split import ClipSpan, SplitConfig
 
 if TYPE_CHECKING:
@@ -126,19 +126,19 @@ def listing(found: ShotList) -> Entry:
 
 
 def look(files: Sequence[Path], config: SplitConfig, *, scores: bool, workers: int, say: Say) -> list[Entry]:
-    """One entry a file, in the order given. say: takes lines of progress. UsageError when one of them is a folder."""
+    """One entry a file, in the order given. say: takes lines of progress."""
     from wanprep.engines.local import run
 
     entries: dict[int, Entry] = {}
     items = []
     for index, path in enumerate(files):
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder; name its files: {path}/*")
-        if os.path.lexists(path):
+        lacking = _no_file(path)
+        if lacking is None:
             items.append(Item(label=str(path), parts={str(index): None}, args={"path": str(path)}))
         else:
-            entries[index] = {"path": _text(path), "state": "failed", "reason": "not_found", "detail": "no such file"}
-            say(f"failed    {_text(path)}: not_found (no such file)")
+            reason, detail = lacking
+            entries[index] = {"path": _text(path), "state": "failed", "reason": reason, "detail": detail}
+            say(f"failed    {_text(path)}: {reason} ({detail})")
     said = time.monotonic()
     for outcome in run(Look(config, scores), items, workers):
         index = int(next(iter(outcome.item.parts)))
@@ -151,6 +151,17 @@ def look(files: Sequence[Path], config: SplitConfig, *, scores: bool, workers: i
             said = time.monotonic()
             say(f"{len(entries)} of {len(files)} files")
     return [entries[index] for index in range(len(files))]
+
+
+def _no_file(path: Path) -> tuple[str, str] | None:
+    """(reason, detail) where nothing can be opened. What this user may not look at fails when it is measured."""
+    try:
+        path.lstat()
+        return ("folder", f"name its files: {_text(path)}/*") if path.is_dir() else None
+    except FileNotFoundError:
+        return "not_found", "no such file"
+    except OSError:
+        return None
 
 
 def _text(path: Path) -> str:
