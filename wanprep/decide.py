@@ -200,7 +200,7 @@ def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> lis
             if row and row["outcome"] == "done":
                 found.append((clip, row))
     parsed: list[Row] = json.loads(f"[{','.join([row['scores'] for _, row in found])}]")
-    names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s", "by_hand")
+    names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s", "start_frame", "end_frame", "by_hand")
     values = itemgetter(*names)
     for mine, (clip, row) in zip(parsed, found):
         mine |= zip(names, values(clip))

@@ -197,7 +197,8 @@ def judge(entries: Sequence[Entry], config: FilterConfig, views: Sequence[View] 
         }
         for clip in entry["clips"]:
             if clip["measured"]:
-                span = {name: clip.get(name) for name in ("clip_id", "start_s", "end_s")}
+                names = ("clip_id", "start_s", "end_s", "start_frame", "end_frame")
+                span = {name: clip.get(name) for name in names}
                 rows[clip["clip_id"]] = {**about, **span, **clip["measured"]}
                 sizes[clip["clip_id"]] = Claim(width=clip["crop"][2], height=clip["crop"][3])
     judged = judge_rows(list(rows.values()), config, claims=lambda _: sizes, trained=trained(views))

@@ -316,6 +316,19 @@ def test_repeats_are_kept_where_the_filter_is_off_and_among_other_kinds():
     assert all(v.state == "keep" for v in decide(repeated([signed(1)], kind="image"), FilterConfig()))
 
 
+def test_a_video_of_one_picture_is_compared_with_stills_only():
+    one, many = {"start_frame": 7, "end_frame": 8}, {"start_frame": 0, "end_frame": 48}
+
+    def gone(mine: dict, **changed) -> bool:
+        return any("duplicate" in v.reasons for v in decide(repeated([signed(1, **mine)], **changed), FilterConfig()))
+
+    assert gone(many, **many)
+    assert gone(one, **one)
+    assert gone(one, kind="image", start_frame=0, end_frame=1)
+    assert not gone(many, **one)
+    assert not gone(many, kind="image", start_frame=0, end_frame=1)
+
+
 def test_clips_of_other_shapes_are_pooled_apart():
     tall = overlay.clip_evidence(np.random.default_rng(0).integers(0, 255, (3, 192, 256, 3), dtype=np.uint8))
     rows = [row(k, evidence=scene(k, mark=True)) for k in range(4)] + [row(9, evidence=tall)]

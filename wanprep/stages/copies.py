@@ -36,15 +36,16 @@ def repeated(
     Only clips that are not bad stand for their repeats: a blurred copy never replaces a good one. A clip that only its
     looks speak against still does: its repeats look the same. claims: asked for clips that might show the same alone.
     """
-    kinds, signed = columns(rows, ("kind", "signature"))
+    (signed,) = columns(rows, ("signature",))
+    stills = one_picture(rows)
     values: list[float | None] = [None] * len(rows)
     said = [""] * len(rows)
     like: list[str | None] = [None] * len(rows)
     reasons: list[str | None] = [None] * len(rows)
-    for kind in ("video", "image"):
+    for still in (False, True):
         good = [
             i for i, signature in enumerate(signed)
-            if signature is not None and not bad[i] and (kinds[i] or "video") == kind
+            if signature is not None and not bad[i] and stills[i] == still
         ]  # fmt: skip
         for i in good:
             said[i] = "off" if not rule.enabled else "keep" if signed[i] else "unknown"
@@ -62,6 +63,12 @@ def repeated(
         info("duplicate_of", like),
         info("duplicate_why", reasons),
     ]
+
+
+def one_picture(rows: Sequence[Row]) -> list[bool]:
+    """Which clips are a single picture, be it in an image file or in a video."""
+    kinds, first, end = columns(rows, ("kind", "start_frame", "end_frame"))
+    return [k == "image" or (b is not None and b - a == 1) for k, a, b in zip(kinds, first, end)]
 
 
 def _found(
