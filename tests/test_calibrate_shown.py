@@ -98,7 +98,8 @@ def test_what_is_said_of_a_calibration():
     found = {
         "labels": 20, "used": 9, "repeated": [3], "unusable": [{"line": k, "cause": "why"} for k in range(4, 12)],
         "torn": [{"clip_id": "c0ffee00aa", **where, "keep": [12], "drop": [13]}], "before": [{}] * 3, "after": [{}],
-        "settings": {"overlay": {"enabled": False}}, "off": ["overlay"], "few": {"overlay": 2}, "weak": False,
+        "settings": {"overlay": {"enabled": False}}, "off": ["overlay"], "few": {"overlay": 2},
+        "weak": False, "none_left": False,
         "newly_kept": [{"clip_id": "beef000000", **where, "reasons": ["overlay"]}], "newly_dropped": [],
     }  # fmt: skip
     assert summary(found) == [
@@ -122,3 +123,13 @@ def test_what_is_said_of_a_calibration():
     assert [said in line for line in advice(found | {"weak": True})] == [False, True, *[False] * 4]
     assert advice(found | {"settings": {}}) == ["No other thresholds contradict fewer labels: keep the present ones."]
     assert advice(found | {"settings": {}, "before": []}) == ["The thresholds are the best for these labels already."]
+
+
+def test_settings_that_leave_no_clip_are_not_proposed_without_a_word(dataset, tmp_path):
+    def said(*lines: str) -> bool:
+        found = calibrate(dataset, labels(tmp_path, *lines))
+        assert found["settings"]
+        return any("No clip at all would be kept" in line for line in advice(found))
+
+    assert said("c000,drop,shake", "c001,drop,shake")
+    assert not said("c000,keep,", "c001,drop,shake")

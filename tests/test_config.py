@@ -34,6 +34,19 @@ class Outer:
             raise ValueError(f"frames {self.frames} must be 4n+1")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    size: int = field(metadata={"example": "480"})
+    name: str
+
+
+def test_what_is_missing_is_named_with_an_example() -> None:
+    with pytest.raises(UsageError, match=r"^views\[0\]\.size is missing; for example size = 480$"):
+        from_table(Asking, {"name": "a"}, "views[0]")
+    with pytest.raises(UsageError, match=r"^name is missing$"):
+        from_table(Asking, {"size": 480})
+
+
 def test_builds_nested_dataclasses_and_keeps_types() -> None:
     got = from_table(
         Outer,

@@ -40,7 +40,9 @@ def test_so_is_the_lock_of_a_dataset_of_another_user(tmp_path: Path, ending: Any
     (tmp_path / "film.mp4").write_bytes(b"x")
     lock = tmp_path / "set" / "manifest" / ".run.lock"
     monkeypatch.setattr("wanprep.dataset.exclusive", raising(PermissionError(13, "Permission denied", str(lock))))
-    assert ending("run", tmp_path, "--out", tmp_path / "set") == (1, f"wanprep: Permission denied: {lock}\n")
+    code, said = ending("run", tmp_path, "--out", tmp_path / "set")
+    assert code == 1
+    assert said.startswith(f"wanprep: Permission denied: {lock}. Give yourself the right to it (chmod")
 
 
 def test_dead_workers_are_no_interruption(tmp_path: Path, ending: Any, monkeypatch: Any) -> None:

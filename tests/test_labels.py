@@ -68,6 +68,11 @@ def test_lines_that_say_nothing_are_told_and_the_others_read():
     ]
 
 
+def test_ids_in_capitals_are_found():
+    ((_, found),), lost = find_clips([Label(line=2, keep=True, clip_id="C00")], [clip(4)])
+    assert (found["clip_id"], lost) == ("c004", [])
+
+
 def test_clips_are_found_by_id_or_by_time_and_the_rest_is_listed():
     rows = [clip(1), clip(2), {**clip(3), "path": "films/2.mp4", "start_s": 5.0, "end_s": 9.0}]
     labels = [

@@ -277,6 +277,7 @@ def test_dry_run_writes_nothing(movies: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     done = wanprep("run", str(movies), *options(out), "--dry-run")
     assert "8 sources" in done.stdout
+    assert "How large and long the films are" in done.stdout
     assert not out.exists()
 
 

@@ -72,7 +72,8 @@ def test_a_folder_that_cannot_be_listed_fails_by_name_and_its_movies_stay(tmp_pa
 
     lock(movies / "locked", movies / "lost+found")
     (failed,), states = run()
-    assert failed == f"locked/ PermissionError: Permission denied: {movies / 'locked'}"
+    asked = "Give yourself the right to it (chmod, chown), then run again"
+    assert failed == f"locked/ PermissionError: Permission denied: {movies / 'locked'}. {asked}"
     assert states == {"a.mp4": "ok", "locked/": "failed"}
     lock()
     assert run() == ([], {"a.mp4": "ok", "locked/b.mp4": "ok"})  # the folder itself was never a source
@@ -140,6 +141,13 @@ def test_special_files_are_rejected_without_being_opened(tmp_path: Path) -> None
     for name, reason in (("pipe.mp4", "not_a_file"), ("gone.mp4", "broken_link")):
         with pytest.raises(Reject, match=reason):
             Hash().measure({"path": str(tmp_path / name)}, {"key": None})
+
+
+def test_a_link_to_itself_is_called_one(tmp_path: Path) -> None:
+    for name, target, said in (("self.mp4", "self.mp4", "itself"), ("gone.mp4", "nowhere", "nothing")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(Reject, match=f"broken_link: the link points to {said}"):
+            list(Hash().measure({"path": str(tmp_path / name)}, {"k": None}))
 
 
 def test_rescan_marks_what_is_gone_and_keeps_other_roots(tmp_path: Path) -> None:

@@ -107,8 +107,8 @@ def calibrate(dataset: Any, file: Path) -> dict[str, Any]:
 
     Returns {"labels", "used", "unusable": [{line, cause}], "repeated": [line], "torn": [clip with the lines of either
     side], "before": [error], "after": [error], "weak": whether the settings mend too little to be believed, "settings",
-    "off": [filter], "few": {filter: labels that a change rests on}, "newly_kept", "newly_dropped": [clip]}. Errors and
-    clips are those of real decisions about the whole dataset.
+    "off": [filter], "few": {filter: labels that a change rests on}, "none_left": whether the settings reject every
+    clip, "newly_kept", "newly_dropped": [clip]}. Errors and clips are those of real decisions about the whole dataset.
     """
     from wanprep.decide import judged_clips
 
@@ -141,6 +141,7 @@ def calibrate(dataset: Any, file: Path) -> dict[str, Any]:
         "before": before, "after": after, "settings": changes, "off": off,
         "weak": bool(changes) and len(before) - len(after) < EXPLAINED * len(before),
         "few": {name: count for name, count in mended.items() if count < FEW},
+        "none_left": bool(changes) and any(map(_free, now.values())) and not any(map(_free, then.values())),
         "newly_kept": _turned(now, then), "newly_dropped": _turned(then, now),
     }  # fmt: skip
 
@@ -156,6 +157,11 @@ def _mended(name: str, before: Sequence[Pair], after: Sequence[Pair]) -> int:
 def _torn(clip: Row, labels: Sequence[Label]) -> dict[str, Any]:
     keep, drop = ([label.line for label in labels if label.keep is side] for side in (True, False))
     return {**_where(clip), "keep": keep, "drop": drop}
+
+
+def _free(clip: Row) -> bool:
+    """Whether it was scored and no filter speaks against it."""
+    return bool(clip["scores"]) and not against(clip)
 
 
 def _turned(before: Mapping[str, Row], after: Mapping[str, Row]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import click
 from wanprep import __version__, cli_care, cli_inspect, cli_judge, cli_models, cli_read, cli_sheet
 from wanprep.bulk import no_collection
 from wanprep.cli_options import measuring
-from wanprep.stage import DISK_FULL, Missing, UsageError
+from wanprep.stage import DISK_FULL, Missing, UsageError, refused
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -265,7 +265,7 @@ def main() -> None:
             raise SystemExit(1) from None
         if not error.filename and not isinstance(error, ChildProcessError):
             raise
-        click.echo(f"wanprep: {f'{error.strerror}: {error.filename}' if error.filename else error}", err=True)
+        click.echo(f"wanprep: {refused(error) if error.filename else error}", err=True)
         raise SystemExit(1) from None
     finally:
         _spare_what_lives()

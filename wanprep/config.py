@@ -53,6 +53,11 @@ def _build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         if key not in known:
             raise _Unknown(place, known)
         values[key] = _convert(hints[key], value, place)
+    lacking = [f for f in dataclasses.fields(typing.cast(Any, cls)) if f.name not in values and _is_required(f)]
+    if lacking:
+        place = f"{where}.{lacking[0].name}" if where else lacking[0].name
+        example = lacking[0].metadata.get("example")
+        raise UsageError(f"{place} is missing" + (f"; for example {lacking[0].name} = {example}" if example else ""))
     try:
         return cls(**values)
     except UsageError:
@@ -85,6 +90,10 @@ def paths(cls: type, prefix: str = "") -> list[str]:
 
 def fields_of(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if field.init]
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _convert(hint: Any, value: Any, place: str) -> Any:

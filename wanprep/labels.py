@@ -104,7 +104,7 @@ def find_clips(labels: Sequence[Label], clips: Sequence[Row]) -> tuple[list[Pair
 
 def _meant(label: Label, clips: Sequence[Row]) -> list[Row]:
     if label.clip_id:
-        return [clip for clip in clips if clip["clip_id"].startswith(label.clip_id)]
+        return [clip for clip in clips if clip["clip_id"].startswith(label.clip_id.lower())]
     return [clip for clip in _of_path(label, clips) if clip["start_s"] <= label.time < clip["end_s"]]
 
 

@@ -91,6 +91,8 @@ def show_plan(
     if count:
         out.print(f"{counted(count, 'caption')} edited by hand {outcome.were(count)} found and would be taken over")
     out.print("Dry run: nothing was written. Counts of later steps (?: not known yet) grow as earlier ones decide.")
+    if whole and stats is None:
+        out.print("How large and long the films are, and what becomes of them, is known once they are decoded.")
 
 
 def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool) -> None:

@@ -7,6 +7,7 @@ counted. Root, relative path, size and mtime together are only a hint that saves
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -136,7 +137,7 @@ class Hash:
         if "\\x" in path.name and not path.exists():
             raise Reject("name_not_utf8", "the file name is not UTF-8; rename the file")
         if not path.exists():
-            raise Reject("broken_link", "the link points to nothing")
+            raise Reject("broken_link", f"the link points to {'itself' if _is_loop(path) else 'nothing'}")
         if path.is_dir():
             next(path.iterdir(), None)  # raises again, with the reason
             raise OSError(f"the folder {path} could not be listed a moment ago; run again")
@@ -144,3 +145,11 @@ class Hash:
             raise Reject("not_a_file", "a pipe, socket or device, not a regular file")
         digest = digest_file(path)
         return [{"key": key, "source_id": digest} for key in parts]
+
+
+def _is_loop(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False

@@ -76,6 +76,8 @@ def advice(found: Mapping[str, Any]) -> list[str]:
         f"{name}: these labels say that it should be off (enabled = false): what it rejects is to be kept"
         for name in found["off"]
     ]
+    if found["none_left"]:
+        lines.append("No clip at all would be kept with these settings: label clips to keep, too, before you use them")
     if found["weak"]:
         before, after = len(found["before"]), len(found["after"])
         lines.append(

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: no further item can end well either
 
 
+def refused(error: OSError) -> str:
+    """What the system refused of which file, and what to do about it where that is known."""
+    rights = error.errno in (errno.EACCES, errno.EPERM)
+    remedy = ". Give yourself the right to it (chmod, chown), then run again" if rights else ""
+    return f"{error.strerror}: {error.filename}{remedy}"
+
+
 class Reject(Exception):
     """The content is the cause. `reason` is a stable snake_case label, `detail` a sentence for people."""
 

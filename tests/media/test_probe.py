@@ -85,6 +85,17 @@ def test_what_is_no_video_is_refused_with_its_reason(tmp_path, footage):
         assert caught.value.reason == "unreadable"
 
 
+def test_a_text_is_not_told_to_be_an_unfinished_recording(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"hello world\n")
+    with pytest.raises(Reject, match="begins like no video") as refused:
+        probe(tmp_path / "a.mp4")
+    assert refused.value.reason == "not_video"
+    (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom")
+    with pytest.raises(Reject, match="moov atom not found: a recording that was not finished") as refused:
+        probe(tmp_path / "b.mp4")
+    assert refused.value.reason == "unreadable"
+
+
 def test_a_video_without_pictures(tmp_path, footage):
     whole = bytearray(footage.make_video(tmp_path / "a.mp4", frames=6).read_bytes())
     start = whole.index(b"mdat") + 4

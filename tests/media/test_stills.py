@@ -108,6 +108,17 @@ def test_broken_and_huge_pictures_are_refused(tmp_path, monkeypatch, footage):
     assert reason(tmp_path / "cut.png") == "image_too_large"
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_cut_animation_says_so(tmp_path, footage, share):
+    pictures = [Image.fromarray(footage.numbered(k, 120, 80)) for k in range(6)]
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=100)
+    data = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "a.webp").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(Reject, match="cut off or damaged") as refused:
+        probe(tmp_path / "a.webp")
+    assert refused.value.reason == "unreadable"
+
+
 def test_a_compressed_text_bomb_is_refused_not_raised(tmp_path):
     info = PngImagePlugin.PngInfo()
     info.add_text("comment", "x" * 80_000_000, zip=True)

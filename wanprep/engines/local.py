@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from wanprep.stage import DISK_FULL, Failed, Item, Missing, Reject, Row, Stage
+from wanprep.stage import DISK_FULL, Failed, Item, Missing, Reject, Row, Stage, refused
 
 THREADS = "WANPREP_WORKER_THREADS"
 PATIENCE_S = 1.0
@@ -59,7 +59,7 @@ def measure_one(stage: Stage, item: Item) -> Outcome:
 def failure(error: Exception) -> str:
     """What an error says, and where it was raised unless it names the file that is at fault: then that is all."""
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.strerror}: {error.filename}"
+        return refused(error)
     places = traceback.extract_tb(error.__traceback__)[-1:]
     return " ".join([str(error), *(f"[{place.filename}:{place.lineno} in {place.name}]" for place in places)]).strip()
 

@@ -123,12 +123,15 @@ def cannot_open(path: Path, head: bytes, error: Exception) -> Exception:
 
     if not isinstance(error, av.FFmpegError) or isinstance(error, OSError):
         return error
-    detail = f"{error.strerror}{_last_words(path)}"
-    return Reject("unreadable" if _looks_like_video(head) else "not_video", detail)
+    video = _looks_like_video(head)
+    return Reject("unreadable" if video else "not_video", f"{error.strerror}{_last_words(path, video)}")
 
 
-def _last_words(path: Path) -> str:
-    """What FFmpeg logs on opening `path` once more: logging is off otherwise, since it can deadlock with threads."""
+def _last_words(path: Path, video: bool) -> str:
+    """What FFmpeg logs on opening `path` once more: logging is off otherwise, since it can deadlock with threads.
+
+    video: whether it starts like one; FFmpeg takes anything that is called .mp4 for a broken MP4.
+    """
     import av
     import av.logging
 
@@ -146,6 +149,8 @@ def _last_words(path: Path) -> str:
         if "whitelist" in text:  # its own words are the whole list
             return f": FFmpeg takes it for {name!r}, which is not read here (it holds no pictures or points elsewhere)"
         if "moov atom not found" in text:
+            if not video:
+                return ": it begins like no video, whatever its name says"
             return f": {text}: a recording that was not finished. {UNTRUNC}"
         return f": {text}"
     return ""

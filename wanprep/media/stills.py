@@ -144,7 +144,8 @@ def opened(path: Path) -> Any:
     except UnidentifiedImageError as error:
         raise Reject("unreadable", f"Pillow cannot read it: {str(error).partition('<')[0].strip()}") from error
     except (OSError, SyntaxError, ValueError) as error:
-        raise Reject("unreadable", str(error)) from error
+        cut = "decoder object" in str(error)  # all that Pillow says of an animated WebP without its end
+        raise Reject("unreadable", "the picture is cut off or damaged" if cut else str(error)) from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()

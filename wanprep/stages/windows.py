@@ -12,6 +12,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as setting
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -57,8 +58,8 @@ class View:
         so of the camera: its copy's caption says the other.
     """
 
-    name: str
-    resolution: int | tuple[int, int]
+    name: str = setting(metadata={"example": '"main"'})
+    resolution: int | tuple[int, int] = setting(metadata={"example": "[832, 480]"})
     media: Media = "video"
     frames: tuple[int, ...] = ()
     mode: Mode = "head"
