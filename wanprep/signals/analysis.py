@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from wanprep.signals import compression, lanes, quality, shots
+from wanprep.signals import barred, compression, lanes, quality, shots
 from wanprep.signals.blur import focus
 from wanprep.signals.spool import Spool, aside
 from wanprep.signals.store import Signals
@@ -127,6 +127,7 @@ class _Look:
     full: np.ndarray | None
     coded: tuple[float, bool, float] | None
     noise: bool  # whether it is to be measured
+    bars: barred.Bars  # of the small picture; `mid` is without them
 
 
 def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: int) -> Iterator[_Look]:
@@ -134,11 +135,14 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
 
     small, mid = small_size(width, height), mid_size(width, height)
     due, noise_due = Due(SAMPLE_RATE), Due(NOISE_RATE)
+    watch = barred.BarWatch()
     first: int | None = None
     for index, frame in enumerate(frames):
         first = frame.pts if first is None else first
         seconds = (frame.pts - first) * time_base
         bgr = frame.bgr(*small)
+        luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+        bars = watch.feed(luma)
         full = frame.gray(width, height) if due(seconds) else None
         yield _Look(
             index=index,
@@ -146,12 +150,27 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
             duration=frame.duration,
             seconds=float(seconds),
             bgr=bgr,
-            luma=cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY),
-            mid=full if full is None or mid == (width, height) else frame.gray(*mid),
+            luma=luma,
+            mid=None if full is None else _middle(frame, full, mid, luma.shape, bars),
             full=full,
             coded=None if full is None else frame.coded(),
             noise=full is not None and noise_due(seconds),
+            bars=bars,
         )
+
+
+def _middle(
+    frame: Picture, full_HW: np.ndarray, mid: tuple[int, int], small: tuple[int, ...], bars: barred.Bars
+) -> np.ndarray:
+    """Luma of the picture between its bars, as high as `mid_size` says of a picture that has none."""
+    height, width = full_HW.shape
+    if bars != barred.NONE:
+        rows, columns = bars.inside(small)
+        inner = (rows.stop - rows.start) * height / small[0], (columns.stop - columns.start) * width / small[1]
+        larger = min(1.0, MID_HEIGHT / inner[0])
+        mid = round(width * larger), round(height * larger)
+    found = full_HW if mid == (width, height) else frame.gray(*mid)
+    return found if bars == barred.NONE else np.ascontiguousarray(found[bars.scaled(small, found.shape)])
 
 
 class _Shots:
@@ -191,7 +210,7 @@ class _QualityMeter:
         self._meter = quality.QualityMeter(*size, share)
 
     def __call__(self, look: _Look) -> bytes:
-        return _row(self._meter.feed(look.seconds, look.luma), quality.FIELDS)
+        return _row(self._meter.feed(look.seconds, look.luma, look.bars), quality.FIELDS)
 
 
 class _Sampled:
@@ -219,7 +238,8 @@ def _sampled(look: _Look) -> tuple[int, bytes, bytes, bytes, dict[str, float]] |
     if look.full is None or look.mid is None:
         return None
     quantiser, smoothed, leaves = look.coded or (math.nan, True, math.nan)
-    traces = compression.traces(look.full, smoothed, leaves=leaves, noise=look.noise)
+    picture = look.full[look.bars.scaled(look.luma.shape, look.full.shape, compression.GRID)]
+    traces = compression.traces(picture, smoothed, leaves=leaves, noise=look.noise)
     traces |= focus(look.mid) | {"quantiser": quantiser}
     rows, cols = line_p97(look.full).tobytes(), line_p97(look.full, axis=0).tobytes()
     return look.index, encode(look.bgr), rows, cols, traces
@@ -244,7 +264,8 @@ def _qualities(shared: Iterable[_Quality], sampled: _Sampled) -> Iterator[tuple[
 
 def _beside(threads: int, expected: int, width: int, height: int) -> contextlib.AbstractContextManager[Any]:
     """Where meters work: here, or in processes where cores are free and pictures small enough to be handed over."""
-    pixels = width * height + math.prod(mid_size(width, height)) + 4 * math.prod(small_size(width, height))
+    middle = min(width * height, math.prod(mid_size(width, height)) / barred.LEAST)  # between bars, at most
+    pixels = width * height + middle + 4 * math.prod(small_size(width, height))
     fits = pixels + 4 * lanes.ALIGN <= lanes.SLOT_BYTES
     if threads < FREE or not fits:
         return contextlib.nullcontext(lanes.Here())

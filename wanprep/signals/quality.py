@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from wanprep.signals.bands import rolling_bands
+from wanprep.signals.barred import NONE, Bars, as_wide, common
 from wanprep.signals.casts import largest_cast
 from wanprep.signals.compression import quantiser
 from wanprep.signals.frozen import frozen_share
@@ -85,21 +86,22 @@ class QualityMeter:
         self._shape = (height_small, width_small)
         self._last: np.ndarray | None = None  # 3x3 means of the frame before
         self._share, self._turn = share, -1
-        self._step: tuple[float, np.ndarray] | None = None  # last frame measured for motion
+        self._step: tuple[float, np.ndarray, Bars] | None = None  # last frame measured for motion
         self._slot = -1  # of a quarter second, in which `change` was measured last
         self._past: list[tuple[float, np.ndarray]] = []  # 3x3 means at the sampled times of the last half second
 
-    def feed(self, seconds: float, gray_small: np.ndarray) -> dict[str, float]:
+    def feed(self, seconds: float, gray_small: np.ndarray, bars: Bars = NONE) -> dict[str, float]:
         """Numbers of this frame (keys = FIELDS, NaN where not measured on it).
 
-        seconds: presentation time, increasing. gray_small: uint8[h, w] luma. ValueError when the size changes.
+        seconds: presentation time, increasing. gray_small: uint8[h, w] luma, of which only what is between its bars
+        counts. ValueError when the size changes.
         """
         import cv2
 
         if gray_small.shape != self._shape:
             raise ValueError(f"expected luma of shape {self._shape}, got {gray_small.shape}")
         row = dict.fromkeys(FIELDS, math.nan)
-        self._feed_motion(row, seconds, gray_small)
+        self._feed_motion(row, seconds, gray_small, bars)
         if self._share[0] > 0:
             return row
         smooth = cv2.blur(gray_small, (3, 3))
@@ -109,29 +111,31 @@ class QualityMeter:
         slot = math.floor(seconds * CHANGE_RATE + 1e-6)
         if slot > self._slot:
             self._slot = slot
-            row["luma"] = float(cv2.mean(gray_small)[0])
-            self._feed_change(row, seconds, smooth)
+            row["luma"] = float(cv2.mean(_inside_bars(gray_small, bars))[0])
+            self._feed_change(row, seconds, smooth, bars)
         return row
 
-    def _feed_motion(self, row: dict[str, float], seconds: float, gray: np.ndarray) -> None:
+    def _feed_motion(self, row: dict[str, float], seconds: float, gray: np.ndarray, bars: Bars) -> None:
         if self._step is None:
-            self._step = (seconds, gray.copy())  # the caller may use its memory again
+            self._step = (seconds, gray.copy(), bars)  # the caller may use its memory again
             return
         elapsed = seconds - self._step[0]
         if elapsed < MIN_STEP:
             return
         self._turn = (self._turn + 1) % self._share[1]
         if self._turn == self._share[0]:
-            step = camera_step(self._step[1], gray)
-            stays, goes = still_rim(self._step[1], gray, step)
+            both = common(self._step[2], bars)
+            before, after = (as_wide(picture, both) for picture in (self._step[1], gray))
+            step = camera_step(before, after)
+            stays, goes = still_rim(before, after, step)
             row |= {
                 "step_s": elapsed, "cam_dx": step.dx, "cam_dy": step.dy, "cam_rot": step.rot, "cam_scale": step.scale,
                 "cam_fit": step.fit, "cam_stays": stays, "cam_goes": goes,
-                "light_jump": light_jump(self._step[1], gray, step.matrix),
+                "light_jump": light_jump(before, after, step.matrix),
             }  # fmt: skip
-        self._step = (seconds, gray.copy())
+        self._step = (seconds, gray.copy(), bars)
 
-    def _feed_change(self, row: dict[str, float], seconds: float, smooth: np.ndarray) -> None:
+    def _feed_change(self, row: dict[str, float], seconds: float, smooth: np.ndarray, bars: Bars) -> None:
         import cv2
 
         # The frame closest to half a second ago, not older than a second.
@@ -140,8 +144,14 @@ class QualityMeter:
             then, before = min(self._past, key=lambda p: abs(seconds - p[0] - CHANGE_SECONDS))
             if seconds - then >= CHANGE_SECONDS / 2:
                 row["change_s"] = seconds - then
-                row["change"] = float(np.mean(cv2.absdiff(smooth, before) > CHANGE_LEVELS))
+                row["change"] = float(
+                    np.mean(cv2.absdiff(*(_inside_bars(x, bars) for x in (smooth, before))) > CHANGE_LEVELS)
+                )
         self._past.append((seconds, smooth))
+
+
+def _inside_bars(picture: np.ndarray, bars: Bars) -> np.ndarray:
+    return picture if bars == NONE else picture[bars.inside(picture.shape)]
 
 
 def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
