@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import analysis, blur, compression, light, meter
+from wanprep.signals import bars, blur, compression, light, meter
 
 RNG = np.random.default_rng(5)
 
@@ -81,9 +81,9 @@ def test_line_percentiles_are_the_nearest_rank(size):
     luma = cv2.resize(RNG.integers(0, 256, (9, 16), np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
     for axis in (0, 1):
         lines = luma if axis else luma.T
-        part = lines[:, :: analysis.line_step(lines.shape[1])]
+        part = lines[:, :: bars.line_step(lines.shape[1])]
         expected = np.sort(part, axis=1)[:, max(0, math.ceil(0.97 * part.shape[1]) - 1)]
-        assert np.array_equal(analysis.line_p97(luma, axis), expected)
+        assert np.array_equal(bars.line_p97(luma, axis), expected)
 
 
 def test_content_and_histogram_are_those_of_pyscenedetect():

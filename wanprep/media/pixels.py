@@ -162,9 +162,9 @@ class Frame:
         inner = self._inner_size(width, height)
         return self._upright(self._converter.scaled(self._frame, *inner, "gray", area=True))
 
-    def coded(self) -> quantiser.Coded:
-        """How coarsely the picture was quantised, as its stream says."""
-        return quantiser.of(self._frame)
+    def coded(self, crop: Crop | None = None) -> quantiser.Coded:
+        """How coarsely the picture (of `crop`) was quantised, as its stream says."""
+        return quantiser.of(self._frame, self._box(crop) if crop else None)
 
     def _planes(self, crop: Crop | None) -> tuple[list[NDArray[Any]], int] | None:
         """What `planes` can make small pictures of; None: only the scaler can."""

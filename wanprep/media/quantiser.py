@@ -59,6 +59,29 @@ class Coded(NamedTuple):
 
 
 UNKNOWN = Coded(math.nan, True)
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in decoded pixels
+
+
+class Blocks(NamedTuple):
+    """What a decoder tells of one picture's blocks. kind: AVVideoEncParamsType. bits: of a sample. qp: of the picture.
+    blocks: int32[B, 5], left, top, width and height in pixels, and what is added to qp."""
+
+    kind: int
+    bits: int
+    qp: float
+    blocks: np.ndarray
+
+    def coded(self, box: Box | None = None) -> Coded:
+        """Of the picture, or of the part in `box`: that of black bars says nothing, for they are coded finely."""
+        said = _on_scale(self.kind, self._mean(box), self.bits)
+        return Coded(said, self.kind != _MPEG, 0.0 if self.kind == _H264 else math.nan)
+
+    def _mean(self, box: Box | None) -> float:
+        deltas = self.blocks[:, 4]
+        if box is not None:
+            x, y = (self.blocks[:, k] + self.blocks[:, k + 2] // 2 for k in (0, 1))
+            deltas = deltas[(x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])]
+        return float(self.qp + deltas.mean()) if len(deltas) else self.qp
 
 
 class Keyframes:
@@ -132,7 +155,8 @@ class Keyframe:
     def __init__(self, packet: Any, alone: _Alone) -> None:
         self._packet, self._alone = packet, alone
         self._beside: threading.Thread | None = None
-        self._found: Coded | None = None
+        self._found: Blocks | None = None
+        self._looked = False
         self.asked = False
 
     def begin(self) -> None:
@@ -142,12 +166,21 @@ class Keyframe:
 
     @property
     def coded(self) -> Coded:
+        return self.within(None)
+
+    def within(self, box: Box | None) -> Coded:
+        """What it says of the picture, or of the part in `box`."""
         self.asked = True
         if self._beside is not None:
             self._beside.join()
-        return self._found or self._look()
+        if not self._looked:
+            self._look()
+        if self._found is None:
+            return UNKNOWN
+        found = self._found.coded(box)
+        return found._replace(quantiser=found.quantiser + _BY_KEYFRAME[self._alone.name])
 
-    def _look(self) -> Coded:
+    def _look(self) -> None:
         import av
 
         with self._alone.lock:
@@ -159,10 +192,8 @@ class Keyframe:
             except av.FFmpegError:
                 pictures = []
             context.flush_buffers()
-        found = of(pictures[0]) if pictures else UNKNOWN
-        self._found = found._replace(quantiser=found.quantiser + _BY_KEYFRAME[context.name])
-        self._packet = None
-        return self._found
+        self._found = _told(pictures[0]) if pictures else None
+        self._looked, self._packet = True, None
 
 
 class _Alone:
@@ -174,6 +205,7 @@ class _Alone:
 
     def __init__(self, context: Any) -> None:
         self._context = context
+        self.name = context.name
         self.lock = threading.Lock()
 
     @functools.cached_property
@@ -190,27 +222,27 @@ def _time(timed: Any) -> Any:
     return timed.pts if timed.pts is not None else timed.dts
 
 
-def of(picture: Any) -> Coded:
-    """What decoder, keyframe or header tell of an av.VideoFrame."""
+def of(picture: Any, box: Box | None = None) -> Coded:
+    """What decoder, keyframe or header tell of an av.VideoFrame; the first two, of its part in `box`."""
     kept = picture.opaque
     if isinstance(kept, Headers):
         return kept.coded()
     if isinstance(kept, tuple):
-        return kept[0].coded
+        return kept[0].within(box)
+    told = _told(picture)
+    return UNKNOWN if told is None else told.coded(box)
+
+
+def _told(picture: Any) -> Blocks | None:
+    """Its AVVideoEncParams, each of whose blocks begins with five int32."""
     for data in side_data(picture):
         if type(data).__name__ == "VideoEncParams":
-            kind = int(data.codec_type)
-            said = _on_scale(kind, _mean(data), picture.format.components[0].bits)
-            return Coded(said, kind != _MPEG, 0.0 if kind == _H264 else math.nan)
-    return UNKNOWN
-
-
-def _mean(data: Any) -> float:
-    """Of the blocks of one picture's AVVideoEncParams; int32 delta_qp is the fifth number of a block."""
-    if not data.nb_blocks:
-        return float(data.qp)
-    deltas = np.ndarray((data.nb_blocks,), "<i4", memoryview(data), data.blocks_offset + 16, (data.block_size,))
-    return float(data.qp + deltas.mean())
+            shape, steps = (data.nb_blocks, 5), (data.block_size, 4)
+            blocks = np.zeros((0, 5), "<i4")
+            if data.nb_blocks:
+                blocks = np.ndarray(shape, "<i4", memoryview(data), data.blocks_offset, steps).copy()
+            return Blocks(int(data.codec_type), picture.format.components[0].bits, float(data.qp), blocks)
+    return None
 
 
 def _on_scale(kind: int, value: float, bits: int) -> float:

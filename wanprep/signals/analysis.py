@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wanprep.signals import barred, compression, lanes, quality, shots
+from wanprep.signals.bars import Crop, line_p97
 from wanprep.signals.blur import focus
 from wanprep.signals.spool import Spool, aside
 from wanprep.signals.store import Signals
@@ -32,7 +33,6 @@ MID_HEIGHT = 360  # of the luma that sharpness and smear are measured on
 MIN_SIDE = 9  # pixels between which smear finds steps over 8
 SAMPLE_RATE = 2  # pictures of middle and full size a second
 NOISE_RATE = 1  # of these, how many a second noise is measured on: the costliest number, which hardly changes
-LINE_SAMPLES = 480  # pixels of a line that a percentile is taken of, at least (all of them in shorter lines)
 MANY = 400  # frames that are worth the start of processes
 FREE = 3  # threads with which they pay: two cores are filled by the decoder and one thread that measures
 
@@ -47,7 +47,7 @@ class Picture(Protocol):
 
     def gray(self, width: int, height: int) -> np.ndarray: ...
 
-    def coded(self) -> tuple[float, bool, float]: ...  # media.quantiser.Coded
+    def coded(self, crop: Crop | None = None) -> tuple[float, bool, float]: ...  # media.quantiser.Coded
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
@@ -153,7 +153,7 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
             luma=luma,
             mid=None if full is None else _middle(frame, full, mid, luma.shape, bars),
             full=full,
-            coded=None if full is None else frame.coded(),
+            coded=None if full is None else _coded(frame, full, luma, bars),
             noise=full is not None and noise_due(seconds),
             bars=bars,
         )
@@ -171,6 +171,14 @@ def _middle(
         mid = round(width * larger), round(height * larger)
     found = full_HW if mid == (width, height) else frame.gray(*mid)
     return found if bars == barred.NONE else np.ascontiguousarray(found[bars.scaled(small, found.shape)])
+
+
+def _coded(frame: Picture, full_HW: np.ndarray, small_hw: np.ndarray, bars: barred.Bars) -> tuple[float, bool, float]:
+    """How coarsely the picture between its bars was quantised: these are coded finely whatever happens to it."""
+    if bars == barred.NONE:
+        return frame.coded()
+    rows, columns = bars.scaled(small_hw.shape, full_HW.shape)
+    return frame.coded((columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start))
 
 
 class _Shots:
@@ -298,29 +306,3 @@ class Due:
             return False
         self._slot = slot
         return True
-
-
-def line_p97(luma: np.ndarray, axis: int = 1) -> np.ndarray:
-    """uint8[H, W] -> uint8[H], of axis 0 uint8[W]: 97th percentile (nearest rank) of each row (column).
-
-    Of long lines every k-th pixel counts: a quarter of the work, and as exact across the lines as before. Found bit
-    by bit for all lines at once, counting pixels: half the time of a partial sort of each.
-    """
-    import cv2
-
-    step = line_step(luma.shape[axis])
-    part_NL = cv2.transpose(np.ascontiguousarray(luma[:, ::step])) if axis else luma[::step]
-    count = len(part_NL)
-    above = count - max(0, int(np.ceil(0.97 * count)) - 1)  # pixels that are at least the percentile
-    found, reach = np.zeros(part_NL.shape[1], np.uint8), np.empty(part_NL.shape, bool)
-    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
-        tried = found | np.uint8(bit)
-        np.greater_equal(part_NL, tried, out=reach)
-        counts = cv2.reduce(reach.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-        found = np.where(counts >= above, tried, found)
-    return found
-
-
-def line_step(length: int) -> int:
-    """Every how manieth pixel of a line that long is looked at."""
-    return max(1, length // LINE_SAMPLES)

@@ -22,6 +22,7 @@ THIN = 8
 SMEAR = 4  # lines outside of its edge that a compressed picture may shine on
 LOOKED_AT = 24  # pictures that are enough to tell text from picture
 FILLED = 0.35  # share of the inside that must be brighter than the bars
+LINE_SAMPLES = 480  # pixels of a line that a percentile is taken of, at least (all of them in shorter lines)
 EVEN = 4.0  # luma by which a line of a bar may be brighter than its outer ones
 
 
@@ -51,6 +52,32 @@ class BarRules:
             raise ValueError(f"share must be in (0.5, 1], not {self.share}")
         if self.min_pixels < 1 or not 0 <= self.uneven < 0.5:
             raise ValueError(f"min_pixels must be >= 1 and uneven in [0, 0.5), not {self.min_pixels}, {self.uneven}")
+
+
+def line_p97(luma: np.ndarray, axis: int = 1) -> np.ndarray:
+    """uint8[H, W] -> uint8[H], of axis 0 uint8[W]: 97th percentile (nearest rank) of each row (column).
+
+    Of long lines every k-th pixel counts: a quarter of the work, and as exact across the lines as before. Found bit
+    by bit for all lines at once, counting pixels: half the time of a partial sort of each.
+    """
+    import cv2
+
+    step = line_step(luma.shape[axis])
+    part_NL = cv2.transpose(np.ascontiguousarray(luma[:, ::step])) if axis else luma[::step]
+    count = len(part_NL)
+    above = count - max(0, int(np.ceil(0.97 * count)) - 1)  # pixels that are at least the percentile
+    found, reach = np.zeros(part_NL.shape[1], np.uint8), np.empty(part_NL.shape, bool)
+    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+        tried = found | np.uint8(bit)
+        np.greater_equal(part_NL, tried, out=reach)
+        counts = cv2.reduce(reach.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+        found = np.where(counts >= above, tried, found)
+    return found
+
+
+def line_step(length: int) -> int:
+    """Every how manieth pixel of a line that long is looked at."""
+    return max(1, length // LINE_SAMPLES)
 
 
 def find_bars(

@@ -43,9 +43,11 @@ PRIOR = 0.2  # weight lost at the very edge of the picture against its centre
 MIN_GAIN = 0.02  # share of all weight that leaving the centre must gain
 
 
-def clip_content(signals: Signals, start: int, end: int) -> tuple[bytes, float]:
+def clip_content(
+    signals: Signals, start: int, end: int, part: tuple[slice, slice] | None = None
+) -> tuple[bytes, float]:
     """Of the clip made of frames start..end-1: column and row profile (2·BINS bytes), b"" when nothing is known, and
-    `subject_motion`."""
+    `subject_motion`. part: rows and columns of its thumbnails between black bars, where it has any."""
     inside = np.flatnonzero((signals.sampled >= start) & (signals.sampled < end))
     if len(inside) == 0:
         return b"", math.nan
@@ -54,7 +56,7 @@ def clip_content(signals: Signals, start: int, end: int) -> tuple[bytes, float]:
         return profiles(content_map(only, [], inside_bars(only))), math.nan
     firsts = np.unique(np.linspace(0, len(inside) - 2, min(PAIRS, len(inside) - 1)).round().astype(int))
     pictures = {int(i): signals.thumbs[int(inside[i])] for i in {*firsts.tolist(), *(firsts + 1).tolist()}}
-    moved = [against_camera(pictures[i], pictures[i + 1]) for i in firsts.tolist()]
+    moved = [_moved(pictures[i], pictures[i + 1], part) for i in firsts.tolist()]
     known = [energy for energy in moved if energy is not None]
     after = [pictures[i + 1] for i in firsts.tolist()]
     picture_HW = inside_bars(after)
@@ -226,6 +228,26 @@ def against_camera(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
     slope = np.hypot(cv2.Sobel(smooth[1], cv2.CV_32F, 1, 0), cv2.Sobel(smooth[1], cv2.CV_32F, 0, 1)) / 8
     energy = np.clip(difference - NOISE, 0, STRONG) / (1 + slope / 8) * (seen > 0.99)
     return cv2.resize(energy, _size(after), interpolation=cv2.INTER_AREA).astype(np.float64)
+
+
+def _moved(before: np.ndarray, after: np.ndarray, part: tuple[slice, slice] | None) -> np.ndarray | None:
+    """`against_camera` of a part of two pictures, and 0 elsewhere."""
+    import cv2
+
+    if part is None:
+        return against_camera(before, after)
+    found = against_camera(*(np.ascontiguousarray(picture[part]) for picture in (before, after)))
+    if found is None:
+        return None
+    across, down = _size(before)
+    out = np.zeros((down, across))
+    rows, columns = (
+        slice(round(own.start * size / whole), round(own.stop * size / whole))
+        for own, size, whole in zip(part, out.shape, before.shape)
+    )
+    size = columns.stop - columns.start, rows.stop - rows.start
+    out[rows, columns] = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
+    return out
 
 
 def _rim(picture_HW: np.ndarray) -> np.ndarray:

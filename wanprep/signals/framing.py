@@ -1,19 +1,24 @@
-"""Which part of its frames a source shows pictures in: what is black, or of one tone, in every shot shows no cut."""
+"""Which part of its frames a source shows pictures in: what is black, or of one tone, in every shot shows no cut. And
+which part a clip does: of that its scores are, and that is what is written."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wanprep.signals.bars import find_bars
+from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
 from wanprep.signals.meter import ALIKE, EVEN, TINY_HEIGHT, TINY_WIDTH
 from wanprep.signals.pictures import Inside
 
 if TYPE_CHECKING:
     from wanprep.signals.store import Signals
 
-BAR_SAMPLES = 200  # frames that bars are looked for in
+BAR_SAMPLES = 200  # frames of a source that bars are looked for in
+MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
+Part = tuple[slice, slice]  # rows and columns
 
 
 def inside(signals: Signals) -> Inside | None:
@@ -43,3 +48,44 @@ def _framed(tiny: np.ndarray) -> tuple[float, float]:
     if even.all() or not min(thick):
         return 0.0, 1.0
     return (thick[0] + 1) / count, 1 - (thick[1] + 1) / count  # a line away from its edge, which lies in one
+
+
+def crops(signals: Signals, rules: BarRules) -> Callable[[int, int], Crop]:
+    """What tells the picture inside the bars of frames start..end-1. The bars of the whole source, if it has any, help
+    with clips that are too dark or too short to show theirs."""
+
+    def bars_of(inside: np.ndarray) -> Crop:
+        rows, columns, at = signals.row_p97[inside], signals.col_p97[inside], np.flatnonzero(inside)
+        return find_bars(rows, columns, rules, lambda chosen: _small_luma(signals, at[chosen]))
+
+    every = np.zeros(len(signals.sampled), bool)
+    every[:: max(1, len(every) // BAR_SAMPLES)] = True
+    common = bars_of(every)
+
+    def crop(start: int, end: int) -> Crop:
+        inside = (signals.sampled >= start) & (signals.sampled < end)
+        if inside.sum() < min(MIN_BAR_SAMPLES, len(signals.sampled)):
+            return common
+        own = common if inside.all() and every.all() else bars_of(inside)
+        return agreed(own, common, signals.row_p97[inside], signals.col_p97[inside], rules)
+
+    return crop
+
+
+def of_small(crop: Crop, width: int, height: int, shape: tuple[int, ...]) -> Part | None:
+    """A crop of pictures of width x height in small ones of `shape`, without lines that a bar is mixed into; None where
+    it is all of them."""
+    x, y, w, h = crop
+    if (w, h) == (width, height):
+        return None
+    parts = []
+    for start, size, length, small in ((y, h, height, shape[0]), (x, w, width, shape[1])):
+        first, end = math.ceil(start * small / length), (start + size) * small // length
+        parts.append(slice(first + (start > 0), max(first + 2, end - (start + size < length))))
+    return parts[0], parts[1]
+
+
+def _small_luma(signals: Signals, chosen: np.ndarray) -> np.ndarray:
+    """uint8[k, h, w]: luma of the thumbnails with these indices."""
+    weights = np.array([0.114, 0.587, 0.299], np.float32)  # BGR
+    return np.stack([(signals.thumbs[int(i)] @ weights).astype(np.uint8) for i in chosen])

@@ -66,18 +66,24 @@ class Match:
         return self.distance <= threshold / 2 and self.change >= ALIKE_STILL
 
 
-def clip_signature(thumbs_MhwC: np.ndarray, tiny_NHW: np.ndarray, seconds_N: np.ndarray) -> bytes:
+def clip_signature(
+    thumbs_MhwC: np.ndarray, tiny_NHW: np.ndarray, seconds_N: np.ndarray, part: tuple[slice, slice] | None = None
+) -> bytes:
     """Signature of one clip, 210 bytes a second; b"" when there is nothing to compare (no thumbnail, or flat).
 
     thumbs_MhwC: uint8 BGR, two a second. tiny_NHW: uint8 luma of every frame, a few pixels wide; seconds_N its times.
-    Black bars are left out, so that a letterboxed copy is recognised.
+    part: rows and columns of the thumbnails between black bars, where there are known ones; others are left out too, so
+    that a letterboxed copy is recognised.
     """
     import cv2
 
     grays = [cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in itertools.islice(thumbs_MhwC, 2 * LONGEST)]
-    if not grays or np.median([gray.std() for gray in grays]) < FLAT:
+    if not grays or np.median([gray[part or ...].std() for gray in grays]) < FLAT:
         return b""
-    top, bottom, left, right = _picture(np.max(np.stack(grays), axis=0))
+    if part is None:
+        top, bottom, left, right = _picture(np.max(np.stack(grays), axis=0))
+    else:
+        top, bottom, left, right = part[0].start, part[0].stop, part[1].start, part[1].stop
     inside = [gray[top:bottom, left:right] for gray in grays]
     squares = np.stack([cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for gray in inside])
     due = np.arange(0.0, min(LONGEST, seconds_N[-1] - seconds_N[0]) + 1e-6, 1 / SMALL_RATE) + seconds_N[0]

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wanprep.signals import brief, cards, content, counters, marks, moving, overlay, phash, quality, screens
+from wanprep.signals import brief, cards, content, counters, framing, marks, moving, overlay, phash, quality, screens
+from wanprep.signals.bars import BarRules
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 
@@ -21,10 +22,12 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     `signature`: bytes for finding repeats, `content`: bytes that place a crop."""
     inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
     thumbs = signals.thumbs[inside]
+    crop = framing.crops(signals, BarRules())(i0, i1)
+    part = framing.of_small(crop, signals.width, signals.height, signals.thumbs.shape[1:3])
     signature = b""
     if "tiny" in signals.extra:
-        signature = phash.clip_signature(thumbs, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1])
-    where, subject = content.clip_content(signals, i0, i1)
+        signature = phash.clip_signature(thumbs, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1], part)
+    where, subject = content.clip_content(signals, i0, i1, part)
     drawings = moving.find(thumbs)
     if len(thumbs) > MAX_THUMBS:
         thumbs = thumbs[np.linspace(0, len(thumbs) - 1, MAX_THUMBS).astype(int)]
@@ -34,12 +37,13 @@ def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
     mark += counters.WORTH if counters.counts(thumbs, places) else 0.0
     passing, passing_box = brief.brief(thumbs)
     evidence = overlay.clip_evidence(thumbs, places, drawings)
+    pictures = thumbs if part is None else thumbs[:, *part]
     numbers = {
         **quality.clip_scores(signals, i0, i1),
         "camera_speed": speed,
         "subject_motion": subject,
-        "card": cards.card(thumbs),
-        "screen": screens.screen(thumbs),
+        "card": cards.card(pictures),
+        "screen": screens.screen(pictures),
         "mark": mark,
         "brief_mark": passing,
         "moving_mark": drawings[0].odds if drawings else math.nan,

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
+from wanprep.signals import framing
+from wanprep.signals.bars import BarRules, Crop
 from wanprep.signals.rules import ShotRules
 from wanprep.signals.store import Signals
 from wanprep.stages.lone import joins_nothing
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from wanprep.media.probe import Probe
     from wanprep.signals.shotlist import ShotList, Transition
 
-MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
-SOURCE_SAMPLES = 200  # frames of a source that its bars are judged by
 SPLIT_REASONS = {  # of clips that are rejected here, and what they say
     "too_short": "shorter than split.min_seconds",
     "black": "nothing but black",
@@ -197,7 +196,8 @@ def split(
     trimmed = [inner(owner, start, end) for start, end in shots]
     parts = [part for start, end in trimmed if start < end for part in divide(signals, start, end, config.max_seconds)]
     kept = [trim(signals, start, end, config.trim, min_seconds=config.min_seconds) for start, end in parts]
-    crop = _crops(signals, config)
+    whole = 0, 0, signals.width, signals.height
+    crop = framing.crops(signals, config.bars) if config.crop_bars else lambda start, end: whole
     clips = [_clip(signals, start, end, config, crop) for start, end, _ in kept]
     clips += [_clip(signals, start, end, config, crop, "idle") for *_, spans in kept for start, end in spans]
     clips += [_clip(signals, t.first, t.last + 1, config, crop, "black") for t in black]
@@ -265,34 +265,3 @@ def _clip(
         state="rejected" if reason else "ok",
         reason=reason,
     )
-
-
-def _crops(signals: Signals, config: SplitConfig) -> Callable[[int, int], Crop]:
-    """What tells the picture inside the bars of frames start..end-1. The bars of the whole source, if it has any, help
-    with clips that are too dark or too short to show theirs."""
-    whole = 0, 0, signals.width, signals.height
-    if not config.crop_bars:
-        return lambda start, end: whole
-
-    def bars_of(inside: np.ndarray) -> Crop:
-        rows, columns, at = signals.row_p97[inside], signals.col_p97[inside], np.flatnonzero(inside)
-        return find_bars(rows, columns, config.bars, lambda chosen: _small_luma(signals, at[chosen]))
-
-    every = np.zeros(len(signals.sampled), bool)
-    every[:: max(1, len(every) // SOURCE_SAMPLES)] = True
-    common = bars_of(every)
-
-    def crop(start: int, end: int) -> Crop:
-        inside = (signals.sampled >= start) & (signals.sampled < end)
-        if inside.sum() < min(MIN_BAR_SAMPLES, len(signals.sampled)):
-            return common
-        own = common if inside.all() and every.all() else bars_of(inside)
-        return agreed(own, common, signals.row_p97[inside], signals.col_p97[inside], config.bars)
-
-    return crop
-
-
-def _small_luma(signals: Signals, chosen: np.ndarray) -> np.ndarray:
-    """uint8[k, h, w]: luma of the thumbnails with these indices."""
-    weights = np.array([0.114, 0.587, 0.299], np.float32)  # BGR
-    return np.stack([(signals.thumbs[int(i)] @ weights).astype(np.uint8) for i in chosen])
