@@ -21,7 +21,7 @@ EDGE, LIT = (
     14,
     0.3,
 )  # levels by which this share of a picture's line is brighter than the bar, on one side; FAINT on both
-FILLED = 0.5  # of the picture between them, what is brighter than they are (of lettering most is black)
+FILLED, ALL = 0.3, 0.97  # of the picture between them, what is brighter than they are; and lines with such a place
 STILL = 1  # lines that an edge may move by from frame to frame
 LEAST, FEWEST = 0.2, 24  # of each side, what a picture between bars has; and in lines
 WRITTEN = 0.4  # of each line of a bar with lettering on it, what is black at least
@@ -125,10 +125,19 @@ def _pair(luma: np.ndarray) -> tuple[int, int]:
     picture = luma[near : len(luma) - far]
     if not near or not far or len(picture) < max(FEWEST, LEAST * len(luma)):
         return 0, 0
-    if np.count_nonzero(picture > tone + FAINT // 2) < FILLED * picture.size:  # lettering on black
+    across = np.flatnonzero(picture.max(axis=0) > tone + EVEN // 2)  # there may be bars on these sides as well
+    picture = picture[:, across[0] : across[-1] + 1]
+    if not _filled(picture, tone):
         return 0, 0
     faint, clear = sorted((_step(picture, tone), _step(picture[::-1], tone)))
     return (near, far) if faint >= FAINT and clear >= _least(picture, tone) else (0, 0)
+
+
+def _filled(picture: np.ndarray, tone: int) -> bool:
+    """Whether it is a picture: of lettering on black most is black, and so are whole lines and columns."""
+    light = picture > tone + FAINT // 2
+    lines = min(float(light.any(axis=axis).mean()) for axis in (0, 1))
+    return lines >= ALL and np.count_nonzero(light) >= FILLED * light.size
 
 
 def _mirrored(luma: np.ndarray, near: int, far: int, tone: int) -> tuple[int, int]:
