@@ -137,7 +137,7 @@ def _filled(picture: np.ndarray, tone: int) -> bool:
     """Whether it is a picture: of lettering on black most is black, and so are whole lines and columns."""
     light = picture > tone + FAINT // 2
     lines = min(float(light.any(axis=axis).mean()) for axis in (0, 1))
-    return lines >= ALL and np.count_nonzero(light) >= FILLED * light.size
+    return lines >= ALL and bool(np.count_nonzero(light) >= FILLED * light.size)
 
 
 def _mirrored(luma: np.ndarray, near: int, far: int, tone: int) -> tuple[int, int]:
