@@ -8,6 +8,7 @@ FFmpeg's own decoders ignore: they show what lies under the transparent parts.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from wanprep.media import encrypted, quantiser
@@ -18,6 +19,7 @@ AHEAD = 2  # threads beside those asked for, each with a picture of its own: som
 MAX_BAD_STARTS = 500  # packets without a picture that a recording cut anywhere may begin with
 # Players hide errors; what they show can be made a file of, by whoever has seen that it is good.
 HIDES = "If it plays well, `ffmpeg -i FILE -c:v libx264 -crf 12 NEW.mp4` makes a whole file of what players show"
+_OF_DAMAGE = {errno.EAGAIN: "a stretch holds no packets", errno.ENOMEM: "a packet has an impossible size"}
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -60,7 +62,9 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int, bool]:
     packets = container.demux(stream)
     while bad <= MAX_BAD_STARTS:
         try:
+            reading = True
             packet = next(packets, None)
+            reading = False
             if packet is not None:
                 encrypted.check(packet)
                 packet = without_strays(packet, context)
@@ -68,9 +72,10 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int, bool]:
         except encrypted.EncryptedError as error:
             raise encrypted.refusal(error.scheme) from error
         except av.FFmpegError as error:
-            if isinstance(error, OSError) and not isinstance(error, av.EOFError):
+            if of_the_machine(error) and not isinstance(error, av.EOFError):
                 raise
-            bad, why = bad + 1, str(error.strerror or error)
+            bad, why = bad + 1, said(error)
+            packets = container.demux(stream) if reading and not isinstance(error, av.EOFError) else packets
             continue
         if packet is None:
             break
@@ -79,6 +84,18 @@ def first_frame(container: Any, stream: Any) -> tuple[Any, int, bool]:
             pts = pictures[0].pts if pictures[0].pts is not None else pictures[0].dts
             return pictures[0], pts or 0, len(sent) > 1 and sent == sorted(set(sent))
     raise Reject("no_frames", undecodable(bad, why) if bad else "the stream holds no pictures")
+
+
+def of_the_machine(error: Exception) -> bool:
+    """Can the disk not be read, as against bytes that make no sense? Where a transport stream has no packets FFmpeg
+    says EAGAIN: try again, further on."""
+    return isinstance(error, OSError) and error.errno != errno.EAGAIN
+
+
+def said(error: Exception) -> str:
+    """Why something could not be decoded, for people: of damage FFmpeg's words may tell of the machine."""
+    number, words = getattr(error, "errno", None), getattr(error, "strerror", None)
+    return _OF_DAMAGE.get(number or 0) or str(words or error)
 
 
 def beheaded(packets: int, why: str) -> str:

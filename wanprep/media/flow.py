@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from wanprep.media import quantiser
-from wanprep.media.decoder import MAX_BAD_STARTS
+from wanprep.media.decoder import MAX_BAD_STARTS, of_the_machine, said
 from wanprep.media.encrypted import EncryptedError, check
 from wanprep.media.seek import TRUE_PTS
 from wanprep.media.strays import without_strays
 from wanprep.media.wholeness import cut_short
 
 MAX_BAD_READS = 3  # in a row, that a container may fail to give a packet
+STALL = 1 << 14  # bytes, at least, that FFmpeg passes over when it finds no packet of a transport stream (64 KiB now)
 
 
 class Flow:
@@ -39,13 +40,15 @@ class Flow:
     ) -> None:
         self._path, self._container, self._stream, self._context = path, container, stream, context
         self._mends, self._needless = mends, needless
-        self._bad = self._bad_reads = self._delivered = 0
+        self._bad = self._bad_reads = self._stalls = self._delivered = 0
+        self._patience = path.stat().st_size // STALL + 1
         self._first_pts: int | None = None
         self._keyframes = quantiser.Keyframes(context)
         self._sent: set[int] = set()  # pts of packets whose picture has not come out yet
         self._broken = ""  # why pictures are left out now
         self._resumed: int | None = None  # pts of the keyframe after it
         self._accepted = False  # a packet was decoded
+        self._partial = False  # the next packet lies across a stretch without packets
         self._clean = True  # the first complete picture after it has been seen
         self.truncated = ""
         self.packets = self.skipped = 0
@@ -84,18 +87,19 @@ class Flow:
                 if isinstance(error, av.EOFError):
                     self.truncated = self._broken or cut_short(self._path)
                     return
-                if isinstance(error, OSError):
+                if of_the_machine(error):
                     raise
                 self.encrypted |= isinstance(error, EncryptedError)
-                why = str(getattr(error, "strerror", None) or error)
+                why = said(error)
+                packets = self._container.demux(self._stream) if reading else packets
+                self._partial = isinstance(error, BlockingIOError)
                 if self._recording_begins(packet, why) or self._refers_to_the_hole(packet):
                     continue  # a recording cut anywhere begins with pictures that refer to missing ones
-                self._bad_reads += reading
+                self._stalls += self._partial
+                self._bad_reads += reading and not self._partial
                 yield from self._damage(packet, why)
                 if self.truncated:
                     return
-                if reading:
-                    packets = self._container.demux(self._stream)
                 continue
             yield from self._good(pictures)
 
@@ -106,6 +110,9 @@ class Flow:
         """A frame left out when recording (not the end), or one that nothing can be made of after damage."""
         if not packet.size:
             return packet.dts is not None
+        if self._partial:
+            self._partial = False
+            return True
         if self._broken and self._resumed is None and packet.is_keyframe:
             self._resumed, self._clean = packet.pts, False
         return bool(self._broken) and self._resumed is None
@@ -128,7 +135,7 @@ class Flow:
             yield from self._finished(packet)
         self._broken = self._broken or why
         self._resumed = None
-        if not self._mends or self._bad_reads > MAX_BAD_READS:
+        if not self._mends or self._bad_reads > MAX_BAD_READS or self._stalls > self._patience:
             self.truncated = self._broken
         else:
             self._context.flush_buffers()
