@@ -68,7 +68,15 @@ def quantiser(extradata: bytes, keyframe: bytes, packet: bytes) -> float:
     return math.nan
 
 
-def _units(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def shows(packet: bytes | memoryview) -> bool:
+    """Is there a picture among the OBUs of a packet, as there is in each of a file? Decoders pass over zeros."""
+    try:
+        return any(kind in (_HEADER, _FRAME) for kind, _, _ in _units(packet))
+    except IndexError:
+        return False
+
+
+def _units(data: bytes | memoryview) -> Iterator[tuple[int, int, bytes]]:
     """(kind, temporal and spatial layer as a mask of an operating point, first bytes of the payload) of each OBU."""
     at = 0
     while at < len(data):
@@ -83,7 +91,7 @@ def _units(data: bytes) -> Iterator[tuple[int, int, bytes]]:
                 at, shift = at + 1, shift + 7
                 if not data[at - 1] & 128:
                     break
-        yield head >> 3 & 15, layers, data[at : at + min(size, 512)]
+        yield head >> 3 & 15, layers, bytes(data[at : at + min(size, 512)])
         at += size
 
 

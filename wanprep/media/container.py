@@ -73,13 +73,13 @@ def ranked_streams(container: InputContainer, locked: Container[int] = ()) -> tu
     usable = [s for s in streams if s.codec_context is not None]
     if not usable:
         raise Reject("no_decoder", "no decoder for its video codec in this build of FFmpeg")
-    longest = max(_seconds(stream) for stream in streams if stream in usable or stream.index in locked)
+    longest = max(declared_seconds(stream) for stream in streams if stream in usable or stream.index in locked)
 
     def worse(stream: Any) -> tuple[int, float, int]:
-        return -stream.codec_context.width * stream.codec_context.height, -_seconds(stream), stream.index
+        return -stream.codec_context.width * stream.codec_context.height, -declared_seconds(stream), stream.index
 
     def brief(stream: Any) -> bool:
-        seconds = _seconds(stream)
+        seconds = declared_seconds(stream)
         return seconds < longest * BRIEF if seconds else stream.codec_context.name in PICTURES
 
     ranked = sorted(usable, key=worse)
@@ -108,7 +108,7 @@ def lead_in(path: Path, stream_index: int) -> list[int]:
         return [min(known) - round((missing - number) * length) for number in range(missing)]
 
 
-def _seconds(stream: Any) -> float:
+def declared_seconds(stream: Any) -> float:
     """How long a stream says it is, 0 if it does not. Of Matroska a tag does: DURATION, or DURATION-eng."""
     if stream.duration:
         return float(stream.duration * stream.time_base)

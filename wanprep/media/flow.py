@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wanprep.media import quantiser
+from wanprep.media import av1, quantiser
+from wanprep.media.chain import BREAK, Chain
+from wanprep.media.container import declared_seconds
 from wanprep.media.decoder import MAX_BAD_STARTS, of_the_machine, said
 from wanprep.media.encrypted import EncryptedError, check
-from wanprep.media.seek import TRUE_PTS
+from wanprep.media.seek import MATROSKA, TRUE_PTS
 from wanprep.media.strays import without_strays
-from wanprep.media.wholeness import cut_short
+from wanprep.media.wholeness import cut_short, ends_in_zeros
 
 MAX_BAD_READS = 3  # in a row, that a container may fail to give a packet
+EARLY_S = 0.25  # what a header says is rounded, and may be longer by the last picture or two
 STALL = 1 << 14  # bytes, at least, that FFmpeg passes over when it finds no packet of a transport stream (64 KiB now)
 
 
@@ -27,16 +30,25 @@ class Flow:
 
     mends: go on after damage; False: the stream ends there. It needs a decoder with one thread: with more, what comes
     out before a break differs from run to run. needless: pictures shown before this pts are not wanted, so those that
-    no other refers to are not decoded; None: all are wanted.
+    no other refers to are not decoded; None: all are wanted. chain: the pieces of the file, if they are watched.
 
     truncated: "" or why the stream ended early (its good part was delivered). skipped: packets before the first
     picture that could not be decoded, and refused: why the last of them could not; beheaded: the very first was,
     in a container whose files begin with a whole picture. packets: how many there were; encrypted: some of them were.
+    late: "" or that pictures before the first are missing.
     hole: a picture that was just given comes after a hole; whoever sees it sets it back.
     """
 
     def __init__(
-        self, path: Path, container: Any, stream: Any, context: Any, *, mends: bool, needless: int | None = None
+        self,
+        path: Path,
+        container: Any,
+        stream: Any,
+        context: Any,
+        *,
+        mends: bool,
+        needless: int | None = None,
+        chain: Chain | None = None,
     ) -> None:
         self._path, self._container, self._stream, self._context = path, container, stream, context
         self._mends, self._needless = mends, needless
@@ -48,12 +60,15 @@ class Flow:
         self._broken = ""  # why pictures are left out now
         self._resumed: int | None = None  # pts of the keyframe after it
         self._accepted = False  # a packet was decoded
-        self._partial = False  # the next packet lies across a stretch without packets
+        self._partial = False  # the next packet lies across a stretch without packets, or a break
+        self._chain = chain
+        self._by_obus = context.name in ("libdav1d", "av1") and container.format.name in (*TRUE_PTS, "ivf")
+        self._until = 0  # where the packets end, in the stream's units
         self._clean = True  # the first complete picture after it has been seen
         self.truncated = ""
         self.packets = self.skipped = 0
         self.refused, self.beheaded, self.encrypted = "", False, False
-        self.hole = False
+        self.hole, self.late = False, ""
 
     def pictures(self) -> Iterator[Any]:
         """All pictures; see the class. OSError when the disk is at fault."""
@@ -66,13 +81,17 @@ class Flow:
                 packet = next(packets, None)
                 self._bad_reads, reading = 0, False
                 if packet is None:
-                    self.truncated = self._broken or cut_short(self._path)
+                    self.truncated = self._broken or self._ends_early()
                     return
                 if packet.is_corrupt and self._container.format.name in TRUE_PTS:  # a decoder may invent the rest
                     self.truncated = "a packet is cut short"
                     yield from self._finished(packet)
                     return
-                self.packets += bool(packet.size)
+                self._follow(packet)
+                if self._breaks(packet):
+                    yield from self._damage(packet, BREAK) if self.packets > 1 else self._begins_late(packet)
+                    if self.truncated:
+                        return
                 if self._left_out(packet):
                     continue
                 check(packet)
@@ -85,7 +104,7 @@ class Flow:
                 self._accepted = True
             except (av.FFmpegError, EncryptedError) as error:
                 if isinstance(error, av.EOFError):
-                    self.truncated = self._broken or cut_short(self._path)
+                    self.truncated = self._broken or self._ends_early()
                     return
                 if of_the_machine(error):
                     raise
@@ -103,6 +122,15 @@ class Flow:
                 continue
             yield from self._good(pictures)
 
+    def _ends_early(self) -> str:
+        """Why there may be more than was read, "" when nothing says so. Sums and indices at the end are no pictures."""
+        said = declared_seconds(self._stream) or (self._container.duration or 0) / 1e6
+        until = float((self._until - min(0, self._stream.start_time or 0)) * self._stream.time_base)
+        early = said - until > EARLY_S
+        broken = self._chain is not None and self._chain.broken_before(float("inf")) and (early or not said)
+        empty = early and ends_in_zeros(self._path)
+        return cut_short(self._path) or (BREAK if broken else "the rest of the file is empty" if empty else "")
+
     def _is_needless(self, pts: int) -> bool:
         return self._needless is not None and pts < self._needless
 
@@ -116,6 +144,30 @@ class Flow:
         if self._broken and self._resumed is None and packet.is_keyframe:
             self._resumed, self._clean = packet.pts, False
         return bool(self._broken) and self._resumed is None
+
+    def _breaks(self, packet: Any) -> bool:
+        """Is there a break in the file before or in this packet? Of one that it may be in nothing is taken."""
+        if not packet.size:
+            return False
+        before = False
+        if self._chain is not None and packet.pos is not None:
+            before = self._chain.broken_before(packet.pos)
+            self._partial |= self._chain.broken_inside(packet.pos, packet.size)
+        self._partial |= self._by_obus and not av1.shows(memoryview(packet))
+        return before or self._partial
+
+    def _begins_late(self, packet: Any) -> Iterator[Any]:
+        """What is broken before the first picture may be an index; in Matroska times count from the film's start."""
+        if self._container.format.name == MATROSKA and (packet.pts or 0) * self._stream.time_base > EARLY_S:
+            self.late = "its beginning is damaged"
+        return iter(())
+
+    def _follow(self, packet: Any) -> None:
+        """Note a packet, and how far packets go now."""
+        self.packets += bool(packet.size)
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None:
+            self._until = max(self._until, time + (packet.duration or 0))
 
     def _recording_begins(self, packet: Any, why: str) -> bool:
         self._bad += 1

@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from wanprep.media.chain import BREAK, Chain
 from wanprep.media.clock import BROADCAST, Clock, rescaled
 from wanprep.media.container import check_file, lead_in, open_container
 from wanprep.media.decoder import beheaded, decoder, lone, undecodable
@@ -187,7 +188,8 @@ class VideoReader:
             gif = self.probe.container == "gif"
             mends = seek_pts is None and threads == 1 and not gif
             needless = self._needless(seek_pts) if context.name in UNREFERENCED else None
-            flow = Flow(self.path, container, stream, context, mends=mends, needless=needless)
+            chain = Chain(self.path, self.probe.container) if seek_pts is None else None
+            flow = Flow(self.path, container, stream, context, mends=mends, needless=needless, chain=chain)
             pictures = self._gif(flow) if gif else flow.pictures()
             if seek_pts is not None:
                 pictures = from_clean_start(pictures)
@@ -198,7 +200,7 @@ class VideoReader:
             finally:
                 self.skipped, self._refused = flow.skipped, flow.refused
                 self.encrypted, self._packets = flow.encrypted, flow.packets
-            broken = beheaded(flow.skipped, flow.refused) if flow.beheaded and seek_pts is None else ""
+            broken = beheaded(flow.skipped, flow.refused) if flow.beheaded and seek_pts is None else flow.late
             self.truncated = "; ".join(filter(None, (broken, self.truncated or flow.truncated)))
         finally:
             container.close()
@@ -285,7 +287,7 @@ def _without_broken_end(flow: Flow) -> Iterator[Any]:
         if held is not None:
             yield held
         held = picture
-    if held is not None and not flow.truncated:
+    if held is not None and flow.truncated in ("", BREAK):
         yield held
 
 

@@ -19,6 +19,7 @@ _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MXF_PARTITION = bytes.fromhex("060e2b34020501010d010201")
 _TAIL = 1 << 17
+_EMPTY = 1 << 12
 
 
 def cut_short(path: Path) -> str:
@@ -31,6 +32,13 @@ def cut_short(path: Path) -> str:
         head = file.read(1024)
         file.seek(max(0, size - _TAIL))
         return _end_mark(head, file.read(), size)
+
+
+def ends_in_zeros(path: Path) -> bool:
+    """Is the end of the file empty, as that of an unfinished download whose room was taken beforehand?"""
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _EMPTY))
+        return not any(file.read())
 
 
 def missing_bytes(path: Path) -> int:
