@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ _KNOWN = {
     *(0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, _CLUSTER),  # of a segment
     *(0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF),  # of a cluster
 }
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _ASF_SYNC = b"\x82\0\0"  # error correction data, as FFmpeg wants them
@@ -209,6 +211,10 @@ def _ogg(read: Read, size: int) -> Iterator[Piece]:
         if head[:4] != b"OggS" or len(head) < 28:
             broken, at = True, _next(read, at + 1, size, b"OggS")
             continue
+        length = 27 + head[26] + sum(head[27 : 27 + head[26]])
+        if at + length <= size and not _sum_is_right(read(at, length)):  # FFmpeg leaves such a page out
+            broken, at = True, _next(read, at + 1, size, b"OggS")
+            continue
         serial, number = head[14:18], int.from_bytes(head[18:22], "little")
         broken |= number != numbers.get(serial, number - 1) + 1 and not head[5] & 2
         numbers[serial] = number
@@ -218,9 +224,16 @@ def _ogg(read: Read, size: int) -> Iterator[Piece]:
         if late.get(serial) == -1:
             late[serial] = number + 1
         broken = False
-        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
+        at += length
     if broken:
         yield _END, True
+
+
+def _sum_is_right(page: bytes) -> bool:
+    """zlib's sum of the page with the bits of each byte the other way round is Ogg's, bits the other way round."""
+    mirrored = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)
+    found = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return found.to_bytes(4, "big").translate(_MIRRORED) == page[22:26]
 
 
 def _next(read: Read, at: int, end: int, mark: bytes) -> int:

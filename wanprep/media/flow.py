@@ -21,6 +21,7 @@ from wanprep.media.strays import without_strays
 from wanprep.media.wholeness import cut_short, ends_in_zeros
 
 MAX_BAD_READS = 3  # in a row, that a container may fail to give a packet
+DERIVED = ("ogg", "gif")  # whose length FFmpeg derives from what can be read
 EARLY_S = 0.25  # what a header says is rounded, and may be longer by the last picture or two
 STALL = 1 << 14  # bytes, at least, that FFmpeg passes over when it finds no packet of a transport stream (64 KiB now)
 
@@ -89,7 +90,7 @@ class Flow:
                     return
                 self._follow(packet)
                 if self._breaks(packet):
-                    yield from self._damage(packet, BREAK) if self.packets > 1 else self._begins_late(packet)
+                    yield from self._damage(None, BREAK) if self.packets > 1 else self._begins_late(packet)
                     if self.truncated:
                         return
                 if self._left_out(packet):
@@ -123,13 +124,18 @@ class Flow:
             yield from self._good(pictures)
 
     def _ends_early(self) -> str:
-        """Why there may be more than was read, "" when nothing says so. Sums and indices at the end are no pictures."""
+        """Why there may be more than was read, "" when nothing says so."""
+        empty = self._is_early() and ends_in_zeros(self._path)
+        return cut_short(self._path) or ("the rest of the file is empty" if empty else "")
+
+    def _is_early(self) -> bool:
+        """Does the container say that there is more? (An index or sums may be broken behind the last picture.)"""
         said = declared_seconds(self._stream) or (self._container.duration or 0) / 1e6
         until = float((self._until - min(0, self._stream.start_time or 0)) * self._stream.time_base)
-        early = said - until > EARLY_S
-        broken = self._chain is not None and self._chain.broken_before(float("inf")) and (early or not said)
-        empty = early and ends_in_zeros(self._path)
-        return cut_short(self._path) or (BREAK if broken else "the rest of the file is empty" if empty else "")
+        return said - until > EARLY_S
+
+    def _says_its_length(self) -> bool:
+        return bool(self._container.duration) and self._container.format.name not in DERIVED
 
     def _is_needless(self, pts: int) -> bool:
         return self._needless is not None and pts < self._needless
@@ -147,8 +153,9 @@ class Flow:
 
     def _breaks(self, packet: Any) -> bool:
         """Is there a break in the file before or in this packet? Of one that it may be in nothing is taken."""
-        if not packet.size:
-            return False
+        if not packet.size:  # behind the last one: those before a break are not waited for, since others may miss
+            at_end = packet.dts is None and self._chain is not None and self._chain.broken_before(float("inf"))
+            return at_end and (self._is_early() or not self._says_its_length())
         before = False
         if self._chain is not None and packet.pos is not None:
             before = self._chain.broken_before(packet.pos)
