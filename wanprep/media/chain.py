@@ -35,6 +35,16 @@ _KNOWN = {
     *(0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF),  # of a cluster
 }
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_OF_GROUP = {
+    b"\xa1",
+    b"\x75",
+    b"\x9b",
+    b"\xfa",
+    b"\xfb",
+    b"\xa4",
+    b"\xbf",
+    b"\xec",
+}  # first bytes of what a group of a block has
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _ASF_SYNC = b"\x82\0\0"  # error correction data, as FFmpeg wants them
@@ -82,7 +92,7 @@ def _matroska(read: Read, size: int) -> Iterator[Piece]:
             yield at, broken
             at, cluster, broken = at + found[2], min(behind, end), False
             continue
-        fits = found is not None and behind <= bound and (found[0] in _KNOWN or _goes_on(read, behind, bound))
+        fits = found is not None and behind <= bound and _is_sound(read, at, found, bound)
         if fits:
             yield at, broken
             at, broken = behind, False
@@ -124,10 +134,23 @@ def _element(head: bytes) -> tuple[int, int | None, int] | None:
     return int.from_bytes(head[:width], "big"), None if unknown else length, width + places
 
 
-def _goes_on(read: Read, at: int, bound: int) -> bool:
-    """Does a known element come behind one that is not?"""
-    following = _element(read(at, 12))
-    return at == bound or (following is not None and following[0] in _KNOWN)
+def _is_sound(read: Read, at: int, found: tuple[int, int | None, int], bound: int) -> bool:
+    """Is an element what it says, as far as its first bytes can tell? One that is not known must be followed by one."""
+    element, length, head = found
+    body = read(at + head, 4)
+    if element in (0xA3, 0xAF):  # of the first 127 tracks; bits of the flags that are reserved
+        return len(body) == 4 and (body[0] < 0x80 or not body[3] & 0x70)
+    if element == 0xA0:
+        return body[:1] in _OF_GROUP
+    if element in (0xE7, 0xA7, 0xAB, 0xBF):
+        return length is not None and length <= 8
+    if element in _KNOWN:
+        return True
+    behind = at + head + (length or 0)
+    following = _element(read(behind, 12))
+    return behind == bound or (
+        following is not None and following[0] in _KNOWN and _is_sound(read, behind, following, bound)
+    )
 
 
 def _next_cluster(read: Read, at: int, end: int) -> int | None:

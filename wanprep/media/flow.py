@@ -89,8 +89,11 @@ class Flow:
                     yield from self._finished(packet)
                     return
                 self._follow(packet)
-                if self._breaks(packet):
-                    yield from self._damage(None, BREAK) if self.packets > 1 else self._begins_late(packet)
+                broken = self._breaks(packet)
+                if broken and self.packets == 1:
+                    self.late = self._begins_late(packet)
+                elif broken:
+                    yield from self._damage(None, BREAK)
                     if self.truncated:
                         return
                 if self._left_out(packet):
@@ -163,11 +166,10 @@ class Flow:
         self._partial |= self._by_obus and not av1.shows(memoryview(packet))
         return before or self._partial
 
-    def _begins_late(self, packet: Any) -> Iterator[Any]:
+    def _begins_late(self, packet: Any) -> str:
         """What is broken before the first picture may be an index; in Matroska times count from the film's start."""
-        if self._container.format.name == MATROSKA and (packet.pts or 0) * self._stream.time_base > EARLY_S:
-            self.late = "its beginning is damaged"
-        return iter(())
+        late = self._container.format.name == MATROSKA and (packet.pts or 0) * self._stream.time_base > EARLY_S
+        return "its beginning is damaged" if late else ""
 
     def _follow(self, packet: Any) -> None:
         """Note a packet, and how far packets go now."""
