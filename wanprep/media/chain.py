@@ -23,13 +23,8 @@ _END = float("inf")
 _BLOCK = 1 << 20  # bytes read at once in search of the next piece
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 _MARK = _CLUSTER.to_bytes(4, "big")
-_FIRST = {
-    b"\xe7",
-    b"\xbf",
-    b"\xec",
-    b"\xa7",
-    b"\xab",
-}  # of a cluster: its time, a sum, a void, its place, the size before it
+# First in a cluster: its time, a sum, a void, its place, the size of the one before.
+_FIRST = {b"\xe7", b"\xbf", b"\xec", b"\xa7", b"\xab"}
 _KNOWN = {
     *(0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, _CLUSTER),  # of a segment
     *(0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF),  # of a cluster

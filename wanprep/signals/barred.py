@@ -17,10 +17,8 @@ from wanprep.signals.bars import FAINT
 
 DARKEST = 32  # luma of a bar, at most (bars.BarRules.dark)
 EVEN = 8  # levels: range of one of its lines, and how much brighter than its outer one a line may be
-EDGE, LIT = (
-    14,
-    0.3,
-)  # levels by which this share of a picture's line is brighter than the bar, on one side; FAINT on both
+# By so many levels this share of a picture's line is brighter than the bar, on one side; by FAINT on both.
+EDGE, LIT = 14, 0.3
 FILLED, ALL = 0.3, 0.97  # of the picture between them, what is brighter than they are; and lines with such a place
 STILL = 1  # lines that an edge may move by from frame to frame
 LEAST, FEWEST = 0.2, 24  # of each side, what a picture between bars has; and in lines
