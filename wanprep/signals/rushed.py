@@ -9,6 +9,7 @@ Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,13 +56,15 @@ def _rush(pace: np.ndarray) -> int:
 
 def find_turns(T: Pictures, cuts: Sequence[int], transitions: Sequence[Transition], fps: float) -> list[Transition]:
     """Wipes from one of `cuts`, in order, to another one at most TURNS_SECONDS later, between which the shots before
-    and after take turns."""
+    and after take turns. transitions: none overlapping."""
     found: list[Transition] = []
-    for first in cuts:
+    spans = sorted(transitions, key=lambda t: t.first)
+    starts = [t.first for t in spans]
+    for number, first in enumerate(cuts):
         if found and first <= found[-1].last + 1:
             continue
-        near = [cut for cut in cuts if first < cut <= first + TURNS_SECONDS * fps]
-        near = [cut for cut in near if not any(t.first < cut and first <= t.last for t in transitions)]
+        near = cuts[number + 1 : bisect.bisect(cuts, first + TURNS_SECONDS * fps)]
+        near = [cut for cut in near if not (k := bisect.bisect_left(starts, cut)) or spans[k - 1].last < first]
         until = [cut for cut in near if _takes_turns(T[first - 1 : cut + 1])]
         found += [Transition(kind="wipe", first=first, last=max(until) - 1)] if until else []
     return found
