@@ -206,11 +206,12 @@ class Scores:
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        from wanprep.stages.scoring import measure_clip
+        from wanprep.stages.scoring import bars_of, measure_clip
 
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
+        bars = bars_of(signals)
         for key, (start, end) in parts.items():
-            scores = dict(measure_clip(signals, start, end))
+            scores = dict(measure_clip(signals, start, end, bars))
             blobs = {name: scores.pop(name) for name in ("evidence", "signature", "content")}
             yield {"key": key, "scores": json.dumps(scores), **blobs}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from wanprep.signals import brief, cards, content, counters, framing, marks, moving, overlay, phash, quality, screens
-from wanprep.signals.bars import BarRules
+from wanprep.signals.bars import BarRules, Crop
 from wanprep.signals.store import Signals
 from wanprep.stages import colour
 
@@ -16,13 +17,19 @@ MAX_THUMBS = 24  # of one clip that overlay evidence is made of
 ROUND = 6  # digits kept of a score
 
 
-def measure_clip(signals: Signals, i0: int, i1: int) -> dict[str, Any]:
+def bars_of(signals: Signals) -> Callable[[int, int], Crop]:
+    """What tells the picture between the bars of frames start..end-1; asked for once a source. By the default rules, so
+    that what is scored does not hang on settings of `split`."""
+    return framing.crops(signals, BarRules())
+
+
+def measure_clip(signals: Signals, i0: int, i1: int, bars: Callable[[int, int], Crop] | None = None) -> dict[str, Any]:
     """Scores of the clip made of frames i0..i1-1: plain numbers (None = cannot be known), `camera` in words or None,
     `colour`: see `stages.colour`, `evidence`: bytes for pooling overlays, `map_rows`: the height of its map or 0,
     `signature`: bytes for finding repeats, `content`: bytes that place a crop."""
     inside = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))[: 2 * phash.LONGEST]
     thumbs = signals.thumbs[inside]
-    crop = framing.crops(signals, BarRules())(i0, i1)
+    crop = (bars or bars_of(signals))(i0, i1)
     part = framing.of_small(crop, signals.width, signals.height, signals.thumbs.shape[1:3])
     signature = b""
     if "tiny" in signals.extra:
