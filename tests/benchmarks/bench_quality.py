@@ -63,8 +63,8 @@ class Still:
     def __init__(self, gray: np.ndarray, pts: int, duration: int, coded: tuple[float, bool, float] = UNKNOWN) -> None:
         self._gray, self.pts, self.duration, self._coded = gray, pts, duration, coded
 
-    def coded(self) -> tuple[float, bool, float]:
-        return self._coded
+    def coded(self, part: tuple[int, int, int, int] | None = None) -> tuple[float, bool, float]:
+        return self._coded  # of the whole picture, also between bars
 
     def gray(self, width: int, height: int) -> np.ndarray:
         import cv2

@@ -1,5 +1,6 @@
 """Other footage and pictures than the benchmark's, in colour, to train the network of wanprep/signals/marks.py with.
 
+    python tests/benchmarks/made_pieces.py FOLDER
     python tests/benchmarks/mark_found.py found.npz FOLDER [FOLDER ...]
 
 FOLDER/videos, photos, screens and things hold files or folders of them, each a source: films, photographs, pictures of

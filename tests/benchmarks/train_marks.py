@@ -230,8 +230,10 @@ def half_of(named: Iterable[str]) -> dict[str, int]:
     for k in (0, 1):
         with safe_open(Path(__file__).with_name(f"marks-without-{1 - k}.safetensors"), "np") as file:
             half |= dict.fromkeys(json.loads(file.metadata()["sources"]), k)
-    new = sorted(set(named) - set(half))
-    return half | {source: k % 2 for k, source in enumerate(new)}
+    of_stem = {Path(source).stem: k for source, k in half.items()}  # a real file also comes in colour, as videos/STEM
+    new = sorted({source for source in named if Path(source).stem not in of_stem} - set(half))
+    half |= {source: k % 2 for k, source in enumerate(new)}
+    return half | {source: of_stem[Path(source).stem] for source in named if Path(source).stem in of_stem}
 
 
 def main() -> None:

@@ -194,7 +194,7 @@ def test_overlay_is_pooled_by_source():
 
 
 @pytest.mark.parametrize(
-    ("look", "said"), [(6.0, "reject"), (1.2, "reject"), (1.0, "unknown"), (0.2, "unknown"), (-1.0, "keep")]
+    ("look", "said"), [(6.0, "reject"), (0.9, "reject"), (0.7, "unknown"), (-0.1, "unknown"), (-1.0, "keep")]
 )
 def test_a_single_clip_is_judged_by_its_own_look(look, said):
     verdict = only([row(1, evidence=scene(1), mark=look, mark_box=[0.7, 0.1, 0.9, 0.2])])

@@ -24,7 +24,7 @@ from wanprep.signals import overlay
 AGREEMENT = 20.0  # of full agreement between scenes
 EVEN, LOOK = -1.95, 1.5  # what the scenes' common look must exceed to speak for a mark, and what its log-odds count
 OWN = 0.2  # share of a clip's own look in its log-odds beside the least of the clips of its source
-POOLED, SINGLE = 0.7, 1.1  # evidence that is worth even odds
+POOLED, SINGLE = 0.7, 0.8  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
 BRIEF = 2.0  # own look of a part of a clip that is worth even odds, whatever the others look like
