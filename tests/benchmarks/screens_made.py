@@ -1,4 +1,5 @@
 """Made-up pictures of signs, to train the network of wanprep/signals/screens.py with: desktops, print and test cards.
+Programs are in programs.py and its neighbours.
 
 Each is uint8[COUNT, h, w, 3] BGR, pictures about half a second apart. Needs the fonts of mark_material.py.
 """

@@ -1,12 +1,13 @@
 """Train the small network of wanprep/signals/screens.py, which tells screens, print and test cards from scenes.
 
-    python tests/benchmarks/train_screens.py --out screens.safetensors FOLDER [FOLDER ...]
+    python tests/benchmarks/train_screens.py --out screens.safetensors [--media ../shared/media/dev]
 
-FOLDER/videos, photos, screens and things: other material, as for mark_found.py; drawn pictures are photos, too. Besides
-the scenes of bench_good's seed 0 (footage of the tuning half of the real files among them), cartoons and plain
-pictures, and made-up desktops, print and test cards (screens_made.py). Diagrams and plots are in neither class. First
-what networks say that have not seen a fifth of the sources; then the weights, which ship as they are written. Five
-minutes of one core.
+Nothing is found elsewhere: screens are programs at work and desktops of them (programs_used.py), made-up print and test
+cards (screens_made.py); scenes are footage of the tuning half of the real files, what good_scenes.py and good_drawn.py
+make with a seed that no benchmark has, planes with print and straight edges before a camera (rooms.py), cartoons and
+plain pictures. Diagrams and plots are in neither class. First what networks say that have not seen a fifth of the
+sources, a whole kind of program or plane each; then what the weights say of kinds, words and pictures that nothing is
+trained on (programs_held.py, rooms_held.py); then the weights, which ship as they are written. Ten minutes of one core.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,21 @@ import cv2
 import numpy as np
 from bench_good import RATE, painted
 from cartoons import cartoon, perch
-from charts import screen as made_screen
+from charts import screen as chart_screen
+from desk import Template
 from drawn import drawn_clips
+from filmed import captioned, filmed
 from good_drawn import DRAWN
 from good_files import films, footage
 from good_scenes import ORDINARY
 from ink import Rng
-from mark_examples import Examples, coded, kept
-from mark_found import HEIGHT, WIDTH, Found, Piece, pieces_of
+from mark_examples import coded, kept
 from mark_material import written
+from programs_held import HELD
+from programs_used import PROGRAMS, stills, used
 from rank import auc
+from rooms import PLANES, Plane
+from rooms_held import HELD_PLANES
 from screens_made import COUNT, card, desktop, page
 from small_network import Fit, fitted
 from titles import CARDS, PLAIN, plain_scene, title_card
@@ -40,43 +46,60 @@ from wanprep.signals.dissolves import computed
 from wanprep.signals.screens import evidence
 from wanprep.signals.thumbs import LUMA
 
-FIT = Fit(networks=3, units=8, rounds=400, rate=0.03, small=3e-3, shaken=0.1, least=0.02)
+FIT = Fit(networks=5, units=16, rounds=400, rate=0.03, small=2e-4, shaken=0.1, least=0.02)
 FOLDS, FLAGGED = 5, 0.005  # parts of the sources; share of scenes that the limit told of flags
 NEITHER = ("screen", "diagram")  # of bench_good's scenes
-OFTEN = {"cartoon": 60, "pixel art": 60, "texture, drawn": 60}  # of what is nearest to screens; of others: SCENES
-SCENES, PATTERNED = 10, range(20, 25)  # seeds of drawn.py that are in no benchmark
+OFTEN = {"cartoon": 60, "pixel art": 90, "texture, drawn": 180}  # of what is nearest to screens; of others: SCENES
+SEED, SCENES, PATTERNED = 31, 14, range(20, 25)  # seeds that are in no benchmark
+PARTS, CAPTIONED = 8, 6  # of each shot of footage; with captions, of each kind of made-up scene
+EACH, HELD_EACH = 30, 20  # of a kind of program or plane
 Example = tuple[bool, str, str, np.ndarray]  # whether it is a screen, its kind and source, pictures [n, h, w, 3] BGR
 
 
 def scenes(media: Path) -> Iterator[Example]:
-    """Of bench_good's seed 0, half a second apart."""
-    found, stills = painted(0)
-    for k, frames in enumerate(found):
-        yield False, "painted", f"painted {k}", np.stack(frames[:: RATE // 2])[..., ::-1]
+    """Footage, painted and made-up scenes, half a second apart."""
+    shown, rng = [], np.random.default_rng(SEED)
     for path, cuts in films(media, "tune"):
-        rate, shots, pictures = footage(path, cuts, 360)
-        stills += pictures
+        rate, shots, pictures = footage(path, cuts, 480)
+        shown += pictures
         step = max(1, round(float(rate) / 2))
-        yield from ((False, "footage", path.stem, np.stack(shot[::step])[..., ::-1]) for shot in shots)
+        for shot in shots:
+            yield False, "footage", path.stem, np.stack(shot[::step])[..., ::-1]
+            for _ in range(PARTS):
+                yield False, "footage, part", path.stem, part(np.stack(shot[::step])[..., ::-1], rng)
+    for seed in range(SEED, SEED + 5):
+        found, pictures = painted(seed)
+        shown += pictures
+        for k, frames in enumerate(found):
+            yield False, "painted", f"painted {seed} {k}", np.stack(frames[:: RATE // 2])[..., ::-1]
     for kind, maker in {**ORDINARY, **DRAWN}.items():
         for k in range(OFTEN.get(kind, SCENES) if kind not in NEITHER else 0):
-            rng = np.random.default_rng([0, zlib.crc32(kind.encode()), k])
-            scene = maker(rng, stills)
-            frames = [scene(t / 2, 640, 360) for t in range(COUNT)]
-            yield False, kind, f"{kind} {k}", np.stack(frames)[..., ::-1]
+            scene = maker(np.random.default_rng([SEED, zlib.crc32(kind.encode()), k]), shown)
+            frames = np.stack([scene(t / 2, 640, 360) for t in range(COUNT)])
+            yield False, kind, f"{kind} {k}", frames[..., ::-1]
+            if k < CAPTIONED:
+                yield False, "captioned", f"{kind} {k}", captioned(frames, rng, shown)[..., ::-1]
+
+
+def part(shot: np.ndarray, rng: Rng) -> np.ndarray:
+    """A part of the pictures, 640 px wide, mirrored or not, lighter or darker, with more contrast or less."""
+    high, wide = shot.shape[1:3]
+    share = float(rng.uniform(0.35, 0.9))
+    h, w = int(share * high), int(share * wide)
+    y, x = int(rng.integers(high - h + 1)), int(rng.integers(wide - w + 1))
+    cut = shot[:, y : y + h, x : x + w, :][:, :, :: int(rng.choice([1, -1]))]
+    cut = np.stack([cv2.resize(frame, (640, 640 * h // w), interpolation=cv2.INTER_LINEAR) for frame in cut])
+    levels = 255 * float(rng.uniform(0.5, 1.2)) * (np.arange(256) / 255) ** float(np.exp(rng.normal(0, 0.3)))
+    return np.clip(levels, 0, 255).astype(np.uint8)[cut]
 
 
 def simple(rng: Rng) -> Iterator[Example]:
-    """Cartoons, plain pictures, and what is made up of screens and print."""
-    makers = ((False, "outlined", cartoon, 120), (False, "perch", perch, 40), (True, "made screen", made_screen, 80))
+    """Cartoons, plain pictures, and what is made up of screens, title cards, print and test cards."""
+    makers = ((False, "outlined", cartoon, 120), (False, "perch", perch, 40), (True, "of charts", chart_screen, 80))
     for is_screen, kind, maker, count in makers:
         for k in range(count):
-            yield (
-                is_screen,
-                kind,
-                f"{kind} {k}",
-                maker(rng, COUNT, lambda: written(rng, int(rng.integers(12, 40)), "tune")),
-            )
+            pictures = maker(rng, COUNT, lambda: written(rng, int(rng.integers(12, 40)), "tune"))
+            yield is_screen, kind, f"{kind} {k}", pictures
     for seed in PATTERNED:
         for k, (frames, _) in enumerate(drawn_clips(seed)):
             yield k > 9, "patterned" if k < 10 else "screen of bars", f"drawn {seed} {k}", grey(frames)
@@ -93,23 +116,30 @@ def grey(lumas: np.ndarray) -> np.ndarray:
     return np.repeat(lumas[::12, ..., None], 3, axis=-1)
 
 
-def others(pieces: Sequence[Piece], rng: Rng) -> Iterator[Example]:
-    """Of the folders: films, photographs before a camera, things, screens at work, and desktops of such windows."""
-    examples = Examples([("s", 0, np.zeros((2, HEIGHT, WIDTH), np.uint8))], [np.zeros((8, 8), np.uint8)], seed=1)
-    of = {kind: [p for p in pieces if p[0] == kind] for kind in ("videos", "photos", "screens", "things")}
-    everything = Found(pieces)
-    for kind, source, pictures in (*of["videos"], *of["photos"]):
-        alone = Found([(kind, source, pictures)])
-        yield False, kind, source, alone.scene(rng, COUNT, examples._filmed)[0]
-    for k in range(60 if of["things"] else 0):
-        yield False, "things", f"things {k}", Found(of["things"]).scene(rng, COUNT, examples._filmed)[0]
-    for _, source, pictures in of["screens"]:
-        yield True, "screens", source, everything.screen(pictures[0], rng, COUNT)
-    wallpapers = [pictures[0] for _, _, pictures in of["photos"]]
-    for source in sorted({source for _, source, _ in of["screens"]}):
-        windows = [pictures[0] for _, name, pictures in of["screens"] if name == source]
-        for _ in range(min(40, 3 * len(windows))):
-            yield True, "desktop", source, desktop(rng, windows, wallpapers)
+def programs(templates: Mapping[str, Template], each: int, half: str = "tune") -> Iterator[Example]:
+    """At work, in the fonts of this half; a kind is a source."""
+    shown = stills(SEED if half == "tune" else SEED + 10)
+    for kind, template in templates.items():
+        for k in range(each):
+            rng = np.random.default_rng([SEED, zlib.crc32(kind.encode()), k])
+            yield True, kind, kind, used(rng, template, shown, COUNT, half)[..., ::-1]
+
+
+def planes(makers: Mapping[str, Plane], each: int, seed: int = SEED) -> Iterator[Example]:
+    """Before a camera; a kind is a source. seed: of the pictures in them."""
+    shown, known = stills(seed), list(PROGRAMS.values())
+    for kind, plane in makers.items():
+        for k in range(each):
+            rng = np.random.default_rng([SEED, zlib.crc32(kind.encode()), k])
+            yield False, kind, kind, filmed(plane(rng, shown, known), rng, COUNT)[..., ::-1]
+
+
+def desktops() -> Iterator[Example]:
+    rng, shown = np.random.default_rng(SEED + 1), stills(SEED + 2)
+    for k in range(2 * EACH):
+        makers = [list(PROGRAMS.values())[int(i)] for i in rng.integers(0, len(PROGRAMS), 6)]
+        windows = [cv2.resize(used(rng, maker, shown, 1)[0], (640, 360)) for maker in makers]
+        yield True, "desktop", f"desktop {k}", desktop(rng, windows, shown)[..., ::-1]
 
 
 def thumbs(pictures: np.ndarray, rng: Rng) -> np.ndarray:
@@ -120,13 +150,15 @@ def thumbs(pictures: np.ndarray, rng: Rng) -> np.ndarray:
     return np.stack([kept(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)) for picture in films_])
 
 
-def rows_of(media: Path, folders: Sequence[Path]) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
+Rows = tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]
+
+
+def rows_of(*parts: Iterator[Example]) -> Rows:
     """Evidence float[N, K]; bool[N], of a screen; kind and source of each."""
-    rng = np.random.default_rng(3)
-    pieces = [piece for folder in folders for piece in pieces_of(folder)]
-    found: list[tuple[np.ndarray, bool, tuple[str, str]]] = []
-    for parts in (scenes(media), simple(rng), others(pieces, rng)):
-        found += [(evidence(thumbs(shown, rng)), is_screen, (kind, of)) for is_screen, kind, of, shown in parts]
+    found = []
+    for examples in parts:
+        rng = np.random.default_rng(3)
+        found += [(evidence(thumbs(shown, rng)), is_screen, (kind, of)) for is_screen, kind, of, shown in examples]
     return np.array([row for row, *_ in found]), np.array([it[1] for it in found]), [it[2] for it in found]
 
 
@@ -148,19 +180,20 @@ def trained(rows: np.ndarray, screens: np.ndarray, about: Sequence[tuple[str, st
 
 def unseen(rows: np.ndarray, screens: np.ndarray, about: Sequence[tuple[str, str]]) -> np.ndarray:
     """Log-odds of each, by networks that saw nothing of its source."""
-    part = np.array([zlib.crc32(source.encode()) % FOLDS for _, source in about])
+    part_ = np.array([zlib.crc32(source.encode()) % FOLDS for _, source in about])
     odds = np.zeros(len(rows))
     for k in range(FOLDS):
-        seen = part != k
+        seen = part_ != k
         weights = trained(rows[seen], screens[seen], [it for it, kept_ in zip(about, seen) if kept_])
         odds[~seen] = computed(rows[~seen], weights)
     return odds
 
 
-def tell(odds: np.ndarray, screens: np.ndarray, about: Sequence[tuple[str, str]]) -> None:
-    limit = float(np.quantile(odds[~screens], 1 - FLAGGED))
-    print(f"{(~screens).sum()} scenes, {screens.sum()} screens: AUC {auc(odds[~screens], odds[screens]):.4f}, "
-          f"{np.mean(odds[screens] > limit):.3f} found above {limit:.2f}")  # fmt: skip
+def tell(odds: np.ndarray, screens: np.ndarray, about: Sequence[tuple[str, str]], limit: float | None = None) -> None:
+    limit = float(np.quantile(odds[~screens], 1 - FLAGGED)) if limit is None else limit
+    of_screens, of_scenes = np.mean(odds[screens] > limit), np.mean(odds[~screens] > limit)
+    print(f"{(~screens).sum()} scenes, {screens.sum()} screens: AUC {auc(odds[~screens], odds[screens]):.4f}; above")
+    print(f"{limit:.2f} are {of_screens:.3f} of the screens, {of_scenes:.4f} of the scenes")
     for kind in dict.fromkeys(kind for kind, _ in about):
         mine = np.array([name == kind for name, _ in about])
         print(f"  {kind}: {np.mean(odds[mine] > limit):.2f} of {mine.sum()}")
@@ -170,16 +203,27 @@ def main() -> int:
     import torch
     from safetensors.numpy import save_file
 
+    from wanprep.stages.filter import REGISTRY
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    rows, screens, about = rows_of(options.media, options.folders)
+    rows, screens, about = rows_of(
+        scenes(options.media),
+        simple(np.random.default_rng(3)),
+        programs(PROGRAMS, EACH),
+        planes(PLANES, EACH),
+        desktops(),
+    )
     tell(unseen(rows, screens, about), screens, about)
-    save_file(trained(rows, screens, about), options.out)
+    weights = trained(rows, screens, about)
+    rows, screens, about = rows_of(programs(HELD, HELD_EACH, "held"), planes(HELD_PLANES, HELD_EACH, SEED + 10))
+    share = REGISTRY["screen"].threshold
+    tell(computed(rows, weights), screens, about, float(np.log(share / (1 - share))))
+    save_file(weights, options.out)
     return 0
 
 
