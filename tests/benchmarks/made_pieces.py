@@ -1,4 +1,4 @@
-"""Made-up films, pictures and things in colour, in folders that mark_found.py and train_screens.py read.
+"""Made-up films, pictures and things in colour, in folders that mark_found.py reads.
 
     python tests/benchmarks/made_pieces.py FOLDER [--media ../shared/media/dev]
 
