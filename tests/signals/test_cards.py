@@ -128,9 +128,27 @@ def tiles() -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("make", [blank, fence, windows, product, trees, snowfall, photo, sea, ball, tiles])
+def pines() -> np.ndarray:
+    """A row of firs in a field of snow: uneven strokes that all end on one line."""
+    out, rng = blank(), np.random.default_rng(2)
+    for x in rng.integers(0, 256, 24).tolist():
+        tall, foot = int(rng.integers(14, 40)), 96 + int(rng.integers(-1, 2))
+        cv2.fillPoly(out, [np.array([[x - tall // 6, foot], [x + tall // 6, foot], [x, foot - tall]])], 50)
+    return out
+
+
+@pytest.mark.parametrize("make", [blank, fence, windows, product, trees, snowfall, photo, sea, ball, tiles, pines])
 def test_plain_pictures_are_no_cards(make):
     assert card(thumbs(make())) < 0.5
+
+
+def test_what_grows_from_the_ground_is_no_lettering(monkeypatch):
+    assert card(thumbs(pines())) == 0
+    monkeypatch.setattr("wanprep.signals.cards.LOW", 1.0)
+    monkeypatch.setattr("wanprep.signals.cards.LOW_TALL", 1.0)
+    assert card(thumbs(pines())) > 0.7  # all else says lettering
+    monkeypatch.undo()
+    assert card(thumbs(written(blank(), "we see no one", "in a canoe", "all well", scale=0.8))) > 0.7
 
 
 def test_outlined_and_fainter_words_are_lettering_all_the_same():

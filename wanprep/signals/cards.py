@@ -20,6 +20,7 @@ LETTERED = 0.75  # share of all strokes that must be in lines of lettering
 MAX_HEIGHT = 0.45  # of the picture's height: a line of lettering is lower
 ALIGNED = 0.7  # share of a line whose strokes end on the base line
 TALL, ALIGNED_TALL = 0.25, 0.85  # stricter for lines that high: few titles are, trees on a ridge are
+LOW, LOW_TALL = 0.7, 0.62  # of a line's height: letters have their weight above, what grows from the ground below it
 MIN_STROKE = 0.05  # of a line's height: letters have thicker strokes, detail of a picture in a plain frame is finer
 MIN_RUNS = 5.0  # strokes that a row through a line meets, on average
 ONE_SIDE, STRONG = 0.85, 0.2  # shares of strokes on one side of the ground's level, and as strong as the strongest
@@ -129,8 +130,14 @@ def _lettering(band_hw: np.ndarray, picture_height: int) -> bool:
         return False
     gaps = np.concatenate([s[1:] - e[:-1] for s, e in zip(starts, ends)])
     uneven = float(gaps.std() / gaps.mean()) if len(gaps) else 0.0
-    aligned = ALIGNED if height < TALL * picture_height else ALIGNED_TALL
-    return uneven > 0.3 and _upright(middle) < 0.85 and _on_a_line(band_hw) > aligned
+    aligned, low = (ALIGNED, LOW) if height < TALL * picture_height else (ALIGNED_TALL, LOW_TALL)
+    return uneven > 0.3 and _weight(band_hw) < low and _upright(middle) < 0.85 and _on_a_line(band_hw) > aligned
+
+
+def _weight(band_hw: np.ndarray) -> float:
+    """Where the middle of the ink is, 0 (top) to 1: letters 0.4 to 0.66 (cut off below), rows of trees 0.62 to 0.73."""
+    rows = band_hw.sum(axis=1)
+    return float(rows @ (np.arange(len(rows)) + 0.5) / rows.sum() / len(rows))
 
 
 def _on_a_line(band_hw: np.ndarray) -> float:

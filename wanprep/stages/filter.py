@@ -107,7 +107,7 @@ class FilterConfig:
     ))  # fmt: skip
     frozen: Rule = field(default=Rule(), metadata=_about(
         score="frozen", bad="above", threshold=0.45, unit="share of the clip, 0..1", least=0, most=1,
-        meaning="for so much of the clip, in stretches of a second and more, the picture stands still to the frame",
+        meaning="for so much of the clip, in stretches of 0.8 s and more, the picture stands still to the frame",
         source="3x3 means: no change by 8/255 in half a second, and most frames within 2/255 of the one before",
     ))  # fmt: skip
     overlay: Rule = field(default=Rule(), metadata=_about(
