@@ -61,7 +61,8 @@ def a_source(pipeline: Pipeline, path: str, identity: str, *ranges: tuple[int, i
     shots_key = keys.shots(digest, pipeline.split)
     plans = json.dumps([{"n_frames": b - a, "duplicated": 0, "frames": list(range(a, b))} for a, b, _ in ranges])
     numbers = json.dumps({"sharpness": 0.3, "smear": 1.0, "shake": 0.0, "motion": 0.5, "light_jump": 0.0})
-    scores = [measured_row(keys.scores(signals_key, a, b), scores=numbers, evidence=b"") for a, b, _ in ranges]
+    scored = [keys.scores(signals_key, a, b, 0, 0, 64, 32) for a, b, _ in ranges]
+    scores = [measured_row(key, scores=numbers, evidence=b"") for key in scored]
     return {
         "sources": [listed(path)],
         "files": [measured_row(f"r/{path}", source_id=identity)],

@@ -42,11 +42,11 @@ OWNER = st.text(max_size=12) | st.just("film\udcff")  # of the name of a file th
 
 
 @settings(max_examples=200, deadline=None)
-@given(owner=OWNER, start=WHOLE, end=WHOLE)
-def test_clips_and_scores_have_the_keys_of_their_parts(owner: str, start: int, end: int) -> None:
+@given(owner=OWNER, start=WHOLE, end=WHOLE, crop=BOX)
+def test_clips_and_scores_have_the_keys_of_their_parts(owner: str, start: int, end: int, crop: list[int]) -> None:
     assert keys.clip(owner, start, end) == key_of(source_id=owner, start_pts=start, end_pts=end)[:16]
     parts = {"stage": "scores", "version": keys.SCORES_VERSION, "signals": owner, "frames": [start, end]}
-    assert keys.scores(owner, start, end) == key_of(**parts)
+    assert keys.scores(owner, start, end, *crop) == key_of(**parts, crop=crop)
 
 
 @settings(max_examples=200, deadline=None)

@@ -175,7 +175,8 @@ class Dataset:
         from wanprep import keys
 
         versions = {name: self.manifest.table(name).version() for name in BASIS}
-        measure = [keys.signals(""), keys.scores("", 0, 0)]  # others where this version measures in another way
+        # Others where this version measures in another way.
+        measure = [keys.signals(""), keys.scores("", 0, 0, 0, 0, 0, 0)]
         return {"pipeline": config.to_table(self.pipeline), "tables": versions, "measure": measure}
 
     def overtaken(self) -> str:

@@ -106,7 +106,7 @@ def _span(signals: Signals, clip: ClipSpan) -> Entry:
 def _measured(signals: Signals, clip: Mapping[str, Any]) -> Entry:
     from wanprep.stages.scoring import measure_clip
 
-    return measure_clip(signals, clip["start_frame"], clip["end_frame"])
+    return measure_clip(signals, clip["start_frame"], clip["end_frame"], clip["crop"])
 
 
 def listing(found: ShotList) -> Entry:
@@ -243,6 +243,7 @@ def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
 
 def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
     """One line a score for people, the entries for programs; on stdout."""
+    from wanprep.stages.filter import measured_elsewhere
     from wanprep.stages.split import meanings
     from wanprep.tables import plain, print_json, print_rows
 
@@ -265,6 +266,8 @@ def show_scores(entries: Sequence[Entry], as_json: bool) -> None:
             ]
             if rows:
                 print_rows(("score", ">value", ">threshold", "verdict"), rows)
+            if "measured_part" in scores:
+                click.echo(measured_elsewhere(scores["measured_part"]["value"]))
         click.echo()
 
 

@@ -168,7 +168,7 @@ def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dic
 
 
 def scores_key(clip: Mapping[str, Any]) -> str:
-    return keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"])
+    return keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"], *clip["crop"])
 
 
 def clip_infos(clips: Iterable[Mapping[str, Any]], measured: Measured) -> list[ClipInfo]:

@@ -64,9 +64,11 @@ def clip(source_id: str, start_pts: int, end_pts: int) -> str:
 
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for several times in each deciding of a whole table
-def scores(signals_key: str, start_frame: int, end_frame: int) -> str:
+def scores(signals_key: str, start_frame: int, end_frame: int, x: int, y: int, width: int, height: int) -> str:
+    """x, y, width, height: of the clip's crop, the part of the picture that is scored."""
     told = f'"signals":{ids.canonical_text(signals_key)},"stage":"scores","version":{SCORES_VERSION}'
-    return ids.digest_text(f'{{"frames":[{start_frame},{end_frame}],{told}}}')
+    part = f'"crop":[{x},{y},{width},{height}],"frames":[{start_frame},{end_frame}]'
+    return ids.digest_text(f"{{{part},{told}}}")
 
 
 def pool(scores_keys: Sequence[str]) -> str:

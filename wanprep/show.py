@@ -181,6 +181,10 @@ def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
     if drawn:
         click.echo()
         print_rows(("score", ">value", ">threshold", "verdict", "meaning"), drawn)
+    if "measured_part" in scores:
+        from wanprep.stages.filter import measured_elsewhere
+
+        out.print(measured_elsewhere(scores["measured_part"][0]))
     if samples:
         _draw_samples(samples, row, dataset.pipeline.model.fps)
 

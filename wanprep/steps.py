@@ -198,20 +198,19 @@ class Scores:
             file = files.get(clip["signals_key"])
             found_wanting = clip["state"] == "rejected" and clip["scores"] == "{}"  # by split: never scored
             if file and clip["n_frames"] is not None and not found_wanting:
-                frames = (clip["start_frame"], clip["end_frame"])
-                key = keys.scores(clip["signals_key"], *frames)
+                frames, crop = (clip["start_frame"], clip["end_frame"]), tuple(clip["crop"])
+                key = keys.scores(clip["signals_key"], *frames, *crop)
                 args = {"path": file["path"], "digest": file["digest"]}
                 row = {"clip_id": clip["clip_id"]}
-                items.append(Item(label=_label(clip), parts={key: frames}, args=args, row=row))
+                items.append(Item(label=_label(clip), parts={key: (*frames, crop)}, args=args, row=row))
         return items
 
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
-        from wanprep.stages.scoring import bars_of, measure_clip
+        from wanprep.stages.scoring import measure_clip
 
         signals = _load_signals(f"{self.root}/{args['path']}", args["digest"])
-        bars = bars_of(signals)
-        for key, (start, end) in parts.items():
-            scores = dict(measure_clip(signals, start, end, bars))
+        for key, (start, end, crop) in parts.items():
+            scores = dict(measure_clip(signals, start, end, crop))
             blobs = {name: scores.pop(name) for name in ("evidence", "signature", "content")}
             yield {"key": key, "scores": json.dumps(scores), **blobs}
 

@@ -56,7 +56,7 @@ def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, a_group: in
                 blob = blob | {"signature": _another(blob["signature"], rng)}
             blob = blob | {"evidence": _own(blob["evidence"], rng)}
             scores = json.dumps(_scores(rng) | {"map_rows": overlay.map_rows(blob["evidence"])})
-            span_key = keys.scores(key, span["start_frame"], span["end_frame"])
+            span_key = keys.scores(key, span["start_frame"], span["end_frame"], *span["crop"])
             tables["scores"].append(_done(span_key, scores=scores, **blob))
     rows: dict[str, Any] = dict(tables)
     return Measured(**rows)

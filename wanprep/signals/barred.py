@@ -9,6 +9,7 @@ subtitle on one) have those that the frames before them had, where nothing speak
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,13 @@ class BarWatch:
 def common(before: Bars, after: Bars) -> Bars:
     """Of two pictures that are compared: what is picture in both of them is not in these."""
     return before if before == after else Bars(*map(max, before, after))
+
+
+def usual(lumas: Sequence[np.ndarray]) -> Bars:
+    """Of pictures uint8[h, w] of one clip, in order: the bars that most of them have."""
+    watch = BarWatch()
+    found = [watch.feed(luma) for luma in lumas]
+    return Bars(*(int(np.median(side)) for side in zip(*found))) if found else NONE
 
 
 def as_wide(picture: np.ndarray, bars: Bars) -> np.ndarray:

@@ -47,19 +47,19 @@ def clip_content(
     signals: Signals, start: int, end: int, part: tuple[slice, slice] | None = None
 ) -> tuple[bytes, float]:
     """Of the clip made of frames start..end-1: column and row profile (2·BINS bytes), b"" when nothing is known, and
-    `subject_motion`. part: rows and columns of its thumbnails between black bars, where it has any."""
+    `subject_motion`. part: rows and columns of its thumbnails that count, where not all do."""
     inside = np.flatnonzero((signals.sampled >= start) & (signals.sampled < end))
     if len(inside) == 0:
         return b"", math.nan
     if len(inside) == 1:
         only = [signals.thumbs[int(inside[0])]]
-        return profiles(content_map(only, [], inside_bars(only))), math.nan
+        return profiles(content_map(only, [], inside_bars(only, part))), math.nan
     firsts = np.unique(np.linspace(0, len(inside) - 2, min(PAIRS, len(inside) - 1)).round().astype(int))
     pictures = {int(i): signals.thumbs[int(inside[i])] for i in {*firsts.tolist(), *(firsts + 1).tolist()}}
     moved = [_moved(pictures[i], pictures[i + 1], part) for i in firsts.tolist()]
     known = [energy for energy in moved if energy is not None]
     after = [pictures[i + 1] for i in firsts.tolist()]
-    picture_HW = inside_bars(after)
+    picture_HW = inside_bars(after, part)
     return profiles(content_map(after, known, picture_HW)), subject_motion(known, picture_HW)
 
 
@@ -106,12 +106,26 @@ def _size(picture: np.ndarray) -> tuple[int, int]:
     return WIDTH, max(8, round(WIDTH * picture.shape[0] / picture.shape[1]))
 
 
-def inside_bars(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """bool[h, WIDTH]: False in lines along the borders that are dark in all of them."""
+def inside_bars(pictures: Sequence[np.ndarray], part: tuple[slice, slice] | None = None) -> np.ndarray:
+    """bool[h, WIDTH]: False outside of a part of them, and in lines along the borders that are dark in all of them."""
     import cv2
 
-    inside = [_lit(cv2.resize(picture, _size(picture), interpolation=cv2.INTER_AREA)) for picture in pictures]
-    return np.logical_or.reduce(inside)
+    lit = [_lit(cv2.resize(picture, _size(picture), interpolation=cv2.INTER_AREA)) for picture in pictures]
+    inside = np.logical_or.reduce(lit)
+    if part is not None:
+        found = inside[_of_map(part, inside.shape, pictures[0].shape)].copy()
+        inside[:] = False
+        inside[_of_map(part, inside.shape, pictures[0].shape)] = found
+    return inside
+
+
+def _of_map(part: tuple[slice, slice], shape: Sequence[int], whole: Sequence[int]) -> tuple[slice, slice]:
+    """Rows and columns of the map that are those of a part of whole pictures."""
+    rows, columns = (
+        slice(round(own.start * size / length), round(own.stop * size / length))
+        for own, size, length in zip(part, shape, whole)
+    )
+    return rows, columns
 
 
 def from_border(small: Sequence[np.ndarray], picture_HW: np.ndarray) -> np.ndarray:
@@ -241,10 +255,7 @@ def _moved(before: np.ndarray, after: np.ndarray, part: tuple[slice, slice] | No
         return None
     across, down = _size(before)
     out = np.zeros((down, across))
-    rows, columns = (
-        slice(round(own.start * size / whole), round(own.stop * size / whole))
-        for own, size, whole in zip(part, out.shape, before.shape)
-    )
+    rows, columns = _of_map(part, out.shape, before.shape)
     size = columns.stop - columns.start, rows.stop - rows.start
     out[rows, columns] = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
     return out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wanprep.signals.barred import NONE, Bars
 from wanprep.signals.bars import BarRules, Crop, agreed, find_bars
 from wanprep.signals.meter import ALIKE, EVEN, TINY_HEIGHT, TINY_WIDTH
 from wanprep.signals.pictures import Inside
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 BAR_SAMPLES = 200  # frames of a source that bars are looked for in
 MIN_BAR_SAMPLES = 3  # with fewer sampled frames a clip takes the bars of its whole source
+LEAST_SIDE = 16  # lines of a part of a thumbnail in which anything can be told
 Part = tuple[slice, slice]  # rows and columns
 
 
@@ -83,6 +85,32 @@ def of_small(crop: Crop, width: int, height: int, shape: tuple[int, ...]) -> Par
         first, end = math.ceil(start * small / length), (start + size) * small // length
         parts.append(slice(first + (start > 0), max(first + 2, end - (start + size < length))))
     return parts[0], parts[1]
+
+
+def between(part: Part | None, bars: Bars, shape: tuple[int, ...]) -> Part | None:
+    """What of a part of small pictures of `shape` is between their bars, a little away from these."""
+    if bars == NONE:
+        return part
+    own = bars.inside(shape)
+    if part is None:
+        return own
+    rows, columns = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(part, own))
+    return (rows, columns) if min(rows.stop - rows.start, columns.stop - columns.start) >= LEAST_SIDE else part
+
+
+def shown(thumbs_MhwC: np.ndarray, part: Part | None) -> np.ndarray:
+    """A part of thumbnails as wide as all of them: sizes of features are shares of the picture's width."""
+    import cv2
+
+    if part is None:
+        return thumbs_MhwC
+    inside = thumbs_MhwC[:, *part]
+    (height, wide), width = inside.shape[1:3], thumbs_MhwC.shape[2]
+    if wide == width:
+        return np.ascontiguousarray(inside)
+    size = width, max(1, round(height * width / wide))
+    pictures = [cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC) for picture in inside]
+    return np.stack(pictures) if pictures else np.zeros((0, *size[::-1], 3), np.uint8)
 
 
 def _small_luma(signals: Signals, chosen: np.ndarray) -> np.ndarray:

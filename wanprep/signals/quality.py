@@ -13,12 +13,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from wanprep.signals.bands import rolling_bands
 from wanprep.signals.barred import NONE, Bars, as_wide, common
-from wanprep.signals.casts import largest_cast
+from wanprep.signals.bars import Crop
 from wanprep.signals.compression import quantiser
 from wanprep.signals.frozen import frozen_share
-from wanprep.signals.light import largest_jump, light_jump
+from wanprep.signals.light import light_jump
+from wanprep.signals.lighting import Part, lighting
 from wanprep.signals.motion import (
     RATE,
     camera_motion,
@@ -159,7 +159,9 @@ def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Iterator
     return ((name, np.where(np.isnan(values), other[name], values)) for name, values in one.items())
 
 
-def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
+def clip_scores(
+    signals: Signals, i0: int, i1: int, crop: Crop | None = None, part: Part | None = None
+) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
     sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
@@ -168,6 +170,8 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
     shake: widths that the camera turns back in ten seconds. light_jump: the largest of light, casts and bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen: share
     of its time that it stands still to the frame. duplicate_rate: share of frames equal to the one before.
+    crop: what the clip shows, in display pixels; None: all. part: rows and columns of thumbnails whose light counts;
+    None: all.
     """
     frame, seconds = _clip(signals, i0, i1)
     change = frame["change"][_inside(seconds, frame["change_s"])]
@@ -182,24 +186,26 @@ def clip_scores(signals: Signals, i0: int, i1: int) -> dict[str, float]:
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
         "smear": _quantile(frame["smear"], 0.5),
         "shake": turned_back(*_path(frame, seconds)),
-        "light_jump": _light(signals, frame, seconds, i0, i1),
+        "light_jump": lighting(signals, i0, i1, frame["light_jump"], _inside(seconds, frame["step_s"]), part),
         "motion": _quantile(change, 0.75),
         "frozen": frozen_share(seconds, equal, frame["change"], frame["change_s"]),
         "duplicate_rate": float(np.mean(equal[1:])) if len(equal) > 1 else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
         "quantiser": quantiser(blocks, hidden, coded, *steps),
         "coded": coded,
-        "lit": _lit(signals, looks),
+        "lit": _lit(signals, looks, crop or (0, 0, signals.width, signals.height)),
         "noise": _quantile(frame["noise"], 0.5),
     }
 
 
-def _lit(signals: Signals, looks: np.ndarray) -> float:
-    """Pixels of the picture without rows and columns that stay black in these looks, as those of bars do."""
+def _lit(signals: Signals, looks: np.ndarray, crop: Crop) -> float:
+    """Pixels of a part of the picture without rows and columns that stay black in these looks, as those of bars do."""
     if not len(looks):
         return math.nan
+    x, y, width, height = crop
     some = looks[:: max(1, len(looks) // 8)]
-    rows, columns = (np.median(lines[some], axis=0) > DARK for lines in (signals.row_p97, signals.col_p97))
+    lines = signals.row_p97[some, y : y + height], signals.col_p97[some, x : x + width]
+    rows, columns = (np.median(part, axis=0) > DARK for part in lines)
     return float(np.count_nonzero(rows) * np.count_nonzero(columns))
 
 
@@ -246,26 +252,6 @@ def _clip(signals: Signals, i0: int, i1: int) -> tuple[dict[str, np.ndarray], np
     if not 0 <= i0 < i1 <= len(signals.pts):
         raise ValueError(f"clip [{i0}, {i1}) is not inside the {len(signals.pts)} frames of its source")
     return {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}, signals.seconds()[i0:i1]
-
-
-def _light(signals: Signals, frame: dict[str, np.ndarray], seconds: np.ndarray, i0: int, i1: int) -> float:
-    """Jumps of exposure and of colour, and bands; NaN without a pair of frames."""
-    tiny = signals.extra["tiny"][i0:i1]
-    T = tiny.reshape(len(tiny), -1).astype(np.float32)
-    means = [signals.frame[name][i0:i1].astype(np.float64) for name in ("luma_mean", "red", "blue")]
-    jump = largest_jump(frame["light_jump"], _inside(seconds, frame["step_s"]), means[0], T)
-    if math.isnan(jump):
-        return jump
-    looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
-    cast = largest_cast(np.stack(means, axis=1), T, signals.sampled[looks] - i0, lambda k: _tiles(signals, looks[k]))
-    return max(jump, cast, rolling_bands(tiny, seconds))
-
-
-def _tiles(signals: Signals, look: int) -> np.ndarray:
-    """uint8[h, w, 3] BGR: a kept picture as small as the tiny one of every frame."""
-    import cv2
-
-    return cv2.resize(signals.thumbs[int(look)], signals.extra["tiny"].shape[:0:-1], interpolation=cv2.INTER_AREA)
 
 
 def _path(frame: dict[str, np.ndarray], seconds: np.ndarray) -> tuple[np.ndarray, float]:

@@ -27,8 +27,10 @@ from wanprep.stages.trained import USUAL, Sizes, scaled
 from wanprep.stages.verdicts import Judged, Verdict, info, judged
 
 Pools = MutableMapping[str, overlay.Pooled]
+# Measured of frames in the one decode, between the bars that were seen then, before a crop was known.
+OF_FRAMES = ("blur", "motion_blur", "shake", "static", "light_jump", "frozen", "compression", "noise", "luma", "camera")
 # Shown beside what filters judge.
-INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "subject_motion", "likeness")
+INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "subject_motion", "likeness", "measured_part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +237,12 @@ def judge(
     bad = [h == DROP or (h != KEEP and bool(names)) for h, names in zip(found["by_hand"], rejected.names("reject"))]
     made += repeated(rows, bad, config.duplicate, matches, claims)
     return Judged(clip_ids=found["clip_id"], columns=made)
+
+
+def measured_elsewhere(part: Sequence[int]) -> str:
+    """What people are told of a clip with a `measured_part`."""
+    x, y, width, height = part
+    return f"{', '.join(OF_FRAMES)} are of {width}x{height} at ({x}, {y}), not what the clip shows"
 
 
 def share_warnings(reasons: Sequence[Sequence[str]], config: FilterConfig) -> list[str]:
