@@ -14,7 +14,7 @@ import pytest
 from footage import make_video
 from movies import wanprep
 
-from wanprep.signals import barred, framing, quality
+from wanprep.signals import barred, content, framing, quality
 from wanprep.signals.analysis import analyse
 from wanprep.signals.barred import NONE, Bars
 from wanprep.signals.store import Signals
@@ -209,6 +209,16 @@ def test_bars_that_a_crop_leaves_are_left_out_where_motion_is_measured():
     assert framing.between(below, bars, (144, 256)) == below  # hardly anything would be left
 
 
+def test_lettering_on_a_bar_is_no_content():
+    picture = cv2.copyMakeBorder(panned(0), 48, 48, 0, 0, cv2.BORDER_CONSTANT)
+    for x in range(0, W, 40):
+        write(picture, "W", x, H + 80, 1.2)
+    thumb = cv2.resize(picture, (256, 192), interpolation=cv2.INTER_AREA)
+    assert content.inside_bars([thumb])[80:].any()
+    assert not content.inside_bars([thumb], (slice(25, 167), slice(0, 256)))[84:].any()
+    assert content.inside_bars([thumb], (slice(25, 167), slice(0, 256)))[14:82].all()
+
+
 def test_bars_are_those_of_most_pictures():
     shown = [cv2.cvtColor(cv2.copyMakeBorder(panned(k), 48, 48, 0, 0, 0), cv2.COLOR_BGR2GRAY) for k in range(5)]
     small = [cv2.resize(picture, (256, 192), interpolation=cv2.INTER_AREA) for picture in shown]
@@ -239,3 +249,30 @@ def test_settings_of_bars_say_what_is_scored(tmp_path: Path) -> None:
     text = wanprep("score", str(tmp_path / "film.mp4"), "--set", "split.crop_bars=false").stdout
     assert "not what the clip shows" in text
     assert "not what the clip shows" not in wanprep("score", str(tmp_path / "film.mp4")).stdout
+
+
+def test_another_crop_is_scored_anew_of_what_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    for name, bars in (("barred", 48), ("plain", 0)):
+        pictures = [cv2.copyMakeBorder(panned(k), bars, bars, 0, 0, cv2.BORDER_CONSTANT) for k in range(30)]
+        size = {"frames": 30, "rate": FPS, "size": (W, H + 2 * bars)}
+        make_video(tmp_path / "films" / f"{name}.mp4", picture=lambda k, w, h, shown=pictures: shown[k], **size)
+
+    def done(*settings: str) -> tuple[int, int]:
+        """Sources decoded, and clips scored."""
+        where = [
+            "--out",
+            str(tmp_path / "set"),
+            *(part for setting in settings for part in ("--set", setting)),
+            "--json",
+        ]
+        split = json.loads(wanprep("split", *where).stdout)["steps"]["split"]["done"]
+        wanprep("fps", *where)
+        return split, json.loads(wanprep("filter", *where).stdout)["steps"]["filter"]["done"]
+
+    wanprep("run", str(tmp_path / "films"), "--out", str(tmp_path / "set"), "--set", "family=tiny", "--limit", "0")
+    assert done() == (2, 2)
+    assert done() == (0, 0)
+    assert done("split.bars.dark=40") == (0, 0)  # the same crops
+    assert done("split.bars.dark=40", "split.crop_bars=false") == (0, 1)
+    assert done("split.crop_bars=true") == (0, 0)  # scored before
