@@ -151,7 +151,6 @@ def test_a_clip_without_bars_has_the_scores_of_the_whole_picture():
     signals, crop = film()
     assert crop == (0, 0, signals.width, signals.height)
     assert measure_clip(signals, 0, N) == measure_clip(signals, 0, N, crop)
-    assert framing.shown(signals.thumbs, None) is signals.thumbs
 
 
 def test_numbers_of_another_part_than_the_clip_shows_are_told():
@@ -191,13 +190,6 @@ def test_light_is_that_of_the_picture_between_bars(bars):
     own = measure_clip(film(scene=brighter)[0], 0, N)["light_jump"]
     assert own == pytest.approx(np.log(1.2), abs=0.02)
     assert measure_clip(film(bars, scene=brighter)[0], 0, N)["light_jump"] == pytest.approx(own, rel=0.15)
-
-
-def test_a_part_of_thumbnails_is_as_wide_as_all_of_them():
-    thumbs = np.zeros((2, 144, 256, 3), np.uint8)
-    assert framing.shown(thumbs, (slice(20, 120), slice(0, 256))).shape == (2, 100, 256, 3)
-    assert framing.shown(thumbs, (slice(0, 144), slice(32, 224))).shape == (2, 192, 256, 3)
-    assert framing.shown(thumbs[:0], (slice(0, 144), slice(32, 224))).shape == (0, 192, 256, 3)
 
 
 def test_bars_that_a_crop_leaves_are_left_out_where_motion_is_measured():

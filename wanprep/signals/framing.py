@@ -98,21 +98,6 @@ def between(part: Part | None, bars: Bars, shape: tuple[int, ...]) -> Part | Non
     return (rows, columns) if min(rows.stop - rows.start, columns.stop - columns.start) >= LEAST_SIDE else part
 
 
-def shown(thumbs_MhwC: np.ndarray, part: Part | None) -> np.ndarray:
-    """A part of thumbnails as wide as all of them: sizes of features are shares of the picture's width."""
-    import cv2
-
-    if part is None:
-        return thumbs_MhwC
-    inside = thumbs_MhwC[:, *part]
-    (height, wide), width = inside.shape[1:3], thumbs_MhwC.shape[2]
-    if wide == width:
-        return np.ascontiguousarray(inside)
-    size = width, max(1, round(height * width / wide))
-    pictures = [cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC) for picture in inside]
-    return np.stack(pictures) if pictures else np.zeros((0, *size[::-1], 3), np.uint8)
-
-
 def _small_luma(signals: Signals, chosen: np.ndarray) -> np.ndarray:
     """uint8[k, h, w]: luma of the thumbnails with these indices."""
     weights = np.array([0.114, 0.587, 0.299], np.float32)  # BGR
