@@ -6,17 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import detail, hidden
-from wanprep.signals.compression import (
-    EIGHTHS,
-    IN_RETURN,
-    LEVEL,
-    SIXTEENTHS,
-    blockiness,
-    noise_sigma,
-    quantiser,
-    traces,
-)
+from wanprep.signals import coarse, hidden
+from wanprep.signals.compression import LEVEL, blockiness, noise_sigma, quantiser, traces
 
 
 def picture(seed: int = 0, height: int = 360, width: int = 640) -> np.ndarray:
@@ -121,42 +112,25 @@ def test_blocks_are_not_looked_for_in_what_is_drawn_to_the_grid(monkeypatch):
     assert math.isnan(traces(coarse, noise=False)["blockiness"])
 
 
-def test_what_a_finer_coding_hides_is_looked_for_beside_its_own_traces():
-    of_h264, of_hevc = (traces(picture(), leaves=leaves, noise=False)["hidden"] for leaves in (0.0, 2.0))
-    assert of_hevc == pytest.approx(of_h264 - 2.0)
+def test_what_a_finer_coding_hides_is_looked_for_where_the_last_one_can_be_told(monkeypatch):
+    asked = []
+    monkeypatch.setattr(coarse, "odds", lambda rows: asked.append(dict(zip(coarse.NAMES, rows[0]))) or np.zeros(1))
+    said = coarse.AT - coarse.STEEP * coarse.LIMIT
+    for leaves in (0.0, 2.0):
+        assert traces(picture(), said=17.0, leaves=leaves, noise=False)["hidden"] == pytest.approx(said)
+    assert [(it["said"], it["hevc"]) for it in asked] == [(17.0, 0.0), (17.0, 1.0)]
+    assert asked[0]["uneven"] == pytest.approx(math.log(blockiness(picture())))
     assert math.isnan(traces(picture(), noise=False)["hidden"])
     assert math.isnan(traces(picture(), smoothed=False, leaves=0.0, noise=False)["hidden"])
-
-
-def test_detail_by_blocks_is_asked_where_the_last_coding_does_not_make_it_so(monkeypatch):
-    monkeypatch.setattr(detail, "steps", lambda luma: (0.3, 0.1))
-    names = "eighths", "sixteenths"
-    of_h264, of_hevc = (traces(picture(), leaves=leaves, noise=False) for leaves in (0.0, 2.0))
-    assert [of_h264[name] for name in names] == [0.3, 0.1]
-    assert of_hevc["eighths"] == 0.3
-    unknown = traces(picture(), noise=False), traces(picture(), smoothed=False, leaves=0.0, noise=False)
-    monkeypatch.setattr(hidden, "look", lambda luma: hidden.Look(30.0, True))
-    drawn = traces(picture(), leaves=0.0, noise=False)
-    assert all(math.isnan(found[name]) for found in (*unknown, drawn) for name in names)
-    assert math.isnan(of_hevc["sixteenths"])
-
-
-def test_detail_by_blocks_makes_what_looks_hidden_worse_and_alone_says_nothing():
-    def said(hidden: float, eighths: float, sixteenths: float) -> float:
-        return quantiser(math.nan, hidden, 20.0, eighths, sixteenths)
-
-    assert said(36.0, math.nan, math.nan) == 36.0
-    assert said(36.0, 0.05, 0.0) == pytest.approx(36.0 - IN_RETURN)
-    assert said(36.0, 0.05, SIXTEENTHS + 0.05) > 37.0
-    assert said(math.nan, 0.05, SIXTEENTHS + 0.2) == 20.0
-    assert said(25.0, EIGHTHS, 0.0) == pytest.approx(37.0)  # blocks of 8 say it alone
-    assert said(25.0, 0.2 * EIGHTHS, 0.0) < 25.0
-    assert said(25.0, -0.3, -0.3) == pytest.approx(25.0 - IN_RETURN)
+    monkeypatch.setattr(hidden, "look", lambda luma: hidden.Look(math.nan, True))
+    assert math.isnan(traces(picture(), leaves=0.0, noise=False)["hidden"])
+    assert len(asked) == 2
 
 
 def test_the_worse_of_looks_and_stream_counts():
     assert quantiser(LEVEL, math.nan, 20.0) == pytest.approx(37.0)  # encoded anew, finely, after it was damaged
     assert quantiser(0.01, 41.0, 20.0) == 41.0  # the same, when no blocks show
+    assert quantiser(2 * LEVEL, 25.0, 20.0) == 25.0  # what looks at all traces knows of blocks
     assert quantiser(0.01, 25.0, 44.0) == 44.0  # damage that left no grid
     grids = [quantiser(blockiness, math.nan, math.nan) for blockiness in (0.01, 0.03, 0.12)]
     assert grids == sorted(set(grids))
@@ -184,4 +158,4 @@ def test_texture_is_not_noise():
 def test_what_cannot_be_known_is_nan():
     assert math.isnan(noise_sigma(np.zeros((360, 640), np.uint8)))
     assert math.isnan(blockiness(np.zeros((20, 20), np.uint8)))
-    assert traces(np.zeros((12, 9), np.uint8)).keys() == {"blockiness", "hidden", "eighths", "sixteenths", "noise"}
+    assert traces(np.zeros((12, 9), np.uint8)).keys() == {"blockiness", "hidden", "noise"}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import pytest
 
 from tests.signals.test_hidden import FINE, SIZE, coarsely, recoded
 from wanprep.signals import detail
-from wanprep.signals.compression import EIGHTHS, SIXTEENTHS
 
 MPEG4 = ("-c:v", "mpeg4", "-q:v")
 X265 = ("-c:v", "libx265", "-preset", "veryfast", "-x265-params", "log-level=none:pools=none", "-crf")
+EIGHTHS = 0.2  # what coarse codings have more of, and fine ones less
 
 
 def scene(seed: int, count: int = 5) -> np.ndarray:
@@ -31,8 +29,12 @@ def scene(seed: int, count: int = 5) -> np.ndarray:
 
 
 def looked(views: np.ndarray) -> np.ndarray:
-    """float[2]: the largest of both, as a clip counts them."""
-    return np.max([detail.steps(np.ascontiguousarray(view)) for view in views[::2]], axis=0)
+    """float[2]: the largest of the first two numbers."""
+    return np.max([said(view)[:2] for view in views[::2]], axis=0)
+
+
+def said(view: np.ndarray) -> np.ndarray:
+    return detail.steps(np.ascontiguousarray(view))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -40,17 +42,27 @@ def test_a_fine_coding_does_not_hide_coarse_blocks_of_8(seed):
     views = scene(seed)
     assert looked(recoded(recoded(views, *MPEG4, "20"), *FINE))[0] > EIGHTHS
     for fine in (views, recoded(views, *FINE), recoded(recoded(views, *MPEG4, "4"), *FINE)):
-        assert looked(fine)[0] < 0.4 * EIGHTHS
+        assert looked(fine)[0] < 0.5 * EIGHTHS
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_nor_does_it_hide_what_a_coder_decided_by_blocks_of_16(seed):
     views = scene(seed)
-    least = SIXTEENTHS + 0.03  # three quantisers
-    for coarse in (recoded(views, *X265, "45"), recoded(views, *coarsely(44))):
-        assert looked(recoded(coarse, *FINE))[1] > least
-    for fine in (views, recoded(views, *FINE), recoded(recoded(views, *X265, "24"), *FINE)):
-        assert looked(fine)[1] < least - 0.01
+    coarse = recoded(views, *X265, "45"), recoded(views, *coarsely(44))
+    fine = views, recoded(views, *FINE), recoded(views, *X265, "24")
+    worse, better = ([looked(recoded(those, *FINE))[1] for those in which] for which in (coarse, fine))
+    assert min(worse) > 1.2 * max(better)
+
+
+def test_detail_that_begins_at_blocks_of_32_is_told_from_that_of_smaller_ones():
+    """Every second block smoothed, by hand."""
+    views = scene(4)
+    for size, which in ((8, 0), (16, 1), (32, 2)):
+        row, column = np.indices(SIZE) // size
+        kept = (row + column) % 2 == 0
+        found = said(np.where(kept, views[0], cv2.GaussianBlur(views[0], (0, 0), 3)).astype(np.uint8))[:3]
+        assert found.argmax() == which
+        assert found[which] > 0.15
 
 
 @pytest.mark.parametrize("change", ["grain", "soft", "dark"])
@@ -63,26 +75,26 @@ def test_innocent_changes_make_no_blocks(change):
     else:
         views *= 0.2
     eighths, sixteenths = looked(recoded(np.clip(views, 0, 255).astype(np.uint8), *FINE))
-    assert eighths < 0.4 * EIGHTHS
-    assert sixteenths < SIXTEENTHS + 0.06
+    assert eighths < 0.5 * EIGHTHS
+    assert sixteenths < 0.06
 
 
-def test_tiles_of_16_are_drawn_and_a_fence_says_little():
-    row, column = np.indices(SIZE) // 16
-    views = scene(3)
-    tiles = np.where((row + column) % 2, views, 120).astype(np.uint8)
-    assert all(math.isnan(said) for said in detail.steps(recoded(tiles, *FINE)[1].copy()))
-    fence = np.where(column % 4 < 2, views, 120).astype(np.uint8)
-    assert detail.steps(recoded(fence, *FINE)[1].copy())[1] < SIXTEENTHS + 0.05
+def test_a_fence_says_less_in_one_direction():
+    column, views = np.indices(SIZE)[1] // 16, scene(3)
+    behind = np.stack([cv2.GaussianBlur(view, (0, 0), 2) for view in views])
+    fence = recoded(np.where(column % 2, views, behind).astype(np.uint8), *FINE)[1]
+    both, less = said(fence)[1], said(fence)[4]
+    assert both > 0.1 > less
 
 
 def test_nothing_is_said_of_flat_and_of_tiny_pictures():
     for picture in (np.full(SIZE, 90, np.uint8), scene(0)[0][:40, :40].copy(), np.zeros((3, 9), np.uint8)):
-        assert all(math.isnan(said) for said in detail.steps(picture))
+        assert np.isnan(said(picture)).all()
+    assert len(said(scene(0)[0])) == len(detail.NAMES)
 
 
 def test_of_high_pictures_strips_are_looked_at_that_begin_at_blocks():
     coarse = recoded(recoded(scene(1), *MPEG4, "20"), *FINE)[0]
     high = np.vstack([coarse[:320]] * 4)
     assert len(detail._cells(high)) * detail.CELL <= 1.3 * detail.MOST_LINES
-    assert detail.steps(high)[0] == pytest.approx(detail.steps(coarse)[0], rel=0.25)
+    assert said(high)[0] == pytest.approx(said(coarse)[0], rel=0.25)

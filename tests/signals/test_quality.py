@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import blur, light, motion, quality
+from wanprep.signals import blur, light, motion
 from wanprep.signals.blur import focus
 from wanprep.signals.quality import (
     FIELDS,
@@ -254,13 +254,6 @@ def test_checks_all_over_a_picture_are_not_noise(pitch):
         )
 
 
-def test_one_keyframe_of_five_tells_and_what_swings_both_ways_does_not():
-    assert quality.of_keyframes(np.array([0.01, 0.12, 0.0, -0.02, math.nan])) > 0.05
-    assert quality.of_keyframes(np.array([0.07, -0.2, -0.07, 0.08, -0.23])) < 0.0
-    assert quality.of_keyframes(np.r_[np.full(18, 0.01), 0.2, 0.2]) == pytest.approx(0.029)
-    assert math.isnan(quality.of_keyframes(np.full(3, math.nan)))
-
-
 def test_what_shows_throughout_is_what_most_looks_agree_on():
     nan = math.nan
     assert throughout(np.array([50.0, 50.0, 20.0, 20.0, 50.0])) == 20.0  # a fence that fits the grid now and then
@@ -277,6 +270,11 @@ def test_the_fewer_looks_the_less_a_hidden_coding_is_believed():
     assert five == nine == 40.0
     assert despite_chance(np.array([math.nan, 40.0, 40.0])) == two  # what says nothing is no look
     assert math.isnan(despite_chance(np.full(3, math.nan)))
+    assert math.isnan(despite_chance(np.array([math.nan, math.nan, math.nan, 50.0])))
+
+
+def test_a_hidden_coding_is_judged_by_the_mean_of_looks():
+    assert despite_chance(np.array([30.0, 45.0, 40.0, 35.0, 40.0])) == 38.0
 
 
 def test_motion_blur_is_the_same_number_in_every_direction():

@@ -247,7 +247,7 @@ def _sampled(look: _Look) -> tuple[int, bytes, bytes, bytes, dict[str, float]] |
         return None
     quantiser, smoothed, leaves = look.coded or (math.nan, True, math.nan)
     picture = look.full[look.bars.scaled(look.luma.shape, look.full.shape, compression.GRID)]
-    traces = compression.traces(picture, smoothed, leaves=leaves, noise=look.noise)
+    traces = compression.traces(picture, smoothed, said=quantiser, leaves=leaves, noise=look.noise)
     traces |= focus(look.mid) | {"quantiser": quantiser}
     rows, cols = line_p97(look.full).tobytes(), line_p97(look.full, axis=0).tobytes()
     return look.index, encode(look.bgr), rows, cols, traces

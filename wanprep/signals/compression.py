@@ -6,7 +6,7 @@ smaller where a deblocking filter went over them. The usual ratio of differences
 sees only the first (AUC 0.5-0.7 on x264), which is hardly visible in fine codings too and counts for less here; what
 the filter left is found in how unevenly the rest is spread over the 16 places of the grid. A picture scaled after it
 was damaged has lost the grid, and is not found. What the stream itself says (`media.quantiser`) is surer, but only of
-the last time that a film was encoded; what that hides is for `signals.hidden` to see, where the grid was not cropped.
+the last time that a film was encoded; what that hides is for `signals.coarse` to see.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from wanprep.signals import detail, hidden
+from wanprep.signals import coarse, hidden
 
 GRID = 16
 SMALL_STEP = 12  # levels: larger differences are the picture's own edges
@@ -26,34 +26,26 @@ MOST_ROWS = 540  # of a picture higher than that, every k-th line is looked at
 # 1). Of what bench_quality finds, x264 and MPEG-4 leave 0.37 at most; 0.7 loses 2 of 12 by VP8, which has such blocks.
 FOURTHS = 0.75
 PEAK, CUT = 8.0, 1.05  # how much less a peak at block edges says, and where it is cut off (times the usual difference)
-# Detail that changes at the edges of 8 x 8 blocks, as a quantiser: MPEG-4 `-q 12` and `-q 20` inside crf 18 have
-# medians of 0.31 and 0.43, `-q 4`, JPEG and MPEG-2 0.12 to 0.20, and all else less.
-EIGHTHS, EIGHTHS_STEEP = 0.43, 12.0
-# What detail that changes at those of 16 x 16 blocks adds to what looks hidden, beyond so much of it, and what is taken
-# off that in return: as many finely coded clips of half A are lost as without both.
-SIXTEENTHS, SIXTEENTHS_STEEP, IN_RETURN = 0.005, 100.0, 2.0
 # Blockiness as a quantiser: x264 at crf 33, 38 and 44 has medians of 0.028, 0.036 and 0.073 on half A of bench_quality,
 # and of what was coded again finely, of JPEG and MPEG and of enlarged ones 1.8 % are above this.
 LEVEL, AT, STEEP = 0.048, 37.0, 10.0
 
 
 def traces(
-    luma_HW: np.ndarray, smoothed: bool = True, *, leaves: float = math.nan, noise: bool = True
+    luma_HW: np.ndarray, smoothed: bool = True, *, said: float = math.nan, leaves: float = math.nan, noise: bool = True
 ) -> dict[str, float]:
     """All numbers of one frame, by the names that signals keep them under. About 4 ms at 1080p.
 
-    smoothed, leaves: `media.quantiser.Coded`. Where edges are not smoothed, blocks show however finely a picture is
-    coded, and are not looked for; nor are they in what is drawn, nor, where `leaves` is not known, what a finer coding
-    hides. noise: whether it is measured, which takes most of the time; else NaN.
+    smoothed, said, leaves: `media.quantiser.Coded`. Where edges are not smoothed, blocks show however finely a picture
+    is coded, and are not looked for; nor are they in what is drawn, nor, where `leaves` is not known, what a finer
+    coding hides. noise: whether it is measured, which takes most of the time; else NaN.
     """
     look = hidden.look(luma_HW) if smoothed else hidden.Look(math.nan, False)
-    seen = math.isfinite(look.quantiser - leaves) and not look.drawn
-    eighths, sixteenths = detail.steps(luma_HW) if seen else (math.nan, math.nan)
+    blocks = blockiness(luma_HW) if smoothed and not look.drawn else math.nan
+    seen = math.isfinite(look.quantiser - leaves)
     return {
-        "blockiness": blockiness(luma_HW) if smoothed and not look.drawn else math.nan,
-        "hidden": look.quantiser - leaves if math.isfinite(leaves) else math.nan,
-        "eighths": eighths,
-        "sixteenths": sixteenths if leaves == 0.0 else math.nan,  # x265 decides so itself, finely or not
+        "blockiness": blocks,
+        "hidden": coarse.quantiser(coarse.numbers(look, luma_HW, blocks, said, leaves)) if seen else math.nan,
         "noise": noise_sigma(luma_HW) if noise else math.nan,
     }
 
@@ -102,19 +94,14 @@ def _calm(profile: np.ndarray) -> np.ndarray:
     return profile - hidden.ALTERNATE * (hidden.ALTERNATE * profile).mean()
 
 
-def quantiser(
-    blockiness: float, hidden: float, said: float, eighths: float = math.nan, sixteenths: float = math.nan
-) -> float:
+def quantiser(blockiness: float, hidden: float, said: float) -> float:
     """How coarsely a clip was quantised on H.264's scale, 0..51: as its stream says, or as it looks if that is worse.
 
-    hidden: `signals.hidden`. eighths, sixteenths: `detail.steps` where they are largest, for keyframes show most. Each
-    may be NaN (unknown); NaN when all are.
+    hidden: `coarse.quantiser`, which knows of blocks; where it is unknown, `blockiness` counts. Each may be NaN
+    (unknown); NaN when all are.
     """
     looks = AT + STEEP * math.log(max(blockiness, 1e-5) / LEVEL) if math.isfinite(blockiness) else math.nan
-    by_block = AT + EIGHTHS_STEEP * math.log(max(eighths, 1e-5) / EIGHTHS) if math.isfinite(eighths) else math.nan
-    if math.isfinite(sixteenths):
-        hidden += SIXTEENTHS_STEEP * max(0.0, sixteenths - SIXTEENTHS) - IN_RETURN
-    known = [value for value in (looks, by_block, hidden, said) if math.isfinite(value)]
+    known = [value for value in (hidden if math.isfinite(hidden) else looks, said) if math.isfinite(value)]
     return max((min(51.0, max(0.0, value)) for value in known), default=math.nan)
 
 

@@ -52,14 +52,21 @@ EQUAL = (19.3, -12.3, -18.9, 34.1, 160.0, -36.7, 11.3, -16.8, -115.5)
 # other good ones.
 USUAL, LIMIT, AT, STEEP = 25.0, 26.9, 37.0, 2.0
 ALONE = 6.0  # as much as blocks in one direction count for at most
+_UNKNOWN = np.full((2, 2, GRID // 2 + 1), np.nan)
 
 
 class Look(NamedTuple):
     """quantiser: how coarsely it looks to have been quantised once, on H.264's scale (0..51, unlimited here); NaN if
-    it is too small, too flat or too regular a picture. drawn: it is too regular, what repeats in it is no coding."""
+    it is too small, too flat or too regular a picture. drawn: it is too regular, what repeats in it is no coding.
+    corner: x and y of the pixel where its macroblocks begin. shares: float[2, 2, 9] of `Grid`, across and down.
+    lopsided, known: of the worse direction, and the mean of both."""
 
     quantiser: float
     drawn: bool
+    corner: tuple[int, int] = (0, 0)
+    shares: np.ndarray = _UNKNOWN
+    lopsided: float = math.nan
+    known: float = math.nan
 
 
 def look(luma_HW: np.ndarray) -> Look:
@@ -68,13 +75,19 @@ def look(luma_HW: np.ndarray) -> Look:
 
     weights = np.array([PEAKS, EQUAL])
     grids = (profiles(lines) for lines in (luma_HW, cv2.transpose(luma_HW)))
+    pairs = [pair for pair in itertools.product(*grids) if max(grid.lopsided for grid in pair) <= LOPSIDED]
     said = [
         together(*((weights * grid.shares).sum() - grid.elsewhere for grid in pair), *(grid.lopsided for grid in pair))
-        for pair in itertools.product(*grids)
-        if max(grid.lopsided for grid in pair) <= LOPSIDED
+        for pair in pairs
     ]
-    known = [value for value in said if math.isfinite(value)]
-    return Look(AT + STEEP * (USUAL + max(known, default=math.nan) - LIMIT), not said)
+    most = max((value for value in said if math.isfinite(value)), default=math.nan)
+    if math.isnan(most):
+        return Look(math.nan, not pairs)
+    across, down = pairs[said.index(most)]
+    return Look(
+        AT + STEEP * (USUAL + most - LIMIT), False, (-across.place % GRID, -down.place % GRID),
+        np.stack([across.shares, down.shares]), max(across.lopsided, down.lopsided), (across.known + down.known) / 2,
+    )  # fmt: skip
 
 
 def together(across: float, down: float, lopsided_across: float, lopsided_down: float) -> float:
@@ -90,11 +103,17 @@ class Grid(NamedTuple):
     """What macroblocks that begin at one place leave across the lines. shares: float[2, 9], how much larger a share of
     peaks, and of equal places, lies 0 to 8 pixels from their edges than anywhere; nearer to 0 where little is to be
     seen, NaN where too little or far too much. lopsided: infinite where they come and go from pixel to pixel.
-    elsewhere: 0 at the corner of the picture, else ELSEWHERE."""
+    place: by how many pixels it is moved to begin at the corner of the picture. known: what was counted, a place."""
 
     shares: np.ndarray
     lopsided: float
-    elsewhere: float = 0.0
+    place: int = 0
+    known: float = math.nan
+
+    @property
+    def elsewhere(self) -> float:
+        """What is taken off where more places were looked at."""
+        return ELSEWHERE if self.place else 0.0
 
 
 def profiles(lines_HW: np.ndarray) -> list[Grid]:
@@ -117,7 +136,7 @@ def profiles(lines_HW: np.ndarray) -> list[Grid]:
 
     def begun(place: int) -> Grid:
         by_distance = np.roll(more, place, axis=1) @ _BY_PLACE * sure
-        return Grid(by_distance, lopsided[place % (GRID // 2)], ELSEWHERE if place else 0.0)
+        return Grid(by_distance, lopsided[place % (GRID // 2)], place, float(known))
 
     other = min(CROPPED, key=lopsided.__getitem__)
     moved = lopsided[0] > MOVED and lopsided[other] < AS_EVEN * lopsided[0]

@@ -49,8 +49,6 @@ FIELDS: tuple[str, ...] = (
     "smear",  # high = motion blur
     "blockiness",  # compression.traces
     "hidden",
-    "eighths",
-    "sixteenths",
     "noise",
     "quantiser",  # what the stream says
 )
@@ -63,13 +61,8 @@ DUPLICATE_LEVELS = 2.0
 # What coding makes of a repeated picture: at most so many levels, and so much less than new ones on both sides differ.
 CODED_LEVELS, CODED_SHARE, MOST_REPEATS = 8.0, 1 / 3, 5
 DARK = 32  # luma: rows and columns whose 97th percentile stays below are black
-# The threshold of `signals.hidden` holds for so many looks; of one, 5 more, and of two, 2 more are as rare in what is
-# coded finely (half A of bench_quality: 2 % of them, 5 % of what else shows nothing).
+# The threshold of `signals.coarse` holds for so many looks; BY_CHANCE is taken off one, and less off two to four.
 USUAL_LOOKS, BY_CHANCE = 5, 6.25
-KEYFRAMES = 0.9  # quantile of looks at a clip: hardly more than a tenth of them need show what keyframes do
-# What keyframes show swings so far the other way in a tenth of the looks at most (it moves with the picture, by less
-# than a block); detail of a scene that happens to lie at a grid swings as far both ways.
-SWING = 0.05
 MANY_LOOKS = 4  # sampled frames from which on a quarter of them may speak for a clip
 
 
@@ -180,7 +173,6 @@ def clip_scores(
     looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
     blocks = throughout(frame["blockiness"][signals.sampled[looks] - i0])
     hidden = despite_chance(frame["hidden"][signals.sampled[looks] - i0])
-    steps = _quantile(frame["eighths"], KEYFRAMES), of_keyframes(frame["sixteenths"])
     coded = _quantile(frame["quantiser"], 0.5)
     return {
         "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
@@ -191,7 +183,7 @@ def clip_scores(
         "frozen": frozen_share(seconds, equal, frame["change"], frame["change_s"]),
         "duplicate_rate": float(np.mean(equal[1:])) if len(equal) > 1 else math.nan,
         "luma": _quantile(frame["luma"], 0.5),
-        "quantiser": quantiser(blocks, hidden, coded, *steps),
+        "quantiser": quantiser(blocks, hidden, coded),
         "coded": coded,
         "lit": _lit(signals, looks, crop or (0, 0, signals.width, signals.height)),
         "noise": _quantile(frame["noise"], 0.5),
@@ -219,14 +211,12 @@ def throughout(looks_N: np.ndarray) -> float:
 
 
 def despite_chance(looks_N: np.ndarray) -> float:
-    """What shows throughout of looks on H.264's scale, less what few of them may show by chance."""
-    few = max(0.0, 1 / max(1, np.isfinite(looks_N).sum()) - 1 / USUAL_LOOKS)
-    return throughout(looks_N) - BY_CHANCE * float(few)
-
-
-def of_keyframes(looks_N: np.ndarray) -> float:
-    """What looks at a clip show where it is most, less what they show the other way beyond SWING."""
-    return _quantile(looks_N, KEYFRAMES) + min(0.0, _quantile(looks_N, 1 - KEYFRAMES) + SWING)
+    """What looks at a clip say on H.264's scale, their mean, less what few of them may say by chance; NaN where fewer
+    than half say anything."""
+    known = looks_N[np.isfinite(looks_N)]
+    if not len(known) or 2 * len(known) < len(looks_N):
+        return math.nan
+    return float(known.mean() - BY_CHANCE * max(0.0, 1 / len(known) - 1 / USUAL_LOOKS))
 
 
 def repeats(diff_N: np.ndarray) -> np.ndarray:

@@ -121,8 +121,8 @@ class FilterConfig:
     compression: Rule = field(default=Rule(), metadata=_about(
         score="quantiser", bad="above", threshold=37.0, still=True, unit="H.264's quantiser, 0..51", least=0, most=51,
         meaning="coded so coarsely that fine detail is gone or blocks show (about x264 crf 38)",
-        source="quantiser of the stream (media/quantiser.py), or small differences by their place in the coding "
-        "grid (signals/compression.py, signals/hidden.py) where those look worse",
+        source="quantiser of the stream (media/quantiser.py), or traces of a coding grid, weighed by a small network "
+        "(signals/coarse.py, train_coarse), where those look worse",
     ))  # fmt: skip
     noise: Rule = field(default=Rule(enabled=False), metadata=_about(
         score="noise", bad="above", threshold=8.0, still=True, unit="standard deviation in levels of 255", least=0,
