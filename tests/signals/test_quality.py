@@ -266,7 +266,7 @@ def test_what_shows_throughout_is_what_most_looks_agree_on():
 
 def test_the_fewer_looks_the_less_a_hidden_coding_is_believed():
     one, two, five, nine = (despite_chance(np.full(n, 40.0)) for n in (1, 2, 5, 9))
-    assert [one, two] == pytest.approx([35.0, 38.125])
+    assert [one, two] == pytest.approx([36.4, 38.65])
     assert five == nine == 40.0
     assert despite_chance(np.array([math.nan, 40.0, 40.0])) == two  # what says nothing is no look
     assert math.isnan(despite_chance(np.full(3, math.nan)))

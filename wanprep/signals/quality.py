@@ -61,8 +61,9 @@ DUPLICATE_LEVELS = 2.0
 # What coding makes of a repeated picture: at most so many levels, and so much less than new ones on both sides differ.
 CODED_LEVELS, CODED_SHARE, MOST_REPEATS = 8.0, 1 / 3, 5
 DARK = 32  # luma: rows and columns whose 97th percentile stays below are black
-# The threshold of `signals.coarse` holds for so many looks; BY_CHANCE is taken off one, and less off two to four.
-USUAL_LOOKS, BY_CHANCE = 5, 6.25
+# The threshold of `signals.coarse` holds for so many looks; of fewer as few innocent clips of half A of bench_quality
+# are lost if so much is taken off, times how much more one in so many counts.
+USUAL_LOOKS, BY_CHANCE = 5, 4.5
 MANY_LOOKS = 4  # sampled frames from which on a quarter of them may speak for a clip
 
 
