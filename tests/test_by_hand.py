@@ -219,6 +219,7 @@ def test_verdicts_whose_clips_are_gone_are_not_called_none(root: Path) -> None:
 
 def test_wrong_names_say_what_is_wrong(root: Path, tmp_path: Path) -> None:
     rows = Dataset.open(root).manifest.read("clips").to_dicts()
+    assert named(rows, [rows[0]["clip_id"].upper()]) == rows[:1]
     with pytest.raises(UsageError, match="no clip has an id that starts with 'zz'"):
         named(rows, ["zz"])
     with pytest.raises(UsageError, match="4 clips have an id that starts with ''"):

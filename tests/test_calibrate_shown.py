@@ -33,12 +33,18 @@ def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
         return [{"clip_id": f"c{k:03d}", "path": f"{k}.mp4", **span, **row} for k, row in enumerate(rows)]
 
     monkeypatch.setattr(decide, "judged_clips", judged)
-    return SimpleNamespace(measured=dict, pipeline=Pipeline())
+    return SimpleNamespace(measured=dict, pipeline=Pipeline(), root=Path("dataset"))
 
 
 def labels(folder: Path, *lines: str) -> Path:
     (folder / "labels.csv").write_text("clip_id,label,reason\n" + "\n".join(lines) + "\n")
     return folder / "labels.csv"
+
+
+def test_labels_that_all_contradict_each_other_say_nothing(dataset, tmp_path):
+    with pytest.raises(UsageError, match="both keep and drop of each clip, the first in lines 2 and 3"):
+        calibrate(dataset, labels(tmp_path, "c000,keep,", "c000,drop,"))
+    assert calibrate(dataset, labels(tmp_path, "c000,keep,", "c000,drop,", "c002,keep,"))["used"] == 1
 
 
 def test_what_is_found_is_shown_whole(dataset, tmp_path, capsys):
@@ -65,6 +71,9 @@ def test_what_is_found_is_shown_whole(dataset, tmp_path, capsys):
     out = capsys.readouterr().out
     for line in [*summary(found), *advice(found), "[filter.shake]", "threshold = 0.095"]:
         assert line in out
+    dataset.root = Path("my set")
+    show_calibration(dataset, tmp_path / "labels.csv", False)
+    assert "wanprep filter --preview --out 'my set' --set" in capsys.readouterr().out
     show_calibration(dataset, tmp_path / "labels.csv", True)
     assert json.loads(capsys.readouterr().out)["settings"] == found["settings"]
 

@@ -1,6 +1,10 @@
 """`wanprep cuts` and `wanprep score`: the entries of good and bad files, and that a run decides the same."""
 
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +87,41 @@ def test_what_cannot_be_opened_costs_no_other_file_its_entry(command: str, tmp_p
     assert got == [("ok", ""), ("failed", "PermissionError"), ("failed", "folder"), ("ok", "")]
     assert f"b.mp4: PermissionError (Permission denied: {locked}" in done.stderr
     assert f"{tmp_path}: folder (name its files: {tmp_path}/*)" in done.stderr
+
+
+def test_paths_are_as_typed_and_links_that_lead_nowhere_are_called_so(tmp_path: Path, monkeypatch) -> None:
+    make_video(tmp_path / "a.mp4", frames=30, rate=24, size=(64, 48))
+    (tmp_path / "gone.mp4").symlink_to("nothing.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wanprep.engines.workers.in_workers", lambda stage, queue, _: run(stage, queue, 0))
+    typed = ["./a.mp4", f"{tmp_path}//a.mp4", "gone.mp4", "loop.mp4", ""]
+    done = CliRunner().invoke(cli, ["cuts", *typed, "--json"])
+    got = {entry["path"]: (entry["state"], entry["reason"]) for entry in json.loads(done.stdout)}
+    broken = ("rejected", "broken_link")
+    assert list(got) == typed
+    assert list(got.values()) == [("ok", ""), ("ok", ""), broken, broken, ("failed", "not_found")]
+
+
+def test_filters_that_need_a_model_are_said_to_be_unknown() -> None:
+    off = FilterConfig()
+    assert judge([], off) == []
+    (note,) = judge([], replace(off, nsfw=replace(off.nsfw, enabled=True)))
+    assert note.startswith("nsfw: unknown here")
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_reader_who_left_is_no_failure(movies: Path, gone: bool) -> None:
+    """As `wanprep cuts FILE --json | head -1`: click would end with 1. A full disk is one."""
+    command = [sys.executable, "-m", "wanprep.cli", "cuts", str(movies / "empty.mp4"), "--json"]
+    reader, writer = os.pipe() if gone else (None, os.open("/dev/full", os.O_WRONLY))
+    if reader is not None:
+        os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment())
+    os.close(writer)
+    assert (done.returncode, "disk is full" in done.stderr) == ((0, False) if gone else (1, True))
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
 
 
 def test_settings_decide(movies: Path) -> None:

@@ -18,6 +18,12 @@ def pairs(*labelled: tuple[str, dict]) -> list:
     return made
 
 
+def test_a_column_that_is_named_twice_is_refused():
+    with pytest.raises(UsageError, match="names label more than once"):
+        read_labels("label,clip_id,Label\nkeep,ab,drop\n", "x.csv")
+    assert read_labels("label,clip_id,note,note\nkeep,ab,so,so\n", "x.csv")[0]  # nobody reads those
+
+
 def test_both_ways_of_naming_a_clip():
     text = "\ufeffclip_id,label,reason\nab12, Keep,\ncd34,drop,blur\n"
     found = [(label.line, label.keep, label.clip_id, label.reason) for label in read_labels(text, "x.csv")[0]]

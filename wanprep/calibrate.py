@@ -126,6 +126,10 @@ def calibrate(dataset: Any, file: Path) -> dict[str, Any]:
         causes = "; ".join(f"line {line}: {cause}" for line, cause in left[:3])
         raise UsageError(f"none of the {len(left)} labels in {file} can be used ({causes or 'it has none'})")
     sifted = sift(usable)
+    if not sifted.pairs:
+        _, own = sifted.torn[0]
+        lines = " and ".join(str(label.line) for label in own[:2])
+        raise UsageError(f"the labels in {file} say both keep and drop of each clip, the first in lines {lines}")
     fitted = improved(sifted.pairs, config, list(now.values()), decide)
     then = decide(fitted)
     again = [(label, then[clip["clip_id"]]) for label, clip in sifted.pairs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,28 @@ from wanprep.cli_options import measuring
 from wanprep.stage import DISK_FULL, Missing, UsageError, refused
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+class _Group(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        """As ever, but a reader who has seen enough is no failure: click would end with 1."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            if not _reader_left():
+                raise
+            raise click.exceptions.Exit(0) from None
+
+
+def _reader_left() -> bool:
+    """Has whoever read our output gone (`wanprep clips | head`)? Then nothing more is written to it, at exit either."""
+    poll = select.poll()
+    poll.register(1, 0)
+    if not any(state & select.POLLERR for _, state in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return True
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(__version__, prog_name="wanprep")
 def cli() -> None:
     """Turn a folder of movies into a training set for Wan video models.
@@ -256,9 +278,6 @@ def main() -> None:
         said = "interrupted; what was under way begins anew, what was done is kept. Go on with"
         click.echo(f"\nwanprep: {said}: {_again()}", err=True)
         raise SystemExit(130) from None
-    except BrokenPipeError:  # `wanprep clips | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
     except OSError as error:
         if error.errno in DISK_FULL:
             click.echo(f"wanprep: the disk is full; what was done is kept. Make room, then: {_again()}", err=True)

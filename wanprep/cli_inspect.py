@@ -14,7 +14,9 @@ from wanprep.cli_options import JSON, SET, WORKERS
 
 def inspecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of the commands that look at files without a dataset."""
-    path = click.Path(path_type=Path, readable=False)  # one that cannot be read costs no other file its entry
+    path = click.Path(
+        path_type=str, readable=False
+    )  # as it was typed; one that cannot be read costs no other its entry
     options = [
         click.argument("files", nargs=-1, required=True, type=path, metavar="FILE..."),
         click.option("--pipeline", type=click.Path(path_type=Path), help="Pipeline file, instead of the defaults."),
@@ -27,7 +29,7 @@ def inspecting(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _inspect(files: tuple[Path, ...], scores: bool, workers: int | None, as_json: bool, **rest: Any) -> None:
+def _inspect(files: tuple[str, ...], scores: bool, workers: int | None, as_json: bool, **rest: Any) -> None:
     from wanprep import inspect
     from wanprep.pipeline import resolve
 
@@ -51,7 +53,7 @@ def _inspect(files: tuple[Path, ...], scores: bool, workers: int | None, as_json
 
 @click.command()
 @inspecting
-def cuts(files: tuple[Path, ...], **options: Any) -> None:
+def cuts(files: tuple[str, ...], **options: Any) -> None:
     """Cuts, transitions and clips of each FILE; no dataset, nothing is written.
 
     \b
@@ -63,7 +65,7 @@ def cuts(files: tuple[Path, ...], **options: Any) -> None:
 
 @click.command()
 @inspecting
-def score(files: tuple[Path, ...], **options: Any) -> None:
+def score(files: tuple[str, ...], **options: Any) -> None:
     """Every score of every clip of each FILE, and the verdict on it; nothing is written.
 
     \b

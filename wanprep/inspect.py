@@ -64,9 +64,11 @@ class Look:
     def measure(self, args: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterable[Row]:
         from wanprep.engines.local import threads
         from wanprep.ids import digest_file
+        from wanprep.scan import check_link
         from wanprep.stages.split import measure_source, shots_of, split
 
         path = Path(args["path"])
+        check_link(path)
         signals, facts, _ = measure_source(path, threads=threads())
         source_id = digest_file(path)
         found = shots_of(signals, self.config)
@@ -125,7 +127,7 @@ def listing(found: ShotList) -> Entry:
     }
 
 
-def look(files: Sequence[Path], config: SplitConfig, *, scores: bool, workers: int, say: Say) -> list[Entry]:
+def look(files: Sequence[str | Path], config: SplitConfig, *, scores: bool, workers: int, say: Say) -> list[Entry]:
     """One entry a file, in the order given. say: takes lines of progress."""
     from wanprep.engines.local import run
 
@@ -153,10 +155,13 @@ def look(files: Sequence[Path], config: SplitConfig, *, scores: bool, workers: i
     return [entries[index] for index in range(len(files))]
 
 
-def _no_file(path: Path) -> tuple[str, str] | None:
+def _no_file(name: str | Path) -> tuple[str, str] | None:
     """(reason, detail) where nothing can be opened. What this user may not look at fails when it is measured."""
+    path = Path(name)
     try:
         path.lstat()
+        if not os.fspath(name):  # `Path` takes it for the current folder
+            raise FileNotFoundError
         return ("folder", f"name its files: {_text(path)}/*") if path.is_dir() else None
     except FileNotFoundError:
         return "not_found", "no such file"
@@ -164,7 +169,7 @@ def _no_file(path: Path) -> tuple[str, str] | None:
         return None
 
 
-def _text(path: Path) -> str:
+def _text(path: str | Path) -> str:
     """A path that can be printed whatever its bytes are."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -180,8 +185,8 @@ def judge(entries: Sequence[Entry], config: FilterConfig, views: Sequence[View] 
     """Decide about the clips of all entries together (in place); returns warnings. Files with the same bytes are
     judged once and get the same verdicts; which of several copies stays is decided without the views. views: at
     their size compression counts."""
+    from wanprep.stages.filter import OPTIONAL, share_warnings
     from wanprep.stages.filter import judge as judge_rows
-    from wanprep.stages.filter import share_warnings
     from wanprep.stages.precedence import Claim
     from wanprep.stages.trained import sizes as trained
 
@@ -215,7 +220,9 @@ def judge(entries: Sequence[Entry], config: FilterConfig, views: Sequence[View] 
             for name, (value, threshold, said) in sorted(scores.items())
         }
     reasons = [verdict.reasons for verdict in verdicts.values()]
-    return share_warnings(reasons, config) if len(reasons) >= 5 else []
+    unseen = [name for name in OPTIONAL if getattr(config, name).enabled]
+    notes = [f"{', '.join(unseen)}: unknown here; an image-text model looks at the clips of a dataset only"]
+    return notes[: bool(unseen)] + (share_warnings(reasons, config) if len(reasons) >= 5 else [])
 
 
 def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:

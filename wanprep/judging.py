@@ -28,7 +28,7 @@ def named(clips: Sequence[Row], ids: Iterable[str]) -> list[Row]:
     """The clips whose ids begin so, each once. UsageError for a name of none, or of several."""
     found: dict[str, Row] = {}
     for one in ids:
-        fits = [clip for clip in clips if clip["clip_id"].startswith(one)]
+        fits = [clip for clip in clips if clip["clip_id"].startswith(one.lower())]
         if not fits:
             raise UsageError(f"no clip has an id that starts with {one!r}; `wanprep clips` lists them")
         if len(fits) > 1:

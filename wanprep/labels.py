@@ -53,12 +53,7 @@ def read_labels(text: str, where: str) -> tuple[list[Label], list[Bad]]:
     bad: list[Bad] = []
     try:
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        names = set(reader.fieldnames)
-        if "label" not in names or not ({"clip_id"} <= names or {"path", "time"} <= names):
-            raise UsageError(
-                f"{where}: the first line must name label and clip_id, or label, path and time, divided by commas, "
-                f"semicolons or tabs; it has {', '.join(reader.fieldnames) or 'nothing'}"
-            )
+        _check_columns(reader.fieldnames, where)
         for row in reader:
             cells = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
             try:
@@ -68,6 +63,18 @@ def read_labels(text: str, where: str) -> tuple[list[Label], list[Bad]]:
     except csv.Error as error:
         raise UsageError(f"{where}, line {reader.line_num}: {error}") from error
     return found, bad
+
+
+def _check_columns(names: Sequence[str], where: str) -> None:
+    """UsageError where the first line does not say what is what."""
+    if "label" not in names or not ("clip_id" in names or {"path", "time"} <= set(names)):
+        raise UsageError(
+            f"{where}: the first line must name label and clip_id, or label, path and time, divided by commas, "
+            f"semicolons or tabs; it has {', '.join(names) or 'nothing'}"
+        )
+    for name in ("label", "clip_id", "path", "time", "reason"):
+        if names.count(name) > 1:
+            raise UsageError(f"{where}: the first line names {name} more than once; leave one column of it")
 
 
 def _divider(header: str) -> str:

@@ -136,8 +136,8 @@ class Hash:
         path = Path(args["path"])
         if "\\x" in path.name and not path.exists():
             raise Reject("name_not_utf8", "the file name is not UTF-8; rename the file")
-        if not path.exists():
-            raise Reject("broken_link", f"the link points to {'itself' if _is_loop(path) else 'nothing'}")
+        check_link(path)
+        path.stat()  # raises where it is gone since it was listed
         if path.is_dir():
             next(path.iterdir(), None)  # raises again, with the reason
             raise OSError(f"the folder {path} could not be listed a moment ago; run again")
@@ -145,6 +145,12 @@ class Hash:
             raise Reject("not_a_file", "a pipe, socket or device, not a regular file")
         digest = digest_file(path)
         return [{"key": key, "source_id": digest} for key in parts]
+
+
+def check_link(path: Path) -> None:
+    """Reject a link that leads nowhere. What is simply not there is for whoever opens it."""
+    if path.is_symlink() and not path.exists():
+        raise Reject("broken_link", f"the link points to {'itself' if _is_loop(path) else 'nothing'}")
 
 
 def _is_loop(path: Path) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wanprep.calibrate import calibrate
+from wanprep.standing import out_of
 from wanprep.tables import console, counted, plain, print_json, print_rows
 from wanprep.toml_text import dump_toml
 
@@ -26,7 +28,7 @@ def show_calibration(dataset: Any, file: Path, as_json: bool) -> None:
         rows = [(str(w["line"]), w["label"], *_place(w), ", ".join(w["reasons"])) for w in found["after"]]
         out.print("still contradicted:")
         print_rows((">line", "label", "clip", "~source", ">seconds", "rejected for"), rows)
-    for line in advice(found):
+    for line in advice(found, out_of(dataset)):
         out.print(line, markup=False, soft_wrap=True)
     if found["settings"]:
         out.print("\nFor the pipeline file:\n")
@@ -66,8 +68,8 @@ def _first(lines: Sequence[str]) -> list[str]:
     return [*lines[:SHOWN], *([f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])]
 
 
-def advice(found: Mapping[str, Any]) -> list[str]:
-    """What the proposal means, or why there is none."""
+def advice(found: Mapping[str, Any], out: Sequence[str] = ()) -> list[str]:
+    """What the proposal means, or why there is none. out: `--out DIR`, for the command to type."""
     if not found["settings"]:
         if found["before"]:
             return ["No other thresholds contradict fewer labels: keep the present ones."]
@@ -92,4 +94,4 @@ def advice(found: Mapping[str, Any]) -> list[str]:
             lines.append(f"{counted(len(clips), 'clip')} {what.replace('_', ' ')}, labelled or not:")
             lines += _first([f"  {' '.join(_place(clip))} s ({', '.join(clip['reasons'])})" for clip in clips])
     flags = [f"--set filter.{n}.{k}={str(v).lower()}" for n, keys in found["settings"].items() for k, v in keys.items()]
-    return [*lines, f"Look first: wanprep filter --preview {' '.join(flags)}"]
+    return [*lines, f"Look first: {shlex.join(['wanprep', 'filter', '--preview', *out])} {' '.join(flags)}"]
