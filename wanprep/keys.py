@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 33
 PLANS_VERSION = 2
-SHOTS_VERSION = 22
+SHOTS_VERSION = 23
 SCORES_VERSION = 45
 MEDIA_VERSION = 6
 

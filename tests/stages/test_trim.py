@@ -59,6 +59,20 @@ def test_nothing_is_trimmed_when_off_when_nothing_moves_or_when_all_does():
     assert trim(signals([(0.3, 7.8)]), 0, 160, ON) == (0, 160, [])  # shorter than least_s
 
 
+def test_a_short_movement_in_a_long_still_shot_is_found_and_a_single_step_is_none():
+    """Less than a tenth of the time: the shot was left whole, and rejected as `static`."""
+    long = signals([(20.0, 21.5)], seconds=40.0)
+    first, last, idle = trim(long, 0, 800, ON)
+    assert 19.0 <= first / RATE <= 20.0
+    assert 21.5 <= last / RATE <= 22.5
+    assert idle == [(0, first), (last, 800)]
+    step = signals([], seconds=40.0)  # a pop of the coding: each measurement looks back half a second
+    step.frame["change"][[400, 405, 410]] = 0.3
+    assert trim(step, 0, 800, ON) == (0, 800, [])
+    small = signals([(20.0, 21.5)], seconds=40.0, amount=0.001)  # of no account anywhere
+    assert trim(small, 0, 800, ON) == (0, 800, [])
+
+
 def test_small_motion_is_no_idleness_where_all_motion_is_small():
     """A gesture in a wide shot changes less of the picture than `idle`."""
     first, last, _ = trim(signals([(3.0, 6.0)], amount=0.006), 0, 160, ON)

@@ -16,6 +16,7 @@ import numpy as np
 from wanprep.signals.store import Signals
 
 LEAST_MOTION = 0.002  # share of the picture: a clip livelier nowhere is left whole, for the `static` filter to judge
+LASTING = 4  # measurements in a row; a single step (a pop of the coding, a flash) is in two or three
 QUIET = 0.1  # of a clip's own liveliness: where all motion is small, small motion is no idleness
 
 
@@ -77,7 +78,7 @@ def moving_span(
     times, change, back = seconds_N[inside], change_N[inside], back_N[inside]
     if len(change) < 2:
         return None
-    lively = float(np.quantile(change, 0.9))
+    lively = _liveliness(change)
     active = np.flatnonzero(change >= min(idle, QUIET * lively))
     if lively < LEAST_MOTION or not len(active):
         return None
@@ -87,6 +88,14 @@ def moving_span(
     begin = float(times[first - 1]) if first > 0 else float(seconds_N[0])
     stop = float(times[last + 1] - back[last + 1]) if last + 1 < len(times) else finish
     return begin, max(stop, begin)
+
+
+def _liveliness(change_N: np.ndarray) -> float:
+    """What changes in the liveliest tenth of the time; where that is nothing, in the liveliest moment that lasts."""
+    usual = float(np.quantile(change_N, 0.9))
+    if usual >= LEAST_MOTION or len(change_N) < LASTING:
+        return usual
+    return float(np.lib.stride_tricks.sliding_window_view(change_N, LASTING).min(axis=1).max())
 
 
 def widen(begin: float, stop: float, low: float, high: float, least: float) -> tuple[float, float]:
