@@ -92,14 +92,6 @@ def test_a_pause_is_believed_when_the_next_picture_is_behind_it():
     assert got == [0, 4, 300, 304, 308]
 
 
-def test_pictures_before_the_first_time_are_timed_backwards():
-    pictures = [Picture(None, -8), Picture(None, -4), Picture(20), Picture(24)]
-    got, clock = run(pictures, lead=[12, 16])
-    assert (got, clock.repaired) == ([12, 16, 20, 24], 2)
-    got, _ = run(pictures)  # negative control: what FFmpeg makes up
-    assert got[0] == -8
-
-
 def test_missing_times_are_inferred_and_counted():
     got, clock = run([0, None, Picture(None, dts=9), None, 20])
     assert got == [0, 4, 9, 13, 20]

@@ -66,7 +66,7 @@ def test_a_pause_of_seconds_stays(plain, tmp_path, footage):
 
 
 @pytest.mark.parametrize("seconds", ["0.3", "1.5"])
-def test_matroska_before_zero_is_counted_back(seconds, plain, tmp_path, footage):
+def test_matroska_before_zero_is_read_whole(seconds, plain, tmp_path, footage):
     early = ("-output_ts_offset", f"-{seconds}", "-avoid_negative_ts", "disabled")
     path = footage.run_ffmpeg("-i", plain, "-c", "copy", *early, tmp_path / "early.mkv")
     found, reader, frames = read(path)
@@ -78,6 +78,25 @@ def test_matroska_before_zero_is_counted_back(seconds, plain, tmp_path, footage)
         for a, b in ((0, 4), (3, 50), (45, 60)):
             end = frames[b].pts if b < 60 else None
             assert numbers(again.frames(frames[a].pts, end), footage) == list(range(a, b))
+
+
+def test_times_before_zero_are_those_of_the_file(tmp_path, footage):
+    """Pictures of no steady rate, out of order, of which an open group of pictures loses the first few."""
+    when = [40 * n + 13 * (n % 3) for n in range(60)]
+    hevc = {"crf": "12", "preset": "ultrafast", "x265-params": "log-level=none:keyint=20:open-gop=1:bframes=3"}
+    path = footage.make_video(
+        tmp_path / "a.mkv", pts=when, time_base=Fraction(1, 1000), rate=25, codec="libx265", options=hevc
+    )
+    early = ("-map", "0:v", "-c", "copy", "-avoid_negative_ts", "disabled")
+    cut = footage.run_ffmpeg("-ss", "1.2", "-i", path, *early, tmp_path / "b.mkv")
+    found, reader, frames = read(cut)
+    shown = numbers(frames, footage)
+    assert shown == list(range(shown[0], 60))
+    assert [f.pts for f in frames] == [when[n] - 1200 for n in shown]
+    assert frames[0].pts < -300
+    assert (reader.repaired, reader.truncated) == (0, "")
+    with open_video(cut, found) as again:
+        assert numbers(again.frames(frames[3].pts, frames[9].pts), footage) == shown[3:9]
 
 
 def test_gifs_in_a_hurry_are_shown_as_browsers_do(tmp_path, footage):

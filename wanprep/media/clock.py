@@ -32,8 +32,7 @@ class Clock:
     step: one frame's length by the header's rate. by_packet: take the packet's time (AVI), not the picture's.
     repairs: a clock that jumps is carried on; False: the stream ends there. broadcast: a pause of over PAUSE_S is a
     jump too. infers: the very first picture may lack a
-    time (it is 0 then; False after a seek, where nothing is known about it). lead: times of the first pictures, where
-    they are known to have none of their own.
+    time (it is 0 then; False after a seek, where nothing is known about it).
 
     dropped: pictures left out because their time fits in neither with the one before nor with the next.
     repaired: missing times filled in. splices: jumps carried on over. ended: "" or why the rest was not read.
@@ -45,7 +44,6 @@ class Clock:
     repairs: bool = False
     broadcast: bool = False
     infers: bool = True
-    lead: list[int] = field(default_factory=list)
     dropped: int = 0
     repaired: int = 0
     splices: int = 0
@@ -107,9 +105,6 @@ class Clock:
         pts = self._said(picture)
         if pts is None and self._last is None and not self.infers:
             return None
-        if pts is None and self.lead:
-            self.repaired += 1
-            return self.lead.pop(0)
         if pts is None:
             packet_time = rescaled(picture.dts, picture, self.time_base)
             self.repaired += not (self.by_packet and self._last is not None)  # the last ones have no packet: normal

@@ -25,7 +25,6 @@ FORMATS = (
 )
 BRIEF = 0.1  # share of the longest stream's length
 PICTURES = ("png", "mjpeg", "bmp", "gif", "webp", "tiff")
-REORDERED = 32  # packets among which the first picture that is shown must be
 UNTRUNC = "untrunc can rebuild it with the help of a whole file of the same camera"
 
 
@@ -85,27 +84,6 @@ def ranked_streams(container: InputContainer, locked: Container[int] = ()) -> tu
     ranked = sorted(usable, key=worse)
     films, covers = ([s.index for s in ranked if brief(s) == cover] for cover in (False, True))
     return films, covers, len(streams)
-
-
-def lead_in(path: Path, stream_index: int) -> list[int]:
-    """Times of the first pictures of a stream that have none: counted back, at its rate, from the first that has one.
-
-    FFmpeg gives none to the pictures of a Matroska file that are to be shown before 0. Empty where it cannot be known.
-    """
-    missing, known = 0, []
-    with open_container(path) as container:
-        stream: Any = container.streams[stream_index]
-        for packet in container.demux(stream):
-            if packet.pts is not None:
-                known.append(packet.pts)
-            elif packet.size:
-                missing += 1
-            if len(known) > REORDERED:
-                break
-        if not known or not stream.average_rate:
-            return []
-        length = 1 / (stream.average_rate * stream.time_base)
-        return [min(known) - round((missing - number) * length) for number in range(missing)]
 
 
 def declared_seconds(stream: Any) -> float:

@@ -15,6 +15,7 @@ from wanprep.media import av1, quantiser
 from wanprep.media.chain import BREAK, Chain
 from wanprep.media.container import declared_seconds
 from wanprep.media.decoder import MAX_BAD_STARTS, of_the_machine, said
+from wanprep.media.early import with_early_time
 from wanprep.media.encrypted import EncryptedError, check
 from wanprep.media.seek import MATROSKA, TRUE_PTS
 from wanprep.media.strays import without_strays
@@ -88,6 +89,7 @@ class Flow:
                     self.truncated = "a packet is cut short"
                     yield from self._finished(packet)
                     return
+                packet = with_early_time(packet, self._path, self._container.format.name)
                 self._follow(packet)
                 broken = self._breaks(packet)
                 if broken and self.packets == 1:

@@ -18,13 +18,13 @@ from typing import Any
 
 from wanprep.media.chain import BREAK, Chain
 from wanprep.media.clock import BROADCAST, Clock, rescaled
-from wanprep.media.container import check_file, lead_in, open_container
+from wanprep.media.container import check_file, open_container
 from wanprep.media.decoder import beheaded, decoder, lone, undecodable
 from wanprep.media.flow import Flow
 from wanprep.media.interlace import progressive
 from wanprep.media.pixels import Converter, Frame, Shape, still_frame
 from wanprep.media.probe import Probe
-from wanprep.media.seek import MATROSKA, TRUE_PTS, from_clean_start, may_seek, seek
+from wanprep.media.seek import TRUE_PTS, from_clean_start, may_seek, seek
 from wanprep.media.shapes import OneShape
 from wanprep.stage import Reject
 
@@ -221,10 +221,6 @@ class VideoReader:
     def _timed(self, pictures: Iterator[Any], seek_pts: int | None, flow: Flow) -> Iterator[Any]:
         """Pictures that carry their true time."""
         name = self.probe.container
-        first = next(pictures, None)
-        if first is None:
-            return
-        untimed = first.pts is None and name == MATROSKA and seek_pts is None
         clock = Clock(
             time_base=self.probe.time_base,
             step=_nominal(self.probe),
@@ -232,9 +228,8 @@ class VideoReader:
             repairs=name not in TRUE_PTS,
             broadcast=name in BROADCAST,
             infers=seek_pts is None,
-            lead=lead_in(self.path, self.probe.stream_index) if untimed else [],
         )
-        breaks = _Breaks(itertools.chain([first], pictures), flow)
+        breaks = _Breaks(pictures, flow)
         for picture, pts in clock.timed(breaks.watched()):
             self.dropped, self.repaired, self.splices = clock.dropped, clock.repaired, clock.splices
             picture.pts, picture.time_base = pts, self.probe.time_base
