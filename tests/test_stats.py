@@ -42,6 +42,23 @@ def clip(name: str, n_frames: int, **changes) -> dict:
     return {"clip_id": name, "n_frames": n_frames} | base | changes
 
 
+def test_frames_that_show_nothing_new_are_counted():
+    """By hand: 96 slots each. 60 frames of a slow source; 144 of which half repeat; film at 60, 360 of which 216 do."""
+
+    def said(frames: int, duplicated: int, share: float | None) -> dict:
+        scores = json.dumps({"duplicate_rate": [share, None, "info"]}) if share is not None else "{}"
+        span = {"start_frame": 10, "end_frame": 10 + frames}
+        return clip(f"c{frames}", 96, duplicated=duplicated, scores=scores, **span)
+
+    slow, twos, film = said(60, 36, 0.0), said(144, 0, 0.5), said(360, 0, 0.6)
+    found = report([slow, twos, film, said(96, 0, None), clip("c9", 96)], [], SOURCES, [], [], WAN)
+    assert (found.repeats.clips, found.repeats.repeated, found.repeats.frames) == (2, 36 + 24, 192)
+    assert "2 kept clips with fewer new pictures than 16 a second: about 60 of 192 frames" in " ".join(
+        drawn(found).split()
+    )
+    assert "new pictures" not in drawn(report([film], [], SOURCES, [], [], WAN))
+
+
 def samples_for(clips: list[dict], **columns) -> list[dict]:
     infos = [
         ClipInfo(

@@ -24,6 +24,7 @@ from wanprep.stats_model import (
     Stats,
     ViewStats,
 )
+from wanprep.stats_repeats import repeats_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +50,7 @@ def report(
 ) -> Stats:
     """Count everything.
 
-    clips: clip_id, source_id, state, reasons, n_frames, seconds (or start_s and end_s), kind.
+    clips: clip_id, source_id, state, reasons, n_frames, seconds (or start_s, end_s), kind, and what repeats_of reads.
     samples: columns of `stages.bucket`, and mp4_state (or media_digest), latent_state (or cache_state), caption_origin.
     sources: source_id, path, group, kind, outcome (or state), reason, duplicate_of, duration_s.
     captions: clip_id, origin. artefacts: kind, bytes.
@@ -72,6 +73,7 @@ def report(
         batch_size=batch_size,
         accumulate=accumulate,
         forward_tflop=_forward_tflop(ok, family),
+        repeats=repeats_of(moving),
         lengths=length_bins([row["n_frames"] for row in moving]),
         buckets=_buckets(ok, family, batch_size),
         views=_views(samples),

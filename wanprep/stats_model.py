@@ -35,6 +35,17 @@ class ClipStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RepeatStats:
+    """Kept clips with clearly fewer new pictures than the family's rate; how many of their frames, of all of theirs,
+    repeat the one before, about.
+    """
+
+    clips: int
+    repeated: int
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LengthBin:
     """Kept clips (no stills) of low..high frames at the family's rate, both included; high None: and longer."""
 
@@ -127,6 +138,7 @@ class Stats:
     batch_size: int
     accumulate: int
     forward_tflop: float | None  # of an epoch; None for a family without a cost model
+    repeats: RepeatStats
     lengths: list[LengthBin]
     buckets: list[BucketStats]
     views: list[ViewStats]

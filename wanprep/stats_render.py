@@ -138,11 +138,19 @@ def _totals(stats: Stats) -> RenderableType:
             f"{clips.total}: {_states(clips.states)}; kept {minutes(clips.kept_seconds)} of "
             f"{minutes(clips.seconds)} and {counted(clips.stills, 'still')}",
         ),
+        *_repeats(stats),
         ("samples", f"{samples}: {_states(stats.samples)}"),
         ("epoch", f"{visits}, {epoch.batches} batches of up to {stats.batch_size}"),
         ("", f"{epoch.steps} steps{pace}, {human_count(epoch.tokens)} tokens{_work(stats.forward_tflop)}"),
     ]
     return _grid(rows)
+
+
+def _repeats(stats: Stats) -> list[tuple[str, str]]:
+    """Only where there are any."""
+    found = stats.repeats
+    some = f"{counted(found.clips, 'kept clip')} with fewer new pictures than {stats.fps} a second"
+    return [("repeats", f"{some}: about {found.repeated} of {found.frames} frames")] if found.clips else []
 
 
 def _work(tflop: float | None) -> str:
