@@ -176,6 +176,7 @@ def test_clips_without_a_usable_caption_are_not_counted(monkeypatch, capsys):
     """Their samples would be rejected: what is promised is what a dry run gives."""
     rows = [{"clip_id": f"{i}", "state": "keep", "reasons": ["caption_empty"] if i == 3 else []} for i in range(4)]
     rows += [{"clip_id": "4", "state": "rejected", "reasons": ["blur"]}]
+    rows = [{"kind": "video", "n_frames": None} | row for row in rows]
 
     def infos(clips, measured):
         return [clip(row["clip_id"]) for row in clips if row["state"] == "keep"]
@@ -192,3 +193,23 @@ def test_clips_without_a_usable_caption_are_not_counted(monkeypatch, capsys):
     del rows[:3]
     with pytest.raises(UsageError, match=r"no clips to make views for: 1 kept clip without .* \(caption_empty\)"):
         show_suggestion(dataset, False, 24.0, None, 16, 1, A14B.name)
+
+
+def test_another_family_counts_frames_at_its_own_rate(monkeypatch, capsys):
+    """Four seconds are 64 frames at 16 a second and 96 at 24: windows are proposed that the clips have there."""
+    span = {"kind": "video", "start_pts": 500, "end_pts": 4500, "time_base": "1/1000", "n_frames": 64}
+    rows = [{"clip_id": f"{i}", "state": "keep", "reasons": []} | span for i in range(4)]
+    rows += [rows[0] | {"clip_id": "s", "kind": "image", "n_frames": 1}]
+
+    def infos(clips, measured):
+        return [clip(row["clip_id"], n_frames=row["n_frames"], is_image=row["kind"] == "image") for row in clips]
+
+    monkeypatch.setattr(joins, "clip_infos", infos)
+    dataset: Any = SimpleNamespace(
+        manifest=SimpleNamespace(read=lambda name: SimpleNamespace(to_dicts=lambda: rows)), measured=dict
+    )
+    for name, frames in ((A14B.name, [61]), ("wan2.2-ti2v-5b", [93])):
+        show_suggestion(dataset, True, 80.0, None, 16, 1, name)
+        views = {view["view"]["name"]: view["view"] for view in json.loads(capsys.readouterr().out)["views"]}
+        assert views["motion"]["frames"] == frames
+        assert views["stills"]["frames"] == [1]

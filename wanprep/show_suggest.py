@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wanprep import families
 from wanprep.stage import UsageError
+from wanprep.stages.fps import slots_of
 from wanprep.suggest import RESERVE_GIB, suggest
 from wanprep.tables import console, counted, print_json, table
 
@@ -22,7 +24,7 @@ def show_suggestion(
     from wanprep.joins import clip_infos
 
     model = families.family(family) if family else dataset.pipeline.model
-    clips = dataset.manifest.read("clips").to_dicts()
+    clips = [_at_rate(clip, model.fps) for clip in dataset.manifest.read("clips").to_dicts()]
     mute = [clip for clip in clips if clip["state"] == "keep" and clip["reasons"]]  # their samples would be rejected
     left = {clip["clip_id"] for clip in mute}
     infos = clip_infos([clip for clip in clips if clip["clip_id"] not in left], dataset.measured())
@@ -55,6 +57,14 @@ def show_suggestion(
     )
     out.print("For a pipeline file:\n")
     click.echo(found.toml, nl=False)
+
+
+def _at_rate(clip: Mapping[str, Any], rate: int) -> Mapping[str, Any]:
+    """The clip with as many frames as it has at this rate, which another family than the dataset's may have."""
+    if clip["kind"] == "image" or clip["n_frames"] is None:
+        return clip
+    span = clip["start_pts"], clip["end_pts"], Fraction(clip["time_base"])
+    return {**clip, "n_frames": slots_of(*span, rate)}
 
 
 def _without_caption(mute: Sequence[Mapping[str, Any]]) -> str:

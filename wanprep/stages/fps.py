@@ -10,8 +10,8 @@ abs(pts - (start_pts + k/rate)), the earlier of two equally near ones (design, s
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,9 @@ def frame_plan(
 
     # With time measured in 1/(rate*tb) units of a slot, frame i lies at (pts_i - start)*num and slot k at k*den.
     num, den = rate * time_base.numerator, time_base.denominator
-    common = gcd(num, den)
+    common = math.gcd(num, den)
     num, den = num // common, den // common
-    slots = -(-(end - start) * num // den)
+    slots = slots_of(start, end, time_base, rate)
     if slots > MAX_SLOTS:
         raise ValueError(f"{slots} slots in one clip (limit {MAX_SLOTS}): check the timestamps {start}..{end}")
 
@@ -63,6 +63,11 @@ def frame_plan(
     # abs() because at both ends `before` and `after` name the same frame; <= sends a tie to the earlier one.
     nearest = np.where(np.abs(wanted - at[before]) <= np.abs(at[after] - wanted), before, after)
     return first + nearest.astype(np.int64)
+
+
+def slots_of(start_pts: int, end_pts: int, time_base: Fraction, rate: int) -> int:
+    """How many slots the clip [start_pts, end_pts) has at `rate` slots a second."""
+    return math.ceil((end_pts - start_pts) * time_base * rate)
 
 
 def plan_digest(plan: NDArray[np.int64]) -> str:
