@@ -73,6 +73,23 @@ def test_scenes_of_one_source_keep_their_difference():
     assert means[0] - means[1] > 30
 
 
+def test_black_and_white_gets_no_tint_and_says_nothing_of_that_of_others():
+    gray = np.repeat(_scene(4)[..., :1], 3, axis=3)
+    warm, cold = _scene(1, tint=(20, 0, -16)), _scene(1, tint=(12, 0, -4))
+    rows = [_row("warm", warm), _row("cold", cold)]
+    alone = transforms(rows, ColourConfig(match=1.0))
+    rows += [_row(f"gray {n}", (gray * (0.7 + 0.1 * n)).astype(np.uint8)) for n in range(3)]
+    moved = transforms(rows, ColourConfig(match=1.0))
+    picture = apply(gray[0], moved["gray 0"])
+    assert (picture != gray[0]).any()  # its light is moved like any other's
+    assert int(np.ptp(picture.astype(int), axis=2).max()) <= 1
+
+    def tint(matrix) -> np.ndarray:
+        return np.array(measure(apply(warm[0], matrix)[None, ..., ::-1]))[1:3]
+
+    assert tint(moved["warm"]) == pytest.approx(tint(alone["warm"]), abs=0.5)  # was towards no colour at all
+
+
 def test_nothing_moves_when_off_alone_unknown_or_alike():
     rows = [_row("a", _scene(1)), _row("b", _scene(1, tint=(20, 0, 0)))]
     assert transforms(rows, ColourConfig()) == {}

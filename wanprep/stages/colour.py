@@ -25,6 +25,7 @@ GAIN = 1.25  # contrast and saturation change by this factor at most
 SHIFT = np.array([24.0, 12.0, 12.0])  # levels: brightness and tint change by this at most
 DARK = 24  # levels: rows and columns that are never brighter are black bars
 FLAT = 2.0  # levels: with less deviation a gain would only be noise
+CHROMA = [1, 2, 4]  # of the five numbers: tint, and the deviation of chroma
 FINE = (256, 4)  # gains are rounded to 1/256, shifts to 1/4 level
 
 
@@ -75,7 +76,7 @@ def transforms(rows: Sequence[Mapping[str, Any]], config: ColourConfig) -> dict[
         unit: np.average([colour for colour, _ in found], axis=0, weights=[weight for _, weight in found])
         for unit, found in units.items()
     }
-    middle = np.median(list(own.values()), axis=0)
+    middle = _middle(list(own.values()))
     matrices = {unit: transform(colour, middle, config.match) for unit, colour in own.items()}
     found = {}
     for row in rows:
@@ -83,6 +84,19 @@ def transforms(rows: Sequence[Mapping[str, Any]], config: ColourConfig) -> dict[
         if matrix is not None:
             found[row["clip_id"]] = matrix
     return found
+
+
+def _middle(colours: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The median of each number; of those of colour, over the sources that have any."""
+    coloured = [colour for colour in colours if not _gray(colour)] or colours
+    middle: NDArray[Any] = np.median(colours, axis=0)
+    middle[CHROMA] = np.median(coloured, axis=0)[CHROMA]
+    return middle
+
+
+def _gray(colour: NDArray[Any]) -> bool:
+    """Black and white. (One that is tinted throughout, as old prints are, may lose its tint.)"""
+    return bool(np.abs(colour[CHROMA]).max() <= FLAT)
 
 
 def _unit(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -95,6 +109,8 @@ def transform(own: NDArray[Any], middle: NDArray[Any], match: float) -> list[flo
     luma, chroma = (1 + match * (np.clip(gain, 1 / GAIN, GAIN) - 1) for gain in wanted)
     gains = np.diag([luma, chroma, chroma])
     shift = match * np.clip(middle[:3] - own[:3], -SHIFT, SHIFT)
+    if _gray(own):
+        shift[1:] = 0  # nobody means a black and white film to be tinted
     matrix = np.round(RGB @ gains @ YCC * FINE[0]) / FINE[0]
     offset = np.round(RGB @ ((np.eye(3) - gains) @ own[:3] + shift) * FINE[1]) / FINE[1]
     if np.array_equal(matrix, np.eye(3)) and not offset.any():
