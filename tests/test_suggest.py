@@ -166,6 +166,11 @@ def test_what_cannot_be_answered_is_said():
         suggest([clip("a")], A14B, 12, weights="bf16")
     with pytest.raises(UsageError, match="what fits: --rank 4"):
         suggest([clip("a")], A14B, 10, rank=64)
+    with pytest.raises(UsageError, match=r"hold no batch of 100,000 .* --batch-size 1 there is room for [\d,]+ tokens"):
+        suggest([clip("a")], A14B, 24, batch=100_000)
+    for nothing in (float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="must be a number of GiB"):
+            suggest([clip("a")], A14B, nothing)
     with pytest.raises(UsageError, match="no family fits"):
         suggest([clip("a")], A14B, 1.2)
     with pytest.raises(UsageError, match="do not hold one expert"):

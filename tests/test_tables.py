@@ -121,5 +121,5 @@ def test_nothing_is_shown_on_another_console() -> None:
     """One made elsewhere would read what people typed as markup again."""
     package = Path(wanprep.__file__).parent
     modules = [path for folder in (package, package.with_name("wantrain")) for path in folder.rglob("*.py")]
-    made = [path.name for path in modules if re.search(r"\bConsole\(", path.read_text(encoding="utf-8"))]
+    made = [path.name for path in modules if re.search(r"\bConsole[()]", path.read_text(encoding="utf-8"))]
     assert made == ["tables.py"]

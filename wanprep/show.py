@@ -143,7 +143,7 @@ def _bucket(sample: Row) -> str:
 def show_explain(dataset: Dataset, clip: str, as_json: bool) -> None:
     """One clip: where it comes from, every score against its threshold, its caption, its samples. Or one source, named
     by its path or a part of it."""
-    found = dataset.manifest.read("clips").filter(pl.col("clip_id").str.starts_with(clip)).to_dicts()
+    found = dataset.manifest.read("clips").filter(pl.col("clip_id").str.starts_with(clip.lower())).to_dicts()
     if not found:
         show_named(dataset, clip, as_json)
         return

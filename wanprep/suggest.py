@@ -92,10 +92,18 @@ def suggest(
     """
     if not clips:
         raise UsageError("there are no kept clips to make views for; run wanprep filter, or see wanprep clips")
+    if not math.isfinite(vram_gib):
+        raise UsageError(f"the card's memory must be a number of GiB, not {vram_gib}")
     if family.name not in costs.TRANSFORMERS:
         raise UsageError(f"family {family.name!r} has no cost model; give one with --family")
     chosen, most = _room(family, (vram_gib - RESERVE_GIB) * costs.GIB, weights, rank, batch)
     if most < 1:
+        alone = _room(family, (vram_gib - RESERVE_GIB) * costs.GIB, weights, rank, 1)[1]
+        if alone:
+            raise UsageError(
+                f"{vram_gib:g} GiB hold no batch of {batch:,} samples of {family.name}; "
+                f"with --batch-size 1 there is room for {alone:,} tokens a sample"
+            )
         raise UsageError(_too_large(family, vram_gib, _precisions(weights)[-1], rank))
     found: list[Proposal] = []
     reasons: list[str] = []

@@ -37,7 +37,12 @@ def console(err: bool = False) -> Console:
     asked = os.environ.get("COLUMNS", "")
     away = max(40, int(asked)) if asked.isdecimal() else 80
     width = None if (sys.stderr if err else sys.stdout).isatty() else away
-    return Console(stderr=err, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process as if something had failed: the command line decides
+
+    return Patient(stderr=err, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def table(*columns: str, title: str | None = None) -> Any:
