@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,9 @@ def weigh(clips: Sequence[Row], stored: Mapping[str, str], config: FilterConfig)
     """What the filters make of scored clips.
 
     clips: rows of the clips table as they would be decided, with `scores` as text. stored: clip_id -> state as it is
-    stored now. Returns {"clips", "kept", "newly_dropped", "newly_kept": [clip], "filters": [one a filter]}; a filter
-    that is off is weighed as if it were on, with "enabled": False. The value of a newly dropped clip is its score of
-    the first of its reasons; one that is newly kept has none.
+    stored now. Returns {"clips", "unscored", "kept", "newly_dropped", "newly_kept": [clip], "filters": [one a
+    filter]}; a filter that is off is weighed as if it were on, with "enabled": False. The value of a newly dropped clip
+    is its score of the first of its reasons; one that is newly kept has none.
     """
     found = [clip for clip in clips if clip["scores"] != "{}"]
     parsed = json.loads(f"[{','.join(clip['scores'] for clip in found)}]")  # a call for each takes longer
@@ -35,6 +36,7 @@ def weigh(clips: Sequence[Row], stored: Mapping[str, str], config: FilterConfig)
     dropped = [clip for clip in scored if clip["state"] == "rejected"]
     return {
         "clips": len(scored),
+        "unscored": sum(clip["state"] == "pending" for clip in clips),
         "kept": len(kept),
         "newly_dropped": [_example(clip, _first(clip)) for clip in dropped if stored.get(clip["clip_id"]) == "keep"],
         "newly_kept": [_example(clip, None) for clip in kept if stored.get(clip["clip_id"]) == "rejected"],
@@ -112,10 +114,24 @@ def show_preview(dataset: Dataset, as_json: bool) -> None:
     for what, clip in changes[:20]:
         name, source, seconds = _where(clip)
         out.print(f"newly {what}: {name} {keep_ends(source, 24)} {seconds} s {', '.join(clip['reasons'])}")
+    if lacking := _not_scored(dataset, found):
+        out.print(lacking)
     out.print(
         f"{found['kept']} of {found['clips']} scored clips would be kept; against what is stored "
         f"{len(found['newly_dropped'])} newly dropped, {len(found['newly_kept'])} newly kept. Nothing was written."
     )
+
+
+def _not_scored(dataset: Dataset, found: Mapping[str, Any]) -> str:
+    """What is not in the table, and how it gets there; "" where all is."""
+    from wanprep.standing import out_of
+    from wanprep.tables import counted
+
+    if found["clips"] and not found["unscored"]:
+        return ""
+    what = f"{counted(found['unscored'], 'clip')} not scored yet" if found["unscored"] else "no clip is known yet"
+    commands = ("filter",) if found["unscored"] else ("split", "fps", "filter")
+    return f"{what} with these settings: {' && '.join(shlex.join(['wanprep', c, *out_of(dataset)]) for c in commands)}"
 
 
 def _where(clip: Row) -> tuple[str, str, str]:
