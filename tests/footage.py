@@ -59,6 +59,26 @@ def gliding(seed: int, n: int, speed: float = 1.0) -> NDArray[np.uint8]:
     return np.stack(views).clip(0, 255).astype(np.uint8)
 
 
+class Shown:
+    """A decoded frame, without the decoder. picture: uint8[H, W, 3] BGR; one tick long, at `index`."""
+
+    def __init__(self, index: int, picture: NDArray[np.uint8]) -> None:
+        self.pts, self.duration, self._picture = index, 1, picture
+
+    def bgr(self, width: int, height: int) -> NDArray[np.uint8]:
+        import cv2
+
+        return cv2.resize(self._picture, (width, height), interpolation=cv2.INTER_AREA)
+
+    def gray(self, width: int, height: int) -> NDArray[np.uint8]:
+        import cv2
+
+        return cv2.cvtColor(self.bgr(width, height), cv2.COLOR_BGR2GRAY)
+
+    def coded(self, crop: object = None) -> tuple[float, bool, float]:
+        return float("nan"), True, float("nan")
+
+
 def make_video(
     path: Path,
     *,

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from footage import make_video
+from footage import Shown, make_video
 from movies import wanprep
 
 from wanprep.media.quantiser import Blocks
@@ -58,22 +58,6 @@ def with_bars(frame: np.ndarray, kind: str, text: bool = False) -> np.ndarray:
         for x in range(200, 480, 18):
             out[-30:-16, x : x + 9] = 235
     return out
-
-
-class Shown:
-    """A decoded frame, without the decoder."""
-
-    def __init__(self, index: int, picture: np.ndarray) -> None:
-        self.pts, self.duration, self._picture = index, 1, picture
-
-    def bgr(self, width: int, height: int) -> np.ndarray:
-        return cv2.resize(self._picture, (width, height), interpolation=cv2.INTER_AREA)
-
-    def gray(self, width: int, height: int) -> np.ndarray:
-        return cv2.resize(self._picture[..., 0], (width, height), interpolation=cv2.INTER_AREA)
-
-    def coded(self, crop: object = None) -> tuple[float, bool, float]:
-        return math.nan, True, math.nan
 
 
 def signals(pictures: Iterator[np.ndarray]) -> Signals:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from footage import make_video
+from footage import Shown, make_video
 from movies import wanprep
 
 from wanprep.signals import barred, content, framing, quality
@@ -37,22 +37,6 @@ def panned(frame: int, seed: int = 1) -> np.ndarray:
 
 def flat(frame: int) -> np.ndarray:
     return np.full((H, W, 3), 40 + frame % 3, np.uint8)
-
-
-class Shown:
-    """A decoded frame, without the decoder."""
-
-    def __init__(self, index: int, picture: np.ndarray) -> None:
-        self.pts, self.duration, self._picture = index, 1, picture
-
-    def bgr(self, width: int, height: int) -> np.ndarray:
-        return cv2.resize(self._picture, (width, height), interpolation=cv2.INTER_AREA)
-
-    def gray(self, width: int, height: int) -> np.ndarray:
-        return cv2.cvtColor(self.bgr(width, height), cv2.COLOR_BGR2GRAY)
-
-    def coded(self, crop: object = None) -> tuple[float, bool, float]:
-        return float("nan"), True, float("nan")
 
 
 def film(bars: Sequence[int] = (0, 0, 0, 0), paint: Paint | None = None, scene: Any = panned) -> tuple[Signals, Any]:

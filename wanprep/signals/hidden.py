@@ -48,8 +48,7 @@ CROPPED, MOVED, AS_EVEN, ELSEWHERE = (2, 4, 6), 0.1, 0.5, 1.0
 # the mean of the grid.
 PEAKS = (111.7, 264.4, 222.1, 77.3, -30.6, -158.6, 16.3, -329.3, -204.1)
 EQUAL = (19.3, -12.3, -18.9, 34.1, 160.0, -36.7, 11.3, -16.8, -115.5)
-# To H.264's scale, LIMIT at its threshold: where at most 2 % of the finely coded clips of half A are lost, and 5 % of
-# other good ones.
+# To H.264's scale. Nothing is decided by it alone: it says which grid there is, and `signals.coarse` weighs it.
 USUAL, LIMIT, AT, STEEP = 25.0, 26.9, 37.0, 2.0
 ALONE = 6.0  # as much as blocks in one direction count for at most
 _UNKNOWN = np.full((2, 2, GRID // 2 + 1), np.nan)

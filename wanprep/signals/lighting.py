@@ -8,11 +8,10 @@ import numpy as np
 
 from wanprep.signals.bands import rolling_bands
 from wanprep.signals.casts import largest_cast
+from wanprep.signals.framing import Part
 from wanprep.signals.light import largest_jump
 from wanprep.signals.pictures import Inside
 from wanprep.signals.store import Signals
-
-Part = tuple[slice, slice]
 
 
 def lighting(

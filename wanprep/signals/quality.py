@@ -16,9 +16,10 @@ import numpy as np
 from wanprep.signals.barred import NONE, Bars, as_wide, common
 from wanprep.signals.bars import Crop
 from wanprep.signals.compression import quantiser
+from wanprep.signals.framing import Part
 from wanprep.signals.frozen import frozen_share
 from wanprep.signals.light import light_jump
-from wanprep.signals.lighting import Part, lighting
+from wanprep.signals.lighting import lighting
 from wanprep.signals.motion import (
     RATE,
     camera_motion,
