@@ -25,7 +25,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program: threads of
 import numpy as np
 
 from wanprep.media.quantiser import UNKNOWN
-from wanprep.signals import marks, moving, phash
+from wanprep.signals import marks, moving, phash, titles
 from wanprep.signals.analysis import SAMPLE_RATE, analyse
 from wanprep.stages.filter import REGISTRY, FilterConfig, decide
 from wanprep.stages.scoring import measure_clip
@@ -54,6 +54,8 @@ SAID = (
     "moving_box",
     "brief_mark",
     "brief_box",
+    "title_mark",
+    "title_box",
 )  # of a clip that overlays are judged by
 
 
@@ -107,7 +109,7 @@ def unseen_weights(source: str, name: str) -> marks.Weights:
 def measure_source(job: tuple[str, tuple[Any, ...], int]) -> list[dict[str, Any]]:
     """One row a clip of a share of a source: scores as it is, with each fault, and overlay evidence with each mark."""
     name, what, share = job
-    for module, which in ((marks, "marks"), (moving, "moving")):
+    for module, which in ((marks, "marks"), (moving, "moving"), (titles, "titles")):
         weights = unseen_weights(name, which)
         module._shipped = lambda weights=weights: weights  # type: ignore[attr-defined]
     rows = []

@@ -28,6 +28,8 @@ class Examples:
     passing by: what stands still without being drawn, and marks over every kind of motion.
     """
 
+    FURNITURE, FURNISHED = (4, 60), 0.3  # pixels of windows, lines and discs of a scene; how many stills have some
+
     def __init__(
         self,
         clips: Sequence[Clip],
@@ -186,7 +188,7 @@ class Examples:
     def _filled(self, still: np.ndarray) -> np.ndarray:
         """Now and then with things that are sharp or fine, but part of the scene."""
         rng = self.rng
-        if rng.random() < 0.3:
+        if rng.random() < self.FURNISHED:
             still = self._furnished(still)
         if rng.random() < 0.15:
             still = sprinkled(still, rng)
@@ -202,7 +204,7 @@ class Examples:
         height, width = out.shape
         for _ in range(int(rng.integers(1, 4))):
             x, y = int(rng.integers(width)), int(rng.integers(height))
-            w, h = (int(v) for v in rng.integers(4, 60, 2))
+            w, h = (int(v) for v in rng.integers(*self.FURNITURE, 2))
             tone, thick = float(rng.uniform(0, 255)), int(rng.choice([-1, -1, 1, 2, 3]))
             kind, row, column = int(rng.integers(4)), int(rng.integers(1, 9)), int(rng.integers(1, 4))
             for i in range(row):

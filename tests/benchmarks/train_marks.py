@@ -4,11 +4,14 @@
     python tests/benchmarks/mark_slow.py slow.npz
     python tests/benchmarks/mark_found.py found.npz FOLDER
     python tests/benchmarks/train_marks.py material.npz slow.npz [found.npz] --which 0 --out folder [--seconds 400]
+    python tests/benchmarks/mark_large.py large.npz
+    python tests/benchmarks/train_marks.py material.npz slow.npz [found.npz] --large large.npz --anew ...
 
 Three networks: one for each half of the sources (`--which 0`: without half 0), tried on the other half with fonts,
 words and logos it never saw (the benchmark judges each clip by the one that has not seen its source), and one of
 everything, `all`, which is shipped. Each goes on from the present weights unless `--anew`, on a GPU if there is one,
-over examples that processes go on drawing; one GPU does all three side by side. Not reproducible to the bit, so the
+over examples that processes go on drawing; one GPU does all three side by side. With `--large` it is the network of
+titles. Not reproducible to the bit, so the
 weights are kept in the repository.
 """
 
@@ -18,7 +21,7 @@ import argparse
 import json
 import multiprocessing
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +30,13 @@ from innocents import over
 from mark_examples import HIDDEN, MARK, Clip, Examples, coded
 from mark_found import Found
 from mark_found import load as load_found
+from mark_large import LargeExamples
+from mark_large import load as load_large
 from mark_material import load
 from mark_slow import load as load_slow
 
 from wanprep.signals import marks as shipped
+from wanprep.signals import titles
 from wanprep.signals.thumbs import LUMA
 
 STEPS = 32.0  # to 1, in which maps are kept
@@ -86,7 +92,8 @@ def maps_of(thumbs: np.ndarray) -> np.ndarray:
     """`marks.maps` of uint8[M, h, w] or uint8[M, h, w, 3]."""
     if thumbs.ndim == 3:
         return shipped.maps(list(thumbs))
-    return shipped.maps(shipped.lumas(thumbs), shipped.primaries(thumbs))
+    width = thumbs.shape[2]
+    return shipped.maps(shipped.lumas(thumbs, width), shipped.primaries(thumbs, width))
 
 
 class Stream:
@@ -202,7 +209,7 @@ def fit(stream: Stream, learner: Learner, seconds: float, highest: float) -> Non
     print(f"  {step} steps of {BATCH}, {stream.came} examples", flush=True)
 
 
-def try_on(weights: shipped.Weights, clips: Sequence[Clip], marks: Sequence[np.ndarray]) -> None:
+def try_on(judge: Callable[[np.ndarray], float], clips: Sequence[Clip], marks: Sequence[np.ndarray]) -> None:
     import cv2
 
     rng, found = np.random.default_rng(5), {cover: [] for cover in (0.0, 0.3, 0.5, 1.0)}
@@ -214,7 +221,7 @@ def try_on(weights: shipped.Weights, clips: Sequence[Clip], marks: Sequence[np.n
                 over(shown, cv2.resize(marks[rng.integers(len(marks))], (width, height)), cover, 255.0)
                 half = [cv2.resize(f, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for f in shown]
                 thumbs = np.repeat(np.stack([coded(f, LUMA) for f in half])[..., None], 3, axis=-1)
-                scores.append(shipped.mark(thumbs, weights)[0])
+                scores.append(judge(thumbs))
     clean = np.array(found.pop(0.0))
     for cover, scores in found.items():
         bad = np.array(scores)
@@ -241,6 +248,7 @@ def main() -> None:
     parser.add_argument("material", type=Path)
     parser.add_argument("slow", type=Path)
     parser.add_argument("found", type=Path, nargs="?", help="other material, see mark_found.py")
+    parser.add_argument("--large", type=Path, help="train the network of titles, see mark_large.py")
     parser.add_argument("--which", choices=("0", "1", "all"), default="all")
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--seconds", type=float, default=400)
@@ -258,10 +266,13 @@ def main() -> None:
     everything = options.which == "all"
     seen, held = ([clip for clip in some if str(half[clip[0]]) != options.which] for some in (clips, slow))
     others = [piece for piece in found if str(half[piece[1]]) != options.which]
-    start = shipped.WEIGHTS if everything else Path(__file__).with_name(f"marks-without-{options.which}.safetensors")
+    weights, kind, judge = shipped.WEIGHTS, Examples, shipped.mark
+    if options.large:
+        weights, kind, judge, marks = titles.WEIGHTS, LargeExamples, titles.title, load_large(options.large)
+    start = weights if everything else Path(__file__).with_name(f"{weights.stem}-without-{options.which}.safetensors")
     drawn = marks["tune"] + marks["held"] if everything else marks["tune"]
     other = Found(others) if others else None
-    makers = [Examples(seen, drawn, seed=k, slow=held, found=other) for k in range(options.workers)]
+    makers = [kind(seen, drawn, seed=k, slow=held, found=other) for k in range(options.workers)]
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -276,7 +287,9 @@ def main() -> None:
     sources = {clip[0] for clip in [*seen, *held]} | {piece[1] for piece in others}
     save_file(learner.weights(old, options.back), target, {"sources": json.dumps(sorted(sources))})
     if not everything:
-        try_on(shipped.load(target), [c for c in clips if str(half[c[0]]) == options.which], marks["held"])
+        learnt = shipped.load(target)
+        clips = [clip for clip in clips if str(half[clip[0]]) == options.which]
+        try_on(lambda thumbs: judge(thumbs, learnt)[0], clips, marks["held"])
 
 
 if __name__ == "__main__":

@@ -142,12 +142,13 @@ def test_lettering_that_title_cards_share_convicts_no_scene():
     assert said(0.1) == [True] * 6  # as scenes they would
 
 
-def test_what_is_drawn_over_a_part_of_a_clip_convicts_that_clip_alone(films):
+@pytest.mark.parametrize("name", ["brief", "title"])
+def test_what_is_drawn_over_a_part_of_a_clip_or_large_convicts_that_clip_alone(films, name):
     rows = [dict(one) for one in next(rows for path, rows in films.items() if not path.startswith("broadcast"))]
     before, _ = overlays(rows, THRESHOLD)
     box = (0.2, 0.8, 0.6, 0.9)
-    rows[1] |= {"brief_mark": 4.0, "brief_box": box}
-    rows[2] |= {"brief_mark": 1.0, "brief_box": box}  # as much as scenes say now and then
+    rows[1] |= {f"{name}_mark": 4.0, f"{name}_box": box}
+    rows[2] |= {f"{name}_mark": 1.0, f"{name}_box": box}  # as much as scenes say now and then
     values, boxes = overlays(rows, THRESHOLD)
     assert values[1] > 0.8
     assert boxes[1] == box

@@ -73,7 +73,7 @@ def verdict(scores: dict[str, Any], name: str) -> str:
     return decide([{"clip_id": "a", "source_id": "s", "group": "g", **scores}], FilterConfig())[0].scores[name][2]
 
 
-MARKS = ("mark", "brief_mark", "moving_mark", "card", "screen")
+MARKS = ("mark", "brief_mark", "title_mark", "moving_mark", "card", "screen")
 
 
 def said(found: dict[str, Any]) -> list[float]:

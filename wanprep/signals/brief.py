@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -33,27 +33,36 @@ def brief(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> tupl
 
     NaN and None where nothing that looks drawn comes or goes, or there are fewer than FEWEST.
     """
+    found = passing(thumbs_MhwC, weights)
+    return max(((odds, box) for odds, box, _ in found), key=lambda found: found[0], default=(math.nan, None))
+
+
+def passing(
+    thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None, width: int = marks.WIDTH, most: int = MOST
+) -> Iterator[tuple[float, marks.Box, np.ndarray]]:
+    """(log-odds, box, maps) of each of the likely pairs that shows a mark which is gone in the others.
+
+    weights: of a network for thumbnails `width` wide, by the mean of whose best places (most) a pair is judged.
+    """
     if len(thumbs_MhwC) < FEWEST or min(thumbs_MhwC.shape[1:3]) < 32:
-        return math.nan, None
-    if len(thumbs_MhwC) > marks.MAX_THUMBS:
-        thumbs_MhwC = thumbs_MhwC[np.linspace(0, len(thumbs_MhwC) - 1, marks.MAX_THUMBS).astype(int)]
-    pictures = marks.lumas(thumbs_MhwC)  # not each primary: it costs as much as the network
+        return
+    pictures = marks.lumas(thumbs_MhwC[marks.chosen(len(thumbs_MhwC))], width)  # not each primary: it costs as much
     edges = list(zip(*marks.gradients([picture.astype(np.float32) for picture in pictures])))
-    best: tuple[float, marks.Box | None] = math.nan, None
-    for first in _likely(edges):
+    share = width / marks.WIDTH
+    for first in _likely(edges, int(FEW * share * share)):
         last = first + 1
-        places = marks.looked(marks.maps(pictures[first : last + 1]), weights, DIM, MOST)
+        x = marks.maps(pictures[first : last + 1])
+        places = marks.looked(x, weights, DIM, most)
         if places is None:
             continue
-        odds = marks.mean_of_best(places, MOST)
+        odds = marks.mean_of_best(places, most)
         others = [edges[k] for k in range(len(edges)) if k not in (first, last)]
-        if not odds <= best[0] and _gone(places, edges[first], edges[last], others):
-            best = odds, marks.box_of(places)
-    return best
+        if odds > 0 and _gone(places, edges[first], edges[last], others, share):
+            yield odds, marks.box_of(places), x
 
 
-def _likely(edges: Sequence[Edges]) -> list[int]:
-    """First thumbnails of the PAIRS pairs in which most edges stay that are not there throughout."""
+def _likely(edges: Sequence[Edges], few: int) -> list[int]:
+    """First thumbnails of the PAIRS pairs in which most edges (few at least) stay that are not there throughout."""
     usual = [marks.middle(along) for along in zip(*edges)]
     counts = []
     for one, two in itertools.pairwise(edges):
@@ -62,22 +71,24 @@ def _likely(edges: Sequence[Edges]) -> list[int]:
             stirs += (a - b) ** 2
             apart += ((a + b) / 2 - middle) ** 2
         counts.append(int(np.count_nonzero((apart > STRONG * STRONG) & (stirs < apart))))
-    return [int(k) for k in np.argsort(counts)[::-1][:PAIRS] if counts[k] >= FEW]
+    return [int(k) for k in np.argsort(counts)[::-1][:PAIRS] if counts[k] >= few]
 
 
-def _gone(places_IJ: np.ndarray, one: Edges, two: Edges, others: Sequence[Edges]) -> bool:
-    """Whether what looks drawn in two thumbnails is neither there nor near in most of the others."""
+def _gone(places_IJ: np.ndarray, one: Edges, two: Edges, others: Sequence[Edges], share: float) -> bool:
+    """Whether what looks drawn in two thumbnails is neither there nor near in most of the others. share: their width,
+    to that which ROOM and NEAR are of."""
     import cv2
 
     height, width = one[0].shape
     left, top, right, bottom = marks.box_of(places_IJ)
-    y0, y1 = max(0, int(top * height) - ROOM), min(height, int(bottom * height) + ROOM)
-    x0, x1 = max(0, int(left * width) - ROOM), min(width, int(right * width) + ROOM)
+    room, near = int(ROOM * share), [int(reach * share) for reach in NEAR]
+    y0, y1 = max(0, int(top * height) - room), min(height, int(bottom * height) + room)
+    x0, x1 = max(0, int(left * width) - room), min(width, int(right * width) + room)
     chosen = (places_IJ >= 0.5 * places_IJ.max()).astype(np.float32)
     cover = cv2.resize(chosen, (width, height), interpolation=cv2.INTER_NEAREST)[y0:y1, x0:x1]
     drawn = [marks.middle([a[y0:y1, x0:x1], b[y0:y1, x0:x1]]) * cover for a, b in zip(one, two)]
     energy = sum(float((part * part).sum()) for part in drawn) + 1.0
-    down, across = slice(max(0, y0 - NEAR[0]), y1 + NEAR[0]), slice(max(0, x0 - NEAR[1]), x1 + NEAR[1])
+    down, across = slice(max(0, y0 - near[0]), y1 + near[0]), slice(max(0, x0 - near[1]), x1 + near[1])
     gone = 0
     for other in others:
         stays = sum(float((of[y0:y1, x0:x1] * part).sum()) for of, part in zip(other, drawn)) / energy

@@ -138,28 +138,28 @@ def network(x: np.ndarray, w: Weights) -> np.ndarray:
     return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0] + w["bias"][0]
 
 
-def lumas(thumbs_MhwC: np.ndarray) -> list[np.ndarray]:
-    """Of BGR thumbnails, WIDTH wide."""
+def lumas(thumbs_MhwC: np.ndarray, width: int = WIDTH) -> list[np.ndarray]:
+    """Of BGR thumbnails, so wide."""
     import cv2
 
     thumbs_Mhw = [cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY) for thumb in thumbs_MhwC]
-    return _sized(thumbs_Mhw)
+    return _sized(thumbs_Mhw, width)
 
 
-def primaries(thumbs_MhwC: np.ndarray) -> list[list[np.ndarray]]:
-    """Blue, green and red of BGR thumbnails, WIDTH wide: what is as bright as the scene differs in one of them."""
+def primaries(thumbs_MhwC: np.ndarray, width: int = WIDTH) -> list[list[np.ndarray]]:
+    """Blue, green and red of BGR thumbnails, so wide: what is as bright as the scene differs in one of them."""
     import cv2
 
-    return [_sized(plane) for plane in zip(*(cv2.split(thumb) for thumb in thumbs_MhwC))]
+    return [_sized(plane, width) for plane in zip(*(cv2.split(thumb) for thumb in thumbs_MhwC))]
 
 
-def _sized(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _sized(pictures: Sequence[np.ndarray], wide: int) -> list[np.ndarray]:
     import cv2
 
-    if not pictures or pictures[0].shape[1] == WIDTH:
+    if not pictures or pictures[0].shape[1] == wide:
         return list(pictures)
     height, width = pictures[0].shape
-    size = WIDTH, round(height * WIDTH / width)
+    size = wide, round(height * wide / width)
     return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
 
 

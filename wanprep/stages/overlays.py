@@ -5,7 +5,7 @@ what the network makes of the places that look drawn in all of them (signals/mar
 more is known; a clip that looks drawn on very much is convicted whatever the others look like. A single clip is judged
 by its own look alone, and is `unknown`, never clean, where that is not decided. Marks that move are known where
 scenes show the same drawing on the move (signals/recurring.py), else where one clip's is very sure; what is drawn over
-a part of a clip and gone in the rest (signals/brief.py) convicts that clip. Pure.
+a part of a clip and gone in the rest (signals/brief.py), and large words (signals/titles.py), convict that clip. Pure.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ POOLED, SINGLE = 0.7, 0.8  # evidence that is worth even odds
 STRONG = 4.5  # own look that is worth even odds where the other scenes do not bear it out
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
 BRIEF = 2.0  # own look of a part of a clip that is worth even odds, whatever the others look like
+TITLE = 2.0  # the same of large words
 SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
 CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
@@ -42,10 +43,10 @@ def overlays(
 ) -> tuple[np.ndarray, list[Any]]:
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
-    rows: source_id, group, mark, moving_mark and brief_mark (log-odds or None), their boxes (mark_box, moving_box,
-    brief_box), evidence (bytes) or map_rows (the height of its map, 0 for none) with the bytes in `apart`, by
-    scores_key, which is asked for only where a pool is not known. pools: the memory of pooled evidence, by keys.pool,
-    of rows with scores_key. threshold: from where on a clip is called marked.
+    rows: source_id, group, mark, moving_mark, brief_mark and title_mark (log-odds or None), their boxes (mark_box and
+    so on), evidence (bytes) or map_rows (the height of its map, 0 for none) with the bytes in `apart`, by scores_key,
+    which is asked for only where a pool is not known. pools: the memory of pooled evidence, by keys.pool, of rows with
+    scores_key. threshold: from where on a clip is called marked.
 
     A source with too few scenes falls back on its group, which may convict but not acquit (a mark on one source of
     many would be outvoted), and then on each clip alone.
@@ -77,9 +78,10 @@ def overlays(
             which = "moving_box" if still < moves else "mark_box"
             boxes[i] = rows[i].get(which) if odds_alone > limit else None
     for i, row in enumerate(rows):
-        passing = (row.get("brief_mark") or -math.inf) - BRIEF
-        if passing > limit and not logits[i] > limit:
-            logits[i], boxes[i] = passing, row.get("brief_box")
+        for name, even in (("brief", BRIEF), ("title", TITLE)):
+            odds_own = (row.get(f"{name}_mark") or -math.inf) - even
+            if odds_own > limit and not logits[i] > limit:
+                logits[i], boxes[i] = odds_own, row.get(f"{name}_box")
     return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
 
 

@@ -20,6 +20,7 @@ from wanprep.signals import (
     phash,
     quality,
     screens,
+    titles,
 )
 from wanprep.signals.bars import BarRules, Crop
 from wanprep.signals.store import Signals
@@ -55,6 +56,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
     mark, mark_box = marks.judged(places)
     mark += counters.WORTH if counters.counts(thumbs, places) else 0.0
     passing, passing_box = brief.brief(thumbs)
+    title, title_box = titles.title(thumbs)
     camera, speed = quality.clip_camera(signals, i0, i1)
     evidence = overlay.clip_evidence(thumbs, places, drawings)
     numbers = {
@@ -65,6 +67,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
         "screen": screens.screen(thumbs),
         "mark": mark,
         "brief_mark": passing,
+        "title_mark": title,
         "moving_mark": drawings[0].odds if drawings else math.nan,
     }
     return {
@@ -73,6 +76,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
         "measured_part": elsewhere(signals, crop, bars) if len(whole) else None,
         "mark_box": mark_box,
         "brief_box": passing_box,
+        "title_box": title_box,
         "moving_box": drawings[0].box if drawings else None,
         "colour": colour.measure(thumbs),
         "evidence": evidence,
