@@ -17,7 +17,7 @@ from movies import as_json, environment, make_movies, options, shots, wanprep
 from wanprep.cli import cli
 from wanprep.dataset import Dataset
 from wanprep.engines.local import run
-from wanprep.inspect import judge, listing, show_scores
+from wanprep.inspect import judge, listing, show_cuts, show_scores
 from wanprep.signals.shots import ShotList, Transition
 from wanprep.stages.filter import FilterConfig
 
@@ -55,6 +55,23 @@ def test_every_file_gets_an_entry_in_the_order_given(movies: Path) -> None:
     ]
     assert "absent.mp4: not_found" in done.stderr
     assert sorted(path for path in movies.rglob("*")) == before
+
+
+def test_people_are_shown_cuts_clips_and_what_is_none() -> None:
+    def clip(first: int, end: int, state: str = "ok", reason: str = "") -> dict[str, object]:
+        return {"start_frame": first, "end_frame": end, "state": state, "reason": reason}
+
+    film = {"path": "film.mp4", "state": "ok", "frames": 90, "hard": [40], "black": []}
+    film |= {"gradual": [], "clips": [clip(0, 40), clip(40, 52, "rejected", "maybe_mixed"), clip(52, 90)]}
+    lost = {"path": "x.txt", "state": "rejected", "reason": "not_video"}
+    with CliRunner().isolation() as (stdout, *_):
+        show_cuts([film, lost], as_json=False)
+        lines = [" ".join(line.split()) for line in stdout.getvalue().decode().splitlines()]
+    told = [line for line in lines if line and not line.startswith(("file", "─"))]
+    assert told == [
+        "film.mp4 0 89 decoded", "0 39 clip", "40 40 hard cut", "40 51 no clip: maybe_mixed", "52 89 clip",
+        "x.txt rejected: not_video",
+    ]  # fmt: skip
 
 
 def test_rejected_content_is_done_and_usage_is_usage(movies: Path) -> None:

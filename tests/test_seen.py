@@ -185,6 +185,7 @@ def test_counts_by_reason_say_why_they_add_up_to_more() -> None:
     assert outcome.state_line("clips", rows) == (
         "clips    7 rejected (1 r0, 1 r1, 1 r2, 1 r3, 1 r4, 1 r5, 1 r6)"  # the last one takes no more room than dots
     )
+    assert outcome.state_line("clips", rows[::-1]) == outcome.state_line("clips", rows)  # whatever order they came in
     told = outcome.state_line("clips", [*rows, clip("r7"), clip("r0", "r1")])
     assert told.startswith("clips    9 rejected (2 r0, 2 r1,")
     assert told.endswith("2 more reasons; 1 has several reasons, counted for each)")

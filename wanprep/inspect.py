@@ -226,7 +226,7 @@ def judge(entries: Sequence[Entry], config: FilterConfig, views: Sequence[View] 
 
 
 def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
-    """One line a transition for people, the entries for programs; on stdout."""
+    """One line a transition and clip for people, the entries for programs; on stdout."""
     from wanprep.stats_render import keep_end
     from wanprep.tables import console, print_json, table
 
@@ -243,9 +243,14 @@ def show_cuts(entries: Sequence[Entry], as_json: bool) -> None:
         events = [(cut, cut, "hard cut") for cut in entry["hard"]]
         events += [(t["first"], t["last"], t["kind"]) for t in entry["gradual"]]
         events += [(t["first"], t["last"], "black") for t in entry["black"]]
+        events += [(clip["start_frame"], clip["end_frame"] - 1, _clip_said(clip)) for clip in entry["clips"]]
         for first, last, what in sorted(events):
             drawn.add_row("", str(first), str(last), what)
     console().print(drawn)
+
+
+def _clip_said(clip: Mapping[str, Any]) -> str:
+    return "clip" if clip["state"] == "ok" else f"no clip: {clip['reason']}"
 
 
 def show_scores(entries: Sequence[Entry], as_json: bool) -> None:

@@ -115,7 +115,8 @@ def clipless_lines(dataset: Dataset, sources: Sequence[Row], clips: Sequence[Row
     if not names:
         return [plain(hint)] if hint else []
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    said = f"{counted(len(names), 'source')} without a kept clip ({_most(why)})"
+    several = "; a source may have several" if sum(why.values()) > len(names) else ""
+    said = f"{counted(len(names), 'source')} without a kept clip ({_most(why)}{several})"
     return [f"{said}: {', '.join(map(plain, names[:SHOWN_NAMES]))}{more}", *([plain(hint)] if hint else [])]
 
 
@@ -266,7 +267,8 @@ def _first(counts: Mapping[str, int]) -> str:
 def _most(counts: Counter[str]) -> str:
     """As `listed`, the most frequent first and not endless; a single one is not left out, it takes no more room."""
     top = SHOWN_REASONS + (len(counts) == SHOWN_REASONS + 1)
-    shown = [f"{count} {name}" for name, count in counts.most_common(top)]
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [f"{count} {name}" for name, count in ordered[:top]]
     return ", ".join([*shown, *([f"{len(counts) - top} more reasons"] if len(counts) > top else [])])
 
 

@@ -31,6 +31,8 @@ REFUSED = 2  # exit code of a command that needs another setting
 @click.option("--steps", default=60, show_default=True, help="Training steps of each expert.")
 def main(folder: Path, steps: int) -> None:
     """Try the whole path without input and without weights."""
+    if missing := [name for name in (PIPELINE, TRAINING) if not Path(name).is_file()]:
+        raise click.ClickException(f"there is no {missing[0]} here; run the demo in the folder of the repository")
     start = time.perf_counter()
     movies, dataset, runs = folder / "movies", folder / "dataset", folder / "runs"
     truth = _make_movies(movies)
