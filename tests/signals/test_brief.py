@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from wanprep.signals import brief as module
 from wanprep.signals.brief import FEWEST, brief
 from wanprep.stages.overlays import BRIEF
 
@@ -33,6 +34,20 @@ def test_a_title_over_two_of_six_pictures_is_told_where_it_is():
         left, top, right, bottom = box
         assert left < 130 / 256 < right
         assert top < 114 / 144 < bottom
+
+
+def test_a_title_is_told_where_more_edges_stay_elsewhere_for_a_moment_all_over_the_picture(monkeypatch):
+    thumbs, rng = pan(8), np.random.default_rng(1)
+    for first in (0, 2, 6):
+        for y, x in rng.uniform(0, 1, (300, 2)) * (96, 250):
+            at = int(x), int(y)
+            for view in thumbs[first : first + 2]:
+                cv2.rectangle(view, at, (at[0] + 4, at[1] + 2), (250, 250, 250), -1)
+    for view in thumbs[4:6]:
+        write(view)
+    assert brief(thumbs)[0] > BRIEF
+    monkeypatch.setattr(module, "LINE", (512, 288))  # wherever they are
+    assert not brief(thumbs)[0] > BRIEF
 
 
 def test_a_mark_that_stays_throughout_is_not_brief():

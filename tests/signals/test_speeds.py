@@ -64,15 +64,15 @@ def around(word_NHW: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("pan", [(0, 0), (2, 6), (-3, 11)])
 def test_the_speed_of_small_print_is_found_over_a_busy_scene(pan):
-    assert near(speeds.speeds(speeds.soft_edges(written(busy(2, pan)))), STEP)
-    assert not near(speeds.speeds(speeds.soft_edges(busy(2, pan))), STEP)
+    assert near(speeds.speeds(speeds.evened(speeds.soft_edges(written(busy(2, pan))))), STEP)
+    assert not near(speeds.speeds(speeds.evened(speeds.soft_edges(busy(2, pan)))), STEP)
 
 
 def test_the_word_stands_out_more_where_the_scene_is_made_faint(monkeypatch):
     pictures = written(busy(3, (2, 6)))
 
     def height() -> float:
-        found = speeds.speeds(speeds.soft_edges(pictures))
+        found = speeds.speeds(speeds.evened(speeds.soft_edges(pictures)))
         return max((peak for *speed, peak in found if near([(*speed, peak)], STEP)), default=0.0)
 
     made_faint = height()
@@ -86,7 +86,7 @@ def test_any_shape_has_speeds(height, count):
     parts = speeds.soft_edges(pictures)
     assert parts.shape == (2, count, height, W)
     assert strength(parts).max() < 1
-    assert len({found[:2] for found in speeds.speeds(parts)}) == speeds.SPEEDS
+    assert len({found[:2] for found in speeds.speeds(speeds.evened(parts))}) == speeds.SPEEDS
 
 
 def test_agreement_is_that_of_neighbours_along_a_speed_at_the_place_in_the_middle():

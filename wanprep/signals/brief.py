@@ -19,6 +19,7 @@ from wanprep.signals import marks
 FEWEST = 4  # thumbnails: two that show it, and two that do not
 MOST = 24  # places whose mean is the score of a pair
 PAIRS, STRONG, FEW = 2, 10.0, 30  # pairs that are judged; levels a pixel of an edge, and pixels of them at least
+LINE = 48, 12  # pixels across and down that they are close together in, as letters are
 DIM = 0.9  # log-odds, of a pair as it is, below which it is not looked at in a mirror either
 STAYS = 0.3  # share of its edges that a thumbnail may show at the place where a mark is gone
 LIKE = 0.65  # likeness that anything near may have to it
@@ -62,7 +63,10 @@ def passing(
 
 
 def _likely(edges: Sequence[Edges], few: int) -> list[int]:
-    """First thumbnails of the PAIRS pairs in which most edges (few at least) stay that are not there throughout."""
+    """First thumbnails of the PAIRS pairs in which most edges, close together, stay that are not there throughout, few
+    at least."""
+    import cv2
+
     usual = [marks.middle(along) for along in zip(*edges)]
     counts = []
     for one, two in itertools.pairwise(edges):
@@ -70,7 +74,9 @@ def _likely(edges: Sequence[Edges], few: int) -> list[int]:
         for a, b, middle in zip(one, two, usual):
             stirs += (a - b) ** 2
             apart += ((a + b) / 2 - middle) ** 2
-        counts.append(int(np.count_nonzero((apart > STRONG * STRONG) & (stirs < apart))))
+        comes = ((apart > STRONG * STRONG) & (stirs < apart)).astype(np.float32)
+        near = cv2.boxFilter(comes, -1, LINE, normalize=False, borderType=cv2.BORDER_CONSTANT)
+        counts.append(round(float(near.max())))
     return [int(k) for k in np.argsort(counts)[::-1][:PAIRS] if counts[k] >= few]
 
 

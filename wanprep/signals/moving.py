@@ -23,23 +23,21 @@ from pathlib import Path
 import numpy as np
 
 from wanprep.signals import hops, marks, speeds, strips
+from wanprep.signals.strays import strays
+from wanprep.signals.trails import HEIGHT, WIDTH, Found, Track, followed, same, taken
 
 WEIGHTS = Path(__file__).with_name("moving.safetensors")
-HEIGHT, WIDTH = hops.HEIGHT, hops.WIDTH
 MARGIN = (12, 16)  # around it, for the network
 MOST = 6  # thumbnails, from the middle of the clip
 PLACES = 2  # where something moves at one speed
 FOLLOWED, JUDGED = 14, 8  # of these, the strongest; of those, the likeliest
 FIRST = (0.7, 0.2, -5.3, 1.7, -3.5, 4.6, 0.9, 0.0)  # log-odds by their facts, a logistic regression
-REACH = 2  # pixels beside the expected place
-ALIKE, BESIDE = 0.22, 0.12  # correlation below which a picture does not show the thing again; the next does not
 JUMPS, TICKS = 2.5, 3.4  # log-odds that these ways of moving are worth by themselves
 STRIP = 8.0  # the same of print on a strip, besides: whatever the network says, which saw none
 USUAL = 0.9  # what is said of the speed of a jump
 CLEAR = 4.0  # rows that go sideways less clearly are no ticker (a quarter of unmarked clips have clearer ones)
 THERE = 3.2  # the same of rows on a strip
 ALONG = 0.25  # agreement of the rest of the picture with a speed that is the scene's own
-Track = dict[int, tuple[int, int, float]]  # picture: row and column of the window, correlation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +61,6 @@ class _Place:
     strength: float
     speed: speeds.Speed
     agreement_hw: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """Something that moves as one. facts: what the network is told of it besides its look."""
-
-    track: Track
-    facts: tuple[float, ...]
 
 
 def find(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> list[Drawing]:
@@ -137,18 +127,30 @@ def _box(place: Sequence[float], shape: Sequence[int]) -> marks.Box:
 
 
 def things(parts: np.ndarray) -> list[Found]:
-    """What moves as one and not with its surroundings, and how: the strongest FOLLOWED of PLACES places a speed are
-    followed through the clip, and the likeliest JUDGED by their facts are told, the likeliest first."""
+    """What moves as one and not with its surroundings, and how: what goes straight on, the likeliest first, and what
+    strays, less what is told already."""
+    waves = speeds.evened(parts)
+    straight = _straight(parts, waves)
+    more = (found for found in strays(parts, waves) if not any(same(found.track, s.track) for s in straight))
+    return straight + sorted(more, key=_likely)
+
+
+def _straight(parts: np.ndarray, waves: np.ndarray) -> list[Found]:
+    """The strongest FOLLOWED of PLACES places a speed are followed through the clip, and the likeliest JUDGED told."""
     energy_hw = _energy(parts)
     out: list[Found] = []
-    for place in sorted(_places(parts), key=lambda place: -place.strength)[:FOLLOWED]:
-        track = _followed(parts, place.y, place.x, place.speed[:2])
-        if len(track) < 2 or any(_same(track, found.track) for found in out):
+    for place in sorted(_places(parts, waves), key=lambda place: -place.strength)[:FOLLOWED]:
+        track = followed(parts, place.y, place.x, place.speed[:2])
+        if len(track) < 2 or any(same(track, found.track) for found in out):
             continue
         facts = _facts(place, track, energy_hw, parts.shape[1])
         if facts[4] <= ALONG:
             out.append(Found(track=track, facts=facts))
-    return sorted(out, key=lambda found: -float(np.dot(FIRST, found.facts)))[:JUDGED]
+    return sorted(out, key=_likely)[:JUDGED]
+
+
+def _likely(found: Found) -> float:
+    return -float(np.dot(FIRST, found.facts))
 
 
 def ticker(parts: np.ndarray, grounds: Sequence[strips.Strip] = ()) -> Found | None:
@@ -171,7 +173,7 @@ def ticker(parts: np.ndarray, grounds: Sequence[strips.Strip] = ()) -> Found | N
     y, x = min(max(row - HEIGHT // 2, 0), height - HEIGHT), min(max(column - WIDTH // 2, 0), width - WIDTH)
     strength = float(near_hw[row, column])
     place = _Place(y=y, x=x, strength=strength, speed=speed, agreement_hw=agreement_hw)
-    track = _followed(parts, y, x, speed[:2], steady=True)
+    track = followed(parts, y, x, speed[:2], steady=True)
     return Found(track=track, facts=_facts(place, track, _energy(parts), parts.shape[1])) if len(track) > 1 else None
 
 
@@ -193,74 +195,17 @@ def _facts(place: _Place, track: Track, energy_hw: np.ndarray, n: int) -> tuple[
     )  # fmt: skip
 
 
-def _places(parts: np.ndarray) -> list[_Place]:
+def _places(parts: np.ndarray, waves: np.ndarray) -> list[_Place]:
     import cv2
 
     out = []
-    for speed in speeds.speeds(parts):
+    for speed in speeds.speeds(waves):
         agreement_hw = speeds.agreement(parts, *speed[:2])
         near_hw = cv2.boxFilter(agreement_hw, -1, (48, 24), normalize=False, borderType=cv2.BORDER_CONSTANT)
         for _ in range(PLACES):
-            y, x, strength = _taken(near_hw)
+            y, x, strength = taken(near_hw)
             out.append(_Place(y=y, x=x, strength=strength, speed=speed, agreement_hw=agreement_hw))
     return out
-
-
-def _taken(near_hw: np.ndarray) -> tuple[int, int, float]:
-    """(row, column, strength) of the window around the highest place, which is lowered so that the next is another."""
-    height, width = near_hw.shape
-    row, column = divmod(int(near_hw.argmax()), width)
-    strength = float(near_hw[row, column])
-    down, across = HEIGHT // 2, WIDTH // 2
-    near_hw[max(0, row - down) : row + down + 1, max(0, column - across) : column + across + 1] = -math.inf
-    return min(max(row - down, 0), height - HEIGHT), min(max(column - across, 0), width - WIDTH), strength
-
-
-def _same(one: Track, other: Track) -> bool:
-    """Whether both are about the same thing in all pictures that show both."""
-    shared = one.keys() & other.keys()
-    return all(abs(one[t][0] - other[t][0]) <= 5 and abs(one[t][1] - other[t][1]) <= 8 for t in shared)
-
-
-def _followed(parts: np.ndarray, y: int, x: int, speed: tuple[int, int], steady: bool = False) -> Track:
-    """Where the window at (y, x) of the middle picture is in the others, as far as it is seen there. steady: wherever
-    it would be at that pace, seen or not."""
-    middle = parts.shape[1] // 2
-    window = np.ascontiguousarray(parts[:, middle, y : y + HEIGHT, x : x + WIDTH])
-    strength = float(np.vdot(window, window)) + 1e-3
-    track: Track = {middle: (y, x, 1.0)}
-    for way in (1, -1):
-        at, step, t = (y, x), (speed[0] * way, speed[1] * way), middle + way
-        while 0 <= t < parts.shape[1]:
-            found = _nearest(parts[:, t], window, strength, (at[0] + step[0], at[1] + step[1]))
-            if found is None:
-                break
-            if steady or found[2] >= (BESIDE if abs(t - middle) == 1 else ALIKE):
-                track[t] = found
-            step = step if steady else (found[0] - at[0], found[1] - at[1])
-            at, t = found[:2], t + way
-    return track
-
-
-def _nearest(
-    picture: np.ndarray, window: np.ndarray, strength: float, at: tuple[int, int]
-) -> tuple[int, int, float] | None:
-    """Row, column and correlation of what is most like the window near a place; None outside of the picture."""
-    height, width = picture.shape[1:]
-    top, left = max(0, at[0] - REACH), max(0, at[1] - REACH)
-    rows, columns = min(height - HEIGHT, at[0] + REACH) - top + 1, min(width - WIDTH, at[1] + REACH) - left + 1
-    if rows <= 0 or columns <= 0:
-        return None
-    near = picture[:, top:, left:]
-    part, down, across = near.strides
-    shifted = np.lib.stride_tricks.as_strided(
-        near, (rows, columns, 2, HEIGHT, WIDTH), (down, across, part, down, across), writeable=False
-    )
-    match = np.einsum("ijpkl,pkl->ij", shifted, window)
-    i, j = divmod(int(match.argmax()), columns)
-    other = near[:, i : i + HEIGHT, j : j + WIDTH]
-    energy = float(np.einsum("pkl,pkl->", other, other)) + 1e-3
-    return top + i, left + j, float(match[i, j]) / math.sqrt(strength * energy)
 
 
 def room(thumbs_Nhw: Sequence[np.ndarray]) -> list[np.ndarray]:

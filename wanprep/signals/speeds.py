@@ -65,13 +65,12 @@ def _own_shares(thumbs_Nhw: Sequence[np.ndarray]) -> list[np.ndarray]:
     return out
 
 
-def speeds(parts: np.ndarray) -> list[Speed]:
-    """The SPEEDS likeliest, of what `soft_edges` says: where the correlation of pictures with the next, and with the
+def speeds(waves: np.ndarray) -> list[Speed]:
+    """The SPEEDS likeliest, of what `evened` says: where the correlation of pictures with the next, and with the
     next but one at twice the distance, is highest; each frequency counts about alike."""
     import cv2
 
-    n, height, width = parts.shape[1:]
-    waves = evened(parts)
+    n, height, width = waves.shape
     peaks = correlation(waves, 1)
     if n >= 4:
         twice = cv2.dilate(correlation(waves, 2), np.ones((3, 3), np.uint8))
@@ -173,8 +172,8 @@ def agreement(parts: np.ndarray, dy: int, dx: int) -> np.ndarray:
     out = np.zeros((height, width), np.float32)
     for t in range(n - 1):
         k = t - n // 2
-        rows = _shared(height, k * dy, (k + 1) * dy)
-        columns = _shared(width, k * dx, (k + 1) * dx)
+        rows = shared(height, k * dy, (k + 1) * dy)
+        columns = shared(width, k * dx, (k + 1) * dx)
         if rows and columns:
             here, one, two = zip(rows, columns)
             for part in parts:
@@ -182,7 +181,7 @@ def agreement(parts: np.ndarray, dy: int, dx: int) -> np.ndarray:
     return out
 
 
-def _shared(size: int, a: int, b: int) -> tuple[slice, slice, slice] | None:
+def shared(size: int, a: int, b: int) -> tuple[slice, slice, slice] | None:
     """The places 0..size-1 that stay inside when shifted by a, and by b: themselves, and the two shifted."""
     low, high = max(0, -a, -b), min(size, size - a, size - b)
     return (slice(low, high), slice(low + a, high + a), slice(low + b, high + b)) if low < high else None

@@ -21,7 +21,7 @@ WEIGHTS = Path(__file__).with_name("titles.safetensors")
 WIDTH = 128  # of the thumbnails it was trained on
 LIKELY = 0.0  # log-odds from which on it is asked whether the shapes repeat themselves
 REPEATS = 0.75  # likeness of lasting edges to themselves a little further, above which they are a pattern
-TILED = 0.7  # the same of the whole picture, where words that come and go are looked for
+TILED = 0.64  # the same of the whole picture, where words that come and go are looked for
 NEAREST, FURTHEST = 3, 0.6  # pixels, and share of their box, that this is looked for
 
 
