@@ -1,10 +1,13 @@
 """The last words of a command that could not do its work: one line that says why, and an exit code."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from movies import environment
+from shell import as_from_a_shell, as_in_the_background
 
 from wanprep import cli, inspect
 
@@ -75,3 +78,21 @@ def test_only_what_keeps_something_says_so_when_it_is_interrupted(
     code, said = ending("run", tmp_path / "film.mp4", "--out", tmp_path / "set")
     assert code == 130
     assert f"what was done is kept. Go on with: wanprep run {tmp_path / 'film.mp4'}" in said
+
+
+# As the entry point goes on from anywhere: tables are loaded, then a program is started to which Ctrl-C comes.
+INTERRUPTED = """
+import subprocess, sys
+from wanprep import cli
+sys.argv = ["wanprep", "--version"]
+cli.main()
+import polars
+command = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+sys.exit(subprocess.run([sys.executable, "-c", command]).returncode != 0)
+"""
+
+
+@pytest.mark.parametrize(("started", "code"), [(as_from_a_shell, 1), (as_in_the_background, 0)])
+def test_what_is_started_in_the_background_and_all_below_it_stays_deaf(started: Any, code: int) -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    assert subprocess.run(command, env=environment(), preexec_fn=started, capture_output=True).returncode == code

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from movies import check_files, environment, make_movies, options, tables, wanprep
+from shell import as_from_a_shell
 
 STAGES = ("split", "fps", "filter", "bucket", "caption", "cache")
 
@@ -40,7 +41,9 @@ def before(straight: dict[str, Path], stage: str) -> Path:
 def start(stage: str, out: Path) -> subprocess.Popen[str]:
     """Start a stage and return when its measuring begins: that is when it writes its first line."""
     command = [sys.executable, "-m", "wanprep.cli", stage, "--out", str(out), "--workers", "2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment(), preexec_fn=as_from_a_shell
+    )
     assert process.stderr
     process.stderr.readline()
     return process

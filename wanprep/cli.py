@@ -257,8 +257,10 @@ def main() -> None:
     # Read when numpy is loaded: its products are small here, and dividing them among the cores takes longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from wanprep.cached import Damaged
+    from wanprep.engines.children import still_deaf
     from wanprep.lease import Held
 
+    still_deaf()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

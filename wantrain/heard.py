@@ -46,8 +46,8 @@ def saves_noted() -> Iterator[Heard]:
 def stops_noted(heard: Heard) -> Iterator[None]:
     """Note SIGINT, SIGTERM and SIGHUP as well; a second SIGINT or SIGTERM acts as usual.
 
-    A second SIGHUP does nothing: when a terminal closes, both the shell and the kernel may send one. Where SIGHUP is
-    ignored already (`nohup`), it stays so.
+    A second SIGHUP does nothing: when a terminal closes, both the shell and the kernel may send one. What is ignored
+    already stays so: SIGHUP under `nohup`, SIGINT in the background of a script.
     """
 
     def stop(number: int, frame: Any) -> None:
@@ -62,9 +62,10 @@ def stops_noted(heard: Heard) -> Iterator[None]:
             _say("the terminal hung up: stopping after this step")
 
     handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
-    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+    if HANG_UP is not None:
         handlers[HANG_UP] = hang_up
-    with _handled(handlers) as before:
+    wanted = {number: handler for number, handler in handlers.items() if signal.getsignal(number) != signal.SIG_IGN}
+    with _handled(wanted) as before:
         yield
 
 

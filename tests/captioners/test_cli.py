@@ -13,6 +13,7 @@ import pytest
 from footage import make_video
 from movies import SETTINGS, as_json, environment, options, shots, wanprep
 from servers import good, serving, status
+from shell import as_from_a_shell
 from tinyvlm import NAMES, build, build_text
 
 from wanprep.cli import cli
@@ -318,7 +319,9 @@ def test_an_interrupted_run_keeps_what_was_said_and_goes_on(dataset, capsys):
     command = [sys.executable, "-m", "wanprep.cli", "caption", "--out", str(dataset), "--vlm", "openai", "--model", "m"]
     with serving(one_then_nothing) as server:
         command += [part for setting in endpoint(server) for part in ("--set", setting)]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=environment(), preexec_fn=as_from_a_shell
+        )
         while len(server.bodies) < 3:
             time.sleep(0.02)
         time.sleep(3)  # the first answer is under way: three requests may be sent before it is taken in

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from shell import as_from_a_shell
 
 from wantrain.cli import main
 
@@ -216,21 +217,15 @@ def _check_saved(toy, run):
         assert toy.rows(run, expert, "step")[-1]["step"] == entry["step"]
 
 
-def _as_from_a_shell():
-    """Signals as a shell leaves them to what it starts: these tests may run under nohup or in the background."""
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def _on_its_terminal():
-    _as_from_a_shell()
+    as_from_a_shell()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_and_says_how_to_go_on(toy, tmp_path, number, code):
     process = subprocess.Popen(
-        _long_run(tmp_path), env=toy.environment(), stderr=subprocess.PIPE, text=True, preexec_fn=_as_from_a_shell
+        _long_run(tmp_path), env=toy.environment(), stderr=subprocess.PIPE, text=True, preexec_fn=as_from_a_shell
     )
     run = tmp_path / "runs" / "toy"
     _wait_for_steps(process, run / "metrics.jsonl")
@@ -285,14 +280,15 @@ def test_usr1_is_noted_before_anything_is_opened(toy, invoke, tmp_path, monkeypa
     assert (tmp_path / "toy" / "loras" / "toy_000001_high_noise.safetensors").is_file()
 
 
-def test_hang_ups_stay_ignored_under_nohup(monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_is_ignored_in_the_background_stays_so(number):
     from wantrain.heard import Heard, stops_noted
 
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         heard = Heard()
         with stops_noted(heard):
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), number)
         assert heard.stop == []
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)

@@ -31,3 +31,11 @@ def deaf() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def still_deaf() -> None:
+    """Where Ctrl-C is ignored already (a script's `&`, `nohup` there), it stays so, for what is started from here too.
+    polars hears it from its import on, whatever was said before: it would end what it is at, and of a signal that is
+    heard programs that are started know nothing."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
