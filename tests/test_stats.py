@@ -20,7 +20,8 @@ from wanprep import costs
 from wanprep.families import family
 from wanprep.stage import UsageError
 from wanprep.stages.bucket import ClipInfo, View, samples_of
-from wanprep.stats import MAX_BINS, length_bins, render, report
+from wanprep.stats import render, report
+from wanprep.stats_lengths import MAX_BINS, length_bins
 from wanprep.stats_render import human_bytes, human_count, keep_end
 
 WAN = family("wan2.1-t2v-14b")

@@ -8,16 +8,16 @@ because a clip may be rejected for several.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from wanprep import costs
 from wanprep.families import Family
+from wanprep.stats_lengths import length_bins
 from wanprep.stats_model import (
     BucketStats,
     CacheStats,
     ClipStats,
-    LengthBin,
     Reason,
     SourceLine,
     SourceStats,
@@ -34,7 +34,6 @@ Rows = Any  # list of dict rows, or anything with `to_dicts` such as a polars fr
 By = Literal["bucket", "source", "reason", "view"]
 
 KEPT = ("keep", "kept")
-MAX_BINS = 12
 
 
 def report(
@@ -138,25 +137,6 @@ def _moving(kept: list[Row], sources: list[Row]) -> list[Row]:
     """Those of the kept clips that are no stills: by what the clip says, else its source, else its length."""
     kinds = {row["source_id"]: row["kind"] for row in sources if row.get("kind")}
     return [row for row in kept if (row.get("kind") or kinds.get(row["source_id"]) or _kind(row)) != "image"]
-
-
-def length_bins(lengths: Sequence[int]) -> list[LengthBin]:
-    """At most MAX_BINS bins of 4, 8, 16, … frames; the last is open when a few clips are far longer than the rest."""
-    if not lengths:
-        return []
-    ordered = sorted(lengths)
-    typical = ordered[(len(ordered) - 1) * 95 // 100]
-    step = 4
-    while typical // step - ordered[0] // step >= MAX_BINS - 1:
-        step *= 2
-    first = ordered[0] // step
-    last = min(ordered[-1] // step, first + MAX_BINS - 1)
-    counts = Counter(min(length // step, last) for length in ordered)
-    is_open = ordered[-1] // step > last
-    return [
-        LengthBin(low=i * step, high=None if is_open and i == last else (i + 1) * step - 1, clips=counts[i])
-        for i in range(first, last + 1)
-    ]
 
 
 def _forward_tflop(ok: list[Row], family: Family) -> float | None:

@@ -21,8 +21,7 @@ import numpy as np
 from bench_cuts import SEEDS, prepare
 from traps import letters
 
-from wanprep.signals.analysis import line_p97
-from wanprep.signals.bars import find_bars
+from wanprep.signals.bars import find_bars, line_p97
 
 H, W, FRAMES = 360, 640, 12
 KINDS = (

@@ -27,9 +27,9 @@ from train_wipes import film
 from wanprep.signals.dissolves import NAMES, candidates, computed
 from wanprep.signals.framing import inside
 from wanprep.signals.jumps import Series, find_jumps
+from wanprep.signals.leftovers import isolated_jumps
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules
-from wanprep.signals.shots import isolated_jumps
 
 FIT = Fit(networks=3, units=16, rounds=400, rate=1e-2, small=1e-4, shaken=0.2, least=1e-9)  # there are few dissolves
 FILMS = {

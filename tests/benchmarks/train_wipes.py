@@ -34,9 +34,9 @@ from wanprep.signals import carried, slides, wipes
 from wanprep.signals.carried import against_wipe, not_carried
 from wanprep.signals.framing import inside
 from wanprep.signals.jumps import Series, find_jumps
+from wanprep.signals.leftovers import isolated_jumps
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules
-from wanprep.signals.shots import isolated_jumps
 from wanprep.signals.store import Signals
 
 FILMS = {"first": 150, "second": 80, "moves": 420, "traps": 300, "slides": 240}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from traced import packets
 
-from wanprep.media import hevc, quantiser
+from wanprep.media import hevc, quantiser, vp8
 from wanprep.media.pixels import still_frame
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
@@ -85,7 +85,7 @@ def test_unknown_is_nan_and_no_error(tmp_path):
 
 def test_damaged_headers_are_read_to_their_end():
     for header in (b"\x00", b"\x01\x00\x00", b"\xff" * 64, bytes(64)):
-        assert 0 <= quantiser.vp8_index(header) <= 127
+        assert 0 <= vp8.index(header) <= 127
 
 
 def test_only_old_mpeg_leaves_block_edges_as_they_are(tmp_path):

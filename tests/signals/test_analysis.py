@@ -10,7 +10,8 @@ import pytest
 
 from wanprep.media.pixels import still_frame
 from wanprep.signals import quality, shots
-from wanprep.signals.analysis import MIN_SIDE, Due, analyse, line_p97, mid_size, small_size
+from wanprep.signals.analysis import MIN_SIDE, Due, analyse, mid_size, small_size
+from wanprep.signals.bars import line_p97
 from wanprep.signals.store import Signals
 from wanprep.stage import Reject
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wanprep.signals import content
+from wanprep.signals import content, placing
 from wanprep.signals.store import Signals
 
 H, W = 144, 256
@@ -47,7 +47,7 @@ def columns(pairs) -> np.ndarray:
 
 
 def begin(profile: np.ndarray, length: float, low: float = 0.0, high: float = 1.0) -> float:
-    return float(content.place(profile[None], low, high, length)[0])
+    return float(placing.place(profile[None], low, high, length)[0])
 
 
 @pytest.mark.parametrize("x", [10, 60, 150, 206])
@@ -270,11 +270,11 @@ def test_a_crop_is_inside_and_never_keeps_less_than_the_centre(row, low, width, 
     assert low - 1e-9 <= start <= high - length + 1e-9
     middle = (low + high - length) / 2
     bins = (np.arange(content.BINS) + 0.5) / content.BINS
-    weight = profile * (1 - content.PRIOR * np.clip(2 * (bins - low) / (high - low) - 1, -1, 1) ** 2)
+    weight = profile * (1 - placing.PRIOR * np.clip(2 * (bins - low) / (high - low) - 1, -1, 1) ** 2)
 
     def kept(at: float) -> float:
-        whole = content._cover(np.array([at]), length)[0]
-        core = content._cover(np.array([at + length * (1 - content.CORE) / 2]), length * content.CORE)[0]
+        whole = placing._cover(np.array([at]), length)[0]
+        core = placing._cover(np.array([at + length * (1 - placing.CORE) / 2]), length * placing.CORE)[0]
         return float((weight * (whole + core)).sum())
 
     assert kept(start) >= kept(middle) - 1e-6
@@ -286,11 +286,11 @@ def test_a_mirrored_picture_has_the_mirrored_crop(row, length):
     profile = np.array(row, np.uint8)
     there, back = begin(profile, length), 1 - length - begin(profile[::-1].copy(), length)
     bins = (np.arange(content.BINS) + 0.5) / content.BINS
-    weight = profile * (1 - content.PRIOR * (2 * bins - 1) ** 2)
+    weight = profile * (1 - placing.PRIOR * (2 * bins - 1) ** 2)
 
     def kept(at: float) -> float:
-        whole = content._cover(np.array([at]), length)[0]
-        core = content._cover(np.array([at + length * (1 - content.CORE) / 2]), length * content.CORE)[0]
+        whole = placing._cover(np.array([at]), length)[0]
+        core = placing._cover(np.array([at + length * (1 - placing.CORE) / 2]), length * placing.CORE)[0]
         return float((weight * (whole + core)).sum())
 
     # The very place, or another that is as good.
@@ -300,7 +300,7 @@ def test_a_mirrored_picture_has_the_mirrored_crop(row, length):
 def test_clips_do_not_influence_each_other():
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 256, (50, content.BINS)).astype(np.uint8)
-    together = content.place(rows, 0.0, 1.0, 0.6)
+    together = placing.place(rows, 0.0, 1.0, 0.6)
     assert together.tolist() == [begin(row, 0.6) for row in rows]
     assert len(set(together.tolist())) > 3
 
@@ -309,4 +309,4 @@ def test_an_impossible_crop_is_an_error():
     rows = np.ones((1, content.BINS), np.uint8)
     for low, high, length in ((0.5, 0.4, 0.1), (0.0, 1.0, 1.1), (0.0, 1.2, 0.5), (0.0, 1.0, 0.0)):
         with pytest.raises(ValueError, match="cannot place"):
-            content.place(rows, low, high, length)
+            placing.place(rows, low, high, length)

@@ -10,6 +10,7 @@ from landscapes import HEIGHT, WIDTH, measure, view
 
 from wanprep.signals.gradual import find_mixes
 from wanprep.signals.jumps import around
+from wanprep.signals.leftovers import risen, unexplained
 from wanprep.signals.meter import common_bars, details, matches
 from wanprep.signals.mixing import contrast_dip, likeness
 from wanprep.signals.odd import Odd
@@ -20,8 +21,6 @@ from wanprep.signals.shots import (
     Transition,
     edge_energy,
     find_shots,
-    risen,
-    unexplained,
 )
 from wanprep.signals.steps import Step
 
@@ -148,7 +147,7 @@ def test_doubt_is_no_transition_and_no_part_of_a_shot():
 def test_a_dissolve_that_light_would_explain_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = mixed(view(20, 50), view(21, 50), 12)
     (sure,) = shots(frames).transitions
-    monkeypatch.setattr("wanprep.signals.shots.is_flash", lambda T, before, after, longest: True)
+    monkeypatch.setattr("wanprep.signals.leftovers.is_flash", lambda T, before, after, longest: True)
     found = shots(frames)
     assert not found.transitions
     assert [(t.first, t.last) for t in found.doubtful] == [(sure.first, sure.last)]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wanprep.signals import analysis, spool
+from wanprep.signals import spool, tracks
 from wanprep.signals.analysis import analyse
 from wanprep.signals.spool import Spool
 
@@ -119,7 +119,7 @@ def test_signals_put_aside_are_those_kept_in_memory(tmp_path, monkeypatch):
 
 def test_numbers_of_frames_are_put_aside(tmp_path, monkeypatch):
     monkeypatch.setattr(spool, "IN_MEMORY", 100)
-    of_shots, of_quality = analysis._Shots(tmp_path), analysis._Quality((256, 144), (0, 2), tmp_path)
+    of_shots, of_quality = tracks.Shots(tmp_path), tracks.Quality((256, 144), (0, 2), tmp_path)
     for _ in range(20):
         of_shots.keep((bytes(36), bytes(192)))
         of_quality.keep(bytes(76))

@@ -102,11 +102,7 @@ class Flow:
                     continue
                 check(packet)
                 packet = without_strays(packet, self._context)
-                if packet.pts is not None:
-                    self._sent.add(packet.pts)
-                    self._context.skip_frame = "NONREF" if self._is_needless(packet.pts) else "DEFAULT"
-                self._keyframes.send(packet)
-                pictures = self._context.decode(packet if packet.size else None)
+                pictures = self._decoded(packet)
                 self._accepted = True
             except (av.FFmpegError, EncryptedError) as error:
                 if isinstance(error, av.EOFError):
@@ -127,6 +123,14 @@ class Flow:
                     return
                 continue
             yield from self._good(pictures)
+
+    def _decoded(self, packet: Any) -> Any:
+        """What comes out of the decoder when it is given this one."""
+        if packet.pts is not None:
+            self._sent.add(packet.pts)
+            self._context.skip_frame = "NONREF" if self._is_needless(packet.pts) else "DEFAULT"
+        self._keyframes.send(packet)
+        return self._context.decode(packet if packet.size else None)
 
     def _ends_early(self) -> str:
         """Why there may be more than was read, "" when nothing says so."""

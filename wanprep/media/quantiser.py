@@ -3,7 +3,7 @@
 FFmpeg's decoders of VP9 and MPEG-1 and -2 tell (`options` asks them to). Those of H.264 and MPEG-4 do, too, but with
 several threads of pictures that are not finished yet (measured: other numbers in one of 60 runs). So of these only
 keyframes tell, decoded once more by a decoder with one thread when they are asked (`Keyframe`). Those of HEVC, AV1 and
-VP8 do not, so headers are read here (`hevc`, `av1`, `vp8_index`): that of the picture that is asked, and of those sent
+VP8 do not, so headers are read here (`hevc`, `av1`, `vp8`): that of the picture that is asked, and of those sent
 before it. What a film went through before it was encoded for the last time is for `signals.compression` to see.
 
 All are put on one scale, that of H.264 (0..51, where 6 more double the step): a step is 0.625 * 2 ** (qp / 6).
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wanprep.media import av1, hevc
+from wanprep.media import av1, hevc, vp8
 from wanprep.media.sidedata import side_data
 
 _ASKS = {"export_side_data": "venc_params"}  # option of a decoder
@@ -37,9 +37,6 @@ RECENT = 16  # pictures whose headers are looked at: of one in six, all may be o
 HEADER = 4096  # bytes of a packet that hold the quantiser, and before it what others say
 UNFILTERED = 6.0  # MPEG-1, -2 and -4 do not smooth block edges: they show as those of a step twice as large
 _H264, _MPEG = 1, 2  # AVVideoEncParamsType
-# RFC 6386, section 14.1
-_VP8_STEPS = (*range(4, 59), *range(60, 117, 2), *range(119, 174, 3), *range(177, 230, 4), 234, 239, 245)
-_VP8_STEPS += tuple(range(249, 285, 5))
 
 
 def options(codec: str) -> dict[str, str]:
@@ -133,7 +130,7 @@ class Header:
     def said(self) -> float:
         """The quantiser on H.264's scale, NaN where unknown."""
         if self.codec == "vp8":
-            return _of_step(_VP8_STEPS[vp8_index(self._parts[-1])] / 2)
+            return _of_step(vp8.step(self._parts[-1]))
         if self.codec == "hevc":
             return hevc.quantiser(*self._parts) - (_FINER_BY_TREE if self._by_tree else _FINER["hevc"])
         index = av1.quantiser(*self._parts)
@@ -260,60 +257,3 @@ def _of_index(index: float) -> float:
 
 def _of_step(step: float) -> float:
     return max(0.0, 6 * math.log2(step / 0.625)) if step > 0 else 0.0
-
-
-def vp8_index(header: bytes) -> int:
-    """y_ac_qi (0..127) of a VP8 frame's first bytes."""
-    read = _Bools(header[10:] if not header[0] & 1 else header[3:])
-    if not header[0] & 1:
-        read.bits(2)  # colour space, clamping
-    if read.bits(1):  # segments
-        by_map, by_data = read.bits(1), read.bits(1)
-        if by_data:
-            read.bits(1)
-            for width in (7, 7, 7, 7, 6, 6, 6, 6):
-                read.optional(width + 1)
-        for _ in range(3 * by_map):
-            read.optional(8)
-    read.bits(1 + 6 + 3)  # loop filter
-    if read.bits(1) and read.bits(1):
-        for _ in range(8):
-            read.optional(6 + 1)
-    read.bits(2)  # partitions
-    return read.bits(7)
-
-
-class _Bools:
-    """RFC 6386, section 7, for even odds."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 2
-        self._value = int.from_bytes(data[:2].ljust(2, b"\0"), "big")
-        self._range, self._shifts = 255, 0
-
-    def bits(self, count: int) -> int:
-        found = 0
-        for _ in range(count):
-            found = 2 * found + self._bool()
-        return found
-
-    def optional(self, count: int) -> None:
-        if self.bits(1):
-            self.bits(count)
-
-    def _bool(self) -> int:
-        split = 1 + ((self._range - 1) >> 1)
-        said = self._value >= split << 8
-        if said:
-            self._range -= split
-            self._value -= split << 8
-        else:
-            self._range = split
-        while self._range < 128:
-            self._value, self._range = self._value << 1, self._range << 1
-            self._shifts += 1
-            if self._shifts == 8:
-                self._shifts = 0
-                self._value |= self._data[self._at] if self._at < len(self._data) else 0
-                self._at += 1
-        return int(said)

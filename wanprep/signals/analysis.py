@@ -11,20 +11,19 @@ import contextlib
 import itertools
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from wanprep.signals import barred, compression, lanes, quality, shots
-from wanprep.signals.bars import Crop, line_p97
-from wanprep.signals.blur import focus
-from wanprep.signals.spool import Spool, aside
+from wanprep.signals import barred, lanes, shots
+from wanprep.signals.bars import Crop
+from wanprep.signals.spool import aside
 from wanprep.signals.store import Signals
-from wanprep.signals.thumbs import Thumbs, encode
+from wanprep.signals.thumbs import Thumbs
+from wanprep.signals.tracks import Look, Quality, Sampled, Shots, columns, qualities
 from wanprep.stage import Reject
 
 SMALL_WIDTH = 256  # every frame
@@ -84,7 +83,7 @@ def analyse(
     if min(width, height) < MIN_SIDE:
         raise Reject("too_small", f"{width}x{height}: a side of a picture needs {MIN_SIDE} pixels to be measured")
     small = small_size(width, height)
-    tracks = _Shots(folder), _Quality(small, (0, 2), folder), _Quality(small, (1, 2), folder), _Sampled(folder)
+    tracks = Shots(folder), Quality(small, (0, 2), folder), Quality(small, (1, 2), folder), Sampled(folder)
     pts, last_duration = array("q"), 0
     with one_opencv_thread(), _beside(threads, expected, width, height) as lane:
         lane.begin([track.meter for track in tracks], [track.keep for track in tracks])
@@ -96,8 +95,8 @@ def analyse(
     if not pts:
         raise Reject("no_frames", "not one frame could be decoded")
     of_shots, *of_quality, sampled = tracks
-    of_frames = _columns(of_shots.numbers, shots.FIELDS).items()
-    frame = aside(itertools.chain(_qualities(of_quality, sampled), of_frames), folder)
+    of_frames = columns(of_shots.numbers, shots.FIELDS).items()
+    frame = aside(itertools.chain(qualities(of_quality, sampled), of_frames), folder)
     return Signals(
         time_base=time_base,
         width=width,
@@ -113,24 +112,7 @@ def analyse(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Look:
-    """What is seen of one frame: small in colour and in luma; of a sampled one also luma of middle and of full size."""
-
-    index: int
-    pts: int
-    duration: int
-    seconds: float
-    bgr: np.ndarray
-    luma: np.ndarray
-    mid: np.ndarray | None
-    full: np.ndarray | None
-    coded: tuple[float, bool, float] | None
-    noise: bool  # whether it is to be measured
-    bars: barred.Bars  # of the small picture; `mid` is without them
-
-
-def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: int) -> Iterator[_Look]:
+def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: int) -> Iterator[Look]:
     import cv2
 
     small, mid = small_size(width, height), mid_size(width, height)
@@ -144,7 +126,7 @@ def _looks(frames: Iterable[Picture], time_base: Fraction, width: int, height: i
         luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         bars = watch.feed(luma)
         full = frame.gray(width, height) if due(seconds) else None
-        yield _Look(
+        yield Look(
             index=index,
             pts=frame.pts,
             duration=frame.duration,
@@ -179,95 +161,6 @@ def _coded(frame: Picture, full_HW: np.ndarray, small_hw: np.ndarray, bars: barr
         return frame.coded()
     rows, columns = bars.scaled(small_hw.shape, full_HW.shape)
     return frame.coded((columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start))
-
-
-class _Shots:
-    """Every frame, against the one before."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.meter = _ShotMeter()
-        self.numbers, self.tiny = Spool(folder), Spool(folder)
-
-    def keep(self, found: tuple[bytes, bytes]) -> None:
-        self.numbers.add(found[0])
-        self.tiny.add(found[1])
-
-
-class _ShotMeter:
-    def __init__(self) -> None:
-        self._meter = shots.ShotMeter()
-
-    def __call__(self, look: _Look) -> tuple[bytes, bytes]:
-        numbers, picture = self._meter.feed(look.bgr, look.luma)
-        return _row(numbers, shots.FIELDS), picture.tobytes()
-
-
-class _Quality:
-    """Every frame, most of it on a few frames a second."""
-
-    def __init__(self, size: tuple[int, int], share: tuple[int, int], folder: Path | None) -> None:
-        self.meter = _QualityMeter(size, share)
-        self.numbers = Spool(folder)
-
-    def keep(self, found: bytes) -> None:
-        self.numbers.add(found)
-
-
-class _QualityMeter:
-    def __init__(self, size: tuple[int, int], share: tuple[int, int]) -> None:
-        self._meter = quality.QualityMeter(*size, share)
-
-    def __call__(self, look: _Look) -> bytes:
-        return _row(self._meter.feed(look.seconds, look.luma, look.bars), quality.FIELDS)
-
-
-class _Sampled:
-    """Frames that are looked at in middle and full size."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.meter = _sampled
-        self.at = array("i")
-        self.thumbs, self.rows, self.cols = Spool(folder), Spool(folder), Spool(folder)
-        self.traces: dict[str, array] = {}
-
-    def keep(self, found: tuple[int, bytes, bytes, bytes, dict[str, float]] | None) -> None:
-        if found is None:
-            return
-        at, thumb, rows, cols, traces = found
-        self.at.append(at)
-        self.thumbs.add(thumb)
-        self.rows.add(rows)
-        self.cols.add(cols)
-        for name, value in traces.items():
-            self.traces.setdefault(name, array("d")).append(value)
-
-
-def _sampled(look: _Look) -> tuple[int, bytes, bytes, bytes, dict[str, float]] | None:
-    if look.full is None or look.mid is None:
-        return None
-    quantiser, smoothed, leaves = look.coded or (math.nan, True, math.nan)
-    picture = look.full[look.bars.scaled(look.luma.shape, look.full.shape, compression.GRID)]
-    traces = compression.traces(picture, smoothed, said=quantiser, leaves=leaves, noise=look.noise)
-    traces |= focus(look.mid) | {"quantiser": quantiser}
-    rows, cols = line_p97(look.full).tobytes(), line_p97(look.full, axis=0).tobytes()
-    return look.index, encode(look.bgr), rows, cols, traces
-
-
-def _row(numbers: Mapping[str, float], names: tuple[str, ...]) -> bytes:
-    return array("f", [numbers[name] for name in names]).tobytes()
-
-
-def _columns(rows: Spool, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """float32[N] by name from rows of `_row`, in place: read-only, and a row apart."""
-    return dict(zip(names, rows.whole().view(np.float32).reshape(-1, len(names)).T))
-
-
-def _qualities(shared: Iterable[_Quality], sampled: _Sampled) -> Iterator[tuple[str, np.ndarray]]:
-    """float32[N] by name, one made after the other: of a long film all of them are as much as the rest."""
-    for name, values in quality.merged(*(_columns(track.numbers, quality.FIELDS) for track in shared)):
-        if name in sampled.traces:
-            values[sampled.at] = sampled.traces[name]
-        yield name, values
 
 
 def _beside(threads: int, expected: int, width: int, height: int) -> contextlib.AbstractContextManager[Any]:

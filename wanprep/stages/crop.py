@@ -16,6 +16,7 @@ import numpy as np
 
 from wanprep.families import Family
 from wanprep.signals import content
+from wanprep.signals.placing import place
 from wanprep.stage import Reject
 from wanprep.stages.windows import View
 
@@ -169,7 +170,7 @@ def follow(
     empty = bytes(2 * bins)
     both = np.frombuffer(b"".join(profile or empty for profile in profiles), np.uint8).reshape(-1, 2, bins)
     known: list[bool] = np.any(both, axis=(1, 2)).tolist()
-    begins = content.place(both[:, 0 if across else 1], offset / whole, (offset + side) / whole, length / whole)
+    begins = place(both[:, 0 if across else 1], offset / whole, (offset + side) / whole, length / whole)
     moved = np.clip(2 * np.rint(begins * whole / 2).astype(int) - offset, 0, side - length).tolist()
     places: list[Box] = [(to, y, w, h) if across else (x, to, w, h) for to in moved]
     return [place if sure else crop for place, sure in zip(places, known)]
