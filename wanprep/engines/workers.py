@@ -20,12 +20,12 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from wanprep.engines.children import deaf
+from wanprep.engines.children import KEPT, deaf
 from wanprep.engines.local import THREADS, Outcome, measure_one
 from wanprep.stage import Item, Stage
 
 # Read when the server starts. Workers never need more than one thread of numpy's; for the path see engines/children.py.
-SERVER = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+SERVER = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1", **KEPT}
 # What workers load sooner or later; a name that cannot be imported is left out.
 PRELOAD = (
     *("__main__", "av", "cv2", "ffmpeg", "safetensors.numpy", "wanprep.steps", "wanprep.engines.workers"),

@@ -125,12 +125,14 @@ _FIRST, _MOST = np.array([1.0, 1.0, 0.1, 0.1]), np.array([WIDTH, HEIGHT, 0.5, 0.
 def _shift(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """int[n, 2]: places down and across by which A float64[n, HEIGHT, WIDTH] moved is B at best. Large moves must fit
     better: the less overlaps, the more easily it agrees."""
-    costs = np.empty((len(_SHIFTS), len(A)))
-    for cost, (down, across) in zip(costs, _SHIFTS.tolist()):
-        y, x, h, w = max(0, down), max(0, across), HEIGHT - abs(down), WIDTH - abs(across)
-        off = B[:, y - down : y - down + h, x - across : x - across + w] - A[:, y : y + h, x : x + w]
-        np.einsum("nyx,nyx->n", off, off, out=cost)
-    costs /= _WEIGHTS[:, None]
+    n, (high, wide) = len(A), FARTHEST
+    beyond = np.zeros((n, HEIGHT + 2 * high, WIDTH + 2 * wide))
+    beyond[:, high : high + HEIGHT, wide : wide + WIDTH] = B
+    moved = np.lib.stride_tricks.sliding_window_view(beyond, (HEIGHT, WIDTH), axis=(1, 2))
+    both = np.einsum("nklyx,nyx->nkl", moved, A).reshape(n, -1)[:, ::-1][:, _ENOUGH]
+    # Of squares of differences, where A and B overlap; B shifted by less is A shifted by more.
+    first, second = ((X * X).reshape(n, -1) @ _OVERLAP for X in (A, B))
+    costs = ((first + second[:, ::-1] - 2 * both) / _WEIGHTS).T
     best, found = np.full(len(A), np.inf), np.zeros((len(A), 2), int)
     lower = (costs[1:] < np.minimum.accumulate(costs)[:-1]).any(1)
     for k in [0, *(np.flatnonzero(lower) + 1).tolist()]:  # at no other one is any of them lower than before
@@ -139,16 +141,19 @@ def _shift(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     return found
 
 
-def _shifts() -> tuple[np.ndarray, np.ndarray]:
-    """int[k, 2]: places down and across of all shifts that leave enough; float[k]: what their differences are divided
-    by."""
+def _shifts() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """bool[m]: which shifts leave enough, of all, down and across; int[k, 2]: these; float[P, k]: the places of the first
+    picture that they leave, 1 each; float[k]: what their differences are divided by."""
     down, across = np.mgrid[-FARTHEST[0] : FARTHEST[0] + 1, -FARTHEST[1] : FARTHEST[1] + 1].reshape(2, -1)
-    left = (HEIGHT - abs(down)) * (WIDTH - abs(across))
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].reshape(2, -1, 1)
+    overlap = (y >= down) & (y < HEIGHT + down) & (x >= across) & (x < WIDTH + across)
+    left = overlap.sum(0)
     share = left / (HEIGHT * WIDTH)
-    return np.stack([down, across], 1)[share >= LEAST], (left * np.sqrt(share))[share >= LEAST]
+    enough = share >= LEAST
+    return enough, np.stack([down, across], 1)[enough], overlap[:, enough].astype(float), (left * np.sqrt(share))[enough]
 
 
-_SHIFTS, _WEIGHTS = _shifts()
+_ENOUGH, _SHIFTS, _OVERLAP, _WEIGHTS = _shifts()
 
 
 def _places(move: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -188,8 +188,11 @@ def around(values: np.ndarray, first: np.ndarray, last: np.ndarray, count: int) 
     """float[n, 2·count]: values of the steps before step `first` and after step `last`; at the ends, where there are
     none, the mean of those that there are."""
     at = np.concatenate([first[:, None] + np.arange(-count, 0), last[:, None] + np.arange(1, count + 1)], axis=1)
+    found = values.take(at, mode="clip")
     there = (at >= 1) & (at < len(values))
-    found = np.where(there, values[np.clip(at, 0, len(values) - 1)], 0.0)
+    if there.all():
+        return found
+    found[~there] = 0.0
     mean = found.sum(1) / np.maximum(1, there.sum(1))
     return np.where(there, found, mean[:, None])
 

@@ -30,15 +30,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wanprep.engines.children import PYTHON, deaf
+from wanprep.engines.children import KEPT, PYTHON, deaf
 
 LANES = 4  # processes
 BATCH = 16  # items a message: each wakes four processes
 SLOTS = 4  # batches on their way at once
 SLOT_BYTES = 12 << 20  # of one batch; pages that nobody writes to take no memory
 ALIGN = 64
-# glibc would give a picture's memory back to the kernel when it is freed, and have it zeroed for the next one.
-KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from wanprep.signals import lanes; lanes.serve()"
 
 

@@ -62,11 +62,11 @@ def find_steps(
 ) -> list[Step]:
     """Steps between frames `free` (bool[N]) whose log-odds of a cut reach `max_doubt`, more than FAR apart, in order.
     frame: numbers of each frame (`meter.FIELDS`). longest: frames of a flash of light."""
-    before, after = candidates(T, series, free)
+    before, after = _seen(T, *candidates(T, series, free), rules)
     if not len(after):
         return []
     rows = numbers(T, series, frame, before, after)
-    odds = np.where(_seen(rows, rules), computed(rows, weights(FILE)), -np.inf)
+    odds = computed(rows, weights(FILE))
     likely = np.flatnonzero(odds >= rules.max_doubt)  # light takes the longest to look for, and speaks against a cut
     rows[likely, NAMES.index("flash")] = flashes(T, before[likely], after[likely], longest)
     odds[likely] = computed(rows[likely], weights(FILE))
@@ -87,12 +87,16 @@ def believed(
     return after[clear | (computed(rows, weights(FILE)) >= rules.max_doubt)].tolist()
 
 
-def _seen(rows: np.ndarray, rules: ShotRules) -> np.ndarray:
-    """bool[n]: steps of which light, a gain and an offset of the whole picture, does not explain nearly all, and that
-    are large enough."""
-    like, size, strong = (rows[:, NAMES.index(name)] for name in ("likeness", "size", "strong"))
-    left = np.expm1(strong) ** 2 * (1 - like**2) / (np.expm1(size) ** 2 + EPS)
-    return (size >= np.log(rules.min_step + 1)) & ~((like >= rules.max_likeness) & (left < LIT))
+def _seen(T: Pictures, before: np.ndarray, after: np.ndarray, rules: ShotRules) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the steps of which light, a gain and an offset of the whole picture, does not explain nearly all, and
+    that are large enough: of the others nothing more is asked."""
+    seen = []
+    for at in parts(np.arange(len(after))):
+        A, B = T[before[at]], T[after[at]]
+        size, like, strong = rms(B - A), likeness(A, B), np.maximum(std(A), std(B))
+        left = strong**2 * (1 - like**2) / (size**2 + EPS)
+        seen.append((size >= rules.min_step) & ~((like >= rules.max_likeness) & (left < LIT)))
+    return before[np.concatenate(seen)], after[np.concatenate(seen)]
 
 
 def likeliest(after: np.ndarray, odds: np.ndarray, least: float) -> list[int]:
