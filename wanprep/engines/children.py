@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PYTHON = (sys.executable, "-P")  # how a command line begins
-# glibc would give a picture's memory back to the kernel when it is freed, and have it zeroed for the next one. Read when
-# a process starts.
+# glibc, which reads this when a process starts, would give a picture's memory back to the kernel when it is freed, and
+# have it zeroed for the next one.
 KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
 

@@ -142,15 +142,16 @@ def _shift(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def _shifts() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """bool[m]: which shifts leave enough, of all, down and across; int[k, 2]: these; float[P, k]: the places of the first
-    picture that they leave, 1 each; float[k]: what their differences are divided by."""
+    """bool[m]: which shifts leave enough, of all, down and across; int[k, 2]: these; float[P, k]: the places of the
+    first picture that they leave, 1 each; float[k]: what their differences are divided by."""
     down, across = np.mgrid[-FARTHEST[0] : FARTHEST[0] + 1, -FARTHEST[1] : FARTHEST[1] + 1].reshape(2, -1)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].reshape(2, -1, 1)
     overlap = (y >= down) & (y < HEIGHT + down) & (x >= across) & (x < WIDTH + across)
     left = overlap.sum(0)
     share = left / (HEIGHT * WIDTH)
     enough = share >= LEAST
-    return enough, np.stack([down, across], 1)[enough], overlap[:, enough].astype(float), (left * np.sqrt(share))[enough]
+    shifts, weights = np.stack([down, across], 1), left * np.sqrt(share)
+    return enough, shifts[enough], overlap[:, enough].astype(float), weights[enough]
 
 
 _ENOUGH, _SHIFTS, _OVERLAP, _WEIGHTS = _shifts()
