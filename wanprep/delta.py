@@ -10,7 +10,7 @@ import io
 import json
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -83,9 +83,9 @@ class Table:
             self._delta.update_incremental()
         return self._delta
 
-    def read(self, columns: Iterable[str] | None = None, *, keep: bool = True) -> pl.DataFrame:
-        """All rows; columns: only these; keep: for the next who asks. Raises Damaged naming the file when bytes have
-        changed since they were written."""
+    def read(self, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """All rows; columns: only these. Raises Damaged naming the file when bytes have changed since they were
+        written."""
         schema = {name: self.polars_schema[name] for name in columns or self.columns}
         for known, (version, frame) in self._cache.items():
             if schema.keys() <= set(known) and self._is_last(version):
@@ -94,9 +94,14 @@ class Table:
         if table is None:
             return pl.DataFrame(schema=schema)
         frame = self._frame(self._parts(table), schema)
-        if keep:
-            self._cache[tuple(schema)] = (table.version(), frame)
+        self._cache[tuple(schema)] = (table.version(), frame)
         return frame
+
+    def each(self, columns: Iterable[str]) -> Iterator[pl.DataFrame]:
+        """The rows of one part after the other, for who takes them in another form: never all of them in both."""
+        table, schema = self._opened(), {name: self.polars_schema[name] for name in columns}
+        for name in sorted(self._parts(table)) if table else ():
+            yield self._part(name, schema)
 
     def _is_last(self, version: int) -> bool:
         """Versions have no gaps; asking for files of the log takes a thousandth of opening the table."""

@@ -55,8 +55,8 @@ class Manifest:
 
     def apart(self, name: str, column: str) -> dict[str, Any]:
         """key -> value of a column that has a table of its own, with what parts of earlier versions hold in place."""
-        tables = (self.table(table).read(["key", column], keep=False) for table in (name, column))
-        return {key: value for table in tables for key, value in table.iter_rows() if value is not None}
+        parts = (part for table in (name, column) for part in self.table(table).each(["key", column]))
+        return {key: value for part in parts for key, value in part.iter_rows() if value is not None}
 
     def _latest(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
         rows = self.table(name).read(columns)

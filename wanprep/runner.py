@@ -27,7 +27,7 @@ from wanprep.wanted import wanted
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
 
-BATCH_ROWS = 64
+BATCH_ROWS = 256
 BATCH_SECONDS = 5.0
 
 
