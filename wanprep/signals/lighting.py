@@ -35,7 +35,7 @@ def lighting(
     looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
     at = signals.sampled[looks] - i0
     cast = largest_cast(np.stack(means, axis=1), T, at, lambda k: _tiles(signals, int(looks[k]), part))
-    return max(jump, cast, rolling_bands(tiny, signals.seconds()[i0:i1]))
+    return max(jump, cast, rolling_bands(tiny, signals.seconds(i0, i1)))
 
 
 def _tiles(signals: Signals, look: int, part: Part | None) -> np.ndarray:

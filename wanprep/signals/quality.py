@@ -243,7 +243,7 @@ def clip_camera(signals: Signals, i0: int, i1: int) -> tuple[str | None, float]:
 def _clip(signals: Signals, i0: int, i1: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     if not 0 <= i0 < i1 <= len(signals.pts):
         raise ValueError(f"clip [{i0}, {i1}) is not inside the {len(signals.pts)} frames of its source")
-    return {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}, signals.seconds()[i0:i1]
+    return {name: signals.frame[name][i0:i1].astype(np.float64) for name in FIELDS}, signals.seconds(i0, i1)
 
 
 def _path(frame: dict[str, np.ndarray], seconds: np.ndarray) -> tuple[np.ndarray, float]:

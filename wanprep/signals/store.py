@@ -84,9 +84,9 @@ class Signals:
         if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"{name} must be {np.dtype(dtype)}{list(shape)}, not {array.dtype}{list(array.shape)}")
 
-    def seconds(self) -> np.ndarray:
-        """float64[N]: presentation times in seconds relative to the first frame."""
-        return (self.pts - self.pts[0]) * float(self.time_base)
+    def seconds(self, start: int = 0, end: int | None = None) -> np.ndarray:
+        """float64[end - start]: presentation times of frames start..end-1 in seconds relative to the first of all."""
+        return (self.pts[start:end] - self.pts[0]) * float(self.time_base)
 
     def end_pts(self) -> int:
         """First pts after the last frame; an unknown last duration counts as the median frame interval."""

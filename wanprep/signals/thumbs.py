@@ -17,13 +17,31 @@ from wanprep.signals.spool import Spool
 LUMA, COLOUR = 97, 85  # quality, 0..100
 
 
+class Packed:
+    """Files end to end in uint8[N], by their lengths and where each ends, int64[M]; each is cut out when it is asked
+    for: of a long film as many arrays as files would be megabytes in each process."""
+
+    def __init__(self, data: np.ndarray, lengths: np.ndarray, ends: np.ndarray) -> None:
+        self.data, self.lengths, self.ends = data, lengths, ends
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        end = self.ends[index]
+        return self.data[end - self.lengths[index] : end]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[index] for index in range(len(self)))
+
+
 class Thumbs:
     """Like a read-only uint8[M, h, w, 3] BGR array; each access decodes what it returns."""
 
     dtype = np.dtype(np.uint8)
     ndim = 4
 
-    def __init__(self, files: Sequence[bytes | np.ndarray] | Spool, height: int, width: int) -> None:
+    def __init__(self, files: Sequence[bytes] | Packed | Spool, height: int, width: int) -> None:
         self.files = files
         self.shape = (len(self.files), height, width, 3)
 
@@ -33,12 +51,14 @@ class Thumbs:
         ends = np.cumsum(sizes)
         if len(data) != (int(ends[-1]) if len(ends) else 0):
             raise ValueError(f"{len(data)} bytes of thumbnails, but their sizes add up to {int(sizes.sum())}")
-        return cls([data[end - size : end] for end, size in zip(ends.tolist(), sizes.tolist())], height, width)
+        return cls(Packed(data, sizes, ends), height, width)
 
     def sizes(self) -> np.ndarray:
         """int64[M]: bytes of each file."""
         if isinstance(self.files, Spool):
             return self.files.sizes()
+        if isinstance(self.files, Packed):
+            return self.files.lengths
         return np.array([len(file) for file in self.files], np.int64)
 
     def __len__(self) -> int:
@@ -54,9 +74,9 @@ class Thumbs:
         if isinstance(index, tuple):
             head = self[index[0]]
             return head[index[1:]] if isinstance(index[0], int | np.integer) else head[(slice(None), *index[1:])]
+        if isinstance(index, int | np.integer):
+            return self._decode(self.files[range(len(self))[index]])
         chosen = np.arange(len(self))[index]
-        if np.ndim(chosen) == 0:
-            return self._decode(self.files[int(chosen)])
         pictures = [self._decode(self.files[i]) for i in chosen]
         return np.stack(pictures) if pictures else np.zeros((0, *self.shape[1:]), np.uint8)
 

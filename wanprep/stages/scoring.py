@@ -46,7 +46,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
     bars = barred.usual(marks.lumas(_some(whole)))
     signature = b""
     if "tiny" in signals.extra:
-        signature = phash.clip_signature(whole, signals.extra["tiny"][i0:i1], signals.seconds()[i0:i1], part)
+        signature = phash.clip_signature(whole, signals.extra["tiny"][i0:i1], signals.seconds(i0, i1), part)
     picture = framing.between(part, bars, shape)
     where, subject = content.clip_content(signals, i0, i1, picture)
     thumbs = whole if part is None else np.ascontiguousarray(whole[:, *part])
