@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -301,3 +301,13 @@ def _add_silence(output: Any, stream: Any) -> None:
         frame.sample_rate, frame.pts = 8000, part * 1024
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
+
+
+def write_mp4(
+    path: Path, frames: Iterable[NDArray[np.uint8]], *, width: int, height: int, rate: int, min_psnr: float = 45.0
+) -> Any:
+    """Write RGB frames (uint8 [height, width, 3]) as one mp4 at `rate` frames a second. As `write_many`."""
+    from wanprep.media.write import Target, write_many
+
+    target = Target(path=path, width=width, height=height)
+    return write_many({0: target}, ({0: frame} for frame in frames), rate=rate, min_psnr=min_psnr)[0]

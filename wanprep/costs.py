@@ -108,12 +108,6 @@ def forward_tflop(family: Family, tokens: int) -> float:
     return _forward(family, tokens).total / 1e12
 
 
-def attention_share(family: Family, tokens: int) -> float:
-    """Self-attention's part of the forward, 0 to 1."""
-    forward = _forward(family, tokens)
-    return forward.own / forward.total
-
-
 def step_tflop(family: Family, tokens: int, recompute: Recompute = "full") -> float:
     """Operations of forward and backward of one example with LoRA on a frozen expert, in 10^12.
 

@@ -20,7 +20,7 @@ from wanprep.decide import Decided
 from wanprep.ids import key_of
 from wanprep.known import found_sources, take_sources
 from wanprep.runner import Listener, Options, Report, run_stage
-from wanprep.stage import Missing, UsageError
+from wanprep.stage import Missing
 from wanprep.steps import steps
 
 STAGES = ("split", "fps", "filter", "bucket", "caption", "cache")
@@ -196,9 +196,3 @@ def publish_captions(dataset: Dataset, decided: Decided) -> int:
         lambda rows: dataset.manifest.append("published", rows),
     )
     return len(written)
-
-
-def check_stages(names: Sequence[str]) -> None:
-    for name in names:
-        if name not in STAGES:
-            raise UsageError(f"unknown stage {name!r}; stages are {', '.join(STAGES)}")

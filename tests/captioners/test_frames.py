@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from footage import numbered, read_number
+from footage import numbered, read_number, write_mp4
 
 from wanprep.cached import Damaged
 from wanprep.captioners.base import CaptionRequest, Media, Sampling
@@ -68,7 +68,6 @@ def request(path: Path | None, kind="mp4", frames=40):
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    from wanprep.media.write import write_mp4
 
     path = tmp_path_factory.mktemp("clip") / "c1.mp4"
     write_mp4(path, (numbered(n, 192, 96) for n in range(40)), width=192, height=96, rate=16)

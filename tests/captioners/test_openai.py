@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from footage import numbered, read_number
+from footage import numbered, read_number, write_mp4
 from servers import dripping, good, hang_up, raw, serving, slow, status
 
 from wanprep.captioners.base import CaptionRequest, Media, Sampling
@@ -292,7 +292,7 @@ def test_an_address_and_a_model_are_needed():
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    from wanprep.media.write import write_mp4, write_png
+    from wanprep.media.write import write_png
 
     folder = tmp_path_factory.mktemp("clips")
     write_mp4(folder / "c1.mp4", (numbered(n, 192, 96) for n in range(32)), width=192, height=96, rate=16)

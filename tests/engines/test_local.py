@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from wanprep.engines import local, workers
+from wanprep.engines.children import KEPT
 from wanprep.stage import Item
 
 
@@ -34,6 +35,7 @@ class Where:
 
         seen = {"pid": os.getpid(), "told": os.environ.get("WANPREP_TOLD"), "cv2": cv2.getNumThreads()}
         seen |= {"frozen": gc.get_freeze_count()}
+        seen |= {"kept": {name: os.environ.get(name) for name in KEPT} == KEPT}
         seen |= {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
         return [{"key": key, **seen, "threads": local.threads()} for key in parts]
 
@@ -49,6 +51,11 @@ def test_decoding_never_happens_in_this_process():
     assert os.getpid() not in {row["pid"] for row in rows}
     assert {row["threads"] for row in rows} == {max(1, (os.cpu_count() or 1) // 2)}
     assert {row["cv2"] for row in rows} == {row["threads"] for row in rows}
+
+
+def test_workers_keep_the_memory_that_they_free_and_this_process_does_not():
+    assert {row["kept"] for row in measured(Where(), workers=2)} == {True}
+    assert {row["kept"] for row in measured(Where(), workers=0)} == {False}
 
 
 @pytest.mark.parametrize("word", ["first", "second"])

@@ -11,7 +11,7 @@ from wanprep.media.container import open_container
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
 from wanprep.signals.rules import ShotRules
-from wanprep.stages.split import SplitConfig, clips_of, measure_source
+from wanprep.stages.split import SplitConfig, measure_source, split
 
 COUNT, GOP = 72, 12
 NOISY = f"testsrc2=s=192x108:r=24:d={COUNT // 24},noise=alls=60:allf=t"
@@ -266,6 +266,6 @@ def test_clips_end_at_the_hole_and_it_is_told(tmp_path, films):
     path = zeroed(films("ffv1.mkv", tmp_path), 0.4, 0.12)
     signals, _, _ = measure_source(path)
     (hole,) = signals.holes
-    clips = clips_of(signals, SplitConfig(min_seconds=0.2, shots=ShotRules(detect=False)))
+    clips = split(signals, SplitConfig(min_seconds=0.2, shots=ShotRules(detect=False)))[0]
     assert [(clip.start_frame, clip.end_frame) for clip in clips] == [(0, hole), (hole, len(signals.pts))]
     assert signals.truncated.startswith("damaged pictures left out at ")

@@ -4,10 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from footage import write_mp4
 
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
-from wanprep.media.write import psnr, write_mp4
+from wanprep.media.write import psnr
 from wanprep.stages.fps import duplicated, frame_plan
 
 RATES = {

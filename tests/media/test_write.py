@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from footage import write_mp4
 
 from wanprep import ids
 from wanprep.media import write
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
-from wanprep.media.write import Target, psnr, write_many, write_mp4
+from wanprep.media.write import Target, psnr, write_many
 from wanprep.stage import Missing
 
 

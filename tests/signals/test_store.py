@@ -69,6 +69,7 @@ def test_views_of_arrays_are_saved_as_they_read(tmp_path: Path):
 def test_seconds_and_end():
     signals = make(3, pts=np.array([900, 3900, 9900], np.int64), frame={}, extra={}, sampled=np.array([0, 2], np.int32))
     assert signals.seconds() == pytest.approx([0, 3000 / 90000, 0.1])
+    assert signals.seconds(1, 3).tolist() == signals.seconds()[1:3].tolist()
     assert signals.end_pts() == 9900 + 3003
     assert replace(signals, last_duration=0).end_pts() == 9900 + 4500
     lone = make(1, pts=np.array([5], np.int64), frame={}, extra={}, last_duration=0, sampled=np.array([0], np.int32),
@@ -121,9 +122,12 @@ def pictures(n: int = 5) -> np.ndarray:
     return np.stack([cv2.resize(p, (64, 48), interpolation=cv2.INTER_CUBIC) for p in small])
 
 
-def test_thumbs_index_like_an_array_and_look_like_it():
+@pytest.mark.parametrize("stored", [False, True])
+def test_thumbs_index_like_an_array_and_look_like_it(stored):
     truth = pictures()
-    thumbs = Thumbs([encode(p) for p in truth], 48, 64)
+    files = [encode(p) for p in truth]
+    together = np.frombuffer(b"".join(files), np.uint8), np.array([len(file) for file in files])
+    thumbs = Thumbs.unpack(*together, 48, 64) if stored else Thumbs(files, 48, 64)
     assert (thumbs.shape, thumbs.dtype, len(thumbs), thumbs.ndim) == (truth.shape, truth.dtype, 5, 4)
     whole = np.asarray(thumbs)
     error = whole.astype(float) - truth
@@ -135,8 +139,9 @@ def test_thumbs_index_like_an_array_and_look_like_it():
     assert np.array_equal(thumbs[1:3, ..., 0], whole[1:3, ..., 0])
     assert np.array_equal(thumbs[2, :5], whole[2, :5])
     assert np.array_equal(np.stack(list(thumbs)), whole)
-    with pytest.raises(IndexError):
-        thumbs[5]
+    for beyond in (5, -6):
+        with pytest.raises(IndexError):
+            thumbs[beyond]
 
 
 def test_thumbs_survive_saving_and_are_compared_by_their_bytes(tmp_path: Path):

@@ -7,7 +7,7 @@ from footage import plan_by_definition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wanprep.stages.fps import MAX_SLOTS, duplicated, frame_plan, plan_digest
+from wanprep.stages.fps import MAX_SLOTS, duplicated, frame_plan
 
 
 @st.composite
@@ -84,12 +84,6 @@ def test_a_two_hour_film_is_planned_at_once():
 def test_what_cannot_be_planned_is_refused(pts, start, end, says):
     with pytest.raises(ValueError, match=says):
         frame_plan(np.array(pts, dtype=np.int64), start, end, Fraction(1, 8), 16)
-
-
-def test_the_digest_follows_the_plan():
-    plan = np.array([0, 1, 3], dtype=np.int64)
-    assert plan_digest(plan) == plan_digest(plan.astype(np.int32))
-    assert plan_digest(plan) != plan_digest(np.array([0, 1, 4]))
 
 
 def nearest_by_bisection(pts, time_base, rate, end):

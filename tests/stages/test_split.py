@@ -18,9 +18,17 @@ from wanprep.signals import shots
 from wanprep.signals.shots import ShotList, Transition
 from wanprep.signals.store import Signals
 from wanprep.stage import Reject
-from wanprep.stages.split import ClipSpan, SplitConfig, analyse_source, clips_of, divide, split, transitions_of
+from wanprep.stages.split import ClipSpan, SplitConfig, analyse_source, divide, split
 
 MEDIA = Path(__file__).resolve().parents[3] / "shared/media/dev"
+
+
+def clips_of(signals, config: SplitConfig) -> list[ClipSpan]:
+    return split(signals, config)[0]
+
+
+def transitions_of(signals, config: SplitConfig) -> list[Transition]:
+    return split(signals, config)[1]
 
 
 def signals(pts, last_duration: int = 40, base: Fraction = Fraction(1, 1000), tiny=None, sampled=()) -> Signals:

@@ -85,14 +85,6 @@ def ffmpeg_binary() -> str:
         raise Missing("no ffmpeg found", "install ffmpeg, or: pip install imageio-ffmpeg") from error
 
 
-def write_mp4(
-    path: Path, frames: Iterable[NDArray[np.uint8]], *, width: int, height: int, rate: int, min_psnr: float = 45.0
-) -> Written:
-    """Write RGB frames (uint8 [height, width, 3]) as one mp4 at `rate` frames a second. As `write_many`."""
-    target = Target(path=path, width=width, height=height)
-    return write_many({0: target}, ({0: frame} for frame in frames), rate=rate, min_psnr=min_psnr)[0]
-
-
 def write_many(
     targets: Mapping[Key, Target],
     frames: Iterable[Mapping[Key, NDArray[np.uint8]]],

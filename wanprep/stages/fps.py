@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wanprep import ids
-
 # Ten million slots are a week at 16 fps: beyond that the timestamps are nonsense, and the plan would fill memory.
 MAX_SLOTS = 10_000_000
 _INT64_SAFE = 2**62  # differences of two such values still fit
@@ -68,11 +66,6 @@ def frame_plan(
 def slots_of(start_pts: int, end_pts: int, time_base: Fraction, rate: int) -> int:
     """How many slots the clip [start_pts, end_pts) has at `rate` slots a second."""
     return math.ceil((end_pts - start_pts) * time_base * rate)
-
-
-def plan_digest(plan: NDArray[np.int64]) -> str:
-    """blake2b-128 of a plan. Pass `pts[plan]` for a digest that does not depend on where decoding began."""
-    return ids.digest_bytes(np.ascontiguousarray(plan, dtype="<i8").tobytes())
 
 
 def duplicated(plan: NDArray[np.int64]) -> int:

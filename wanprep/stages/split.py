@@ -160,16 +160,6 @@ def analyse_source(path: Path, out: Path, *, threads: int = 1) -> dict[str, Any]
     }
 
 
-def clips_of(signals: Signals, config: SplitConfig) -> list[ClipSpan]:
-    """The clips of a source in order; see `split`."""
-    return split(signals, config)[0]
-
-
-def transitions_of(signals: Signals, config: SplitConfig) -> list[Transition]:
-    """What was trimmed off between the clips, margins included, in order; see `split`."""
-    return split(signals, config)[1]
-
-
 def split(
     signals: Signals, config: SplitConfig, found: ShotList | None = None
 ) -> tuple[list[ClipSpan], list[Transition]]:
