@@ -60,7 +60,7 @@ class Signals:
         if n == 0:
             raise ValueError("signals need at least one frame; reject the source instead")
         self._check("pts", self.pts, (n,), np.int64)
-        if n > 1 and not (np.diff(self.pts) > 0).all():
+        if not (self.pts[1:] > self.pts[:-1]).all():
             at = int(np.flatnonzero(np.diff(self.pts) <= 0)[0]) + 1
             raise ValueError(f"pts must strictly increase; frame {at} has {self.pts[at]} after {self.pts[at - 1]}")
         if self.last_duration < 0:
