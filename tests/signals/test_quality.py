@@ -16,6 +16,7 @@ from wanprep.signals.quality import (
     clip_camera,
     clip_scores,
     despite_chance,
+    in_focus,
     merged,
     repeats,
     throughout,
@@ -212,6 +213,27 @@ def test_grain_neither_hides_blur_nor_is_taken_for_it(levels, sigma):
     assert bad("blur", blur.sharpness(soft))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_grain_does_not_hide_blur_of_low_contrast_either(seed):
+    sharp = 120 + 0.3 * (still(seed, 1)[0].astype(np.float32) - 120)
+    grain = np.random.default_rng(seed).normal(0, 4, sharp.shape)
+    grainy, soft = (
+        np.clip(picture + grain, 0, 255).astype(np.uint8) for picture in (sharp, cv2.GaussianBlur(sharp, (0, 0), 2.0))
+    )
+    assert not bad("blur", blur.sharpness(grainy))
+    assert bad("blur", blur.sharpness(soft))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_a_few_edges_are_sharper_than_most_the_picture_is_soft_but_in_focus(seed):
+    sharp = still(seed, 1)[0]
+    nearly, soft = (cv2.GaussianBlur(sharp, (0, 0), sigma) for sigma in (0.6, 1.25))
+    places = np.random.default_rng(seed).random((12, 20)) < 0.04
+    parts = cv2.resize(places.astype(np.uint8), (W, H), interpolation=cv2.INTER_NEAREST).astype(bool)
+    assert not bad("blur", blur.sharpness(np.where(parts, nearly, soft)))
+    assert bad("blur", blur.sharpness(soft))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_fine_texture_out_of_focus_is_no_sharper_than_soft_edges(seed):
     """Foliage, gravel, a crowd: its Laplacian is 1.6 times that of edges as soft."""
@@ -238,6 +260,16 @@ def test_a_clip_that_is_out_of_focus_for_half_its_time_is_blurred_and_one_look_i
     assert bad("blur", scores(np.concatenate([sharp[:36], soft[36:]]))["sharpness"])
     assert not bad("blur", scores(np.concatenate([sharp[:66], soft[66:]]))["sharpness"])
     assert not bad("blur", scores(np.concatenate([sharp[:12], soft[:3]]))["sharpness"])  # three looks, one of them soft
+
+
+def test_softer_pictures_now_and_then_do_not_blur_a_clip_but_half_of_them_far_out_of_focus_do():
+    nan = math.nan
+    uneven = np.array([0.13, 0.116, 0.128, 0.115, 0.127, nan])  # every second picture coded softly
+    assert in_focus(uneven) == pytest.approx(0.127)
+    assert in_focus(np.full(5, 0.12)) == pytest.approx(0.12)
+    assert in_focus(np.array([0.2, 0.2, 0.2, 0.05, 0.05])) == pytest.approx(0.055)
+    assert in_focus(np.array([0.2, 0.05, nan, 0.2])) == 0.2  # of few looks the middle one
+    assert math.isnan(in_focus(np.array([nan, nan])))
 
 
 @pytest.mark.parametrize("pitch", [4, 6, 8])

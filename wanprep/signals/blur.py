@@ -12,14 +12,17 @@ import math
 import numpy as np
 
 MIN_TEXTURE = 18.0  # Sobel gradient of the strongest edges below this: too dark or flat to say anything about focus
-SCALE = 1.2  # the second derivative along the gradient, as large as the Laplacian of most pictures
-ROUNDING = 2.0  # second derivative at soft edges that 8-bit levels and fine coding alone leave (their P93)
+# Of the pixels around the steepest edges the sharpest count: of soft film some edges are sharper than most, of a
+# picture out of focus all are as soft. At 0.98 and more the sharpest are single specks.
+SHARPEST = 0.97
+SCALE = 1.05  # the second derivative along the gradient, as large as P93 of the Laplacian of most pictures
+ROUNDING = 2.4  # second derivative at soft edges that 8-bit levels and fine coding alone leave (their P97)
 # Rounding is more than soft edges have in the dark. Where the gradient is below DIM pictures are smoothed first, in
 # units of a quarter level, and the ratio, which that lowers, is put back.
 DIM, DIM_SIGMA, DIM_UNIT, DIM_TIMES = 64.0, 0.7, 4, 1.33
-# The same of noise, as a multiple of its median |Laplacian|: 1.42 if it were Gaussian and all there is, 1.64 where it
-# was smoothed. Of these the median is that of rounding as well.
-NOISE_GAIN, DIM_GAIN = 1.4, 1.2
+# The same of noise, as a multiple of its median |Laplacian|: 1.76 if it were Gaussian and all there is, 1.9 of the
+# steepest pixels of noise alone. Of these the median is that of rounding as well.
+NOISE_GAIN, DIM_GAIN = 1.82, 1.44
 # Checks, weave and foliage all over a picture have edges at its median pixel, which is not noise then: at the steepest
 # edges they have less than so many times the median (14 such clips 1.7 to 2.6), and noise more (42 clips out of
 # focus under grain of 2 to 8 levels: 2.75).
@@ -69,7 +72,7 @@ def sharpness(gray_HW: np.ndarray) -> float:
     if noise > rounding and not dim and _percentile(size_HW.ravel()[around_P], 0.93) < PATTERN * usual:
         noise = 0.0
     second_P = _along(seen_HW, dx_HW, dy_HW, around_P)
-    place = int(0.93 * (len(second_P) - 1))
+    place = int(SHARPEST * (len(second_P) - 1))
     second, noise = float(np.partition(second_P, place)[place]), max(rounding, noise)
     return SCALE * times * math.sqrt(max(0.0, second * second - noise * noise)) / (gradient + 4.0 * unit)
 

@@ -66,6 +66,7 @@ DARK = 32  # luma: rows and columns whose 97th percentile stays below are black
 # are lost if so much is taken off, times how much more one in so many counts.
 USUAL_LOOKS, BY_CHANCE = 5, 4.5
 MANY_LOOKS = 4  # sampled frames from which on a quarter of them may speak for a clip
+UNEVEN = 1.1  # times its lower quartile that a clip may be sharp
 
 
 class QualityMeter:
@@ -159,9 +160,8 @@ def clip_scores(
 ) -> dict[str, float]:
     """Scores of the clip made of frames i0..i1-1; NaN where it cannot be known (too few frames, nothing to see).
 
-    sharpness: lower quartile, so that half a clip out of focus is enough; of few looks, the median, as of smear, luma
-    and noise. quantiser: compression.quantiser of what shows throughout, at the size it has. coded: what the stream
-    alone says of it. lit: pixels of the picture without black bars.
+    sharpness: `in_focus`. smear, luma, noise: the median. quantiser: compression.quantiser of what shows throughout, at
+    the size it has. coded: what the stream alone says of it. lit: pixels of the picture without black bars.
     shake: widths that the camera turns back in ten seconds. light_jump: the largest of light, casts and bands.
     motion: share of the picture that changes within half a second, in the livelier quarter of the clip. frozen: share
     of its time that it stands still to the frame. duplicate_rate: share of frames equal to the one before.
@@ -171,13 +171,12 @@ def clip_scores(
     frame, seconds = _clip(signals, i0, i1)
     change = frame["change"][_inside(seconds, frame["change_s"])]
     equal = np.concatenate([[False], repeats(frame["frame_diff"][1:])])
-    sharp = frame["sharpness"]
     looks = np.flatnonzero((signals.sampled >= i0) & (signals.sampled < i1))
     blocks = throughout(frame["blockiness"][signals.sampled[looks] - i0])
     hidden = despite_chance(frame["hidden"][signals.sampled[looks] - i0])
     coded = _quantile(frame["quantiser"], 0.5)
     return {
-        "sharpness": _quantile(sharp, 0.25 if np.isfinite(sharp).sum() >= MANY_LOOKS else 0.5),
+        "sharpness": in_focus(frame["sharpness"]),
         "smear": _quantile(frame["smear"], 0.5),
         "shake": turned_back(*_path(frame, seconds)),
         "light_jump": lighting(signals, i0, i1, frame["light_jump"], _inside(seconds, frame["step_s"]), part),
@@ -219,6 +218,16 @@ def despite_chance(looks_N: np.ndarray) -> float:
     if not len(known) or 2 * len(known) < len(looks_N):
         return math.nan
     return float(known.mean() - BY_CHANCE * max(0.0, 1 / len(known) - 1 / USUAL_LOOKS))
+
+
+def in_focus(sharp_N: np.ndarray) -> float:
+    """How sharp a clip is, 1/px, by float[N] of its frames, NaN where not looked at or flat: the median, which a little
+    softer pictures now and then, of old film or a coarse coding, do not pull down; of many looks UNEVEN times their
+    lower quartile at most, so that half a clip out of focus is enough. NaN if none is known."""
+    median = _quantile(sharp_N, 0.5)
+    if np.isfinite(sharp_N).sum() < MANY_LOOKS:
+        return median
+    return min(median, UNEVEN * _quantile(sharp_N, 0.25))
 
 
 def repeats(diff_N: np.ndarray) -> np.ndarray:
