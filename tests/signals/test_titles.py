@@ -90,6 +90,10 @@ def test_what_repeats_itself_is_no_title_whatever_the_network_says(monkeypatch):
     odds, box = title(plain(write))
     assert odds == 5.0
     assert box == pytest.approx((2 / 32, 5 / 18, 29 / 32, 12 / 18), abs=1e-3)
+    monkeypatch.setattr(marks, "looked", lambda *_: np.where(np.indices((18, 32)).sum(0) < 5, 50.0, -5.0))
+    assert title(plain(write))[1] is not None
+    monkeypatch.setattr(marks, "looked", lambda *_: np.where(np.indices((18, 32)).sum(0) < 2, 500.0, -5.0))
+    assert title(plain(write)) == (0.0, None)  # too small for large words
 
 
 def test_a_single_picture_or_a_tiny_one_says_nothing():

@@ -19,27 +19,33 @@ from wanprep.signals import brief, marks
 
 WEIGHTS = Path(__file__).with_name("titles.safetensors")
 WIDTH = 128  # of the thumbnails it was trained on
-LIKELY = 0.0  # log-odds from which on it is asked whether the shapes repeat themselves
+LIKELY = 0.0  # log-odds of what is too small for large words, or repeats itself, at most
 REPEATS = 0.75  # likeness of lasting edges to themselves a little further, above which they are a pattern
 TILED = 0.64  # the same of the whole picture, where words that come and go are looked for
+SMALLEST = 0.014  # share of the picture that their box has: of words a tenth as high as it 99 % have more
 NEAREST, FURTHEST = 3, 0.6  # pixels, and share of their box, that this is looked for
 
 
 def title(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> tuple[float, marks.Box | None]:
     """(log-odds of large words, their box) of uint8[M, h, w, 3] BGR thumbnails of one clip, as `marks.mark`; also of
-    words that come and go. None above LIKELY where what looks like words repeats itself."""
+    words that come and go. None above LIKELY where what looks like words is small or repeats itself."""
     if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 64:
         return math.nan, None
     weights = weights or _shipped()
     some = thumbs_MhwC[marks.chosen(len(thumbs_MhwC))]
     x = marks.maps(marks.lumas(some, WIDTH), marks.primaries(some, WIDTH))
     odds, box = marks.judged(marks.looked(x, weights))
-    if box is not None and repeated(x, box) > REPEATS:
+    if box is not None and not _wordlike(x, box):
         odds, box = LIKELY, None
     for passing, where, its in brief.passing(thumbs_MhwC, weights, WIDTH, marks.MOST):
-        if passing > odds and repeated(its, where) <= REPEATS and repeated(its) <= TILED:
+        if passing > odds and _wordlike(its, where) and repeated(its) <= TILED:
             odds, box = passing, where
     return odds, box
+
+
+def _wordlike(x: np.ndarray, box: marks.Box) -> bool:
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top) >= SMALLEST and repeated(x, box) <= REPEATS
 
 
 def repeated(x: np.ndarray, box: marks.Box = (0.0, 0.0, 1.0, 1.0)) -> float:
