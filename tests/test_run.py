@@ -255,6 +255,15 @@ def test_usage_errors_end_with_2(arguments: tuple[str, ...], code: int, message:
     assert "Traceback" not in done.stderr
 
 
+def test_weights_are_not_asked_for_where_nothing_is_to_be_encoded(tmp_path: Path) -> None:
+    (folder := tmp_path / "in").mkdir()
+    (folder / "empty.mp4").touch()
+    settings = [s for s in SETTINGS if not s.startswith("family")] + ["family=wan2.2-t2v-a14b"]
+    said = wanprep("run", str(folder), *options(tmp_path / "set", settings)).stderr
+    assert "sources  1 rejected (1 empty_file)" in said
+    assert "weights" not in said
+
+
 def test_weights_asked_for_by_name_and_not_there_end_with_3(movies: Path, tmp_path: Path) -> None:
     settings = [s for s in SETTINGS if not s.startswith("family")] + ["family=wan2.2-t2v-a14b"]
     out = tmp_path / "set"

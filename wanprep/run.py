@@ -158,9 +158,10 @@ def _can_cache(dataset: Dataset, summary: Summary, *, by_name: bool) -> bool:
     remedy = download_hint(model, *absent)
     if by_name:
         raise Missing(what, remedy)
-    for name, count in unencoded(dataset).items():
+    left = unencoded(dataset)
+    for name, count in left.items():
         summary.reports[name] = Report(stage=name, wanted=count, pending=count, waiting_for=what)
-    summary.waiting = f"{what}. {remedy}"
+    summary.waiting = f"{what}. {remedy}" if any(left.values()) else ""
     return False
 
 
