@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from wanprep.signals.marks import middle
 from wanprep.signals.motion import camera_step, stands, still_rim
 from wanprep.signals.store import Signals
 
@@ -68,7 +69,7 @@ def content_map(pictures: Sequence[np.ndarray], moved: Sequence[np.ndarray], pic
 
     small = [cv2.resize(picture, _size(picture), interpolation=cv2.INTER_AREA) for picture in pictures]
     energies = np.stack(moved) * picture_HW if moved else np.zeros((1, *picture_HW.shape))
-    usual = np.median(energies, axis=0)  # over time: what passes through, or flickers, is there in few pairs only
+    usual = middle(list(energies))  # over time: what passes through, or flickers, is there in few pairs only
     counts = picture_HW * _beside(usual > STIRS, picture_HW)
     apart = from_border(small, picture_HW) * counts
     differs = _spread(np.mean([_contrast(picture) for picture in small], axis=0) * counts)

@@ -90,14 +90,15 @@ def clip_evidence(
     if (width, height) != size:
         grays = [cv2.resize(gray, size, interpolation=cv2.INTER_AREA) for gray in grays]
     gradients = [[cv2.Sobel(g, cv2.CV_32F, *order) / 4 for g in grays] for order in ((1, 0), (0, 1))]
-    persistent_Chw = np.stack([np.median(np.stack(g), axis=0) for g in gradients])
+    persistent_Chw = np.stack([marks.middle(g) for g in gradients])
     strongest_CHW = _strongest(persistent_Chw)
     soft_CHW = strongest_CHW / (np.hypot(*strongest_CHW) + SOFT)
     nibbles_CHW = np.rint(soft_CHW * STEPS).astype(np.int8) + 8
     packed_HW = ((nibbles_CHW[0] << 4) | nibbles_CHW[1]).astype(np.uint8)
     brightest = np.max(np.stack(grays), axis=0)
     dark_HW = cv2.resize(brightest, (WIDTH, rows), interpolation=cv2.INTER_AREA) < 48
-    scene = cv2.resize(np.median(np.stack(grays), axis=0).astype(np.uint8), SCENE, interpolation=cv2.INTER_AREA)
+    usual = marks.middle([gray.astype(np.float32) for gray in grays]).astype(np.uint8)
+    scene = cv2.resize(usual, SCENE, interpolation=cv2.INTER_AREA)
     places = np.zeros((0, 0), np.int8)
     if places_IJ is not None:
         places = np.clip(np.rint(places_IJ * PLACE_STEPS), -128, 127).astype(np.int8)

@@ -19,7 +19,7 @@ from wanprep.signals import brief, marks
 
 WEIGHTS = Path(__file__).with_name("titles.safetensors")
 WIDTH = 128  # of the thumbnails it was trained on
-LIKELY = 0.0  # log-odds of what is too small for large words, or repeats itself, at most
+LIKELY = 0.0  # log-odds above which it is asked what it is, and those of what is too small or repeats itself
 REPEATS = 0.75  # likeness of lasting edges to themselves a little further, above which they are a pattern
 TILED = 0.64  # the same of the whole picture, where words that come and go are looked for
 SMALLEST = 0.014  # share of the picture that their box has: of words a tenth as high as it 99 % have more
@@ -28,17 +28,18 @@ NEAREST, FURTHEST = 3, 0.6  # pixels, and share of their box, that this is looke
 
 def title(thumbs_MhwC: np.ndarray, weights: marks.Weights | None = None) -> tuple[float, marks.Box | None]:
     """(log-odds of large words, their box) of uint8[M, h, w, 3] BGR thumbnails of one clip, as `marks.mark`; also of
-    words that come and go. None above LIKELY where what looks like words is small or repeats itself."""
+    words that come and go. None above LIKELY where what looks like words is small or repeats itself; NaN where nothing
+    does, as where too little is seen."""
     if len(thumbs_MhwC) < 2 or min(thumbs_MhwC.shape[1:3]) < 64:
         return math.nan, None
     weights = weights or _shipped()
     some = thumbs_MhwC[marks.chosen(len(thumbs_MhwC))]
     x = marks.maps(marks.lumas(some, WIDTH), marks.primaries(some, WIDTH))
-    odds, box = marks.judged(marks.looked(x, weights))
+    odds, box = marks.judged(marks.looked(x, weights, LIKELY))
     if box is not None and not _wordlike(x, box):
         odds, box = LIKELY, None
     for passing, where, its in brief.passing(thumbs_MhwC, weights, WIDTH, marks.MOST):
-        if passing > odds and _wordlike(its, where) and repeated(its) <= TILED:
+        if not passing <= odds and _wordlike(its, where) and repeated(its) <= TILED:
             odds, box = passing, where
     return odds, box
 
