@@ -39,12 +39,16 @@ from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules
 from wanprep.signals.store import Signals
 
-FILMS = {"first": 150, "second": 80, "moves": 420, "traps": 300, "slides": 240}
-OF_WIPES = ("first", "second", "moves", "traps")  # slides must not teach wipes: those are for slides.py
-LIKELIEST, LEAST = 3, (-6.0, -2.5)  # spans with about one middle that are kept; log-odds of wipes, slides among them
+FILMS = {"first": 150, "second": 200, "moves": 560, "traps": 500, "slides": 240, "whips": 200}
+OF_WIPES = {"first": 150, "second": 80, "moves": 420, "traps": 300}  # wipes are taught by no films of slides
+LIKELIEST, LEAST = 3, (-6.0, -4.0)  # spans with about one middle that are kept; log-odds of wipes, slides among them
 RIDGE, ROUNDS, KINDS = 1.0, 4, 14  # KINDS of moves come in turn: a fold holds all
 AGAINST = "against"  # of wipes: carried.WEIGHT, fitted with the others
-ADDED = {"wipes": 0.6, "slides": -0.5}  # to the fitted bias: wipes are wanted from lower odds on than slides
+ADDED = {"wipes": 0.6, "slides": -0.8}  # to the fitted bias: wipes are wanted from lower odds on than slides
+SLID_BY = (7.97, {  # bias and weights by which spans of slides were picked
+    "rough": -6.07, "short": -36.77, "edge": 1.11, "still": -1.15, "stir": -0.95, "near_least": -1.36,
+    "near_most": -0.66, "returns": -6.73, "uncarried": 2.41, "push": -1.51, "push_edge": 2.52,
+})  # fmt: skip
 LIMITS = wipes.WipeRules().min_odds, wipes.WipeRules().max_doubt
 
 
@@ -86,11 +90,11 @@ def examples(name: str, k: int, pool: list[Path], pictures: list[Path], cache: P
     signals, truth = film(name, k, pool, pictures, cache)
     T = Pictures(signals.extra["tiny"].reshape(len(signals.pts), -1), inside(signals))
     rules = ShotRules()
-    limits = {limit: getattr(rules, limit) for limit in ("min_odds", "min_step", "max_likeness", "max_doubt")}
+    limits = {limit: getattr(rules, limit) for limit in ("min_odds", "min_step", "max_likeness")}
     jumps = find_jumps(Series.of(signals.frame), T, **limits)
     cuts = not_carried(T, jumps.cuts, jumps.blended)
     walls = sorted({*jumps.sure, *isolated_jumps(T, cuts, rules.isolation)}.intersection(cuts))
-    swept = sweeping(T, walls, (name, k), truth) if name in OF_WIPES else []
+    swept = sweeping(T, walls, (name, k), truth) if k < OF_WIPES.get(name, 0) else []
     return swept, sliding(T, walls, (name, k), truth)
 
 
@@ -113,11 +117,12 @@ def sweeping(T: Pictures, walls: list[int], film: tuple[str, int], truth: Truth)
 
 def sliding(T: Pictures, walls: list[int], film: tuple[str, int], truth: Truth) -> list[Span]:
     """What `find_slides` judges, also around what would be enough for it."""
-    with patch.object(slides, "judge", wraps=slides.judge) as judge:
-        slides.find_slides(T, wipes.WipeRules(min_odds=50, max_doubt=-2), walls, np.ones(len(T), bool))
     known: dict[tuple[str, int], dict[tuple[int, int], float]] = {}
-    for s, e, kind, way in sorted({call.args[1:] for call in judge.call_args_list}):
-        known.setdefault((kind, way), {})[s, e] = slides.judge(T, s, e, kind, way)[0]
+    with patch.multiple(slides, BIAS=SLID_BY[0], WEIGHTS=SLID_BY[1]):
+        with patch.object(slides, "judge", wraps=slides.judge) as judge:
+            slides.find_slides(T, wipes.WipeRules(min_odds=50, max_doubt=-3), walls, np.ones(len(T), bool))
+        for s, e, kind, way in sorted({call.args[1:] for call in judge.call_args_list}):
+            known.setdefault((kind, way), {})[s, e] = slides.judge(T, s, e, kind, way)[0]
     spans = []
     for line, odds in known.items():
         for s, e in likeliest(odds, 8, LEAST[1]):
@@ -178,9 +183,11 @@ def logistic(X: np.ndarray, right: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def fitted(spans: list[Span], name: str) -> tuple[float, dict[str, float]]:
-    """BIAS and WEIGHTS. The first round begins with the shipped odds, each further one with those of the last."""
-    names = list(shipped(name)[1])
-    X, odds = np.array([[it.evidence[key] for key in names] for it in spans]), np.array([it.odds for it in spans])
+    """BIAS and WEIGHTS. The first round begins with the odds that spans were picked by, each further one with those of
+    the last."""
+    names, (bias, picked) = list(shipped(name)[1]), SLID_BY if name == "slides" else shipped(name)
+    X = np.array([[it.evidence[key] for key in names] for it in spans])
+    odds = bias + X @ np.array([picked[key] for key in names])
     for _ in range(ROUNDS):
         at, right = chosen(spans, odds, SLIDES if name == "slides" else ())
         bias, weights = logistic(X[at], right)

@@ -10,20 +10,9 @@ from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import WipeRules
-from wanprep.signals.slides import (
-    BIAS,
-    KINDS,
-    WAYS,
-    WEIGHTS,
-    across_edge,
-    against_tilt,
-    along,
-    evidence,
-    find_slides,
-    judge,
-    off_lines,
-    slow_evidence,
-)
+from wanprep.signals.slide_lines import KINDS, WAYS, across_edge, along, nearly, off_lines, onward
+from wanprep.signals.slides import BIAS, WEIGHTS, against_tilt, evidence, find_slides, judge, slow_evidence
+from wanprep.signals.wipes import goes_on
 
 
 def picture(seed: int) -> np.ndarray:
@@ -78,6 +67,49 @@ def test_slides_of_every_kind_from_every_side(kind, way):
     for first, last in spans:
         assert abs(first - 40) <= 2
         assert abs(last - 53) <= 2
+
+
+def gliding(kind: str, way: int = 0, drift: float = 0.25, length: int = 16, n: int = 90, at: int = 40) -> np.ndarray:
+    """float32[n, P]: as `film`, of two shots in which the camera glides down by `drift` places a frame meanwhile."""
+    import cv2
+
+    rng, views = np.random.default_rng(12), []
+    for _ in range(2):
+        tall = cv2.resize(rng.normal(0, 1, (14, 5)).astype(np.float32), (WIDTH, 48), interpolation=cv2.INTER_CUBIC)
+        tall = np.clip(120 + 45 * tall, 0, 255)
+        moved = (np.array([[1, 0, 0], [0, 1, -drift * t]], np.float32) for t in range(n))
+        views.append([cv2.warpAffine(tall, move, (WIDTH, HEIGHT)).ravel() for move in moved])
+    share, X = np.clip((np.arange(n) - at + 1) / (length + 1), 0, 1), []
+    for t, (A, B) in enumerate(zip(*views)):
+        C, p = line(A, B, kind, way), share[t] * (WIDTH if way < 2 else HEIGHT)
+        low = min(int(p), len(C) - 2)
+        X.append(C[low] + (p - low) * (C[low + 1] - C[low]))
+    return (np.stack(X) + rng.normal(0, 1.5, (n, WIDTH * HEIGHT))).astype(np.float32)
+
+
+@pytest.mark.parametrize(("kind", "drift"), [("push", 0.03), ("cover", 0.1), ("reveal", 0.15)])
+def test_slides_between_shots_in_which_the_camera_glides(kind, drift, monkeypatch):
+    spans = found(gliding(kind, drift=drift))
+    assert spans
+    for first, last in spans:
+        assert abs(first - 40) <= 2
+        assert abs(last - 55) <= 2
+    monkeypatch.setattr("wanprep.signals.slides.MOST_OFF", 0.05)  # a negative control
+    assert found(gliding(kind, drift=drift)) == []
+
+
+def test_an_edge_that_only_goes_on_is_not_led_astray_by_one_frame():
+    A, B = picture(9), picture(10)
+    frames = line(A, B, "push", 0)[1:-1].astype(np.float32)
+    frames[6] = 0.55 * line(A, B, "push", 0)[14] + 0.45 * frames[6]
+    off = off_lines(frames, A[None], B[None], 0, ["push"])
+    even = np.arange(1, WIDTH) / WIDTH
+    alone, _ = along(off)
+    assert np.abs(alone[:, 0] - even).max() > 0.3
+    p, far = onward(*nearly(off[:, 0]))
+    assert (np.diff(p) >= -1 / WIDTH).all()
+    assert np.abs(p - even).max() < 0.1
+    assert far.argmax() == 6
 
 
 @pytest.mark.parametrize("way", range(WAYS))
@@ -169,7 +201,11 @@ def test_what_comes_and_goes_again_is_none():
     X[52:60] = film("reveal", 0, length=8)[40:48][::-1]
     X[52:] = X[:1].repeat(len(X) - 52, axis=0)
     X[48:52] = X[48:49]
-    assert found(X) == []
+    T, plain = Pictures(X.astype(np.float32)), Pictures(film("cover", 0, length=8).astype(np.float32))
+    best, alone = (max(s.odds for s in find_slides(it, WipeRules(), (), np.ones(len(X), bool))) for it in (T, plain))
+    assert best < alone - 5
+    assert goes_on(T, 40, 47)  # so it is none for shots.py
+    assert not goes_on(plain, 40, 47)
 
 
 def test_a_slide_spans_no_wall_and_no_taken_frame_and_can_be_switched_off():

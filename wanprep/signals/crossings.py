@@ -22,7 +22,7 @@ from wanprep.signals.dissolves import answers, computed, weights
 from wanprep.signals.mixing import EPS, likeness, rms
 from wanprep.signals.pictures import Pictures, all_spans, counts, parts
 from wanprep.signals.rules import WipeRules
-from wanprep.signals.slides import nearest
+from wanprep.signals.slide_lines import nearest
 from wanprep.signals.wipes import BESIDE, Sweep, returns, unmoved
 from wanprep.signals.wipes import evidence as wiped
 

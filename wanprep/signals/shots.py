@@ -1,12 +1,12 @@
 """Where one shot ends and the next begins: numbers of every frame first, every threshold afterwards.
 
 `meter.py` measures each frame. `find_shots` is pure: hard cuts from `jumps.py`, gradual transitions from `gradual.py`,
-with fades to their ends (`tails.py`), wipes from `wipes.py` and `slides.py`; in what is left, dissolves through
-pictures that move (`dissolves.py`) and ways between shots that no model of them knows (`crossings.py`). Cuts within a
-frame that stays come from `boxes.py`. What light alone did is taken out again by `flashes.py`, what the camera's motion
-did by `carried.py`. What lies before and after odd frames is compared by `odd.py`. Every other step that stands out is
-judged in the end by `steps.py`: a cut after all, doubtful, or nothing. What smears both sides of a cut is taken off by
-`veils.py`.
+with fades to their ends (`tails.py`) and without slides that look like one (`mistaken.py`), wipes from `wipes.py` and
+`slides.py`; in what is left, dissolves through pictures that move (`dissolves.py`) and ways between shots that no model
+of them knows (`crossings.py`). Cuts within a frame that stays come from `boxes.py`. What light alone did is taken out
+again by `flashes.py`, what the camera's motion did by `carried.py`. What lies before and after odd frames is compared
+by `odd.py`. Every other step that stands out is judged in the end by `steps.py`: a cut after all, doubtful, or nothing.
+What smears both sides of a cut is taken off by `veils.py`.
 What may be a transition and may not is told apart: it is reported nowhere, and no part of a shot either.
 Legend: T float32[N, P] (`Pictures`), P luma values (0..255) of each frame's tiny picture.
 """
@@ -40,6 +40,7 @@ from wanprep.signals.leftovers import (
     unexplained,
 )
 from wanprep.signals.meter import FIELDS, TINY_HEIGHT, TINY_WIDTH, ShotMeter, edge_energy
+from wanprep.signals.mistaken import without_slides
 from wanprep.signals.odd import edges_of, find_odd, settle
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules, WipeRules
@@ -84,6 +85,7 @@ def find_shots(signals: Signals, rules: ShotRules) -> ShotList:
 class _Search:
     """What has been found of a source; every step goes on from what those before it left.
 
+    numbers: what ways between shots are judged by.
     cuts, transitions: so far. jumped: plain cuts of jumps.py. sure: cuts that no transition spans. unsure: spans
     (first, last) that may be transitions, swept: those that may be wipes. lit: mixes that light explains. odd: see
     odd.py. small: pictures that begin in a small frame. brief: frames of a flash, at most.
@@ -93,6 +95,7 @@ class _Search:
         self.T = Pictures(signals.extra["tiny"].reshape(len(signals.pts), -1), inside(signals))
         self.fps = 1.0 / (float(np.median(np.diff(signals.pts))) * float(signals.time_base))
         self.frame, self.rules = signals.frame, rules
+        self.numbers = Numbers.of(self.T, self.frame)
         self.series, self.brief = Series.of(signals.frame), round(rules.flash_seconds * self.fps)
 
     def plain_cuts(self) -> None:
@@ -110,6 +113,7 @@ class _Search:
         """Dissolves and fades whose frames lie on a straight line, and odd frames."""
         T, rules = self.T, self.rules.gradual
         mixes = without_moves(T, find_mixes(T, self.frame["edge_energy"], self.fps, rules, self.sure))
+        mixes = without_slides(T, self.numbers, mixes, self.rules.wipes, self.sure)
         cuts = outside_mixes(self.cuts, [m for m in mixes if m.kind != "doubtful"], T)
         cuts, left = drop_flashes(cuts, mixes, T, self.brief)
         self.lit = [m for m in mixes if m not in left]
@@ -127,15 +131,14 @@ class _Search:
     def ways(self) -> None:
         """Wipes and slides; in what is left dissolves through pictures that move, and ways that no model knows."""
         T, rules = self.T, self.rules
-        numbers = Numbers.of(T, self.frame)
-        sweeps = find_sweeps(T, numbers, rules.wipes, self.sure, self._free(2))
+        sweeps = find_sweeps(T, self.numbers, rules.wipes, self.sure, self._free(2))
         self.swept = self._wiped(sweeps, rules.wipes.min_odds)
         late = without_moves(T, find_dissolves(T, self.frame, self.fps, rules.gradual, self.cuts, self._free(1)))
         left = drop_flashes([], late, T, self.brief)[1]
         self.lit += [m for m in late if m not in left]
         self.transitions += [Transition(kind=m.kind, first=m.first, last=m.last) for m in left if m.kind != "doubtful"]
         self.unsure += [(m.first, m.last) for m in left if m.kind == "doubtful"]
-        crossed = find_crossings(T, numbers, self.sure, self._free(1), rules.wipes)
+        crossed = find_crossings(T, self.numbers, self.sure, self._free(1), rules.wipes)
         self.swept |= self._wiped([s for s in crossed if not is_light(T, s, self.brief)], rules.wipes.scan_odds)
 
     def _free(self, room: int) -> np.ndarray:

@@ -5,8 +5,7 @@ left where it is; only how far the edge has come is unknown. So the frames lie o
 ways) through as many pictures as the edge has places to go, and follow it once from end to end. A camera that pans by
 just one picture does the same as a push: but what it shows goes on where the edge would be, and it hardly ever stands
 still before and after.
-Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame, P = HEIGHT x WIDTH. K: pictures that
-lie in a line. Pure: arrays in, spans out.
+Legend: T float32[N, P] (`Pictures`), one row of P luma values (0..255) a frame. Pure: arrays in, spans out.
 """
 
 from __future__ import annotations
@@ -16,43 +15,42 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from wanprep.signals.carried import uncarried
-from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
-from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, rms, std
 from wanprep.signals.pictures import Pictures, all_spans
 from wanprep.signals.rules import WipeRules
+from wanprep.signals.slide_lines import KINDS, WAYS, across_edge, along, nearly, off_lines, onward
 from wanprep.signals.wipes import Sweep, pace_beside, rest_beside, returns, weighed
 
 REACHES = (3, 5, 8, 13, 20)  # half lengths, in frames, that are looked for
-KINDS = ("push", "cover", "reveal")
-WAYS = 4  # from the right, the left, below, above
 AWAY = 0.3  # of the change, by which the frame in the middle of a span differs from both ends
-OFF, MIDDLE = 0.35, (0.2, 0.8)  # and most that it is off the line; where on it
+OFF, MIDDLE = 0.5, (0.2, 0.8)  # and most that it is off the line; where on it
 MORE = 1.3  # times that of the frames a quarter of the span beside it
 FAR = 2.0  # log-odds below those wanted, of spans whose ends are moved
 AT_ONCE = 16  # frames compared with the three lines of a way at once: 0.6 MB of pictures
-LEFT, STIRRED = 0.7, 1.2  # most change beside a span, on its quieter and its other side, as shares of that inside
-STEEPEST, BACK, MOST_OFF = 0.55, 0.1, 0.45  # largest step of the edge, sum of those back, of spans that are judged
+LEFT, STIRRED = 0.9, 1.5  # most change beside a span, on its quieter and its other side, as shares of that inside
+NEAR = 3  # frames that are just beside a span
+STEEPEST = 0.55  # largest step of the edge of spans that are judged
+MOST_OFF, WORST_OFF = 0.6, 1.0  # how far they are off the line on average, and one frame, as shares of the change
 SIZES = (0.7, 1.0, 1.4)  # of half a span, times the reach of its seed
 PLAIN = 12.0  # luma deviation of a picture in which no edge is seen to come: a sky, a wall
 CARRIED, AGAINST = 0.12, 7.0  # share that the camera leaves of a tilt from one, at most; log-odds by e-fold of less
 
 # Log-odds of a slide = BIAS + sum of weight times evidence, a logistic regression on the tuning half of
 # tests/benchmarks/bench_cuts.py, of each slide and each false alarm the likeliest spans only:
-# tests/benchmarks/train_wipes.py, which takes 0.5 from BIAS, as `min_odds` is one for wipes and slides.
-BIAS = 5.98
+# tests/benchmarks/train_wipes.py, which takes 0.8 from BIAS, as `min_odds` is one for wipes and slides.
+BIAS = 7.87
 WEIGHTS = {
-    "rough": -2.32,  # deviation of the edge's steps as a share of their mean, at most 3
-    "steep": -16.0,  # its largest step, of the whole way
-    "edge": 1.03,  # ln of the difference across the edge over that across other places of the same frames
-    "still": 1.78,  # change beside the quieter end, as a share of that inside
-    "stir": -2.47,  # and beside the other end
-    "path_least": -1.07,  # ln of the mean change from frame to frame beside, on the quieter side, over that inside
-    "path_most": -0.39,  # and on the other
-    "returns": -5.99,  # how much more like an end the picture is again beyond the other one: something passed
-    "uncarried": 2.2,  # ln of the share of what changes that no motion of the camera explains
-    "push": -2.0,  # 1 where both pictures move, as they do where a camera pans
-    "push_edge": 2.62,  # `edge` of these
+    "rough": -6.32,  # deviation of the edge's steps as a share of their mean, at most 3
+    "short": -39.4,  # one over the frames that it takes
+    "edge": 1.26,  # ln of the difference across the edge over that across other places of the same frames
+    "still": -1.75,  # change beside the quieter end, as a share of that inside
+    "stir": -1.06,  # and beside the other end
+    "near_least": -1.18,  # ln of the mean change from frame to frame just beside, on the quieter side, over that inside
+    "near_most": -0.854,  # and on the other
+    "returns": -6.64,  # how much more like an end the picture is again beyond the other one: something passed
+    "uncarried": 2.46,  # ln of the share of what changes that no motion of the camera explains
+    "push": -1.65,  # 1 where both pictures move, as they do where a camera pans
+    "push_edge": 2.5,  # `edge` of these
 }
 
 
@@ -172,28 +170,28 @@ def against_tilt(first: np.ndarray, last: np.ndarray, uncarried: float) -> float
 
 def evidence(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[dict[str, float], int, int] | None:
     """Of the span between the pure frames s and e what WEIGHTS tells of, but for `slow_evidence`; the first and the
-    last frame that show both pictures. None where the edge leaps or goes back, or pictures stir beside the span."""
+    last frame that show both pictures. None where the edge leaps, or pictures stir beside the span."""
     n, X = e - s, T[s : e + 1]
     change = float(rms(X[-1] - X[0])) + EPS
     still, stir = rest_beside(T, s, e, change)
     if still > LEFT or stir > STIRRED:
         return None
-    p, off = (found[:, 0] for found in along(off_lines(X[1:-1], X[:1], X[-1:], way, [kind])))
+    p, off = onward(*nearly(off_lines(X[1:-1], X[:1], X[-1:], way, [kind])[:, 0]))
     p = np.concatenate([[0.0], p, [1.0]])
     steps = np.diff(p)
-    if steps.max() > STEEPEST or np.maximum(-steps, 0).sum() > BACK or off.mean() > MOST_OFF * change:
+    if steps.max() > STEEPEST or off.mean() > MOST_OFF * change or off.max() > WORST_OFF * change:
         return None
-    sides = (side if len(side) > 2 else None for side in (T[max(0, s - n) : s + 1], T[e : e + n + 1]))
+    sides = (side if len(side) > 1 else None for side in (T[max(0, s - NEAR) : s + 1], T[e : e + NEAR + 1]))
     least, most = pace_beside(X, *sides)
     push, edge = float(kind == "push"), across_edge(X, p, way)
     found = {
         "rough": min(3.0, float(steps.std() * n)),
-        "steep": float(steps.max()),
+        "short": 1 / n,
         "edge": edge,
         "still": still,
         "stir": stir,
-        "path_least": least,
-        "path_most": most,
+        "near_least": least,
+        "near_most": most,
         "returns": returns(T, s, e),
         "push": push,
         "push_edge": push * edge,
@@ -201,90 +199,3 @@ def evidence(T: Pictures, s: int, e: int, kind: str, way: int) -> tuple[dict[str
     inside = np.flatnonzero((p > 0.02) & (p < 0.98))
     first, last = (s + int(inside[0]), s + int(inside[-1])) if len(inside) else (s + 1, e - 1)
     return found, first, last
-
-
-def off_lines(
-    X: np.ndarray, A: np.ndarray, B: np.ndarray, way: int, kinds: Sequence[str] = KINDS
-) -> np.ndarray:  # fmt: skip
-    """float32[n, kinds, K, P]: pictures X float32[n, P] less those of the lines of these kinds from A float32[n or 1,
-    P] to B as the edge goes its WIDTH or HEIGHT = K - 1 places.
-
-    Where both move they are a window that is moved over the two side by side, and no line need be made.
-    """
-    x, a, b = (pictures.reshape(-1, HEIGHT, WIDTH) for pictures in (X, A, B))
-    axis, size = (1, HEIGHT) if way >= 2 else (2, WIDTH)
-    both = np.concatenate([b, a] if way % 2 else [a, b], axis=axis)
-    strides, onward = both.strides, -both.strides[axis] if way % 2 else both.strides[axis]
-    shape, begin = (len(a), size + 1, HEIGHT, WIDTH), size * both.strides[axis] if way % 2 else 0
-    pushed = np.ndarray(shape, np.float32, both, begin, (strides[0], onward, *strides[1:]))
-    push = np.subtract(x[:, None], pushed, order="C").reshape(len(x), size + 1, -1).view(np.uint32)
-    (old, new), out = _PLACES[way], np.empty((len(x), len(kinds), *push.shape[1:]), np.uint32)
-    for k, kind in enumerate(kinds):  # by bits: where one of them stays, numpy's `where` takes five times as long
-        if kind == "push":
-            out[:, k] = push
-        elif kind == "cover":
-            np.bitwise_or(_bits(X - A) & old, push & new, out=out[:, k])
-        else:
-            np.bitwise_or(push & old, _bits(X - B) & new, out=out[:, k])
-    return out.view(np.float32)
-
-
-def _bits(x: np.ndarray) -> np.ndarray:
-    return x.view(np.uint32)[:, None]
-
-
-def _places(way: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint32[K, P] each: all bits where each picture of a line shows the old one still; where it does not."""
-    size = HEIGHT if way >= 2 else WIDTH
-    passed = np.arange(size)[::-1] if way % 2 else np.arange(size)  # the edge comes from the right, or from below
-    old = passed < size - np.arange(size + 1)[:, None]
-    old = np.broadcast_to(old[:, :, None] if way >= 2 else old[:, None, :], (size + 1, HEIGHT, WIDTH))
-    bits = np.where(old, 0xFFFFFFFF, 0).astype(np.uint32).reshape(size + 1, -1)
-    return bits, ~bits
-
-
-_PLACES = [_places(way) for way in range(WAYS)]
-
-
-def _turned(x: np.ndarray, way: int) -> np.ndarray:
-    """Pictures [..., rows, columns] such that the edge comes from the right."""
-    x = x.swapaxes(-1, -2) if way >= 2 else x
-    return x[..., ::-1] if way % 2 else x
-
-
-def along(off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far along lines pictures are, 0..1, and how far off them (RMS levels), of float32[n, lines, K, P] as of
-    `off_lines`: float[n, lines] each. Between two pictures of a line lies what they mix to: the edge within a place."""
-    square = np.einsum("nlkp,nlkp->nlk", off, off)
-    cross = np.einsum("nlkp,nlkp->nlk", off[:, :, :-1], off[:, :, 1:])
-    here = square[..., :-1]
-    length = np.maximum(here + square[..., 1:] - 2 * cross, EPS)
-    t = np.clip((here - cross) / length, 0, 1)
-    near = here - 2 * t * (here - cross) + t * t * length
-    best, row, column = near.argmin(-1), np.arange(len(off))[:, None], np.arange(off.shape[1])
-    left = np.sqrt(np.maximum(near[row, column, best], 0) / off.shape[-1])
-    return (best + t[row, column, best]) / t.shape[-1], left
-
-
-def nearest(X: np.ndarray, A: np.ndarray, B: np.ndarray) -> tuple[tuple[str, int], np.ndarray, np.ndarray]:
-    """(kind, way) of the slide from A float32[1, P] to B on whose line the pictures X float32[n, P] lie best, and
-    `along` it."""
-    ways = [along(off_lines(X, A, B, way)) for way in range(WAYS)]
-    lines = (
-        ((kind, way), ways[way][0][:, k], ways[way][1][:, k]) for k, kind in enumerate(KINDS) for way in range(WAYS)
-    )
-    return min(lines, key=lambda it: float(it[2].mean()))
-
-
-def across_edge(X: np.ndarray, p: np.ndarray, way: int) -> float:
-    """ln of the difference across the edge, over that across other places, mean of the frames X float32[n, P] in
-    which the edge is p float[n] of its way."""
-    x = _turned(X.reshape(-1, HEIGHT, WIDTH), way)
-    size = x.shape[2]
-    at = np.floor(size - p * size).astype(int)
-    seen = np.flatnonzero((at >= 1) & (at <= size - 2) & (p > 0) & (p < 1))
-    if not len(seen):
-        return 0.0
-    gaps = np.abs(x[seen, :, 2:] - x[seen, :, :-2]).mean(1)  # across places 1..size - 2
-    own = gaps[np.arange(len(seen)), at[seen] - 1]
-    return float(np.mean(np.log((own + 1) / ((gaps.sum(1) - own) / (size - 3) + 1))))

@@ -20,7 +20,7 @@ from wanprep.signals.dissolves import answers
 from wanprep.signals.mixing import EPS, rms
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.shotlist import Transition
-from wanprep.signals.slides import along, nearest, off_lines
+from wanprep.signals.slide_lines import along, nearest, off_lines
 
 FILE = Path(__file__).with_name("wipe_ends.safetensors")
 OWN = (
