@@ -1,8 +1,9 @@
 """Clips that were coded coarsely and then finely, and clips that nothing happened to that shows: what train_coarse.py
 learns from.
 
-Footage: clips of half A of bench_quality's sources, drawn ones (`drawn`), and made-up scenes of all kinds of bench_good
-that use stills of half A. Each is coded in many ways; of each coding a few looks are measured as the program does.
+Footage: clips of half A of bench_quality's sources, drawn ones (`drawn`), and made-up scenes of all kinds of
+bench_good that use stills of half A; the footage as it usually comes, too: made smaller, calmer or grainy and coded
+well. Each is coded in many ways; of each coding a few looks are measured as the program does.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 from bench_good import painted
 from coders import MEDIUM, MPEG4, SVT_AV1, TWICE, VP9, X264, X265, again, enlarged
+from degrade import noisy
 from drawn import drawn_clips
 from good import clips_of, sources
 from good_drawn import DRAWN
@@ -32,6 +34,7 @@ from wanprep.signals.compression import blockiness
 
 Chain = tuple[tuple[str, ...], ...]  # encoders, one after the other
 MJPEG, MPEG2 = (("-c:v", name, "-q:v") for name in ("mjpeg", "mpeg2video"))
+X265_MEDIUM = tuple("medium" if part == "veryfast" else part for part in X265)
 FAST, ULTRAFAST = (("-c:v", "libx264", "-preset", preset) for preset in ("fast", "ultrafast"))
 CHIP = (*FAST, "-x264-params", "bframes=0:ref=1:aq-mode=0", "-qp")  # as a telephone's
 KNOWN_BAD = ("popeye_t03",)  # its file is coarse itself
@@ -43,6 +46,7 @@ COSTLY = ("water", "render", "cartoon")
 EACH = 11  # codings of a made-up scene that show nothing, and as many coarse ones
 STILLS_OF = ("bikes_", "friday_", "gopro_", "bbb_480p_24", "cars_", "fire_")  # of half A
 LARGE = (1.5, 2.0)  # times that clips are enlarged and then coded
+GOOD = ("smaller", "smaller still", "calmed", "grainy")  # `usual`
 
 
 class Coded(NamedTuple):
@@ -75,7 +79,21 @@ def codings() -> dict[str, tuple[Chain, bool]]:
     for first, second in ((_with(X264, 38), _with(X264, 18)), (_with(MEDIUM, 40), _with(MEDIUM, 20)),
                           (_with(X265, 42), _with(X265, 20))):  # fmt: skip
         made[f"{first[1]} {first[3]} crf {first[-1]}, then {second[-1]}"] = ((first, second), True)
-    return made | {"x264 38": ((_with(X264, 38),), True)}
+    return made | {"x264 38": ((_with(X264, 38),), True)} | modern()
+
+
+def modern() -> dict[str, tuple[Chain, bool]]:
+    """More chains that begin with coders of large blocks."""
+    bad = [(SVT_AV1, 60, MEDIUM, 21), (X265, 40, MEDIUM, 22), (X265, 43, X264, 16), (SVT_AV1, 62, X265, 20),
+           (X265_MEDIUM, 41, X264, 20), (SVT_AV1, 58, X264, 16), (VP9, 60, MEDIUM, 20)]  # fmt: skip
+    fine = [(SVT_AV1, 40, MEDIUM, 21), (X265, 30, X264, 16), (SVT_AV1, 35, X265, 20), (X265_MEDIUM, 26, X264, 20),
+            (VP9, 40, MEDIUM, 21)]  # fmt: skip
+    made = {}
+    for which in (bad, fine):
+        for first, before, second, after in which:
+            name = f"{first[1]} {first[3]} {before} then {second[1]} {second[3]} {after}"
+            made[name] = (_with(first, before), _with(second, after)), which is bad
+    return made
 
 
 OF_DRAWN = ("as it is", "x264 12", "x264 18", "medium 23", "x265 20", "x265 crf 45, then x264 18",
@@ -147,6 +165,22 @@ def of_footage(frames: np.ndarray, seconds: np.ndarray, drawn: bool) -> Iterator
             yield measured(name, bad, frames, at, chain)
     for times in () if drawn else LARGE:
         yield measured(f"enlarged {times:g}", False, enlarged(frames, times), at, (_with(X264, 18),))
+    for name, (made, coding) in {} if drawn else usual(frames).items():
+        yield measured(name, False, made, at, (coding,))
+
+
+def usual(frames: np.ndarray) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
+    """What films go through before they are coded well: (frames, coding) by name."""
+    calmed = np.stack([cv2.bilateralFilter(frame, 5, 20, 2) for frame in frames])
+    grainy = noisy(frames, np.random.default_rng(SEED), 3.0)
+    three_quarters, small = smaller(frames, 0.75), smaller(frames, 0.6)
+    made = (three_quarters, X264, 20), (small, MEDIUM, 23), (calmed, MEDIUM, 22), (grainy, X265, 22)
+    return {name: (those, _with(coder, value)) for name, (those, coder, value) in zip(GOOD, made)}
+
+
+def smaller(frames: np.ndarray, times: float) -> np.ndarray:
+    height, width = (int(side * times) & ~1 for side in frames.shape[1:])
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 def of_scene(kind: str, take: int, stills: Sequence[np.ndarray]) -> Iterator[Coded]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from coarse_material import KINDS, Coded, half_a, jobs, work
+from coarse_material import GOOD, KINDS, Coded, half_a, jobs, work
 from good_drawn import DRAWN
 from likeness import SEEN
 from small_network import Fit, arguments, fitted, workers
@@ -23,11 +23,14 @@ from wanprep.signals import coarse
 from wanprep.signals.dissolves import computed
 from wanprep.signals.quality import despite_chance
 
-FIT = Fit(networks=3, units=16, rounds=300, rate=1e-2, small=1e-3, shaken=0.3, least=1e-6)
-INNOCENT = 0.04  # share of what shows nothing that may be lost
+FIT = Fit(networks=6, units=16, rounds=300, rate=1e-2, small=1e-3, shaken=0.3, least=1e-6)
+INNOCENT = 0.06  # share of what shows nothing that may be lost
 UNSEEN, DAMAGED = 0.95, 0.92  # likeness: coarse above it, and innocent below it, count for FAINT
 FAINT, BARELY = 0.25, 0.5
 BORDER = ("svt-av1 45, then 18", "vp9 45, then 18")  # count for BARELY
+# What people have counts for more than what was chosen to be hard.
+USUAL = ("as it is", "x264 12", "x264 18", "x264 23", "medium 17", "medium 23", "x265 20", *GOOD)
+USUAL_MORE = 4.0
 DRAWN_KINDS = tuple(kind for kind in DRAWN if kind not in ("enlarged", "faded"))
 DRAWN_MORE, LARGE_MORE = 3.0, 3.0  # what is drawn, and enlarged, are few kinds of many
 
@@ -54,6 +57,8 @@ def weight(source: str, it: Coded) -> float:
         found = FAINT
     if it.name.startswith("enlarged"):
         found *= LARGE_MORE
+    if it.name in USUAL:
+        found *= USUAL_MORE
     return found * (DRAWN_MORE if source in DRAWN_KINDS or source.startswith("drawn") else 1.0)
 
 
