@@ -21,10 +21,10 @@ from wanprep.config import to_table
 Sized = tuple[int, int]
 Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 35
+ANALYSIS_VERSION = 36
 PLANS_VERSION = 2
-SHOTS_VERSION = 23
-SCORES_VERSION = 47
+SHOTS_VERSION = 24
+SCORES_VERSION = 48
 MEDIA_VERSION = 6
 
 

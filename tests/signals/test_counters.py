@@ -59,3 +59,12 @@ def test_it_is_a_line_that_counts():
     assert not counters.counts(told(scene(), CLOCK), np.full((H // 4, W // 4), -6.0, np.float32))  # nothing looks drawn
     assert not counters.counts(told(scene(), CLOCK)[:2], places())  # too few pictures
     assert not counters.counts(told(scene(), CLOCK), None)
+
+
+@pytest.mark.parametrize("beyond", [0, 6])
+def test_what_goes_by_beyond_an_edge_that_stays_does_not_count(beyond):
+    thumbs = scene()
+    thumbs[:, 20:] = thumbs[:, 20:] // 2  # a window's edge, below the line
+    for k, picture in enumerate(thumbs):
+        picture[14 + beyond : 21 + beyond, 196:206] = 40 + 150 * (k % 2)
+    assert counters.counts(thumbs, places()) == (beyond == 0)  # as in a line, and outside of it

@@ -149,6 +149,18 @@ def test_a_faint_ticker_is_followed_at_its_pace_through_pictures_that_hardly_sho
         assert moving.find(clip)[0].odds > moving.find(scene(seed))[0].odds
 
 
+def test_what_is_short_and_goes_sideways_is_no_ticker(monkeypatch):
+    """A bird before a sky that stays: as clear a pace as print has, at one place of its rows."""
+    still = np.repeat(scene(1)[:1], 6, axis=0)
+    for k, picture in enumerate(still):
+        wings = np.array([[40 + 14 * k, 66], [47 + 14 * k, 61 + 3 * (k % 2)], [54 + 14 * k, 66]])
+        cv2.polylines(picture, [wings], False, (250, 250, 250), 2, cv2.LINE_AA)
+    parts = speeds.soft_edges([picture[..., 0] for picture in still])
+    assert moving.ticker(parts) is None
+    monkeypatch.setattr(moving, "WIDE", 0.0)
+    assert moving.ticker(parts) is not None  # but for how narrow it is, it would be one
+
+
 def jumping(thumbs: np.ndarray, when: int) -> np.ndarray:
     """With a logo that is in one corner before that picture, and in another from it on."""
     out = thumbs.copy()

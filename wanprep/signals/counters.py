@@ -2,7 +2,8 @@
 
 The network of marks that stay (signals/marks.py) sees what is left of such a line where all pictures agree, which is
 half of it and less: under a fixed camera it is undecided. But beside what it sees something changes from each picture
-to the next, in the same few rows, and nothing does so above or below. Leaves, water and crowds change all around.
+to the next, in the same few rows, and nothing does so above or below. Leaves, water and crowds change all around, and
+what goes by beyond an edge that stays, a window's or a shore's, changes most outside the line.
 
 Shape legend: M thumbnails, h x w their size, I x J places.
 """
@@ -21,6 +22,7 @@ LEAST = -3.0  # log-odds below which nothing looks drawn at all, and it is not a
 BEST, LINE = 9, 6  # places that look most drawn; so many of them, at least, are in one line
 NEAR, HIGH = 2, 0.1  # places up and down from the middle one; share of the picture's height that a line has at most
 BESIDE = 36  # pixels to its left and right
+INSIDE, OUTSIDE = 1, 3  # rows above and below it where a digit may change most, and where it does not
 DIGIT = 9, 7  # pixels across and down
 CHANGE, AROUND = 8.0, 0.4  # levels that a digit changes by, and share of it that the rows around may
 APART, REACH = (-12, -10, 10, 12), 8  # rows from the digit, and columns, that are around it
@@ -45,7 +47,7 @@ def _line(places_IJ: np.ndarray, shape: Sequence[int]) -> tuple[slice, slice] | 
     left, right = int(columns[inside].min() * wide), int((columns[inside].max() + 1) * wide)
     if inside.sum() < LINE or bottom - top > HIGH * shape[0]:
         return None
-    return slice(max(0, top - 2), bottom + 2), slice(max(0, left - BESIDE), right + BESIDE)
+    return slice(top, bottom), slice(max(0, left - BESIDE), right + BESIDE)
 
 
 def _changes(pictures: Sequence[np.ndarray], line: tuple[slice, slice]) -> bool:
@@ -54,9 +56,12 @@ def _changes(pictures: Sequence[np.ndarray], line: tuple[slice, slice]) -> bool:
 
     steps = (cv2.blur(cv2.absdiff(a, b).astype(np.float32), DIGIT) for a, b in itertools.pairwise(pictures))
     always_hw = np.minimum.reduce(list(steps))
-    part = always_hw[line]
+    top, bottom = max(0, line[0].start - OUTSIDE), line[0].stop + OUTSIDE
+    part = always_hw[top:bottom, line[1]]
     row, column = np.unravel_index(int(part.argmax()), part.shape)
-    row, column = int(row) + line[0].start, int(column) + line[1].start
+    row, column = int(row) + top, int(column) + line[1].start
+    if not line[0].start - INSIDE <= row < line[0].stop + INSIDE:
+        return False
     rows = [row + apart for apart in APART if 0 <= row + apart < len(always_hw)]
     around = always_hw[rows, max(0, column - REACH) : column + REACH + 1]
     return bool(always_hw[row, column] >= CHANGE and around.max() <= AROUND * always_hw[row, column])

@@ -37,6 +37,7 @@ STRIP = 8.0  # the same of print on a strip, besides: whatever the network says,
 USUAL = 0.9  # what is said of the speed of a jump
 CLEAR = 4.0  # rows that go sideways less clearly are no ticker (a quarter of unmarked clips have clearer ones)
 THERE = 3.2  # the same of rows on a strip
+MOST_OF, WIDE = 0.8, 0.2  # so much of what agrees in rows of print is spread over such a share of the width, at least
 ALONG = 0.25  # agreement of the rest of the picture with a speed that is the scene's own
 
 
@@ -155,7 +156,8 @@ def _likely(found: Found) -> float:
 
 def ticker(parts: np.ndarray, grounds: Sequence[strips.Strip] = ()) -> Found | None:
     """The clearest part of rows that go sideways at one pace, followed at that pace whether it is seen or not: small
-    print that is hardly seen in any picture is where it must be in all of them. grounds: it must be print on one."""
+    print that is hardly seen in any picture is where it must be in all of them. None where hardly any rows go so, or
+    only a short part of them. grounds: it must be print on one."""
     import cv2
 
     row, speed = speeds.band(parts, grounds)
@@ -167,6 +169,8 @@ def ticker(parts: np.ndarray, grounds: Sequence[strips.Strip] = ()) -> Found | N
         on_it = float(agreement_hw[ground[0] : ground[1]].sum())
         if 2 * on_it < float(agreement_hw.sum()) or not strips.printed(parts, ground):  # or a whole world scrolls
             return None
+    if _spread(agreement_hw[max(0, row - speeds.BAND // 2) : row + speeds.BAND // 2 + 1]) < WIDE:
+        return None  # a bird, a car, somebody's feet
     near_hw = cv2.boxFilter(agreement_hw, -1, (48, speeds.BAND), normalize=False, borderType=cv2.BORDER_CONSTANT)
     column = int(near_hw[row].argmax())
     height, width = agreement_hw.shape
@@ -175,6 +179,12 @@ def ticker(parts: np.ndarray, grounds: Sequence[strips.Strip] = ()) -> Found | N
     place = _Place(y=y, x=x, strength=strength, speed=speed, agreement_hw=agreement_hw)
     track = followed(parts, y, x, speed[:2], steady=True)
     return Found(track=track, facts=_facts(place, track, _energy(parts), parts.shape[1])) if len(track) > 1 else None
+
+
+def _spread(rows_kw: np.ndarray) -> float:
+    """Share of the columns of some rows that hold MOST_OF of what agrees in them: the fullest."""
+    fullest = np.sort(np.maximum(rows_kw.sum(axis=0), 0.0))[::-1].cumsum()
+    return float(np.searchsorted(fullest, MOST_OF * fullest[-1]) + 1) / len(fullest)
 
 
 def _energy(parts: np.ndarray) -> np.ndarray:
