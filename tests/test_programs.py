@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from desk import Sheet, look
 from filmed import filmed
+from mark_material import has_fonts
 from programs_held import HELD
 from programs_used import PROGRAMS, used
 from rooms import PLANES
@@ -19,6 +20,7 @@ from rooms_held import HELD_PLANES
 from wanprep.signals.screens import screen
 from wanprep.stages.filter import REGISTRY
 
+pytestmark = pytest.mark.skipif(not has_fonts(), reason="not all fonts are there that mark_material.py names")
 LIMIT = REGISTRY["screen"].threshold
 
 

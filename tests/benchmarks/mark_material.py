@@ -22,6 +22,7 @@ from mark_examples import WIDTH, Clip
 from movers import logo as random_logo
 from movers import placed
 
+FOLDER = Path("/usr/share/fonts/truetype")
 FONTS = ("dejavu", "liberation", "freefont", "open-sans", "roboto", "lato")
 HELD_FONTS = ("DejaVuSansCondensed-Bold", "LiberationSans-Bold", "LiberationMono-Regular", "DejaVuSerif", "Lato")
 SYLLABLES = (
@@ -41,9 +42,14 @@ MARKED = ("watermark", "bbb_trailer")  # files with marks of their own
 MARKED_CLIPS = {("bbb_480p_24fps.mp4", 3), ("bbb_480p_24fps.mp4", 4), ("bbb_480p_24fps.mp4", 5)}
 
 
+def has_fonts() -> bool:
+    """Whether all FONTS are on this machine."""
+    return all((FOLDER / family).is_dir() for family in FONTS)
+
+
 @functools.cache
 def fonts(half: str) -> list[str]:
-    folders = [Path("/usr/share/fonts/truetype") / family for family in FONTS]
+    folders = [FOLDER / family for family in FONTS]
     found = sorted(path for folder in folders for path in folder.rglob("*.ttf") if "Math" not in path.stem)
     return [str(path) for path in found if path.stem.startswith(HELD_FONTS) == (half == "held")]
 

@@ -20,7 +20,8 @@ BT709, LIMITED = 1, 1  # as numbered in ISO/IEC 23001-8
 def write_film(path: Path, frames_FHWC: NDArray[np.uint8], *, rate: int) -> str:
     """Write RGB frames (uint8 [F, H, W, 3], H and W even) as an mp4 at `rate` frames a second; returns its digest.
 
-    Same frames, same bytes (for one PyAV). ValueError for other arrays. On any error nothing is left.
+    The bytes may differ from run to run: x264's AVX-512 code for 8-bit 4:2:0 does not always compute what its C code
+    does (docs/measured/preparation.md). ValueError for other arrays. On any error nothing is left.
     """
     if frames_FHWC.dtype != np.uint8 or frames_FHWC.ndim != 4 or frames_FHWC.shape[3] != 3 or not len(frames_FHWC):
         raise ValueError(f"frames must be uint8 [F, H, W, 3], got {frames_FHWC.dtype} {list(frames_FHWC.shape)}")
@@ -40,7 +41,7 @@ def _encode(path: Path, frames_FHWC: NDArray[np.uint8], rate: int) -> None:
         stream.height, stream.width = frames_FHWC.shape[1:3]
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
-        context.thread_count = 1  # so that the bytes do not depend on the machine
+        context.thread_count = 1  # it runs beside training
         context.color_range, context.colorspace = LIMITED, BT709
         context.color_primaries = context.color_trc = BT709
         for frame in frames_FHWC:
