@@ -4,10 +4,11 @@
 
 Nothing is found elsewhere: screens are programs at work and desktops of them (programs_used.py), made-up print and test
 cards (screens_made.py); scenes are footage of the tuning half of the real files, what good_scenes.py and good_drawn.py
-make with a seed that no benchmark has, planes with print and straight edges before a camera (rooms.py), cartoons and
-plain pictures. Diagrams and plots are in neither class. First what networks say that have not seen a fifth of the
-sources, a whole kind of program or plane each; then what the weights say of kinds, words and pictures that nothing is
-trained on (programs_held.py, rooms_held.py); then the weights, which ship as they are written. Ten minutes of one core.
+make with a seed that no benchmark has, planes with print and straight edges before a camera (rooms.py), cartoons
+(cartoons.py, drawn_places.py) and plain pictures. Diagrams and plots are in neither class. First what networks say that
+have not seen a fifth of the sources, a whole kind of program or plane each; then what the weights say of kinds, words
+and pictures that nothing is trained on (programs_held.py, rooms_held.py); then the weights, which ship as they are
+written. Ten minutes of one core.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from cartoons import cartoon, perch
 from charts import screen as chart_screen
 from desk import Template
 from drawn import drawn_clips
+from drawn_places import place, street
 from filmed import captioned, filmed
 from good_drawn import DRAWN
 from good_files import films, footage
@@ -95,7 +98,13 @@ def part(shot: np.ndarray, rng: Rng) -> np.ndarray:
 
 def simple(rng: Rng) -> Iterator[Example]:
     """Cartoons, plain pictures, and what is made up of screens, title cards, print and test cards."""
-    makers = ((False, "outlined", cartoon, 120), (False, "perch", perch, 40), (True, "of charts", chart_screen, 80))
+    makers = (
+        (False, "outlined", cartoon, 120),
+        (False, "perch", perch, 40),
+        (False, "drawn room", place, 250),
+        (False, "drawn street", partial(place, backdrop=street), 250),
+        (True, "of charts", chart_screen, 80),
+    )
     for is_screen, kind, maker, count in makers:
         for k in range(count):
             pictures = maker(rng, COUNT, lambda: written(rng, int(rng.integers(12, 40)), "tune"))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wanprep.signals import marks
+from wanprep.signals import brief, marks
 from wanprep.signals.titles import title
 from wanprep.stages.overlays import SINGLE, TITLE
 
@@ -55,6 +55,16 @@ def test_large_words_that_come_and_go(first):
     for view in thumbs[first : first + 2]:
         write(view)
     assert title(thumbs)[0] > TITLE
+
+
+@pytest.mark.parametrize(("count", "first"), [(6, 2), (8, 3)])
+def test_large_words_that_come_in_grow_and_stay_to_the_end(count, first, monkeypatch):
+    thumbs = pan(count)
+    for k, view in enumerate(thumbs[first:]):
+        write(view, 1.2 + 0.02 * k)
+    assert title(thumbs)[0] > TITLE
+    monkeypatch.setattr(brief, "GONE", 0.6)  # two of them show what two or three others do not, and two or three do
+    assert not title(thumbs)[0] > TITLE
 
 
 @pytest.mark.parametrize("pace", [2, 7])

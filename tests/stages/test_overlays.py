@@ -8,7 +8,7 @@ from wanprep import keys
 from wanprep.demo import movie
 from wanprep.signals import marks, overlay
 from wanprep.stages.filter import REGISTRY
-from wanprep.stages.overlays import overlays
+from wanprep.stages.overlays import SINGLE, STANDING, STANDING_TITLE, STANDS, TITLE, overlays
 
 THRESHOLD = REGISTRY["overlay"].threshold
 
@@ -119,6 +119,23 @@ def test_a_clip_on_which_something_drawn_surely_moves_is_convicted_alone_and_a_d
         values, boxes = alone(odds)
         assert values[0] < THRESHOLD
         assert boxes == [None]
+
+
+def test_a_clip_that_stands_still_needs_a_stronger_look_and_is_unknown_short_of_it():
+    def alone(standing: float | None, look: float = -4.0, title: float | None = None) -> float:
+        row = {"source_id": "s", "group": "g", "evidence": b"", "mark": look, "title_mark": title}
+        return overlays([row | {"standing": standing}], THRESHOLD)[0][0]
+
+    for standing in (None, 0.0, STANDS - 0.1):
+        assert alone(standing, SINGLE + 0.5) > THRESHOLD
+        assert alone(standing, title=TITLE + 0.5) > THRESHOLD
+    assert np.isnan([alone(0.9, SINGLE + 0.5), alone(0.9, STANDING - 0.1), alone(0.9, title=TITLE + 0.5)]).all()
+    assert alone(0.9, STANDING + 0.5) > THRESHOLD
+    assert alone(0.9, title=STANDING_TITLE + 0.5) > THRESHOLD
+    for standing in (0.0, 0.9):
+        assert alone(standing, SINGLE - 2.0) < THRESHOLD
+        assert np.isnan(alone(standing, SINGLE - 0.5))
+        assert alone(standing, STANDING + 0.5, TITLE + 0.5) > THRESHOLD  # what is known of one look stands
 
 
 def test_lettering_that_title_cards_share_convicts_no_scene():

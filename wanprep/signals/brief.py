@@ -2,7 +2,7 @@
 
 Each two thumbnails that follow each other are judged as a clip of their own (signals/marks.py). By itself that takes
 whatever stands still for half a second for a mark, parts of a scene under a slow pan most of all; but those are still
-there a moment later, moved on. So what looks drawn must be gone from most of the other thumbnails: neither at its
+there a moment later, moved on. So what looks drawn must be gone from about half of the other thumbnails: neither at its
 place, nor, by the likeness of its edges, anywhere near. It can only speak for a mark: most marks stay.
 """
 
@@ -23,7 +23,7 @@ LINE = 48, 12  # pixels across and down that they are close together in, as lett
 DIM = 0.9  # log-odds, of a pair as it is, below which it is not looked at in a mirror either
 STAYS = 0.3  # share of its edges that a thumbnail may show at the place where a mark is gone
 LIKE = 0.65  # likeness that anything near may have to it
-GONE = 0.6  # share of the other thumbnails that it must be gone from
+GONE = 0.45  # share of the other thumbnails that it must be gone from
 NEAR = 40, 72  # pixels down and across that a part of a scene may have moved on
 ROOM = 2  # pixels around the places
 Edges = tuple[np.ndarray, np.ndarray]  # gradient across and down
@@ -81,7 +81,7 @@ def _likely(edges: Sequence[Edges], few: int) -> list[int]:
 
 
 def _gone(places_IJ: np.ndarray, one: Edges, two: Edges, others: Sequence[Edges], share: float) -> bool:
-    """Whether what looks drawn in two thumbnails is neither there nor near in most of the others. share: their width,
+    """Whether what looks drawn in two thumbnails is neither there nor near in enough of the others. share: their width,
     to that which ROOM and NEAR are of."""
     import cv2
 

@@ -3,9 +3,11 @@
 Two kinds of evidence as log-odds, added: the agreement of the scenes of a source or group (signals/overlay.py), and
 what the network makes of the places that look drawn in all of them (signals/marks.py). A source of three scenes or
 more is known; a clip that looks drawn on very much is convicted whatever the others look like. A single clip is judged
-by its own look alone, and is `unknown`, never clean, where that is not decided. Marks that move are known where
-scenes show the same drawing on the move (signals/recurring.py), else where one clip's is very sure; what is drawn over
-a part of a clip and gone in the rest (signals/brief.py), and large words (signals/titles.py), convict that clip. Pure.
+by its own look alone, and is `unknown`, never clean, where that is not decided. Where most of the picture stands still
+to the level, as in drawings before a fixed camera, the scene stays as a mark does and looks as drawn: there a clip is
+convicted by a stronger look only, and unknown short of that. Marks that move are known where scenes show the same
+drawing on the move (signals/recurring.py), else where one clip's is very sure; what is drawn over a part of a clip and
+gone in the rest (signals/brief.py), and large words (signals/titles.py), convict that clip. Pure.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ STRONG = 4.5  # own look that is worth even odds where the other scenes do not b
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
 BRIEF = 2.0  # own look of a part of a clip that is worth even odds, whatever the others look like
 TITLE = 2.0  # the same of large words
+STANDS = 0.4  # share of the picture that stands still from which on the next two count
+STANDING, STANDING_TITLE = 3.0, 4.0  # looks that are worth even odds of one clip, in place of SINGLE and TITLE
 SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
 CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
@@ -44,9 +48,9 @@ def overlays(
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
     rows: source_id, group, mark, moving_mark, brief_mark and title_mark (log-odds or None), their boxes (mark_box and
-    so on), evidence (bytes) or map_rows (the height of its map, 0 for none) with the bytes in `apart`, by scores_key,
-    which is asked for only where a pool is not known. pools: the memory of pooled evidence, by keys.pool, of rows with
-    scores_key. threshold: from where on a clip is called marked.
+    so on), standing (share of the picture or None), evidence (bytes) or map_rows (the height of its map, 0 for none)
+    with the bytes in `apart`, by scores_key, which is asked for only where a pool is not known. pools: the memory of
+    pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on a clip is called marked.
 
     A source with too few scenes falls back on its group, which may convict but not acquit (a mark on one source of
     many would be outvoted), and then on each clip alone.
@@ -71,17 +75,20 @@ def overlays(
             boxes[who[k]] = own.get("moving_box") if still[k] < moves[k] else seen[k] or own.get("mark_box")
     looks = _smoothed(marks, [row["source_id"] for row in rows])
     for i in np.flatnonzero(np.isnan(logits) & np.isfinite(marks)).tolist():
-        still, moves = looks[i] - SINGLE, moving[i] - SURE
+        even = _even(rows[i], SINGLE, STANDING)
+        still, moves = looks[i] - even, moving[i] - SURE
         odds_alone = max(still, moves)
-        if not limit - DOUBT < odds_alone <= limit:
+        if not limit - DOUBT - (even - SINGLE) < odds_alone <= limit:
             logits[i] = odds_alone
             which = "moving_box" if still < moves else "mark_box"
             boxes[i] = rows[i].get(which) if odds_alone > limit else None
     for i, row in enumerate(rows):
-        for name, even in (("brief", BRIEF), ("title", TITLE)):
-            odds_own = (row.get(f"{name}_mark") or -math.inf) - even
-            if odds_own > limit and not logits[i] > limit:
-                logits[i], boxes[i] = odds_own, row.get(f"{name}_box")
+        for name, usual, even in (("brief", BRIEF, BRIEF), ("title", TITLE, _even(row, TITLE, STANDING_TITLE))):
+            look = row.get(f"{name}_mark") or -math.inf
+            if look - even > limit and not logits[i] > limit:
+                logits[i], boxes[i] = look - even, row.get(f"{name}_box")
+            elif look - usual > limit and not logits[i] > limit:
+                logits[i] = math.nan
     return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
 
 
@@ -168,6 +175,11 @@ def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:
     for mine in members.values():
         out[mine] = OWN * marks[mine] + (1 - OWN) * marks[mine].min()
     return out
+
+
+def _even(row: Mapping[str, Any], usual: float, standing: float) -> float:
+    """The look that is worth even odds, of a clip that moves or one that stands."""
+    return standing if (row.get("standing") or 0.0) > STANDS else usual
 
 
 def _logit(share: float) -> float:

@@ -65,6 +65,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
         "subject_motion": subject,
         "card": cards.card(thumbs),
         "screen": screens.screen(thumbs),
+        "standing": marks.standing(thumbs),
         "mark": mark,
         "brief_mark": passing,
         "title_mark": title,
