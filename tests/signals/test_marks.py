@@ -103,17 +103,6 @@ def test_too_little_to_look_at_is_unknown():
         assert box is None
 
 
-def test_how_much_of_the_picture_stands():
-    rng = np.random.default_rng(5)
-    thumbs = np.repeat(rng.integers(0, 256, (1, 144, 256, 3), np.uint8), 6, axis=0)
-    assert marks.standing(thumbs) == 1.0
-    thumbs[1::2, :, :64] = 255 - thumbs[1::2, :, :64]  # something to and fro over a quarter
-    assert 0.74 < marks.standing(thumbs) < 0.77
-    grain = np.clip(thumbs + rng.normal(0, 3, thumbs.shape), 0, 255).astype(np.uint8)
-    assert marks.standing(grain) < 0.1
-    assert math.isnan(marks.standing(thumbs[:1]))
-
-
 @pytest.mark.parametrize("size", [(106, 256), (256, 144), (143, 255), (454, 256), (72, 128)])
 def test_any_shape_gives_a_number(size):
     thumbs = np.stack([cv2.resize(t, size[::-1]) for t in scene(3)])

@@ -8,7 +8,7 @@ from wanprep import keys
 from wanprep.demo import movie
 from wanprep.signals import marks, overlay
 from wanprep.stages.filter import REGISTRY
-from wanprep.stages.overlays import SINGLE, STANDING, STANDING_TITLE, STANDS, TITLE, overlays
+from wanprep.stages.overlays import BOTH, FIRST, SINGLE, SURE, SUREST, TITLE, overlays
 
 THRESHOLD = REGISTRY["overlay"].threshold
 
@@ -121,21 +121,34 @@ def test_a_clip_on_which_something_drawn_surely_moves_is_convicted_alone_and_a_d
         assert boxes == [None]
 
 
-def test_a_clip_that_stands_still_needs_a_stronger_look_and_is_unknown_short_of_it():
-    def alone(standing: float | None, look: float = -4.0, title: float | None = None) -> float:
-        row = {"source_id": "s", "group": "g", "evidence": b"", "mark": look, "title_mark": title}
-        return overlays([row | {"standing": standing}], THRESHOLD)[0][0]
+def test_a_drawn_clip_is_judged_by_both_looks_and_unknown_where_only_the_first_would_convict():
+    def alone(first: float, second: float | None, title: float | None = None, moving: float | None = None) -> float:
+        looks = {"mark": first, "drawn_mark": second, "title_mark": title, "moving_mark": moving, "drawn": 0.9}
+        return overlays([{"source_id": "s", "group": "g", "evidence": b"", **looks}], THRESHOLD)[0][0]
 
-    for standing in (None, 0.0, STANDS - 0.1):
-        assert alone(standing, SINGLE + 0.5) > THRESHOLD
-        assert alone(standing, title=TITLE + 0.5) > THRESHOLD
-    assert np.isnan([alone(0.9, SINGLE + 0.5), alone(0.9, STANDING - 0.1), alone(0.9, title=TITLE + 0.5)]).all()
-    assert alone(0.9, STANDING + 0.5) > THRESHOLD
-    assert alone(0.9, title=STANDING_TITLE + 0.5) > THRESHOLD
-    for standing in (0.0, 0.9):
-        assert alone(standing, SINGLE - 2.0) < THRESHOLD
-        assert np.isnan(alone(standing, SINGLE - 0.5))
-        assert alone(standing, STANDING + 0.5, TITLE + 0.5) > THRESHOLD  # what is known of one look stands
+    assert alone(1.0, BOTH - 0.5) > THRESHOLD
+    assert alone(-0.5, BOTH + 1.0) > THRESHOLD  # of which the first says too little by itself
+    assert np.isnan([alone(SINGLE + 0.5, -2.0), alone(1.0, BOTH - 1.5)]).all()
+    assert alone(-0.5, 2.0) < THRESHOLD
+    assert np.isnan(alone(FIRST + 20, BOTH - FIRST - 1.5))  # a first look counts FIRST at most
+    assert alone(-3.0, BOTH - 2.0, title=4.0) > THRESHOLD
+    assert np.isnan(alone(-3.0, -2.0, title=TITLE + 0.5))
+    assert alone(-3.0, None) < THRESHOLD
+    assert np.isnan(alone(-3.0, None, moving=SURE + 0.5))
+    assert alone(-3.0, None, moving=SUREST + 0.5) > THRESHOLD
+
+
+def test_a_title_on_one_drawn_scene_of_several_is_unknown_unless_the_second_look_bears_it_out(films):
+    clean = max((rows for path, rows in films.items() if not path.startswith("broadcast")), key=len)
+
+    def first(second: float | None, title: float | None = TITLE + 1.5) -> float:
+        rows = [one | {"drawn": 0.9} for one in clean]
+        rows[0] |= {"title_mark": title, "drawn_mark": second}
+        return overlays(rows, THRESHOLD)[0][0]
+
+    assert first(None, None) < THRESHOLD
+    assert first(BOTH) > THRESHOLD
+    assert np.isnan(first(-2.0))
 
 
 def test_lettering_that_title_cards_share_convicts_no_scene():

@@ -26,7 +26,6 @@ BEST = 12  # places whose mean is the score of several scenes
 MOST = 18  # that of one clip: feet on a branch or the end of a twig are fewer
 MAX_THUMBS = 8  # more change nothing but the time
 PLAIN = 3.0  # log-odds of one clip above this say no more of its source: a title in one scene is none in all
-LEVEL = 1  # of brightness: what a coder leaves of a scene that stands and has no grain
 OWN, ALONE = 0.8, 2.0  # share of a clip's own look; how far it may exceed that of the other scenes
 
 Weights = dict[str, np.ndarray]
@@ -106,15 +105,6 @@ def places(thumbs_MhwC: np.ndarray, weights: Weights | None = None) -> np.ndarra
         return None
     thumbs_MhwC = thumbs_MhwC[chosen(len(thumbs_MhwC))]
     return looked(maps(lumas(thumbs_MhwC), primaries(thumbs_MhwC)), weights)
-
-
-def standing(thumbs_MhwC: np.ndarray) -> float:
-    """Share of the picture, 0..1, that BGR thumbnails show alike to LEVEL; NaN without two of them."""
-    if len(thumbs_MhwC) < 2:
-        return math.nan
-    pictures = lumas(thumbs_MhwC[chosen(len(thumbs_MhwC))])
-    apart = functools.reduce(np.maximum, pictures) - functools.reduce(np.minimum, pictures)
-    return float((apart <= LEVEL).mean())
 
 
 def chosen(count: int) -> np.ndarray:

@@ -32,16 +32,22 @@ NAMES = (
 )  # fmt: skip
 
 
-def screen(thumbs_MhwC: np.ndarray) -> float:
+def screen(thumbs_MhwC: np.ndarray, evidence_K: np.ndarray | None = None) -> float:
     """Confidence 0..1 that uint8[M, h, w, 3] BGR thumbnails of one clip, about 256 px wide, show a screen; NaN without
-    any. 0.5 is undecided: training showed screens as often as scenes.
+    any. 0.5 is undecided: training showed screens as often as scenes. evidence_K: of `evidence`, where it is known.
     """
-    if not len(thumbs_MhwC) or min(thumbs_MhwC.shape[1:3]) < 32:
+    if not enough(thumbs_MhwC):
         return float("nan")
-    odds = computed(evidence(thumbs_MhwC)[None], weights(WEIGHTS))[0]
+    known = evidence(thumbs_MhwC) if evidence_K is None else evidence_K
+    odds = computed(known[None], weights(WEIGHTS))[0]
     if all(bars(thumb) for thumb in thumbs_MhwC[[0, len(thumbs_MhwC) // 2, -1]]):
         odds = max(odds, SURE)
     return float(1 / (1 + np.exp(-odds)))
+
+
+def enough(thumbs_MhwC: np.ndarray) -> bool:
+    """Whether there is a thumbnail that something can be seen in."""
+    return bool(len(thumbs_MhwC)) and min(thumbs_MhwC.shape[1:3]) >= 32
 
 
 def bars(thumb_hwC: np.ndarray) -> bool:

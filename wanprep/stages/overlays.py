@@ -3,11 +3,11 @@
 Two kinds of evidence as log-odds, added: the agreement of the scenes of a source or group (signals/overlay.py), and
 what the network makes of the places that look drawn in all of them (signals/marks.py). A source of three scenes or
 more is known; a clip that looks drawn on very much is convicted whatever the others look like. A single clip is judged
-by its own look alone, and is `unknown`, never clean, where that is not decided. Where most of the picture stands still
-to the level, as in drawings before a fixed camera, the scene stays as a mark does and looks as drawn: there a clip is
-convicted by a stronger look only, and unknown short of that. Marks that move are known where scenes show the same
-drawing on the move (signals/recurring.py), else where one clip's is very sure; what is drawn over a part of a clip and
-gone in the rest (signals/brief.py), and large words (signals/titles.py), convict that clip. Pure.
+by its own look alone, and is `unknown`, never clean, where that is not decided. Of drawn shots, which look drawn
+themselves, a second network's look is added (signals/drawn.py); where only the first would convict, they are unknown.
+Marks that move are known where scenes show the same drawing on the move (signals/recurring.py), else where one clip's
+is very sure; what is drawn over a part of a clip and gone in the rest (signals/brief.py), and large words
+(signals/titles.py), convict that clip. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from wanprep import keys
-from wanprep.signals import overlay
+from wanprep.signals import drawn, overlay
 
 # Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py).
 AGREEMENT = 20.0  # of full agreement between scenes
@@ -31,10 +31,9 @@ STRONG = 4.5  # own look that is worth even odds where the other scenes do not b
 MOVES = 60.0  # of a drawing that moves over several scenes, beyond chance
 BRIEF = 2.0  # own look of a part of a clip that is worth even odds, whatever the others look like
 TITLE = 2.0  # the same of large words
-STANDS = 0.4  # share of the picture that stands still from which on the next two count
-STANDING, STANDING_TITLE = 3.0, 4.0  # looks that are worth even odds of one clip, in place of SINGLE and TITLE
 SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
-CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
+SUREST = 9.0  # the same over a drawn shot, either way
+BOTH, FIRST = 4.0, 8.0  # sum of both looks at a drawn shot that is worth even odds; the most that the first counts
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
 Apart = Callable[[], Mapping[str, bytes]]
 
@@ -47,8 +46,8 @@ def overlays(
 ) -> tuple[np.ndarray, list[Any]]:
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
-    rows: source_id, group, mark, moving_mark, brief_mark and title_mark (log-odds or None), their boxes (mark_box and
-    so on), standing (share of the picture or None), evidence (bytes) or map_rows (the height of its map, 0 for none)
+    rows: source_id, group, mark, drawn_mark, moving_mark, brief_mark and title_mark (log-odds or None), their boxes
+    (mark_box and so on), drawn (confidence or None), evidence (bytes) or map_rows (the height of its map, 0 for none)
     with the bytes in `apart`, by scores_key, which is asked for only where a pool is not known. pools: the memory of
     pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on a clip is called marked.
 
@@ -60,13 +59,14 @@ def overlays(
         for name in ("mark", "moving_mark")
     )
     moving = np.nan_to_num(moving, nan=-math.inf)
+    sure = np.where([_is_drawn(row) for row in rows], SUREST, SURER)
     maps = _Maps(rows, pools, apart)
     limit = _logit(threshold)
     logits = np.full(len(rows), math.nan)
     boxes: list[Any] = [None] * len(rows)
     for owner, may_acquit in (("source_id", True), ("group", False)):
         who, odds, moves, seen = _pooled(maps, owner, np.isnan(logits), marks, alone=may_acquit)
-        moves = np.fmax(moves, moving[who] - SURER)
+        moves = np.fmax(moves, moving[who] - sure[who])
         still, odds = odds, np.fmax(odds, moves)
         settled = np.isnan(logits[who]) & ((odds > limit) | may_acquit)
         logits[who[settled]] = odds[settled]
@@ -75,20 +75,14 @@ def overlays(
             boxes[who[k]] = own.get("moving_box") if still[k] < moves[k] else seen[k] or own.get("mark_box")
     looks = _smoothed(marks, [row["source_id"] for row in rows])
     for i in np.flatnonzero(np.isnan(logits) & np.isfinite(marks)).tolist():
-        even = _even(rows[i], SINGLE, STANDING)
-        still, moves = looks[i] - even, moving[i] - SURE
-        odds_alone = max(still, moves)
-        if not limit - DOUBT - (even - SINGLE) < odds_alone <= limit:
-            logits[i] = odds_alone
-            which = "moving_box" if still < moves else "mark_box"
-            boxes[i] = rows[i].get(which) if odds_alone > limit else None
+        logits[i], boxes[i] = _alone(rows[i], looks[i], moving[i], limit)
     for i, row in enumerate(rows):
-        for name, usual, even in (("brief", BRIEF, BRIEF), ("title", TITLE, _even(row, TITLE, STANDING_TITLE))):
-            look = row.get(f"{name}_mark") or -math.inf
-            if look - even > limit and not logits[i] > limit:
-                logits[i], boxes[i] = look - even, row.get(f"{name}_box")
-            elif look - usual > limit and not logits[i] > limit:
-                logits[i] = math.nan
+        for name, even in (("brief", BRIEF), ("title", TITLE)):
+            odds_own = (row.get(f"{name}_mark") or -math.inf) - even
+            if odds_own > limit and not logits[i] > limit:
+                logits[i], boxes[i] = odds_own, row.get(f"{name}_box")
+                if name == "title" and (both := _both(row)) is not None and not both > limit:
+                    logits[i], boxes[i] = math.nan, None
     return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
 
 
@@ -122,7 +116,7 @@ class _Maps:
     def moves(self, members: Sequence[int], pool: overlay.Pooled) -> Sequence[float]:
         """What of each clip moves as in the others, title cards aside: that these share their lettering says nothing of
         the rest. pool: of all of them."""
-        cards = {i for i in members if (self._rows[i].get("card") or 0.0) > CARD}
+        cards = {i for i in members if (self._rows[i].get("card") or 0.0) > drawn.CARD}
         if not cards:
             return pool.moves
         scenes = [i for i in members if i not in cards]
@@ -177,9 +171,28 @@ def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:
     return out
 
 
-def _even(row: Mapping[str, Any], usual: float, standing: float) -> float:
-    """The look that is worth even odds, of a clip that moves or one that stands."""
-    return standing if (row.get("standing") or 0.0) > STANDS else usual
+def _alone(row: Mapping[str, Any], look: float, moving: float, limit: float) -> tuple[float, Any]:
+    """(log-odds, box) of a clip by its own looks alone; NaN where it is unknown."""
+    first, both = look - SINGLE, _both(row, look)
+    stays, moves = first if both is None else both, moving - (SUREST if _is_drawn(row) else SURE)
+    odds = max(stays, moves)
+    if odds > limit:
+        return odds, row.get("moving_box" if stays < moves else "mark_box")
+    doubted = max(odds + DOUBT, first, moving - SURE)  # of drawn shots: what is usual would convict
+    return (math.nan if doubted > limit else odds), None
+
+
+def _is_drawn(row: Mapping[str, Any]) -> bool:
+    return (row.get("drawn") or 0.0) > drawn.DRAWN
+
+
+def _both(row: Mapping[str, Any], first: float = -math.inf) -> float | None:
+    """Log-odds by both looks at a drawn shot, the first that for marks or large words; None without a second."""
+    if (second := row.get("drawn_mark")) is None:
+        return None
+    title = row.get("title_mark")
+    words = -math.inf if title is None else title - drawn.LARGER
+    return float(second + min(max(first, words), FIRST) - BOTH)
 
 
 def _logit(share: float) -> float:

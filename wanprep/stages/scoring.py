@@ -13,6 +13,7 @@ from wanprep.signals import (
     cards,
     content,
     counters,
+    drawn,
     framing,
     marks,
     moving,
@@ -57,16 +58,21 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
     mark += counters.WORTH if counters.counts(thumbs, places) else 0.0
     passing, passing_box = brief.brief(thumbs)
     title, title_box = titles.title(thumbs)
+    card = cards.card(thumbs)
+    shown = screens.evidence(thumbs) if screens.enough(thumbs) else None
+    is_drawn = math.nan if shown is None else drawn.drawn(shown)
+    drawn_mark, drawn_box = drawn.mark(thumbs) if drawn.asked(is_drawn, mark, title, card) else (math.nan, None)
     camera, speed = quality.clip_camera(signals, i0, i1)
     evidence = overlay.clip_evidence(thumbs, places, drawings)
     numbers = {
         **quality.clip_scores(signals, i0, i1, crop, picture),
         "camera_speed": speed,
         "subject_motion": subject,
-        "card": cards.card(thumbs),
-        "screen": screens.screen(thumbs),
-        "standing": marks.standing(thumbs),
+        "card": card,
+        "screen": screens.screen(thumbs, shown),
+        "drawn": is_drawn,
         "mark": mark,
+        "drawn_mark": drawn_mark,
         "brief_mark": passing,
         "title_mark": title,
         "moving_mark": drawings[0].odds if drawings else math.nan,
@@ -75,7 +81,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "measured_part": elsewhere(signals, crop, bars) if len(whole) else None,
-        "mark_box": mark_box,
+        "mark_box": drawn_box or mark_box,
         "brief_box": passing_box,
         "title_box": title_box,
         "moving_box": drawings[0].box if drawings else None,

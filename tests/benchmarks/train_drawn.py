@@ -1,0 +1,81 @@
+"""Fit the network of wanprep/signals/drawn.py, which tells shots that are drawn from filmed ones.
+
+    python tests/benchmarks/train_drawn.py --out drawn.safetensors [--media FOLDER]
+
+It weighs the numbers that the network of screens weighs (screens.evidence), of the same material (train_screens.py)
+and of all made-up shots (made_shots.py), each in colour and in grey. What is neither drawn nor filmed for certain
+(screens, print, textures, diagrams, renders) is left out. First what networks say that have not seen a fifth of the
+sources; then the weights, which ship as they are written. Ten minutes of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from made_shots import OLDER, SHOTS
+from mark_material import written
+from rank import auc
+from rooms import PLANES
+from screens_made import COUNT
+from train_screens import EACH, Example, planes, rows_of, scenes, simple, trained, unseen
+
+DRAWN = {"outlined", "perch", "cartoon", "pixel art", *SHOTS}
+FILMED = {
+    "footage", "footage, part", "painted", "photo", "shallow", "dark", "grainy", "barred", "sharpened", "particles",
+    "water", "texture, filmed", "enlarged",
+}  # fmt: skip
+SEED, A_KIND = 7, 12  # shots of each kind
+
+
+def a_word(rng: np.random.Generator) -> np.ndarray:
+    return written(rng, int(rng.integers(12, 40)), "tune")
+
+
+def shots() -> Iterator[Example]:
+    for kind in SHOTS.keys() - OLDER.keys():
+        for k in range(A_KIND):
+            rng = np.random.default_rng([SEED, zlib.crc32(kind.encode()), k])
+            yield False, kind, f"{kind} {k}", SHOTS[kind](rng, COUNT, partial(a_word, rng))
+
+
+def labelled(media: Path) -> Iterator[Example]:
+    """What is known to be drawn, or filmed, in colour and in grey."""
+    known = ((kind in DRAWN, kind, of, shown) for _, kind, of, shown in scenes(media) if kind in DRAWN | FILMED)
+    made = ((True, *it) for screen, *it in simple(np.random.default_rng(3)) if not screen and it[0] in DRAWN)
+    before = ((False, f"{kind}, a plane", of, shown) for _, kind, of, shown in planes(PLANES, EACH))
+    for drawn, kind, of, shown in itertools.chain(known, made, before, ((True, *it) for _, *it in shots())):
+        yield drawn, kind, of, shown
+        grey = [cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_BGR2GRAY) for picture in shown]
+        yield drawn, kind, of, np.repeat(np.stack(grey)[..., None], 3, axis=-1)
+
+
+def main() -> int:
+    import torch
+    from safetensors.numpy import save_file
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    rows, drawn, about = rows_of(labelled(options.media))
+    odds = unseen(rows, drawn, about)
+    print(f"{(~drawn).sum()} filmed, {drawn.sum()} drawn: AUC {auc(odds[~drawn], odds[drawn]):.4f}")
+    for kind in dict.fromkeys(kind for kind, _ in about):
+        mine = np.array([name == kind for name, _ in about])
+        print(f"  {kind}: {np.mean(odds[mine] > 0):.2f} of {mine.sum()} drawn")
+    save_file(trained(rows, drawn, about), options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
