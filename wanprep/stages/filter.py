@@ -30,7 +30,7 @@ Pools = MutableMapping[str, overlay.Pooled]
 # Measured of frames in the one decode, between the bars that were seen then, before a crop was known.
 OF_FRAMES = ("blur", "motion_blur", "shake", "static", "light_jump", "frozen", "compression", "noise", "luma", "camera")
 # Shown beside what filters judge.
-INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "subject_motion", "likeness", "measured_part")
+INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "subject_motion", "drawn", "likeness", "measured_part")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ BRIEF = 2.0  # own look of a part of a clip that is worth even odds, whatever th
 TITLE = 2.0  # the same of large words
 SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
 SUREST = 9.0  # the same over a drawn shot, either way
-BOTH, FIRST = 4.0, 8.0  # sum of both looks at a drawn shot that is worth even odds; the most that the first counts
+BOTH, FIRST = 3.0, 8.0  # sum of both looks at a drawn shot that is worth even odds; the most that the first counts
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
 Apart = Callable[[], Mapping[str, bytes]]
 
