@@ -10,7 +10,6 @@ sources; then the weights, which ship as they are written. Ten minutes of one co
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 import zlib
@@ -25,7 +24,7 @@ from mark_material import written
 from rank import auc
 from rooms import PLANES
 from screens_made import COUNT
-from train_screens import EACH, Example, planes, rows_of, scenes, simple, trained, unseen
+from train_screens import EACH, Example, asked, planes, rows_of, scenes, simple, trained, unseen
 
 DRAWN = {"outlined", "perch", "cartoon", "pixel art", *SHOTS}
 FILMED = {
@@ -58,15 +57,9 @@ def labelled(media: Path) -> Iterator[Example]:
 
 
 def main() -> int:
-    import torch
     from safetensors.numpy import save_file
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    options = asked(__doc__)
     rows, drawn, about = rows_of(labelled(options.media))
     odds = unseen(rows, drawn, about)
     print(f"{(~drawn).sum()} filmed, {drawn.sum()} drawn: AUC {auc(odds[~drawn], odds[drawn]):.4f}")

@@ -208,18 +208,24 @@ def tell(odds: np.ndarray, screens: np.ndarray, about: Sequence[tuple[str, str]]
         print(f"  {kind}: {np.mean(odds[mine] > limit):.2f} of {mine.sum()}")
 
 
-def main() -> int:
+def asked(about: str | None) -> argparse.Namespace:
+    """--out and --media, on one core."""
     import torch
+
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return parser.parse_args()
+
+
+def main() -> int:
     from safetensors.numpy import save_file
 
     from wanprep.stages.filter import REGISTRY
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--media", type=Path, default=Path(__file__).resolve().parents[3] / "shared/media/dev")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    options = asked(__doc__)
     rows, screens, about = rows_of(
         scenes(options.media),
         simple(np.random.default_rng(3)),
