@@ -76,9 +76,8 @@ def _network(x: np.ndarray, w: marks.Weights) -> np.ndarray:
     for k, reach in enumerate(REACH):
         z = marks.conv(y, w, f"r.{k}", dilation=reach, relu=False) + y
         if k == 1:
-            z += (w["g.weight"] @ np.concatenate([y.mean(axis=(1, 2)), y.max(axis=(1, 2))]) + w["g.bias"])[
-                :, None, None
-            ]
+            whole = w["g.weight"] @ np.concatenate([y.mean(axis=(1, 2)), y.max(axis=(1, 2))]) + w["g.bias"]
+            z += whole[:, None, None]
         y = np.maximum(z, 0.0)
     return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0] + w["bias"][0]
 
