@@ -56,6 +56,8 @@ SAID = (
     "brief_box",
     "title_mark",
     "title_box",
+    "drawn",
+    "drawn_mark",
 )  # of a clip that overlays are judged by
 
 
