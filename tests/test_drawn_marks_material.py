@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
-from drawn_marks_material import COUNT, SIZE, Maker, unpacked
+from drawn_marks_material import COUNT, SIZE, Maker, strip, title, unpacked
 from ink import HEIGHT, WIDTH
 from mark_colours import KINDS, overlay, put
 from mark_material import has_fonts
@@ -36,6 +36,49 @@ def test_marks_are_of_one_seed_and_of_many_kinds():
     areas = [np.mean(overlay(np.random.default_rng(seed))[1] > 0.1) for seed in range(30)]
     assert min(areas) < 0.01
     assert max(areas) > 0.03
+
+
+@pytest.mark.parametrize("half", ["tune", "held"])
+def test_words_over_a_picture_are_large_and_strips_reach_from_side_to_side(half):
+    rng = np.random.default_rng(6)
+    for _ in range(12):
+        colour, alpha = title(rng, half)
+        assert (colour.dtype, colour.shape) == (np.uint8, (HEIGHT, WIDTH, 3))
+        assert np.ptp(np.flatnonzero((alpha > 0.5).any(axis=1))) >= 0.05 * HEIGHT
+        colour, alpha = strip(rng, half)
+        rows = alpha.min(axis=1) > 0.3
+        assert 0.04 * HEIGHT < rows.sum() < 0.2 * HEIGHT
+        assert (alpha[~rows] == 0).all()
+        assert np.ptp(colour[rows].astype(int).sum(axis=-1)) > 100  # words on it
+
+
+def test_a_strip_passes_and_what_ends_before_the_sides_stays():
+    torch = pytest.importorskip("torch")
+    import train_drawn_marks
+
+    rng = np.random.default_rng(2)
+    strips, words = (
+        np.stack([np.dstack([np.float32(colour), 255 * alpha])[::8, ::8] for colour, alpha in made])
+        for made in ([strip(rng, "tune") for _ in range(6)], [title(rng, "tune") for _ in range(6)])
+    )
+    marks = torch.from_numpy(np.tile(np.concatenate([strips, words]), (8, 1, 1, 1)))
+    torch.manual_seed(0)
+    passing = train_drawn_marks.passed(marks, 4, "cpu").numpy()
+    assert (passing[:, 0] == marks.numpy()).all()
+    moved = (passing[:, 1:] != passing[:, :1]).any(axis=(1, 2, 3, 4)).reshape(8, 2, 6)
+    assert 0.3 < moved[:, 0].mean() < 0.9
+    assert not moved[:, 1].any()
+    assert np.allclose(np.sort(passing[:, 3], axis=2), np.sort(passing[:, 0], axis=2))  # the same columns
+
+
+def test_what_the_gate_learns_from_is_shown_under_marks():
+    from train_drawn import marked
+
+    rng, shown = np.random.default_rng(4), np.full((4, 180, 320, 3), 90, np.uint8)
+    changed = [(marked(shown, rng) != 90).any(axis=-1) for _ in range(30)]
+    assert all(0 < of.mean() < 0.9 for of in changed)
+    still = [(of == of[:1]).all() for of in changed]
+    assert 10 < sum(still) < 30
 
 
 @pytest.fixture

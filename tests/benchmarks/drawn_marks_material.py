@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import good_files
+import mark_large
 import numpy as np
 from cartoons import perch
 from charts import network, plot, screen
@@ -27,7 +28,8 @@ from mark_material import written
 
 COUNT, SIZE = 5, (256, 144)  # pictures of a shot, and their size as they are kept
 FILMED, OTHER = 0.25, 0.13  # share of footage, and of the scenes of the benchmark of good clips; the rest is drawn
-OFTEN, LETTERED = 4, 0.28  # times that rooms and streets of drawn_places are there; share of marks that are large words
+OFTEN = 4  # times that rooms and streets of drawn_places are there
+LETTERED, STRIPS = 0.34, 0.06  # shares of marks that are large words, or strips of news
 PIECES, PICTURES = 14, 8  # of a film of footage, of a piece
 
 
@@ -59,13 +61,14 @@ class Maker:
 
     def mark(self) -> np.ndarray:
         """uint8[144, 256, 4]: a mark's colour times its alpha, and its alpha."""
-        rng = self.rng
+        rng, how = self.rng, self.rng.random()
         half = "tune" if rng.random() < 0.8 else "held"
-        if rng.random() < LETTERED:
-            colour, alpha = KINDS[str(rng.choice(["large", "large", "subtitles"]))](rng, half)
+        if how < LETTERED:
+            kind = str(rng.choice(["large", "large", "title", "title", "subtitles"]))
+            colour, alpha = title(rng, half) if kind == "title" else KINDS[kind](rng, half)
             alpha = alpha * np.float32(rng.uniform(0.22, 0.7) if rng.random() < 0.75 else 1.0)
         else:
-            colour, alpha = overlay(rng, half)
+            colour, alpha = strip(rng, half) if how < LETTERED + STRIPS else overlay(rng, half)
         both = np.concatenate([colour * alpha[..., None], 255 * alpha[..., None]], axis=-1)
         return np.clip(np.rint(cv2.resize(both, SIZE, interpolation=cv2.INTER_AREA)), 0, 255).astype(np.uint8)
 
@@ -103,6 +106,37 @@ class Maker:
             reach = 2 * int(rng.integers(1, 3)) + 1
             x = np.stack([cv2.blur(picture, (reach, reach)) for picture in x])
         return np.ascontiguousarray(255 - x if rng.random() < 0.05 else x)
+
+
+def title(rng: np.random.Generator, half: str) -> tuple[np.ndarray, np.ndarray]:
+    """(colour, alpha) of words up to four tenths as high as the picture, most often white; some with a rim."""
+    alpha = cv2.resize(mark_large.title(rng, half), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) / np.float32(255)
+    tone = np.full(3, 255) if rng.random() < 0.6 else rng.integers(0, 256, 3)
+    colour = np.full((HEIGHT, WIDTH, 3), tone, np.uint8)
+    if rng.random() < 0.2:
+        rim = cv2.dilate(alpha, np.ones((7, 7), np.uint8))
+        return np.uint8(colour * (alpha / np.maximum(rim, 1e-3))[..., None]), rim
+    return colour, alpha
+
+
+def strip(rng: np.random.Generator, half: str) -> tuple[np.ndarray, np.ndarray]:
+    """(colour, alpha) of a strip across the picture, with words all along it: news that pass when it is rolled."""
+    low, tall = int(rng.uniform(0.6, 0.93) * HEIGHT), int(rng.uniform(0.055, 0.16) * HEIGHT)
+    low = int(rng.uniform(0, 0.08) * HEIGHT) if rng.random() < 0.2 else min(low, HEIGHT - tall)
+    ground, ink = rng.integers(0, 256, (2, 3))
+    while abs(int(ground.sum()) - int(ink.sum())) < 240:
+        ground, ink = rng.integers(0, 256, (2, 3))
+    if rng.random() < 0.4:
+        ground, ink = np.full(3, int(rng.integers(0, 50))), np.full(3, 255)
+    words = written(rng, max(8, int(tall * rng.uniform(0.5, 0.85))), half)
+    gap = np.zeros((len(words), len(words) // 2), words.dtype)
+    line = np.tile(np.concatenate([words, gap], axis=1), WIDTH // words.shape[1] + 2)[:tall, :WIDTH] / np.float32(255)
+    colour, alpha = np.zeros((HEIGHT, WIDTH, 3), np.uint8), np.zeros((HEIGHT, WIDTH), np.float32)
+    cover, top = np.zeros((tall, WIDTH), np.float32), (tall - len(line)) // 2
+    cover[top : top + len(line)] = line
+    colour[low : low + tall] = np.uint8(ground + (ink - ground) * cover[..., None])
+    alpha[low : low + tall] = np.maximum(cover, 1.0 if rng.random() < 0.4 else rng.uniform(0.4, 0.95))
+    return colour, alpha
 
 
 def _part(pictures: list[np.ndarray], rng: np.random.Generator, share: float) -> np.ndarray:

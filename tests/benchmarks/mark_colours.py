@@ -156,7 +156,8 @@ class Maker:
     def glyph(self, side: float, colour: np.ndarray, which: str = "") -> Part:
         if not which and self.any(*range(6)) == 0:
             x, y, wide, tall = cv2.boundingRect(mask := logo(self.rng, HEIGHT, self.half))
-            return fitted(ink(mask[y : y + tall, x : x + wide], colour), 2 * side, side)
+            if wide:  # one in many thousands is empty
+                return fitted(ink(mask[y : y + tall, x : x + wide], colour), 2 * side, side)
         if (which := which or self.any(*SYMBOLS, *[*GLYPHS] * 3)) in GLYPHS:
             return ink(drawn(side, side, GLYPHS[which], side / 2), colour, self.any(None, None, self.accent))
         return fitted(self.text(which, side * 1.2, colour, str(FOLDER / "dejavu/DejaVuSans.ttf")), side, side)

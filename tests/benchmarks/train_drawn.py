@@ -3,9 +3,10 @@
     python tests/benchmarks/train_drawn.py --out drawn.safetensors [--media FOLDER]
 
 It weighs the numbers that the network of screens weighs (screens.evidence), of the same material (train_screens.py)
-and of all made-up shots (made_shots.py), each in colour and in grey. What is neither drawn nor filmed for certain
-(screens, print, textures, diagrams, renders) is left out. First what networks say that have not seen a fifth of the
-sources; then the weights, which ship as they are written. Ten minutes of one core.
+and of all made-up shots (made_shots.py), each in colour, in grey, and with a mark over it, which is drawn on whatever
+it is put (mark_colours.py). What is neither drawn nor filmed for certain (screens, print, textures, diagrams, renders)
+is left out. First what networks say that have not seen a fifth of the sources; then the weights, which ship as they are
+written. Ten minutes of one core.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from made_shots import OLDER, SHOTS
+from mark_colours import KINDS
 from mark_material import written
 from rank import auc
 from rooms import PLANES
@@ -32,6 +34,7 @@ FILMED = {
     "water", "texture, filmed", "enlarged",
 }  # fmt: skip
 SEED, A_KIND = 7, 12  # shots of each kind
+LETTERED, MOVING = 0.4, 0.3  # shares of marks that are large words or strips of them, and of those that move
 
 
 def a_word(rng: np.random.Generator) -> np.ndarray:
@@ -46,14 +49,32 @@ def shots() -> Iterator[Example]:
 
 
 def labelled(media: Path) -> Iterator[Example]:
-    """What is known to be drawn, or filmed, in colour and in grey."""
+    """What is known to be drawn, or filmed: in colour, in grey, and one of both with a mark over it."""
+    rng = np.random.default_rng(SEED)
     known = ((kind in DRAWN, kind, of, shown) for _, kind, of, shown in scenes(media) if kind in DRAWN | FILMED)
     made = ((True, *it) for screen, *it in simple(np.random.default_rng(3)) if not screen and it[0] in DRAWN)
     before = ((False, f"{kind}, a plane", of, shown) for _, kind, of, shown in planes(PLANES, EACH))
     for drawn, kind, of, shown in itertools.chain(known, made, before, ((True, *it) for _, *it in shots())):
         yield drawn, kind, of, shown
         grey = [cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_BGR2GRAY) for picture in shown]
-        yield drawn, kind, of, np.repeat(np.stack(grey)[..., None], 3, axis=-1)
+        tones = np.repeat(np.stack(grey)[..., None], 3, axis=-1)
+        yield drawn, kind, of, tones
+        yield drawn, f"{kind}, marked", of, marked(tones if rng.random() < 0.3 else shown, rng)
+
+
+def marked(shown: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The pictures uint8[n, h, w, 3] under a mark that stays, or goes sideways."""
+    kind = str(rng.choice(["large", "subtitles", "lower_third"] if rng.random() < LETTERED else list(KINDS)))
+    colour, alpha = KINDS[kind](rng, "tune")
+    size = shown.shape[2], shown.shape[1]
+    over = np.concatenate([np.float32(colour) * alpha[..., None], alpha[..., None]], axis=-1)
+    over = cv2.resize(np.float32(over), size, interpolation=cv2.INTER_AREA)
+    step = int(rng.uniform(-0.2, 0.2) * size[0]) if rng.random() < MOVING else 0
+    out = []
+    for k, picture in enumerate(shown):
+        moved = np.roll(over, k * step, axis=1)
+        out.append(picture * (1 - moved[..., 3:]) + moved[..., :3])
+    return np.uint8(np.clip(np.rint(out), 0, 255))
 
 
 def main() -> int:

@@ -32,6 +32,7 @@ SHOTS, MARKS = {"cuda": (80_000, 40_000), "cpu": (800, 400)}, 8  # at hand: 0.5 
 BATCH, OFTEN, FEW = 96, 30, {"cuda": 1000, "cpu": 64}  # times that a shot is shown, about; how many there must be first
 RATE, AGAIN = 2e-3, 1e-3  # from random weights; from others
 MARKED, TWICE = 0.55, 0.1  # share of shots under a mark; of these, under two
+PASSING, PACE = 0.6, 0.3  # share of strips whose words pass; the most from one picture to the next, of the width
 SEEN, FAINT, HEAVY = 0.12, 3.0, 6.0  # alpha of a mark's pixels; levels it must change to count; weight of its places
 NONE, MARK, HIDDEN = 0, 1, 2  # what a place shows: nothing, a mark, one that changes nothing visible
 
@@ -124,9 +125,9 @@ def batch(shots: torch.Tensor, marked: torch.Tensor, device: str) -> tuple[torch
     for put in (bears, bears & chance(BATCH, TWICE, device)):
         mark = marked[torch.randint(len(marked), (BATCH,), device=device)].float()
         mark = torch.where(chance(BATCH, 0.1, device)[:, 0], mark.flip(2), mark) * put[:, 0]
-        alpha = mark[..., 3] / 255
-        x = x * (1 - alpha[:, None, ..., None]) + mark[:, None, ..., :3]
-        cover = torch.maximum(cover, alpha)
+        passing = passed(mark, count, device)
+        x = x * (1 - passing[..., 3:] / 255) + passing[..., :3]
+        cover = torch.maximum(cover, passing[..., 3].amin(1) / 255)
     change = (x - before).abs().amax(-1).mean(1)
     x = x + torch.randn_like(x) * torch.rand(BATCH, 1, 1, 1, 1, device=device)
     seen = (cover > SEEN).float()
@@ -134,6 +135,19 @@ def batch(shots: torch.Tensor, marked: torch.Tensor, device: str) -> tuple[torch
     changed = fn.avg_pool2d(change * seen, 4) / share.clamp(min=1e-3)
     target = torch.where(share > 0.04, torch.where(changed < FAINT, HIDDEN, MARK), NONE)
     return maps(x.round().clamp(0, 255)), target
+
+
+def passed(mark: torch.Tensor, count: int, device: str) -> torch.Tensor:
+    """Marks [B, h, w, 4] in so many pictures [B, M, h, w, 4]: strips from side to side pass or stay, all else stays."""
+    strips = (mark[..., 3].amin(2) > 0).any(1) & (torch.rand(len(mark), device=device) < PASSING)
+    pace = (2 * torch.rand(len(mark), device=device) - 1) * PACE * mark.shape[2] * strips
+    steps = (torch.arange(count, device=device) * pace[:, None]).long()
+    columns = (torch.arange(mark.shape[2], device=device) - steps[..., None]) % mark.shape[2]
+    return (
+        mark[:, None]
+        .expand(-1, count, -1, -1, -1)
+        .gather(3, columns[:, :, None, :, None].expand(-1, -1, mark.shape[1], -1, 4))
+    )
 
 
 def loss_of(places: torch.Tensor, shots: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

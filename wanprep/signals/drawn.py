@@ -23,9 +23,9 @@ SHOTS, MARKS = (Path(__file__).with_name(f"{name}.safetensors") for name in ("dr
 REACH = 2, 4, 8, 1, 2  # dilations of the layers after the third
 MOST = 12  # places whose mean is the score
 FEWEST = 3  # thumbnails: fewer were not in its training
-DRAWN = 0.5  # confidence from which on a shot is drawn
+DRAWN = 0.4  # confidence from which on a shot is drawn
 CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
-LARGER = 1.2  # log-odds that a look for large words (titles.py) counts less than one for marks: its limit is higher
+LARGER = 0.8  # log-odds that a look for large words (titles.py) counts less than one for marks: its limit is higher
 FIRST = -1.0  # what both these looks may be below without a second one
 
 
