@@ -6,7 +6,7 @@
 
 Processes go on making shots and marks; a GPU puts the ones over the others, so that each shot is seen under many marks,
 and computes what the network is shown (`maps`, the same as drawn.maps). Not reproducible to the bit, so the weights are
-kept in the repository.
+kept in the repository (560 s from random ones, then 385, 520 and 540 s; docs/measured/marks.md).
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def batch(shots: torch.Tensor, marked: torch.Tensor, device: str) -> tuple[torch
 
 
 def passed(mark: torch.Tensor, count: int, device: str) -> torch.Tensor:
-    """Marks [B, h, w, 4] in so many pictures [B, M, h, w, 4]: strips from side to side pass or stay, all else stays."""
+    """Marks [B, h, w, 4] in so many pictures [B, M, h, w, 4]: strips from side to side pass or stay
+    (frames around the picture are taken for some), all else stays."""
     strips = (mark[..., 3].amin(2) > 0).any(1) & (torch.rand(len(mark), device=device) < PASSING)
     pace = (2 * torch.rand(len(mark), device=device) - 1) * PACE * mark.shape[2] * strips
     steps = (torch.arange(count, device=device) * pace[:, None]).long()
