@@ -48,7 +48,7 @@ MARKS = ("small_text", "bottom_line", "corner_logo", "centre")
 ALPHAS = (0.3, 0.5, 1.0)
 SAID = (
     *("evidence", "mark", "mark_box", "moving_mark", "moving_box", "brief_mark", "brief_box"),
-    *("title_mark", "title_box", "drawn", "drawn_mark", "card"),
+    *("title_mark", "title_box", "drawn", "second_mark", "card"),
 )  # of a clip that overlays are judged by
 
 

@@ -1,5 +1,5 @@
 """All made-up shots of drawn scenes by name: what the networks of drawn scenes learn from (train_drawn.py,
-train_drawn_marks.py). `SHOTS[name](rng, count, word)` is uint8[count, 288, 512, 3] BGR, pictures half a second apart,
+train_second_look.py). `SHOTS[name](rng, count, word)` is uint8[count, 288, 512, 3] BGR, pictures half a second apart,
 with nothing drawn over them."""
 
 from __future__ import annotations

@@ -121,33 +121,44 @@ def test_a_clip_on_which_something_drawn_surely_moves_is_convicted_alone_and_a_d
         assert boxes == [None]
 
 
-def test_a_drawn_clip_is_judged_by_both_looks_and_unknown_where_only_the_first_would_convict():
+@pytest.mark.parametrize("is_drawn", [True, False])
+def test_a_clip_is_judged_by_both_looks_and_unknown_where_only_the_first_would_convict(is_drawn):
+    even, shown = BOTH[is_drawn], {"drawn": 0.9 if is_drawn else 0.1}
+
     def alone(first: float, second: float | None, title: float | None = None, moving: float | None = None) -> float:
-        looks = {"mark": first, "drawn_mark": second, "title_mark": title, "moving_mark": moving, "drawn": 0.9}
+        looks = {"mark": first, "second_mark": second, "title_mark": title, "moving_mark": moving} | shown
         return overlays([{"source_id": "s", "group": "g", "evidence": b"", **looks}], THRESHOLD)[0][0]
 
-    assert alone(1.0, BOTH - 0.5) > THRESHOLD
-    assert alone(-0.5, BOTH + 1.0) > THRESHOLD  # of which the first says too little by itself
-    assert np.isnan([alone(SINGLE + 0.5, -2.0), alone(1.0, BOTH - 1.5)]).all()
-    assert alone(-0.5, 2.0) < THRESHOLD
-    assert np.isnan(alone(FIRST + 20, BOTH - FIRST - 1.5))  # a first look counts FIRST at most
-    assert alone(-3.0, BOTH - 2.0, title=4.0) > THRESHOLD
+    assert alone(1.0, even - 0.5) > THRESHOLD
+    assert alone(-0.5, even + 1.0) > THRESHOLD  # of which the first says too little by itself
+    assert np.isnan([alone(SINGLE + 0.5, -2.0), alone(1.0, even - 1.5)]).all()
+    assert alone(-0.5, even - 1.0) < THRESHOLD
+    assert np.isnan(alone(FIRST + 20, even - FIRST - 1.5))  # a first look counts FIRST at most
+    assert alone(-3.0, even - 2.0, title=4.0) > THRESHOLD
     assert np.isnan(alone(-3.0, -2.0, title=TITLE + 0.5))
     assert alone(-3.0, None) < THRESHOLD
-    assert np.isnan(alone(-3.0, None, moving=SURE + 0.5))
-    assert alone(-3.0, None, moving=SUREST + 0.5) > THRESHOLD
 
 
-def test_a_title_on_one_drawn_scene_of_several_is_unknown_unless_the_second_look_bears_it_out(films):
+def test_what_moves_over_a_drawn_clip_must_be_surer():
+    def alone(moving: float, is_drawn: float) -> float:
+        looks = {"mark": -3.0, "moving_mark": moving, "drawn": is_drawn}
+        return overlays([{"source_id": "s", "group": "g", "evidence": b"", **looks}], THRESHOLD)[0][0]
+
+    assert alone(SURE + 0.5, 0.1) > THRESHOLD
+    assert np.isnan(alone(SURE + 0.5, 0.9))
+    assert alone(SUREST + 0.5, 0.9) > THRESHOLD
+
+
+def test_a_title_on_one_scene_of_several_is_unknown_unless_the_second_look_bears_it_out(films):
     clean = max((rows for path, rows in films.items() if not path.startswith("broadcast")), key=len)
 
     def first(second: float | None, title: float | None = TITLE + 1.5) -> float:
-        rows = [one | {"drawn": 0.9} for one in clean]
-        rows[0] |= {"title_mark": title, "drawn_mark": second}
+        rows = [dict(one) for one in clean]
+        rows[0] |= {"title_mark": title, "second_mark": second}
         return overlays(rows, THRESHOLD)[0][0]
 
     assert first(None, None) < THRESHOLD
-    assert first(BOTH) > THRESHOLD
+    assert first(BOTH[True]) > THRESHOLD
     assert np.isnan(first(-2.0))
 
 

@@ -1,87 +1,22 @@
-"""Whether a shot is drawn, and how likely a mark lies over a drawn shot.
+"""Whether a shot is drawn or painted, by the numbers that `screens` weighs (tests/benchmarks/train_drawn.py).
 
-What is drawn itself looks drawn: to the network of marks.py, signs, cups and outlines before a fixed camera are marks
-now and then. So of shots that a small network takes for drawn (by the numbers of screens.py), a second network of
-marks has a say, twelve times as large, which is shown colours too and learned from made-up drawn shots
-(tests/benchmarks/train_drawn_marks.py). It costs a tenth of a second of a core; of filmed shots it knows little.
-
-Shape legend: M thumbnails, h x w their size, C channels, H x W a layer's size.
+What is drawn itself looks drawn: to the networks of marks, signs, cups and outlines before a fixed camera are marks now
+and then. So of such shots more is asked for before a mark convicts (stages/overlays.py).
 """
 
 from __future__ import annotations
 
-import functools
-import math
 from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals import marks
 from wanprep.signals.dissolves import computed, weights
 
-SHOTS, MARKS = (Path(__file__).with_name(f"{name}.safetensors") for name in ("drawn", "drawn_marks"))
-REACH = 2, 4, 8, 1, 2  # dilations of the layers after the third
-MOST = 12  # places whose mean is the score
-FEWEST = 3  # thumbnails: fewer were not in its training
-DRAWN = 0.4  # confidence from which on a shot is drawn
-CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
-LARGER = 0.8  # log-odds that a look for large words (titles.py) counts less than one for marks: its limit is higher
-FIRST = -1.0  # what both these looks may be below without a second one
+SHOTS = Path(__file__).with_name("drawn.safetensors")
+DRAWN = 0.6  # confidence from which on a shot is drawn
 
 
 def drawn(evidence_K: np.ndarray) -> float:
     """Confidence 0..1 that the shot with this `screens.evidence` is drawn or painted, not filmed. 0.5 is undecided:
     training showed as many of either."""
     return float(1 / (1 + np.exp(-computed(evidence_K[None], weights(SHOTS))[0])))
-
-
-def asked(confidence: float, first: float, title: float, card: float) -> bool:
-    """Whether a clip wants a second look: it is drawn, no title card, and a first look (log-odds of `marks.mark` or
-    `titles.title`, NaN: none) sees something, or nearly."""
-    return confidence > DRAWN and not card > CARD and (first > FIRST or title - LARGER > FIRST)
-
-
-def mark(thumbs_MhwC: np.ndarray, weights_: marks.Weights | None = None) -> tuple[float, marks.Box | None]:
-    """(log-odds of an overlay over a drawn shot, its box), of thumbnails as for `marks.mark`; NaN of fewer than FEWEST.
-
-    As it is and in a mirror. weights_: others than the shipped ones, see `marks.load`.
-    """
-    if len(thumbs_MhwC) < FEWEST or min(thumbs_MhwC.shape[1:3]) < 32:
-        return math.nan, None
-    w = weights_ or _shipped()
-    x = maps(thumbs_MhwC[marks.chosen(len(thumbs_MhwC))])
-    mirrored = np.ascontiguousarray(x[:, :, ::-1])
-    mirrored[0] *= -1  # the gradient across
-    places_HW = (_network(x, w) + _network(mirrored, w)[:, ::-1]) / 2
-    odds = marks.mean_of_best(places_HW, MOST)
-    return odds, marks.box_of(places_HW) if odds > 0 else None
-
-
-def maps(thumbs_MhwC: np.ndarray) -> np.ndarray:
-    """float32[13, h, w]: `marks.maps`, then the lasting blue, green and red, how far luma changes, and luma of the
-    thumbnail in the middle."""
-    lumas, primaries = marks.lumas(thumbs_MhwC), marks.primaries(thumbs_MhwC)
-    lasting = [marks.middle([picture.astype(np.float32) for picture in plane]) / 64 - 2 for plane in primaries]
-    shown = [luma.astype(np.float32) for luma in lumas]
-    change = functools.reduce(np.maximum, shown) - functools.reduce(np.minimum, shown)
-    more = [*lasting, np.log(change + 1) - 1.5, shown[len(shown) // 2] / 64 - 2]
-    return np.concatenate([marks.maps(lumas, primaries), np.stack(more)]).astype(np.float32)
-
-
-def _network(x: np.ndarray, w: marks.Weights) -> np.ndarray:
-    """Log-odds by which each place speaks for a mark, of `maps`."""
-    y = marks.conv(x, w, "a", stride=2)
-    y = marks.conv(y, w, "b")
-    y = marks.conv(y, w, "c", stride=2)
-    for k, reach in enumerate(REACH):
-        z = marks.conv(y, w, f"r.{k}", dilation=reach, relu=False) + y
-        if k == 1:
-            whole = w["g.weight"] @ np.concatenate([y.mean(axis=(1, 2)), y.max(axis=(1, 2))]) + w["g.bias"]
-            z += whole[:, None, None]
-        y = np.maximum(z, 0.0)
-    return np.tensordot(w["o.weight"][0, :, 0, 0], y, axes=1) + w["o.bias"][0] + w["bias"][0]
-
-
-@functools.cache
-def _shipped() -> marks.Weights:
-    return marks.load(MARKS)

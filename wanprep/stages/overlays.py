@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from wanprep import keys
-from wanprep.signals import drawn, overlay
+from wanprep.signals import drawn, overlay, second_look
 
 # Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py).
 AGREEMENT = 20.0  # of full agreement between scenes
@@ -33,7 +33,8 @@ BRIEF = 2.0  # own look of a part of a clip that is worth even odds, whatever th
 TITLE = 2.0  # the same of large words
 SURE, SURER = 4.6, 6.0  # log-odds of a drawing that moves over a clip that are worth even odds: alone, beside others
 SUREST = 7.5  # the same over a drawn shot, either way
-BOTH, FIRST = 3.0, 8.0  # sum of both looks at a drawn shot that is worth even odds; the most that the first counts
+BOTH = 1.0, 3.0  # sum of both looks that is worth even odds: at a filmed shot, at a drawn one
+FIRST = 8.0  # the most that the first counts in it
 DOUBT = 1.0  # below even odds by less than this, a single clip is unknown
 Apart = Callable[[], Mapping[str, bytes]]
 
@@ -46,7 +47,7 @@ def overlays(
 ) -> tuple[np.ndarray, list[Any]]:
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
-    rows: source_id, group, mark, drawn_mark, moving_mark, brief_mark and title_mark (log-odds or None), their boxes
+    rows: source_id, group, mark, second_mark, moving_mark, brief_mark and title_mark (log-odds or None), their boxes
     (mark_box and so on), drawn (confidence or None), evidence (bytes) or map_rows (the height of its map, 0 for none)
     with the bytes in `apart`, by scores_key, which is asked for only where a pool is not known. pools: the memory of
     pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on a clip is called marked.
@@ -116,7 +117,7 @@ class _Maps:
     def moves(self, members: Sequence[int], pool: overlay.Pooled) -> Sequence[float]:
         """What of each clip moves as in the others, title cards aside: that these share their lettering says nothing of
         the rest. pool: of all of them."""
-        cards = {i for i in members if (self._rows[i].get("card") or 0.0) > drawn.CARD}
+        cards = {i for i in members if (self._rows[i].get("card") or 0.0) > second_look.CARD}
         if not cards:
             return pool.moves
         scenes = [i for i in members if i not in cards]
@@ -178,7 +179,7 @@ def _alone(row: Mapping[str, Any], look: float, moving: float, limit: float) -> 
     odds = max(stays, moves)
     if odds > limit:
         return odds, row.get("moving_box" if stays < moves else "mark_box")
-    doubted = max(odds + DOUBT, first, moving - SURE)  # of drawn shots: what is usual would convict
+    doubted = max(odds + DOUBT, first, moving - SURE)  # the first look alone, or the usual SURE, would convict
     return (math.nan if doubted > limit else odds), None
 
 
@@ -187,12 +188,12 @@ def _is_drawn(row: Mapping[str, Any]) -> bool:
 
 
 def _both(row: Mapping[str, Any], first: float = -math.inf) -> float | None:
-    """Log-odds by both looks at a drawn shot, the first that for marks or large words; None without a second."""
-    if (second := row.get("drawn_mark")) is None:
+    """Log-odds by both looks, the first that for marks or for large words; None without a second."""
+    if (second := row.get("second_mark")) is None:
         return None
     title = row.get("title_mark")
-    words = -math.inf if title is None else title - drawn.LARGER
-    return float(second + min(max(first, words), FIRST) - BOTH)
+    words = -math.inf if title is None else title - second_look.LARGER
+    return float(second + min(max(first, words), FIRST) - BOTH[_is_drawn(row)])
 
 
 def _logit(share: float) -> float:

@@ -21,6 +21,7 @@ from wanprep.signals import (
     phash,
     quality,
     screens,
+    second_look,
     titles,
 )
 from wanprep.signals.bars import BarRules, Crop
@@ -60,8 +61,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
     title, title_box = titles.title(thumbs)
     card = cards.card(thumbs)
     shown = screens.evidence(thumbs) if screens.enough(thumbs) else None
-    is_drawn = math.nan if shown is None else drawn.drawn(shown)
-    drawn_mark, drawn_box = drawn.mark(thumbs) if drawn.asked(is_drawn, mark, title, card) else (math.nan, None)
+    second, second_box = second_look.mark(thumbs) if second_look.asked(mark, title, card) else (math.nan, None)
     camera, speed = quality.clip_camera(signals, i0, i1)
     evidence = overlay.clip_evidence(thumbs, places, drawings)
     numbers = {
@@ -70,9 +70,9 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
         "subject_motion": subject,
         "card": card,
         "screen": screens.screen(thumbs, shown),
-        "drawn": is_drawn,
+        "drawn": math.nan if shown is None else drawn.drawn(shown),
         "mark": mark,
-        "drawn_mark": drawn_mark,
+        "second_mark": second,
         "brief_mark": passing,
         "title_mark": title,
         "moving_mark": drawings[0].odds if drawings else math.nan,
@@ -81,7 +81,7 @@ def measure_clip(signals: Signals, i0: int, i1: int, crop: Crop | None = None) -
         **{name: round(value, ROUND) if math.isfinite(value) else None for name, value in numbers.items()},
         "camera": camera,
         "measured_part": elsewhere(signals, crop, bars) if len(whole) else None,
-        "mark_box": drawn_box or mark_box,
+        "mark_box": second_box or mark_box,
         "brief_box": passing_box,
         "title_box": title_box,
         "moving_box": drawings[0].box if drawings else None,

@@ -1,4 +1,4 @@
-"""Marks in colour, and shots and marks for the network that tells marks over drawn shots."""
+"""Marks in colour, and shots and marks for the second network of marks."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
-from drawn_marks_material import COUNT, SIZE, Maker, strip, title, unpacked
 from ink import HEIGHT, WIDTH
 from mark_colours import KINDS, overlay, put
 from mark_material import has_fonts
+from second_look_material import COUNT, SIZE, Maker, strip, title, unpacked
 
 pytestmark = pytest.mark.skipif(not has_fonts(), reason="mark_material.py's fonts are not installed")
 
@@ -54,7 +54,7 @@ def test_words_over_a_picture_are_large_and_strips_reach_from_side_to_side(half)
 
 def test_a_strip_passes_and_what_ends_before_the_sides_stays():
     torch = pytest.importorskip("torch")
-    import train_drawn_marks
+    import train_second_look
 
     rng = np.random.default_rng(2)
     strips, words = (
@@ -63,7 +63,7 @@ def test_a_strip_passes_and_what_ends_before_the_sides_stays():
     )
     marks = torch.from_numpy(np.tile(np.concatenate([strips, words]), (8, 1, 1, 1)))
     torch.manual_seed(0)
-    passing = train_drawn_marks.passed(marks, 4, "cpu").numpy()
+    passing = train_second_look.passed(marks, 4, "cpu").numpy()
     assert (passing[:, 0] == marks.numpy()).all()
     moved = (passing[:, 1:] != passing[:, :1]).any(axis=(1, 2, 3, 4)).reshape(8, 2, 6)
     assert 0.3 < moved[:, 0].mean() < 0.9

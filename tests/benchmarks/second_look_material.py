@@ -1,6 +1,6 @@
 """What the second network of marks learns from: shots, most of them drawn, and marks to put over them.
 
-    python tests/benchmarks/drawn_marks_material.py footage.npz [--media FOLDER]
+    python tests/benchmarks/second_look_material.py footage.npz [--media FOLDER]
 
 packs the footage of the tuning half (25 shots) for a machine that has no films; all else is made up as it is asked for
 (made_shots.py, mark_colours.py, good_scenes.py, good_drawn.py). Nothing is found elsewhere.

@@ -1,12 +1,12 @@
-"""Train the network of marks over drawn shots (wanprep/signals/drawn.py).
+"""Train the second network of marks (wanprep/signals/second_look.py).
 
-    python tests/benchmarks/drawn_marks_material.py footage.npz
-    python tests/benchmarks/train_drawn_marks.py footage.npz --out drawn_marks.safetensors --seconds 560 --workers 15
-    python tests/benchmarks/train_drawn_marks.py footage.npz --start drawn_marks.safetensors --out ... --seconds 385
+    python tests/benchmarks/second_look_material.py footage.npz
+    python tests/benchmarks/train_second_look.py footage.npz --out second_look.safetensors --seconds 560 --workers 15
+    python tests/benchmarks/train_second_look.py footage.npz --start second_look.safetensors --out ... --seconds 385
 
 Processes go on making shots and marks; a GPU puts the ones over the others, so that each shot is seen under many marks,
-and computes what the network is shown (`maps`, the same as drawn.maps). Not reproducible to the bit, so the weights are
-kept in the repository (560 s from random ones, then 385, 520 and 540 s; docs/measured/marks.md).
+and computes what the network is shown (`maps`, the same as second_look.maps). Not reproducible to the bit, so the
+weights are kept in the repository (560 s from random ones, then 385, 520 and 540 s; docs/measured/marks.md).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as fn
-from drawn_marks_material import COUNT, SIZE, Maker
+from second_look_material import COUNT, SIZE, Maker
 from torch import nn
 
-from wanprep.signals import drawn, marks
+from wanprep.signals import marks, second_look
 
 WIDE = 32, 64, 96  # of its first three layers
 SHOTS, MARKS = {"cuda": (80_000, 40_000), "cpu": (800, 400)}, 8  # at hand: 0.5 and 0.1 MB each; marks for 16 shots
@@ -38,14 +38,14 @@ NONE, MARK, HIDDEN = 0, 1, 2  # what a place shows: nothing, a mark, one that ch
 
 
 class Network(nn.Module):
-    """The layers that drawn.py computes with numpy: 518,146 numbers."""
+    """The layers that second_look.py computes with numpy: 518,146 numbers."""
 
     def __init__(self) -> None:
         super().__init__()
         a, b, c = WIDE
         self.a = nn.Conv2d(13, a, 5, stride=2, padding=2)
         self.b, self.c = nn.Conv2d(a, b, 3, padding=1), nn.Conv2d(b, c, 3, stride=2, padding=1)
-        self.r = nn.ModuleList(nn.Conv2d(c, c, 3, padding=reach, dilation=reach) for reach in drawn.REACH)
+        self.r = nn.ModuleList(nn.Conv2d(c, c, 3, padding=reach, dilation=reach) for reach in second_look.REACH)
         self.g, self.o, self.bias = nn.Linear(2 * c, c), nn.Conv2d(c, 1, 1), nn.Parameter(torch.zeros(1))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,7 +58,7 @@ class Network(nn.Module):
                 z = z + self.g(whole.to(y.dtype))[:, :, None, None]
             y = z.relu()
         places = self.o(y)[:, 0].float()
-        return places, places.flatten(1).topk(drawn.MOST)[0].mean(1) + self.bias
+        return places, places.flatten(1).topk(second_look.MOST)[0].mean(1) + self.bias
 
 
 def gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,7 +75,7 @@ def middle(x: torch.Tensor) -> torch.Tensor:
 
 
 def maps(x: torch.Tensor) -> torch.Tensor:
-    """float[B, 13, h, w]: `drawn.maps` of float[B, M, h, w, 3] BGR."""
+    """float[B, 13, h, w]: `second_look.maps` of float[B, M, h, w, 3] BGR."""
     luma = torch.floor(0.114 * x[..., 0] + 0.587 * x[..., 1] + 0.299 * x[..., 2] + 0.5)
     across, down = gradients(luma)
     kept_x, kept_y = middle(across), middle(down)
@@ -156,7 +156,7 @@ def loss_of(places: torch.Tensor, shots: torch.Tensor, target: torch.Tensor) -> 
     marked, hidden = target == MARK, target == HIDDEN
     seen = marked.flatten(1).sum(1)
     each = fn.binary_cross_entropy_with_logits(places, marked.float(), reduction="none")
-    counts = (seen >= drawn.MOST // 2) | ((seen == 0) & ~hidden.flatten(1).any(1))
+    counts = (seen >= second_look.MOST // 2) | ((seen == 0) & ~hidden.flatten(1).any(1))
     whole = fn.binary_cross_entropy_with_logits(shots.float(), (seen > 0).float(), reduction="none")
     heavy = torch.where(marked, HEAVY, 1.0) * ~hidden
     return 2 * (each * heavy).mean() + (whole * counts).sum() / counts.sum().clamp(min=1)
