@@ -13,39 +13,24 @@ from __future__ import annotations
 
 import itertools
 import sys
-import zlib
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from made_shots import OLDER, SHOTS
+from made_shots import SHOTS
 from mark_colours import KINDS
-from mark_material import written
 from rank import auc
 from rooms import PLANES
-from screens_made import COUNT
-from train_screens import EACH, Example, asked, planes, rows_of, scenes, simple, trained, unseen
+from train_screens import EACH, Example, asked, planes, rows_of, scenes, shots, simple, trained, unseen
 
 DRAWN = {"outlined", "perch", "cartoon", "pixel art", *SHOTS}
 FILMED = {
     "footage", "footage, part", "painted", "photo", "shallow", "dark", "grainy", "barred", "sharpened", "particles",
     "water", "texture, filmed", "enlarged",
 }  # fmt: skip
-SEED, A_KIND = 7, 12  # shots of each kind
+SEED = 7
 LETTERED, MOVING = 0.4, 0.3  # shares of marks that are large words or strips of them, and of those that move
-
-
-def a_word(rng: np.random.Generator) -> np.ndarray:
-    return written(rng, int(rng.integers(12, 40)), "tune")
-
-
-def shots() -> Iterator[Example]:
-    for kind in SHOTS.keys() - OLDER.keys():
-        for k in range(A_KIND):
-            rng = np.random.default_rng([SEED, zlib.crc32(kind.encode()), k])
-            yield False, kind, f"{kind} {k}", SHOTS[kind](rng, COUNT, partial(a_word, rng))
 
 
 def labelled(media: Path) -> Iterator[Example]:

@@ -5,7 +5,7 @@
 Nothing is found elsewhere: screens are programs at work and desktops of them (programs_used.py), made-up print and test
 cards (screens_made.py); scenes are footage of the tuning half of the real files, what good_scenes.py and good_drawn.py
 make with a seed that no benchmark has, planes with print and straight edges before a camera (rooms.py), cartoons
-(cartoons.py, drawn_places.py) and plain pictures. Diagrams and plots are in neither class. First what networks say that
+(cartoons.py, made_shots.py) and plain pictures. Diagrams and plots are in neither class. First what networks say that
 have not seen a fifth of the sources, a whole kind of program or plane each; then what the weights say of kinds, words
 and pictures that nothing is trained on (programs_held.py, rooms_held.py); then the weights, which ship as they are
 written. Ten minutes of one core.
@@ -34,6 +34,7 @@ from good_drawn import DRAWN
 from good_files import films, footage
 from good_scenes import ORDINARY
 from ink import Rng
+from made_shots import OLDER, SHOTS
 from mark_examples import coded, kept
 from mark_material import written
 from programs_held import HELD
@@ -56,6 +57,7 @@ OFTEN = {"cartoon": 60, "pixel art": 90, "texture, drawn": 180}  # of what is ne
 SEED, SCENES, PATTERNED = 31, 14, range(20, 25)  # seeds that are in no benchmark
 PARTS, CAPTIONED = 8, 6  # of each shot of footage; with captions, of each kind of made-up scene
 EACH, HELD_EACH = 30, 20  # of a kind of program or plane
+DRAWN_SEED, A_KIND = 7, 12  # of drawn shots; so many of each kind
 Example = tuple[bool, str, str, np.ndarray]  # whether it is a screen, its kind and source, pictures [n, h, w, 3] BGR
 
 
@@ -107,7 +109,7 @@ def simple(rng: Rng) -> Iterator[Example]:
     )
     for is_screen, kind, maker, count in makers:
         for k in range(count):
-            pictures = maker(rng, COUNT, lambda: written(rng, int(rng.integers(12, 40)), "tune"))
+            pictures = maker(rng, COUNT, partial(a_word, rng))
             yield is_screen, kind, f"{kind} {k}", pictures
     for seed in PATTERNED:
         for k, (frames, _) in enumerate(drawn_clips(seed)):
@@ -118,6 +120,18 @@ def simple(rng: Rng) -> Iterator[Example]:
                 yield make is title_card, kind, f"{kind} {k}", grey(make(kind, np.random.default_rng([k, len(kind)])))
     for kind, made, count in (("page", page, 110), ("test card", card, 50)):
         yield from ((True, kind, f"{kind} {k}", made(rng)) for k in range(count))
+
+
+def shots() -> Iterator[Example]:
+    """Drawn ones of all kinds that `simple` has not."""
+    for kind in sorted(SHOTS.keys() - OLDER.keys()):
+        for k in range(A_KIND):
+            rng = np.random.default_rng([DRAWN_SEED, zlib.crc32(kind.encode()), k])
+            yield False, kind, f"{kind} {k}", SHOTS[kind](rng, COUNT, partial(a_word, rng))
+
+
+def a_word(rng: Rng) -> np.ndarray:
+    return written(rng, int(rng.integers(12, 40)), "tune")
 
 
 def grey(lumas: np.ndarray) -> np.ndarray:
@@ -232,6 +246,7 @@ def main() -> int:
         programs(PROGRAMS, EACH),
         planes(PLANES, EACH),
         desktops(),
+        shots(),
     )
     tell(unseen(rows, screens, about), screens, about)
     weights = trained(rows, screens, about)

@@ -136,7 +136,7 @@ class FilterConfig:
         source="lines of lettering in thumbnails (signals/cards.py), calibrated by bench_quality",
     ))  # fmt: skip
     screen: Rule = field(default=Rule(), metadata=_about(
-        score="screen", bad="above", threshold=0.98, still=True, unit="confidence, 0..1", least=0, most=1,
+        score="screen", bad="above", threshold=0.93, still=True, unit="confidence, 0..1", least=0, most=1,
         meaning="a computer screen, a page of print or a test card: level areas, straight edges and small print",
         source="a network of one hidden layer on shares of thumbnails (signals/screens.py, train_screens)",
     ))  # fmt: skip
