@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from wanprep.signals import brief as module
 from wanprep.signals.brief import FEWEST, brief
@@ -34,6 +35,22 @@ def test_a_title_over_two_of_six_pictures_is_told_where_it_is():
         left, top, right, bottom = box
         assert left < 130 / 256 < right
         assert top < 114 / 144 < bottom
+
+
+@pytest.mark.parametrize("shown", [slice(2, 8), slice(3, 8), slice(0, 5), slice(0, 6)])
+def test_a_title_that_comes_and_stays_or_is_there_at_first_is_told(shown, monkeypatch):
+    thumbs = pan(8)
+    for view in thumbs[shown]:
+        write(view)
+    assert brief(thumbs)[0] > BRIEF
+    monkeypatch.setattr(module, "TURN", 8)  # by pairs alone: too many others show it
+    assert not brief(thumbs)[0] > BRIEF
+
+
+def test_a_scene_that_stands_still_from_the_middle_on_shows_no_title():
+    thumbs = pan(8, lettered=True)
+    thumbs[4:] = thumbs[4]
+    assert not brief(thumbs)[0] > BRIEF
 
 
 def test_a_title_is_told_where_more_edges_stay_elsewhere_for_a_moment_all_over_the_picture(monkeypatch):

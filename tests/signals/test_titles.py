@@ -64,6 +64,7 @@ def test_large_words_that_come_in_grow_and_stay_to_the_end(count, first, monkeyp
         write(view, 1.2 + 0.02 * k)
     assert title(thumbs)[0] > TITLE
     monkeypatch.setattr(brief, "GONE", 0.6)  # two of them show what two or three others do not, and two or three do
+    monkeypatch.setattr(brief, "TURN", count)
     assert not title(thumbs)[0] > TITLE
 
 
