@@ -13,7 +13,7 @@ import numpy as np
 from wanprep.signals.dissolves import computed, weights
 
 SHOTS = Path(__file__).with_name("drawn.safetensors")
-DRAWN = 0.6  # confidence from which on a shot is drawn
+DRAWN = 0.5  # confidence from which on a shot is drawn
 
 
 def drawn(evidence_K: np.ndarray) -> float:
