@@ -95,7 +95,7 @@ def _turns(edges: Sequence[Edges], few: int) -> list[Span]:
             energy = (mean * mean).sum(axis=0)
             stirs = energies[part].mean(axis=0) - energy
             comes = (apart > STRONG * STRONG) & (2 * stirs < apart) & (energy > 2 * (other * other).sum(axis=0))
-            if np.count_nonzero(comes) < few or _close(comes) < few:
+            if _close(comes) < few:
                 continue
             if (strength := float((apart * comes).sum())) > best:
                 best, found = strength, [(part.start, part.stop, LEFT)]
