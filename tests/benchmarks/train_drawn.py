@@ -5,8 +5,8 @@
 It weighs the numbers that the network of screens weighs (screens.evidence), of the same material (train_screens.py)
 and of all made-up shots (made_shots.py), each in colour, in grey, and with a mark over it, which is drawn on whatever
 it is put (mark_colours.py). What is neither drawn nor filmed for certain (screens, print, textures, diagrams, renders)
-is left out. First what networks say that have not seen a fifth of the sources; then the weights, which ship as they are
-written. Ten minutes of one core.
+is left out. First what networks say that have not seen a fifth of the sources; then the weights. Those that ship were
+written when the made-up shots came in another order. Ten minutes of one core.
 """
 
 from __future__ import annotations

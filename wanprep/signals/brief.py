@@ -82,7 +82,7 @@ def _likely(edges: Sequence[Edges], few: int) -> list[Span]:
 
 def _turns(edges: Sequence[Edges], few: int) -> list[Span]:
     """The beginning or the end, of TURN thumbnails and more, in which most edges stay that the rest has not; if any."""
-    planes = np.array([np.stack(both) for both in edges])  # [n, 2, h, w]
+    planes: np.ndarray = np.array(edges)  # [n, 2, h, w]
     energies = (planes * planes).sum(axis=1)
     best, found = 0.0, []
     for turn in range(2, len(edges) - 1):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CARD = 0.5  # share of the picture from which on lettering is what a clip shows: it wants no look for marks
 FLAT = 12  # levels from the background that are still background
 CONTRAST = 24  # levels that the strongest strokes differ by, at least
 LETTERED = 0.75  # share of all strokes that must be in lines of lettering

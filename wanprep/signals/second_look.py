@@ -15,21 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals import marks
+from wanprep.signals import cards, marks
 
 WEIGHTS = Path(__file__).with_name("second_look.safetensors")
 REACH = 2, 4, 8, 1, 2  # dilations of the layers after the third
 MOST = 12  # places whose mean is the score
 FEWEST = 3  # thumbnails: fewer were not in its training
-CARD = 0.5  # share of the picture from which on a clip is a title card: lettering is what it shows
 LARGER = 0.8  # log-odds that a look for large words (titles.py) counts less than one for marks: its limit is higher
-FIRST = -1.0  # what both these looks may be below without a second one
+PLAIN = -1.0  # what both these looks must be below to need no second one
 
 
 def asked(first: float, title: float, card: float) -> bool:
     """Whether a clip wants a second look: it is no title card, and a first look (log-odds of `marks.mark` or
     `titles.title`, NaN: none) sees something, or nearly."""
-    return not card > CARD and (first > FIRST or title - LARGER > FIRST)
+    return not card > cards.CARD and (first > PLAIN or title - LARGER > PLAIN)
 
 
 def mark(thumbs_MhwC: np.ndarray, weights_: marks.Weights | None = None) -> tuple[float, marks.Box | None]:

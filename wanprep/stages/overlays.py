@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from wanprep import keys
-from wanprep.signals import drawn, overlay, second_look
+from wanprep.signals import cards, drawn, overlay, second_look
 
-# Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py).
+# Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py); SUREST, BOTH and FIRST with
+# the other half and drawn shots in view, too (docs/measured/marks.md).
 AGREEMENT = 20.0  # of full agreement between scenes
 EVEN, LOOK = -1.95, 1.5  # what the scenes' common look must exceed to speak for a mark, and what its log-odds count
 OWN = 0.2  # share of a clip's own look in its log-odds beside the least of the clips of its source
@@ -117,10 +118,10 @@ class _Maps:
     def moves(self, members: Sequence[int], pool: overlay.Pooled) -> Sequence[float]:
         """What of each clip moves as in the others, title cards aside: that these share their lettering says nothing of
         the rest. pool: of all of them."""
-        cards = {i for i in members if (self._rows[i].get("card") or 0.0) > second_look.CARD}
-        if not cards:
+        titled = {i for i in members if (self._rows[i].get("card") or 0.0) > cards.CARD}
+        if not titled:
             return pool.moves
-        scenes = [i for i in members if i not in cards]
+        scenes = [i for i in members if i not in titled]
         found = self.pool(scenes) if len(scenes) >= overlay.MIN_SCENES else None
         mine = {} if found is None or math.isnan(found.score) else dict(zip(scenes, found.moves))
         return [mine.get(i, -math.inf) for i in members]
