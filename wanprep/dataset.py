@@ -25,7 +25,7 @@ from wanprep.captioners.leads import with_leads
 from wanprep.frames import rows_of
 from wanprep.ids import write_atomic
 from wanprep.lease import Held, exclusive
-from wanprep.manifest import Manifest
+from wanprep.manifest import Manifest, latest_columns
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.scan import MARKER, root_id
 from wanprep.schema import TABLES, VOLATILE
@@ -49,6 +49,8 @@ READ = {  # what deciding reads of the measured tables; a row of them all has th
     "scores": "key outcome scores signature content",
     "artefacts": "key outcome reason detail path digest",
 }
+IN_ORDER = ("captions", "events", "looks", "agreement")  # deciding reads all rows of these, as they were recorded
+PLAIN = ("sources", "pools", "matches")  # and of these
 HEADER = """\
 # Written by wanprep: the settings this dataset was made with. Edit them and run the command again;
 # only what depends on a change is made anew. `wanprep run --pipeline FILE` replaces them all.
@@ -130,6 +132,11 @@ class Dataset:
             return None
         return shared_encoder(family.name, cache)
 
+    def read_ahead(self) -> None:
+        """Have the tables in memory that deciding reads."""
+        columns = {name: latest_columns(name) for name in (*READ, *IN_ORDER, *PLAIN)}
+        self.manifest.read_ahead(columns | {"clips": ("clip_id", "state", "caption_key"), "runs": ("key", "seq")})
+
     def measured(
         self, wanted_captions: Mapping[str, str] | None = None, edited: Iterable[Mapping[str, Any]] = ()
     ) -> Measured:
@@ -137,13 +144,14 @@ class Dataset:
         events that are not recorded, with those that are."""
         from wanprep.decide import Measured
 
+        self.read_ahead()
         if wanted_captions is None:
             clips = self.manifest.read("clips", ("clip_id", "caption_key")).drop_nulls("caption_key")
             wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))
         tables = {name: self.manifest.latest(name).select(columns.split()) for name, columns in READ.items()}
-        for name in ("captions", "events", "looks", "agreement"):  # here the order of recording matters
+        for name in IN_ORDER:
             tables[name] = self.manifest.read(name).sort("seq", maintain_order=True)
-        for name in ("sources", "pools", "matches"):
+        for name in PLAIN:
             tables[name] = self.manifest.read(name)
         rows = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
         events = [*tables["events"].to_dicts(), *({**event, "at": math.inf} for event in edited)]
@@ -163,10 +171,9 @@ class Dataset:
             decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
             self.manifest.append("pools", decided.pools)
             self.manifest.append("matches", decided.matches)
-            self.manifest.replace("sources", decided.sources)
-            self.manifest.replace("clips", decided.clips)
-            self.manifest.replace("samples", decided.samples)
-            basis["tables"] |= {name: self.manifest.table(name).version() for name in ("sources", "clips", "samples")}
+            tables = {"sources": decided.sources, "clips": decided.clips, "samples": decided.samples}
+            self.manifest.replace_all(tables)
+            basis["tables"] |= {name: self.manifest.table(name).version() for name in tables}
             write_atomic(self.manifest.root / DECIDED, json.dumps(basis).encode())
         return decided
 

@@ -13,6 +13,7 @@ Two kinds of table:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from wanprep.delta import Table
 from wanprep.schema import APART, FINAL, TABLES, VOLATILE
 from wanprep.shards import MEMBER, file_bytes
 
+THREADS = 4
 
 class Manifest:
     """All tables of one dataset. Cheap to make; tables come into being with their first row."""
@@ -41,6 +43,13 @@ class Manifest:
         """All rows; columns: only these, for who needs few of a large table."""
         return self.table(name).read(columns)
 
+    def read_ahead(self, wanted: Mapping[str, Iterable[str]]) -> None:
+        """Read tables, of each these columns, at the same time: opening each takes longer than reading it. Later
+        reads find them in memory."""
+        tables = [(self.table(name), columns) for name, columns in wanted.items()]
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda pair: pair[0].read(pair[1]), tables))
+
     def outcomes(self, name: str) -> pl.DataFrame:
         """`latest` without columns of bytes, which are most of a table and nothing for knowing how things ended."""
         return self._latest(name, [n for n, kind in TABLES[name].items() if kind != "bytes"])
@@ -51,7 +60,7 @@ class Manifest:
         Of several rows that name one file only the newest counts: the file holds that one's bytes. A row "void" takes
         back all earlier ones of its key, and itself. Columns that have a table of their own (APART) are left out.
         """
-        return self._latest(name, [n for n in TABLES[name] if n not in APART.get(name, ())])
+        return self._latest(name, latest_columns(name))
 
     def apart(self, name: str, column: str) -> dict[str, Any]:
         """key -> value of a column that has a table of its own, with what parts of earlier versions hold in place."""
@@ -105,6 +114,17 @@ class Manifest:
 
     def replace(self, name: str, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> bool:
         return self.table(name).replace(rows)
+
+    def replace_all(self, contents: Mapping[str, pl.DataFrame | Iterable[Mapping[str, Any]]]) -> None:
+        """`replace` each of these tables, at the same time: most of it is packing and waiting for the disk."""
+        tables = [(self.table(name), rows) for name, rows in contents.items()]
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda pair: pair[0].replace(pair[1]), tables))
+
+
+def latest_columns(name: str) -> list[str]:
+    """What `latest` reads of a table."""
+    return [column for column in TABLES[name] if column not in APART.get(name, ())]
 
 
 def comparable(frame: pl.DataFrame) -> pl.DataFrame:

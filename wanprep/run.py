@@ -78,6 +78,7 @@ def run(
 def _take_stock(dataset: Dataset, summary: Summary, command: str) -> None:
     """Store the settings, and take over what was edited by hand."""
     stored = dataset.save()
+    dataset.read_ahead()
     clips = dataset.manifest.read("clips", ("clip_id", "state"))
     summary.kept = frozenset(clips.filter(state="keep")["clip_id"])
     _note_run(dataset, command)
@@ -128,7 +129,7 @@ def _note_run(dataset: Dataset, command: str) -> None:
 
     pipeline = to_table(dataset.pipeline)
     key = key_of(pipeline=pipeline, version=__version__)
-    if key not in dataset.manifest.read("runs").sort("seq")["key"].tail(1):
+    if key not in dataset.manifest.read("runs", ("key", "seq")).sort("seq")["key"].tail(1):
         import json
 
         text = json.dumps(pipeline, sort_keys=True)
