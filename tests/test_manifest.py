@@ -15,6 +15,7 @@ from wanprep import delta, frames
 from wanprep.cached import Damaged
 from wanprep.frames import frame_of
 from wanprep.manifest import Manifest, comparable
+from wanprep.schema import TABLES
 
 
 def row(key: str, outcome: str = "done", **more: object) -> dict:
@@ -256,6 +257,53 @@ def test_rows_that_are_as_they_were_are_not_even_written(tmp_path: Path, monkeyp
     Manifest(tmp_path).replace("sources", [source | {"state": "gone"}])  # by another process
     assert manifest.replace("sources", [source])
     assert Manifest(tmp_path).read("sources")["state"].to_list() == ["ok"]
+
+
+def test_what_was_just_written_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = {"source_id": "x", "path": "a.mp4", "state": "ok"}
+    manifest = Manifest(tmp_path)
+    manifest.replace("sources", [source])
+    manifest.replace("sources", [source, source | {"path": "b.mp4"}])
+    stored = Manifest(tmp_path).read("sources")
+    with monkeypatch.context() as patched:
+        patched.setattr(pl, "scan_parquet", None)
+        assert manifest.read("sources").equals(stored)
+        assert manifest.read("sources", ["path"])["path"].to_list() == ["a.mp4", "b.mp4"]
+    Manifest(tmp_path).replace("sources", [source])  # by another process
+    assert manifest.read("sources")["path"].to_list() == ["a.mp4"]
+
+
+def test_parts_of_other_versions_are_read_beside_those_of_today(tmp_path: Path) -> None:
+    """Columns that came later are null, those that went are left out; whatever the folder is called."""
+    folder = tmp_path / "a=1 [x]*?" / "things"
+    delta.Table(folder, {"key": "text", "gone": "int"}).append([{"key": "a", "gone": 1}])
+    today = delta.Table(folder, {"key": "text", "news": "texts"})
+    today.append([{"key": "b", "news": ["n"]}])
+    assert sorted(today.read().rows(), key=str) == [("a", None), ("b", ["n"])]
+    each = [row for frame in today.each(["news", "key"]) for row in frame.rows()]
+    assert sorted(each, key=str) == [(None, "a"), (["n"], "b")]
+    assert today.read(["news"]).schema == {"news": pl.List(pl.String)}
+
+
+def test_tables_are_read_and_rewritten_together_as_one_by_one(tmp_path: Path) -> None:
+    together, single = Manifest(tmp_path / "together"), Manifest(tmp_path / "single")
+    contents = {
+        "sources": [{"source_id": "x", "path": "a.mp4", "state": "ok"}],
+        "clips": [{"clip_id": f"{k}", "state": "keep", "reasons": ["blur"] * k} for k in range(3)],
+        "samples": frame_of([{"sample_id": "s", "crop": [0, 0, 8, 8]}], delta.types_of(TABLES["samples"])),
+    }
+    together.replace_all(contents)
+    for name, rows in contents.items():
+        single.replace(name, rows)
+    read = Manifest(tmp_path / "together")
+    read.read_ahead({name: list(TABLES[name]) for name in contents} | {"looks": ["key"]})  # which is not there
+    for name in contents:
+        assert read.read(name).equals(single.read(name))
+        assert read.table(name).version() == single.table(name).version()
+    part = next((tmp_path / "together" / "clips").glob("part-*"))
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    with pytest.raises(Damaged, match=part.name):
+        Manifest(tmp_path / "together").read_ahead({name: list(TABLES[name]) for name in contents})
 
 
 NO_ROOM = "Generic LocalFileSystem error\n  Unable to copy data to file\n  No space left on device (os error 28)"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wanprep.decide import Decided, Measured
     from wanprep.stages.cache import Encoder
 
+DERIVED = ("sources", "clips", "samples")  # tables of decisions
 DECIDED = "decided.json"  # in manifest/: what the stored decisions were made of
 BASIS = tuple(  # tables that decisions depend on, and they themselves; not what is remembered of deciding
     name for name in TABLES if name not in ("evidence", "pools", "matches", "published", "runs")
@@ -171,9 +172,8 @@ class Dataset:
             decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
             self.manifest.append("pools", decided.pools)
             self.manifest.append("matches", decided.matches)
-            tables = {"sources": decided.sources, "clips": decided.clips, "samples": decided.samples}
-            self.manifest.replace_all(tables)
-            basis["tables"] |= {name: self.manifest.table(name).version() for name in tables}
+            self.manifest.replace_all({name: getattr(decided, name) for name in DERIVED})
+            basis["tables"] |= {name: self.manifest.table(name).version() for name in DERIVED}
             write_atomic(self.manifest.root / DECIDED, json.dumps(basis).encode())
         return decided
 

@@ -111,7 +111,7 @@ class Table:
         return self.folder / "_delta_log" / f"{version:020}.json"
 
     def _frame(self, parts: list[str], schema: Mapping[str, Any]) -> pl.DataFrame:
-        """These columns of the parts, in order of their names. A part written before a column existed has null there."""
+        """These columns of the parts, in order of their names; null in a part that was written before there was one."""
         for name in parts:
             self._verify(name)
         if not parts:

@@ -23,7 +23,9 @@ from wanprep.delta import Table
 from wanprep.schema import APART, FINAL, TABLES, VOLATILE
 from wanprep.shards import MEMBER, file_bytes
 
-THREADS = 4
+THREADS = 4  # that read or write tables
+Content = pl.DataFrame | Iterable[Mapping[str, Any]]  # of a table
+
 
 class Manifest:
     """All tables of one dataset. Cheap to make; tables come into being with their first row."""
@@ -112,10 +114,10 @@ class Manifest:
             self._held[column] = set(self.table(column).read(["key"])["key"])
         return self._held[column]
 
-    def replace(self, name: str, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> bool:
+    def replace(self, name: str, rows: Content) -> bool:
         return self.table(name).replace(rows)
 
-    def replace_all(self, contents: Mapping[str, pl.DataFrame | Iterable[Mapping[str, Any]]]) -> None:
+    def replace_all(self, contents: Mapping[str, Content]) -> None:
         """`replace` each of these tables, at the same time: most of it is packing and waiting for the disk."""
         tables = [(self.table(name), rows) for name, rows in contents.items()]
         with ThreadPoolExecutor(THREADS) as pool:

@@ -175,7 +175,8 @@ def load_pipeline(family: Family, folder: Path, *, dtype: str = "bf16", device: 
     """
     from diffusers import WanImageToVideoPipeline, WanPipeline
 
-    from wanprep.models.load import load_vae, torch_dtype
+    from wanprep.models.dtypes import torch_dtype
+    from wanprep.models.load import load_vae
 
     if (folder / "model_index.json").is_file():
         vae = load_vae(family, folder, "fp32")

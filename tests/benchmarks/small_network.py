@@ -1,4 +1,4 @@
-"""Fitting the networks of one hidden layer that `wanprep.signals.dissolves.computed` works out, from cached films."""
+"""Fitting the networks of one hidden layer that `wanprep.signals.one_layer.computed` works out, from cached films."""
 
 from __future__ import annotations
 

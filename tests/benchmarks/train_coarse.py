@@ -20,7 +20,7 @@ from likeness import SEEN
 from small_network import Fit, arguments, fitted, workers
 
 from wanprep.signals import coarse
-from wanprep.signals.dissolves import computed
+from wanprep.signals.one_layer import computed
 from wanprep.signals.quality import despite_chance
 
 FIT = Fit(networks=6, units=16, rounds=300, rate=1e-2, small=1e-3, shaken=0.3, least=1e-6)

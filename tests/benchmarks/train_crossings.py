@@ -25,7 +25,7 @@ from small_network import Fit, arguments, fitted, joined, workers
 from train_wipes import KINDS, film
 
 from wanprep.signals import crossings, shots
-from wanprep.signals.dissolves import computed
+from wanprep.signals.one_layer import computed
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules
 from wanprep.signals.store import Signals

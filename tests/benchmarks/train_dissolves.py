@@ -24,10 +24,11 @@ from small_network import Fit, arguments, fitted, folds, joined, workers
 from train_ends import mixes
 from train_wipes import film
 
-from wanprep.signals.dissolves import NAMES, candidates, computed
+from wanprep.signals.dissolves import NAMES, candidates
 from wanprep.signals.framing import inside
 from wanprep.signals.jumps import Series, find_jumps
 from wanprep.signals.leftovers import isolated_jumps
+from wanprep.signals.one_layer import computed
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import ShotRules
 

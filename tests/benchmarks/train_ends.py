@@ -26,8 +26,8 @@ from small_network import Fit, arguments, fitted, folds, joined, workers
 from train_crossings import known
 
 from wanprep.signals import shots
-from wanprep.signals.dissolves import computed
 from wanprep.signals.ends import FADES, MIXES, NAMES, SPARE, sides
+from wanprep.signals.one_layer import computed
 from wanprep.signals.pictures import Pictures
 from wanprep.stages.margins import margin_of
 from wanprep.stages.split import SplitConfig

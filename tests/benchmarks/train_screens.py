@@ -46,7 +46,7 @@ from screens_made import COUNT, card, desktop, page
 from small_network import Fit, fitted
 from titles import CARDS, PLAIN, plain_scene, title_card
 
-from wanprep.signals.dissolves import computed
+from wanprep.signals.one_layer import computed
 from wanprep.signals.screens import evidence
 from wanprep.signals.thumbs import LUMA
 

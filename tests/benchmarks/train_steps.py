@@ -27,7 +27,7 @@ from train_crossings import known
 from train_ends import mixes
 
 from wanprep.signals import shots, steps
-from wanprep.signals.dissolves import computed
+from wanprep.signals.one_layer import computed
 from wanprep.signals.rules import ShotRules
 from wanprep.signals.store import Signals
 

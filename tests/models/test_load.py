@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from wanprep.families import FAMILIES
 from wanprep.models.check import config_problems, parts_of, problems, tensor_names
+from wanprep.models.dtypes import torch_dtype
 from wanprep.models.find import available, find_weights, require_weights
-from wanprep.models.load import load_text, load_transformer, load_vae, pick_device, torch_dtype
+from wanprep.models.load import load_text, load_transformer, load_vae, pick_device
 from wanprep.models.tiny import tiny_folder
 from wanprep.stage import Missing
 

@@ -12,7 +12,7 @@ from tests.signals.test_detail import MPEG4, X265, scene
 from tests.signals.test_hidden import FINE, SIZE, coarsely, recoded
 from wanprep.signals import coarse, hidden
 from wanprep.signals.compression import blockiness
-from wanprep.signals.dissolves import weights
+from wanprep.signals.one_layer import weights
 
 SVT = ("-c:v", "libsvtav1", "-preset", "10", "-svtav1-params", "lp=1", "-crf")
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "6", "-b:v", "0", "-crf")

@@ -6,6 +6,7 @@ import pytest
 
 from wanprep.signals import dissolves, mixing, paces, pictures, spans
 from wanprep.signals.meter import FIELDS, ShotMeter
+from wanprep.signals.one_layer import weights
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.rules import GradualRules
 
@@ -125,7 +126,7 @@ def test_blocked_frames_are_in_no_span() -> None:
 
 
 def test_the_weights_fit_what_is_asked() -> None:
-    w = dissolves.weights(dissolves.FILE)
+    w = weights(dissolves.FILE)
     assert w["mean"].shape == w["scale"].shape == (len(dissolves.NAMES),)
     assert w["hidden"].shape == (len(dissolves.NAMES), len(w["bias"]))
     assert w["out"].shape == w["bias"].shape

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wanprep.models.load import DTYPES, let_go, pick_device, refuse_differences, torch_dtype
+from wanprep.models.dtypes import DTYPES, torch_dtype
+from wanprep.models.load import let_go, pick_device, refuse_differences
 from wanprep.stage import Missing, UsageError
 
 QUANTIZE = ("none", "8bit", "4bit")

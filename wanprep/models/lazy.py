@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.families import Family
 from wanprep.models.check import part_folder, part_of, problems
-from wanprep.models.load import refuse_differences, torch_dtype
+from wanprep.models.dtypes import torch_dtype
+from wanprep.models.load import refuse_differences
 from wanprep.stage import Missing
 
 if TYPE_CHECKING:

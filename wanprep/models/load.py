@@ -14,23 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.families import Family
 from wanprep.models.check import part_folder, part_of, problems, tokenizer_folder
+from wanprep.models.dtypes import torch_dtype
 from wanprep.stage import Missing
 
 if TYPE_CHECKING:
-    import torch
-
     from wanprep.models.text import TextEncoder
-
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
-
-def torch_dtype(name: str) -> torch.dtype:
-    """torch's dtype for "fp32", "bf16" or "fp16"; ValueError otherwise."""
-    import torch
-
-    if name not in DTYPES:
-        raise ValueError(f"dtype {name!r} is unknown; use one of {', '.join(DTYPES)}")
-    return getattr(torch, DTYPES[name])
 
 
 def pick_device(name: str = "auto") -> str:

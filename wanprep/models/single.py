@@ -169,7 +169,7 @@ def load(family: Family, part: str, path: Path, dtype: str, device: str) -> Any:
 
     Missing, with everything that is wrong, before any weight is read.
     """
-    from wanprep.models.load import torch_dtype
+    from wanprep.models.dtypes import torch_dtype
 
     wrong = problems(family, part, path)
     if wrong:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from wanprep.models.vae_plan import Plan
 
-PATHS = ("fast", "plain")
 SMALLER = 0.85  # of what a plan takes is allowed to the next one, when memory was short
 
 

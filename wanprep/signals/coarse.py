@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from wanprep.signals import detail, hidden, seams
-from wanprep.signals.dissolves import computed, weights
+from wanprep.signals.one_layer import computed, weights
 
 FILE = Path(__file__).with_name("coarse.safetensors")
 _PLACES = [f"{kind}_{k}" for kind in ("peaks", "equal") for k in range(hidden.GRID // 2 + 1)]

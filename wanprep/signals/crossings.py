@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from wanprep.signals.carried import uncarried
-from wanprep.signals.dissolves import answers, computed, weights
 from wanprep.signals.mixing import EPS, likeness, rms
+from wanprep.signals.one_layer import answers, computed, weights
 from wanprep.signals.pictures import Pictures, all_spans, counts, parts
 from wanprep.signals.rules import WipeRules
 from wanprep.signals.slide_lines import nearest

@@ -21,6 +21,7 @@ import numpy as np
 from wanprep.signals.gradual import Mix
 from wanprep.signals.mixing import BIAS, EPS, WEIGHTS, curve_dip, median, rms
 from wanprep.signals.mixing import mean as average
+from wanprep.signals.one_layer import answers
 from wanprep.signals.paces import COLOURS, PACES, colours, paces
 from wanprep.signals.pictures import Pictures, counts
 from wanprep.signals.rules import GradualRules
@@ -176,23 +177,3 @@ def beside(near: Near, s: int, e: int) -> dict[str, float]:
 def network(found: Iterable[Mapping[str, float]]) -> list[float]:
     """Log-odds of a dissolve, of each of some spans' evidence."""
     return answers(FILE, NAMES, found)
-
-
-def answers(file: Path, names: Sequence[str], found: Iterable[Mapping[str, float]]) -> list[float]:
-    """What the network of a file, of one layer of hidden units, says of each row of evidence."""
-    return computed(
-        np.array([[it[name] for name in names] for it in found]).reshape(-1, len(names)), weights(file)
-    ).tolist()
-
-
-def computed(rows: np.ndarray, w: Mapping[str, np.ndarray]) -> np.ndarray:
-    """float[N]: what a network of one layer of hidden units says of float[N, K] evidence."""
-    inner = np.tanh(np.clip((rows - w["mean"]) / w["scale"], -5, 5) @ w["hidden"] + w["bias"])
-    return inner @ w["out"] + w["out_bias"]
-
-
-@functools.cache
-def weights(file: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return {name: values.astype(np.float64) for name, values in load_file(file).items()}

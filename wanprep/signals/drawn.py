@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals.dissolves import computed, weights
+from wanprep.signals.one_layer import computed, weights
 
 SHOTS = Path(__file__).with_name("drawn.safetensors")
 DRAWN = 0.5  # confidence from which on a shot is drawn

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals.dissolves import answers
 from wanprep.signals.mixing import EPS, rms
+from wanprep.signals.one_layer import answers
 from wanprep.signals.pictures import Pictures
 from wanprep.signals.shotlist import Transition
 

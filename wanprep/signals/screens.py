@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wanprep.signals.dissolves import computed, weights
+from wanprep.signals.one_layer import computed, weights
 
 WEIGHTS = Path(__file__).with_name("screens.safetensors")
 LOOKS = 4  # thumbnails of a clip that are looked at

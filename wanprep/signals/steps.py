@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from wanprep.signals.beats import AGAIN_NAMES, BEAT_NAMES, LIT_NAMES, again, rhythm, seen
-from wanprep.signals.dissolves import computed, weights
 from wanprep.signals.flashes import is_flash
 from wanprep.signals.jumps import FAR, WEIGHTS, Series, around, evidence, log_odds, steps
 from wanprep.signals.meter import TINY_HEIGHT as HEIGHT
 from wanprep.signals.meter import TINY_WIDTH as WIDTH
 from wanprep.signals.mixing import EPS, likeness, mean, rms, std
+from wanprep.signals.one_layer import computed, weights
 from wanprep.signals.pictures import Pictures, parts
 from wanprep.signals.rules import ShotRules
 

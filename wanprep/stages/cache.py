@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wanprep.families import Family, family
 from wanprep.ids import digest_bytes, key_of
-from wanprep.models.load import DTYPES
-from wanprep.models.vae_encoder import PATHS
+from wanprep.models.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from wanprep.models.image import ImageEncoder
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = "1"  # of the files; part of every key, so that raising it makes all of them again
 STORED = ("bf16", "fp32")
+PATHS = ("fast", "plain")  # `vae_path`
 
 
 @dataclass(frozen=True, kw_only=True)

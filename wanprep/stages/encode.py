@@ -152,7 +152,7 @@ class Store:
     ) -> dict[str, Any]:
         """The row {kind, key, path, digest, bytes, shape}. kind names the tensor that `shape` is of. Raises as
         `refuse_dead` does."""
-        from wanprep.models.load import torch_dtype
+        from wanprep.models.dtypes import torch_dtype
         from wanprep.tensors import to_bytes
 
         refuse_dead(encoder, tensors)
