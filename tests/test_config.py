@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wanprep.config import changes, from_table, merge, parse_set, paths, to_table
+from wanprep.config import changes, from_table, merge, parse_set, parse_value, paths, to_table
 from wanprep.layers import check_environment, of_environment
 from wanprep.stage import UsageError
 from wanprep.toml_text import dump_toml
@@ -92,6 +92,11 @@ def test_set_values_are_toml_or_words() -> None:
         "family": "tiny",
         "x": [1, 2],
     }
+    assert parse_set(["a=.5", "b=-5.", "c=+.5e-2", "d=..", "e=.5.", "f=."]) == {
+        **{"a": 0.5, "b": -5.0, "c": 0.005},  # as people and Python write numbers
+        **{"d": "..", "e": ".5.", "f": "."},
+    }
+    assert parse_value(".5", as_text=True) == ".5"
     with pytest.raises(UsageError, match="expected section"):
         parse_set(["novalue"])
 

@@ -255,6 +255,15 @@ def test_usage_errors_end_with_2(arguments: tuple[str, ...], code: int, message:
     assert "Traceback" not in done.stderr
 
 
+def test_a_dataset_folder_that_the_tables_cannot_lie_in_is_refused(tmp_path: Path) -> None:
+    (folder := tmp_path / "50% [off] #1?").mkdir()
+    (folder / "empty.mp4").touch()
+    wanprep("run", str(folder), "--out", str(folder / "set"))
+    done = wanprep("run", str(folder), "--out", str(folder / "a%20b"), check=2)  # delta-rs would write to "a b"
+    assert "has %20 in it" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["empty.mp4", "set"]
+
+
 def test_weights_are_not_asked_for_where_nothing_is_to_be_encoded(tmp_path: Path) -> None:
     (folder := tmp_path / "in").mkdir()
     (folder / "empty.mp4").touch()

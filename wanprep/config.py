@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 import types
 import typing
@@ -21,6 +22,7 @@ from wanprep.stage import UsageError
 from wanprep.toml_text import Table, toml_value
 
 T = TypeVar("T")
+_SHORT = re.compile(r"[+-]?(\.\d+|\d+\.)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)  # numbers that TOML does not take
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
@@ -191,12 +193,12 @@ def parse_set(assignments: Iterable[str], cls: type | None = None) -> Table:
 
 
 def parse_value(text: str, *, as_text: bool = False) -> Any:
-    """A TOML value, or the text itself when it is none (so `--set family=tiny` needs no quotes). as_text: a date, a
-    number or a truth value stays as it is written, too."""
+    """A TOML value, or the text itself when it is none (so `--set family=tiny` needs no quotes); .5 and 5. are numbers,
+    too. as_text: a date, a number or a truth value stays as it is written."""
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        return float(text) if _SHORT.fullmatch(text) and not as_text else text
     return text if as_text and not isinstance(value, str | list | dict) else value
 
 

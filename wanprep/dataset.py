@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 DERIVED = ("sources", "clips", "samples")  # tables of decisions
 DECIDED = "decided.json"  # in manifest/: what the stored decisions were made of
+_CODED = re.compile("%[0-9A-Fa-f]{2}")
 BASIS = tuple(  # tables that decisions depend on, and they themselves; not what is remembered of deciding
     name for name in TABLES if name not in ("evidence", "pools", "matches", "published", "runs")
 )
@@ -82,6 +84,8 @@ class Dataset:
         """Open the dataset at `root`, or prepare one in memory; nothing is written before `save`."""
         if root.exists() and not root.is_dir():
             raise UsageError(f"{root} is a file; give a folder for the dataset")
+        if coded := _CODED.search(str(root.absolute())):  # delta-rs looks for its tables in another folder then
+            raise UsageError(f"{root.absolute()} has {coded[0]} in it, a coded character; give a folder without it")
         opened = _stored(root)
         stored = read_toml(root / MARKER) if opened else {}
         roots = stored.pop("roots", {})
