@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from made_shots import SHOTS
 from mark_examples import HEIGHT, WIDTH, Clip, Examples
 from movers import creature, logo, placed, vehicle
 
 MADE = ("painted", "generated", "traffic")  # at two pictures a second; the others at four
-SHOWN_DRAWN = 0.35  # share of examples over whole drawn scenes, where people and things move as in cartoons
 COVERS = [0.2, 0.25, 0.3, 0.3, 0.4, 0.5, 0.7, 1.0, 1.0]
 TONES = [255, 255, 255, 255, 235, 200, 120, 0, 0]
 
@@ -22,7 +20,6 @@ class Moving(Examples):
     def __init__(self, clips: Sequence[Clip], words: Sequence[np.ndarray], seed: int) -> None:
         super().__init__(clips, words, seed)
         self.words = words
-        self.drawn = [*SHOTS.values()]
         self.real = {id(clip[2]) for clip in clips if not clip[0].startswith(MADE)}
 
     def shown(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,22 +37,6 @@ class Moving(Examples):
         return self._small(x), target
 
     # --- scenes --------------------------------------------------------------------------------------------------
-
-    def _scene(self, count: int) -> np.ndarray:
-        rng = self.rng
-        if rng.random() > SHOWN_DRAWN:
-            return super()._scene(count)
-        shot = self.drawn[int(rng.integers(len(self.drawn)))](rng, count, self._word)
-        shot = shot[:, :, ::-1] if rng.random() < 0.5 else shot
-        if rng.random() < 0.35:
-            shot = self._part(shot)
-        return np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in np.ascontiguousarray(shot)])
-
-    def _part(self, pictures: np.ndarray) -> np.ndarray:
-        share, (height, width) = self.rng.uniform(0.5, 0.95), pictures.shape[1:3]
-        tall, wide = int(height * share), int(width * share)
-        y, x = int(self.rng.integers(height - tall + 1)), int(self.rng.integers(width - wide + 1))
-        return np.stack([cv2.resize(p[y : y + tall, x : x + wide], (WIDTH, HEIGHT)) for p in pictures])
 
     def _footage(self, frames: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
         """A part of the clip at one pace or another, to and fro where it is too short, larger or as it is; or one of
