@@ -29,7 +29,7 @@ from wanprep.lease import Held, exclusive
 from wanprep.manifest import Manifest, latest_columns
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.scan import MARKER, root_id
-from wanprep.schema import TABLES, VOLATILE
+from wanprep.schema import DERIVED, TABLES, VOLATILE
 from wanprep.stage import UsageError
 from wanprep.toml_text import dump_toml, read_toml
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from wanprep.decide import Decided, Measured
     from wanprep.stages.cache import Encoder
 
-DERIVED = ("sources", "clips", "samples")  # tables of decisions
 DECIDED = "decided.json"  # in manifest/: what the stored decisions were made of
 _CODED = re.compile("%[0-9A-Fa-f]{2}")
 BASIS = tuple(  # tables that decisions depend on, and they themselves; not what is remembered of deciding
@@ -137,10 +136,9 @@ class Dataset:
             return None
         return shared_encoder(family.name, cache)
 
-    def read_ahead(self) -> None:
-        """Have the tables in memory that deciding reads."""
-        columns = {name: latest_columns(name) for name in (*READ, *IN_ORDER, *PLAIN)}
-        self.manifest.read_ahead(columns | {"clips": ("clip_id", "state", "caption_key"), "runs": ("key", "seq")})
+    def read_ahead(self, **more: Iterable[str]) -> None:
+        """Have the tables in memory that deciding reads. more: columns of others, by table."""
+        self.manifest.read_ahead({name: latest_columns(name) for name in (*READ, *IN_ORDER, *PLAIN)} | more)
 
     def measured(
         self, wanted_captions: Mapping[str, str] | None = None, edited: Iterable[Mapping[str, Any]] = ()
@@ -149,7 +147,7 @@ class Dataset:
         events that are not recorded, with those that are."""
         from wanprep.decide import Measured
 
-        self.read_ahead()
+        self.read_ahead(clips=("clip_id", "caption_key"))
         if wanted_captions is None:
             clips = self.manifest.read("clips", ("clip_id", "caption_key")).drop_nulls("caption_key")
             wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))

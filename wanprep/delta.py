@@ -31,6 +31,7 @@ from wanprep.schema import Column
 CHECKPOINT_EVERY = 20  # commits; opening a table takes 0.2 ms for each commit since
 COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that
 RETRIES = 20
+Content = pl.DataFrame | Iterable[Mapping[str, Any]]  # of a table
 
 
 class Table:
@@ -117,8 +118,14 @@ class Table:
         if not parts:
             return pl.DataFrame(schema=dict(schema))
         files = [self.folder / name for name in sorted(parts)]  # together: one after the other takes ten times as long
-        lacking: dict[str, Any] = {"missing_columns": "insert", "extra_columns": "ignore"}
-        return pl.scan_parquet(files, schema=dict(schema), glob=False, hive_partitioning=False, **lacking).collect()
+        return pl.scan_parquet(
+            files,
+            schema=dict(schema),
+            missing_columns="insert",
+            extra_columns="ignore",
+            glob=False,  # a folder may be called "set [v2]"
+            hive_partitioning=False,
+        ).collect()
 
     def _parts(self, table: DeltaTable) -> list[str]:
         return [uri.rsplit("/", 1)[-1] for uri in table.file_uris()]
@@ -148,7 +155,7 @@ class Table:
         if len(self._parts(table)) > COMPACT_ABOVE:
             self._compact()
 
-    def replace(self, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> bool:
+    def replace(self, rows: Content) -> bool:
         """Make `rows` the whole content, in one commit; False when they are so already. A frame has the table's
         columns, all of them, in their order; ValueError otherwise."""
         frame = self._fitting(rows) if isinstance(rows, pl.DataFrame) else self._typed(list(rows))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from wanprep.ids import write_atomic
+from wanprep.schema import DERIVED
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -47,7 +48,7 @@ def table(sources: pl.DataFrame, clips: pl.DataFrame, samples: pl.DataFrame) -> 
 
 def write(dataset: Dataset) -> None:
     """Write `manifest.parquet`, unless it is there with the same content."""
-    frame = table(*(dataset.manifest.read(name) for name in ("sources", "clips", "samples")))
+    frame = table(*(dataset.manifest.read(name) for name in DERIVED))
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", compression_level=1)
     path = dataset.root / NAME

@@ -19,12 +19,11 @@ from typing import Any
 
 import polars as pl
 
-from wanprep.delta import Table
+from wanprep.delta import Content, Table
 from wanprep.schema import APART, FINAL, TABLES, VOLATILE
 from wanprep.shards import MEMBER, file_bytes
 
 THREADS = 4  # that read or write tables
-Content = pl.DataFrame | Iterable[Mapping[str, Any]]  # of a table
 
 
 class Manifest:

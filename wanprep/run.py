@@ -78,7 +78,7 @@ def run(
 def _take_stock(dataset: Dataset, summary: Summary, command: str) -> None:
     """Store the settings, and take over what was edited by hand."""
     stored = dataset.save()
-    dataset.read_ahead()
+    dataset.read_ahead(clips=("clip_id", "state", "caption_key"), runs=("key", "seq"))
     clips = dataset.manifest.read("clips", ("clip_id", "state"))
     summary.kept = frozenset(clips.filter(state="keep")["clip_id"])
     _note_run(dataset, command)

@@ -12,6 +12,7 @@ Column = Literal["text", "int", "float", "bool", "bytes", "texts", "ints"]
 Columns = dict[str, Column]
 
 FINAL = ("done", "rejected")
+DERIVED = ("sources", "clips", "samples")  # tables of decisions
 VOLATILE = ("seconds", "host", "seq", "at")
 
 
