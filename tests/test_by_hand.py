@@ -22,8 +22,8 @@ from wanprep.pipeline import resolve
 from wanprep.run import run
 from wanprep.runner import Options
 from wanprep.stage import UsageError
-from wanprep.stages import filter
 from wanprep.stages.filter import FilterConfig
+from wanprep.stages.judge import decide as decide_rows
 
 spans = st.tuples(st.integers(0, 50), st.integers(1, 50)).map(lambda span: (span[0], span[0] + span[1]))
 
@@ -89,14 +89,14 @@ def signature() -> bytes:
 def test_a_clip_to_keep_stands_for_its_copies_and_one_to_drop_for_none(signature: bytes) -> None:
     def repeated(**said: str) -> set[str]:
         rows = [row(name, signature=signature, by_hand=said.get(name)) for name in ("a", "b", "c")]
-        verdicts = filter.decide(rows, FilterConfig())
+        verdicts = decide_rows(rows, FilterConfig())
         return {verdict.clip_id for verdict in verdicts if "duplicate" in verdict.reasons}
 
     assert repeated() == {"b", "c"}
     assert repeated(c="keep") == {"a", "b"}
     assert repeated(a="drop") == {"c"}
     blurred = [row("a", signature=signature, sharpness=0.01, by_hand="keep"), row("b", signature=signature)]
-    assert [v.reasons for v in filter.decide(blurred, FilterConfig())] == [("blur",), ("duplicate",)]
+    assert [v.reasons for v in decide_rows(blurred, FilterConfig())] == [("blur",), ("duplicate",)]
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from wanprep import by_hand, keys, originals
 from wanprep.bulk import no_collection
@@ -26,16 +27,18 @@ from wanprep.captioners.files import Chosen
 from wanprep.claims import claims_of
 from wanprep.clips import decide_clips, rows_by_key, shots_of
 from wanprep.events import attach
+from wanprep.frames import frame_of
 from wanprep.joins import decide_samples, scores_key
 from wanprep.memory import of_clips
 from wanprep.pipeline import Pipeline
-from wanprep.stages import caption, filter, looks, repeats
+from wanprep.stages import caption, looks, repeats
 from wanprep.stages.cache import Encoder
+from wanprep.stages.filter import share_warnings
+from wanprep.stages.judge import Pools
+from wanprep.stages.judge import judge as judge_rows
 from wanprep.stages.overlays import Apart
+from wanprep.stages.scored import CLIP, LOOKED, STORED, parsed
 from wanprep.stages.trained import sizes
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Row = dict[str, Any]
 MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
@@ -167,17 +170,17 @@ def judge(
     clips: list[Row],
     measured: Measured,
     pipeline: Pipeline,
-    pools: filter.Pools | None = None,
+    pools: Pools | None = None,
     matches: repeats.Matches | None = None,
 ) -> list[str]:
     """Fill in state, reasons, unknown and scores of every clip that has been scored (in place); returns warnings.
 
-    pools, matches: as in filter.judge.
+    pools, matches: as in stages.judge.
     """
     claims = claims_of(clips, measured, pipeline)
     rows = _scored(clips, measured, pipeline)
     trained = sizes(pipeline.views)
-    judged = filter.judge(rows, pipeline.filter, pools, matches, measured.evidence, claims, trained)
+    judged = judge_rows(rows, pipeline.filter, pools, matches, measured.evidence, claims, trained)
     by_id = {clip["clip_id"]: clip for clip in clips}
     rejected = judged.names("reject")
     for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):
@@ -186,31 +189,30 @@ def judge(
             reasons = [by_hand.REASON, *reasons] if clip["by_hand"] == by_hand.DROP else []
         clip["state"], clip["reasons"] = "rejected" if reasons else "keep", reasons
         clip["unknown"], clip["scores"] = sorted(unknown), text
-    return filter.share_warnings(rejected, pipeline.filter) if len(rejected) >= MIN_FOR_WARNING else []
+    return share_warnings(rejected, pipeline.filter) if len(rejected) >= MIN_FOR_WARNING else []
 
 
-def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> list[Row]:
-    """What `filter.judge` needs of the clips that have been scored."""
+def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
+    """What judging needs of the clips that have been scored."""
     scores = rows_by_key(measured.scores)
+    due = [clip for clip in clips if clip["state"] == "pending" and clip["n_frames"] is not None]
+    pairs = ((clip, scores.get(scores_key(clip))) for clip in due)
+    found = [(clip, row) for clip, row in pairs if row and row["outcome"] == "done"]
+    mine, rows = [clip for clip, _ in found], [row for _, row in found]
+    kept = frame_of(rows, {"key": pl.String, **STORED}).rename({"key": "scores_key"})
+    parts = [frame_of(mine, CLIP), kept, parsed([row["scores"] for row in rows]), _looked(mine, measured, pipeline)]
+    return pl.concat(parts, how="horizontal")
+
+
+def _looked(clips: Sequence[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
+    """What an image-text model made of these clips."""
     looked = {row["about"]: row for row in measured.looks if row["outcome"] == "done"}  # of several the newest
-    found = []
-    for clip in sorted(clips, key=itemgetter("clip_id")):  # as they are judged: rows lie in memory in that order
-        if clip["state"] == "pending" and clip["n_frames"] is not None:
-            row = scores.get(scores_key(clip))
-            if row and row["outcome"] == "done":
-                found.append((clip, row))
-    parsed: list[Row] = json.loads(f"[{','.join([row['scores'] for _, row in found])}]")
-    names = ("clip_id", "source_id", "group", "kind", "path", "start_s", "end_s", "start_frame", "end_frame", "by_hand")
-    values = itemgetter(*names)
-    for mine, (clip, row) in zip(parsed, found):
-        mine |= zip(names, values(clip))
-        mine["signature"], mine["scores_key"] = row.get("signature"), row["key"]
-        if "evidence" in row:
-            mine["evidence"] = row["evidence"]
-        look = looked.get(looks.about(clip, pipeline.filter.looks)) if looked else None
-        if look:
-            mine |= {**json.loads(look["scores"]), "embedding": look["embedding"]}
-    return parsed
+    if not looked:
+        return frame_of([{}] * len(clips), LOOKED)
+    rows = (looked.get(looks.about(clip, pipeline.filter.looks)) for clip in clips)
+    return frame_of(
+        [{**json.loads(row["scores"]), "embedding": row["embedding"]} if row else {} for row in rows], LOOKED
+    )
 
 
 def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> tuple[dict[str, Chosen], list[Row]]:

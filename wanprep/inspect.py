@@ -186,8 +186,9 @@ def judge(entries: Sequence[Entry], config: FilterConfig, views: Sequence[View] 
     judged once and get the same verdicts; which of several copies stays is decided without the views. views: at
     their size compression counts."""
     from wanprep.stages.filter import OPTIONAL, share_warnings
-    from wanprep.stages.filter import judge as judge_rows
+    from wanprep.stages.judge import judge as judge_rows
     from wanprep.stages.precedence import Claim
+    from wanprep.stages.scored import scored
     from wanprep.stages.trained import sizes as trained
 
     good = [entry for entry in entries if entry["state"] == "ok"]
@@ -206,7 +207,7 @@ def judge(entries: Sequence[Entry], config: FilterConfig, views: Sequence[View] 
                 span = {name: clip.get(name) for name in names}
                 rows[clip["clip_id"]] = {**about, **span, **clip["measured"]}
                 sizes[clip["clip_id"]] = Claim(width=clip["crop"][2], height=clip["crop"][3])
-    judged = judge_rows(list(rows.values()), config, claims=lambda _: sizes, trained=trained(views))
+    judged = judge_rows(scored(list(rows.values())), config, claims=lambda _: sizes, trained=trained(views))
     verdicts = {verdict.clip_id: verdict for verdict in judged.verdicts()}
     for clip in (clip for entry in good for clip in entry["clips"]):
         verdict = verdicts.get(clip["clip_id"]) if clip.pop("measured") else None

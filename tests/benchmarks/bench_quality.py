@@ -27,7 +27,8 @@ import numpy as np
 from wanprep.media.quantiser import UNKNOWN
 from wanprep.signals import marks, moving, phash, titles
 from wanprep.signals.analysis import SAMPLE_RATE, analyse
-from wanprep.stages.filter import REGISTRY, FilterConfig, decide
+from wanprep.stages.filter import REGISTRY, FilterConfig
+from wanprep.stages.judge import decide
 from wanprep.stages.scoring import measure_clip
 
 sys.path.insert(0, str(Path(__file__).parent))  # its neighbours, also under `python -m`

@@ -15,6 +15,7 @@ from rank import auc, share
 from wanprep.signals import overlay
 from wanprep.signals.scenes import SCENE, distinct_scenes
 from wanprep.stages.overlays import overlays
+from wanprep.stages.scored import scored
 
 
 def different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -26,10 +27,10 @@ def different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def confidences(rows: list[dict[str, Any]], mark: str | None, together: bool, threshold: float) -> np.ndarray:
     """What is said of the clips of one source, or of each alone; NaN = unknown."""
     about = [
-        {"source_id": "s" if together else i, "group": "g" if together else i,
+        {"source_id": "s" if together else f"{i}", "group": "g" if together else f"{i}",
          **(row["marks"][mark] if mark else row["good"])} for i, row in enumerate(rows)
     ]  # fmt: skip
-    return overlays(about, threshold)[0]
+    return overlays(scored(about), threshold)[0]
 
 
 def judge_singles(rows: list[dict[str, Any]], threshold: float) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from wanprep.stages.filter import (
     REGISTRY,
     FilterConfig,
     Rule,
-    decide,
-    judge,
     share_warnings,
 )
+from wanprep.stages.judge import decide, judge
 from wanprep.stages.precedence import TYPED, Claim
+from wanprep.stages.scored import scored
 from wanprep.stages.scoring import measure_clip
 
 GOOD = {
@@ -277,7 +277,9 @@ def test_a_bad_clip_does_not_stand_for_its_repeats():
 
 def stays(rows: list[dict], claims: dict[str, Claim]) -> dict[str, str]:
     """clip_id of each that goes -> why."""
-    found = judge(rows, FilterConfig(), claims=lambda ids: {name: claims.get(name, Claim()) for name in ids}).verdicts()
+    found = judge(
+        scored(rows), FilterConfig(), claims=lambda ids: {name: claims.get(name, Claim()) for name in ids}
+    ).verdicts()
     return {v.clip_id: v.scores["duplicate_why"][0] for v in found if v.reasons == ("duplicate",)}
 
 
@@ -300,7 +302,7 @@ def test_claims_are_asked_for_copies_alone():
         asked.extend(ids)
         return {name: Claim() for name in ids}
 
-    judge(rows, FilterConfig(), claims=claims)
+    judge(scored(rows), FilterConfig(), claims=claims)
     assert sorted(asked) == ["00000", "c00000"]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from wanprep import keys
 from wanprep.signals import overlay
-from wanprep.stages.filter import FilterConfig, Rule, decide
+from wanprep.stages.filter import FilterConfig, Rule
+from wanprep.stages.judge import decide
 
 RNG = np.random.default_rng(11)
 

@@ -7,10 +7,17 @@ import pytest
 from wanprep import keys
 from wanprep.demo import movie
 from wanprep.signals import marks, overlay
+from wanprep.stages import overlays as stage
 from wanprep.stages.filter import REGISTRY
-from wanprep.stages.overlays import BOTH, FIRST, SINGLE, SURE, SUREST, TITLE, overlays
+from wanprep.stages.overlays import BOTH, FIRST, SINGLE, SURE, SUREST, TITLE
+from wanprep.stages.scored import scored
 
 THRESHOLD = REGISTRY["overlay"].threshold
+
+
+def overlays(rows: list[dict], threshold: float, *pools) -> tuple[np.ndarray, list]:
+    values, boxes = stage.overlays(scored(rows), threshold, *pools)
+    return values, [box and tuple(box) for box in boxes.to_list()]
 
 
 def row(thumbs: np.ndarray, source: str = "s") -> dict:

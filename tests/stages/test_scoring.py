@@ -18,7 +18,8 @@ from wanprep.signals import barred, content, framing, quality
 from wanprep.signals.analysis import analyse
 from wanprep.signals.barred import NONE, Bars
 from wanprep.signals.store import Signals
-from wanprep.stages.filter import FilterConfig, decide
+from wanprep.stages.filter import FilterConfig
+from wanprep.stages.judge import decide
 from wanprep.stages.scoring import measure_clip
 
 FPS, N = 25, 60

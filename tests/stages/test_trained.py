@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from wanprep.stages.filter import FilterConfig, judge
+from wanprep.stages.filter import FilterConfig
+from wanprep.stages.judge import judge
+from wanprep.stages.scored import scored
 from wanprep.stages.trained import USUAL, scaled, sizes
 from wanprep.stages.windows import View
 
@@ -30,8 +32,8 @@ def test_the_largest_view_that_takes_such_clips_counts() -> None:
 
 def test_a_coarse_clip_goes_where_it_is_trained_as_large_as_it_is() -> None:
     row = {"clip_id": "a", "source_id": "s", "group": "g", "quantiser": 39.0, "lit": 1280.0 * 704, "evidence": b""}
-    small = judge([row], FilterConfig(), trained=sizes([view(832, 480)])).verdicts()[0]
-    large = judge([row], FilterConfig(), trained=sizes([view(1280, 704)])).verdicts()[0]
+    small = judge(scored([row]), FilterConfig(), trained=sizes([view(832, 480)])).verdicts()[0]
+    large = judge(scored([row]), FilterConfig(), trained=sizes([view(1280, 704)])).verdicts()[0]
     assert (small.state, large.state) == ("keep", "reject")
     assert large.reasons == ("compression",)
     assert small.scores["compression"][0] == pytest.approx(39.0 - 5 * np.log2(1280 * 704 / (832 * 480)) / 2, abs=1e-6)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wanprep.bulk import columns
+import numpy as np
+import polars as pl
+
 from wanprep.by_hand import KEEP
 from wanprep.stages import precedence
 from wanprep.stages.precedence import Claim, Order, Rival
 from wanprep.stages.repeats import Known, Matches, Repeat, repeats
-from wanprep.stages.verdicts import Column, info
+from wanprep.stages.verdicts import SAID, Column, info
 
 if TYPE_CHECKING:
     from wanprep.stages.filter import Rule
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 ROUND = 6  # digits kept of a score
 Row = Mapping[str, Any]
 Claims = Callable[[Sequence[str]], Mapping[str, Claim]]  # of these clips, by clip_id
+_RIVAL = ("clip_id", "path", "start_s", "end_s", "by_hand", "quantiser", "coded", "sharpness")
 
 
 def nothing_claimed(clip_ids: Sequence[str]) -> Mapping[str, Claim]:
@@ -28,75 +31,73 @@ def nothing_claimed(clip_ids: Sequence[str]) -> Mapping[str, Claim]:
 
 
 def repeated(
-    rows: Sequence[Row], bad: Sequence[bool], rule: Rule, matches: Matches | None, claims: Claims = nothing_claimed
+    rows: pl.DataFrame, bad: np.ndarray, rule: Rule, matches: Matches | None, claims: Claims = nothing_claimed
 ) -> list[Column]:
-    """The filter `duplicate`, what a repeat repeats, and why that one stays. rows: in order of clip_id; bad: clips that
-    a filter rejects.
+    """The filter `duplicate`, what a repeat repeats, and why that one stays. rows: `scored`, in order of clip_id; bad:
+    bool[N], clips that a filter rejects.
 
     Only clips that are not bad stand for their repeats: a blurred copy never replaces a good one. A clip that only its
     looks speak against still does: its repeats look the same. claims: asked for clips that might show the same alone.
     """
-    (signed,) = columns(rows, ("signature",))
-    stills = one_picture(rows)
-    values: list[float | None] = [None] * len(rows)
-    said = [""] * len(rows)
+    stills, signed = one_picture(rows), rows["signature"].is_not_null().to_numpy()
+    flat = (rows["signature"].bin.size() == 0).fill_null(False).to_numpy()
+    values = np.full(len(rows), np.nan)
+    said = np.full(len(rows), SAID.index(""))
     like: list[str | None] = [None] * len(rows)
     reasons: list[str | None] = [None] * len(rows)
     for still in (False, True):
-        good = [
-            i for i, signature in enumerate(signed)
-            if signature is not None and not bad[i] and stills[i] == still
-        ]  # fmt: skip
-        for i in good:
-            said[i] = "off" if not rule.enabled else "keep" if signed[i] else "unknown"
+        good = np.flatnonzero(signed & ~bad & (stills == still))
+        said[good] = np.where(flat[good], SAID.index("unknown"), SAID.index("keep"))
         if not rule.enabled:
+            said[good] = SAID.index("off")
             continue
         rivals: dict[int, Rival] = {}
-        found = _found([rows[i] for i in good], rule.threshold, matches, claims, rivals)
-        for k, repeat in found.items():
-            i, stays = good[k], rows[good[repeat.of]]
-            values[i], said[i] = round(repeat.distance, ROUND), "reject"
-            like[i] = _span(stays, repeat.mirrored)
+        mine = rows[good]
+        for k, repeat in _found(mine, rule.threshold, matches, claims, rivals).items():
+            i = good[k]
+            values[i], said[i] = round(repeat.distance, ROUND), SAID.index("reject")
+            like[i] = _span(mine.row(repeat.of, named=True), repeat.mirrored)
             reasons[i] = _why(rivals[repeat.of], rivals[k], repeat)
     return [
-        Column(name="duplicate", values=values, said=said, threshold=rule.threshold),
-        info("duplicate_of", like),
-        info("duplicate_why", reasons),
+        Column(name="duplicate", values=pl.Series(values).fill_nan(None), said=said, threshold=rule.threshold),
+        info("duplicate_of", pl.Series(like, dtype=pl.String)),
+        info("duplicate_why", pl.Series(reasons, dtype=pl.String)),
     ]
 
 
-def one_picture(rows: Sequence[Row]) -> list[bool]:
-    """Which clips are a single picture, be it in an image file or in a video."""
-    kinds, first, end = columns(rows, ("kind", "start_frame", "end_frame"))
-    return [k == "image" or (b is not None and b - a == 1) for k, a, b in zip(kinds, first, end)]
+def one_picture(rows: pl.DataFrame) -> np.ndarray:
+    """bool[N]: which clips are a single picture, be it in an image file or in a video."""
+    single = (pl.col("kind") == "image").fill_null(False) | (pl.col("end_frame") - pl.col("start_frame") == 1)
+    return rows.select(single.fill_null(False)).to_series().to_numpy()
 
 
 def _found(
-    rows: Sequence[Row], threshold: float, matches: Matches | None, claims: Claims, rivals: dict[int, Rival]
+    rows: pl.DataFrame, threshold: float, matches: Matches | None, claims: Claims, rivals: dict[int, Rival]
 ) -> dict[int, Repeat]:
     """By place in `rows`; fills in `rivals`, those that might show the same."""
 
     def rank(groups: Sequence[Sequence[int]]) -> Order:
         near = [k for group in groups for k in group]
-        claimed = claims([rows[k]["clip_id"] for k in near]) if near else {}
-        rivals.update((k, rival_of(rows[k], claimed[rows[k]["clip_id"]])) for k in near)
+        about = rows.select(_RIVAL)[near].to_dicts()
+        claimed = claims([row["clip_id"] for row in about]) if near else {}
+        rivals.update((k, rival_of(row, claimed[row["clip_id"]])) for k, row in zip(near, about))
         return precedence.ordered(groups, rivals)
 
-    known = None if matches is None else Known(matches, [row["scores_key"] for row in rows])
-    return repeats([row["signature"] for row in rows], threshold, known, rank)
+    known = None if matches is None else Known(matches, rows["scores_key"].to_list())
+    return repeats(rows["signature"].to_list(), threshold, known, rank)
 
 
 def rival_of(row: Row, claim: Claim) -> Rival:
-    """row: as `filter.judge` takes them."""
-    start, end = row.get("start_s"), row.get("end_s")
+    """row: one of a table as `scored` makes it."""
+    start, end = row["start_s"], row["end_s"]
     return Rival(
         claim=claim,
-        kept=row.get("by_hand") == KEEP,
-        quantiser=row.get("quantiser"),
-        coded=row.get("coded"),
-        sharpness=row.get("sharpness"),
+        kept=row["by_hand"] == KEEP,
+        quantiser=row["quantiser"],
+        coded=row["coded"],
+        sharpness=row["sharpness"],
         seconds=None if start is None or end is None else end - start,
-        place=(row.get("path") or "", start or 0.0, row["clip_id"]),
+        place=(row["path"] or "", start or 0.0, row["clip_id"]),
     )
 
 
@@ -107,7 +108,7 @@ def _why(stays: Rival, goes: Rival, repeat: Repeat) -> str:
 
 
 def _span(row: Row, mirrored: bool) -> str:
-    text = row["clip_id"]
-    if row.get("start_s") is not None:
+    text: str = row["clip_id"]
+    if row["start_s"] is not None:
         text += f" ({row['path']} {row['start_s']:.2f}-{row['end_s']:.2f} s)"
     return text + (", mirrored" if mirrored else "")

@@ -1,36 +1,22 @@
 """Filter: signals of a clip -> scores (measured once), scores of all clips -> keep, reject with reasons, unknown.
 
 A filter is one field of FilterConfig: its score, unit, meaning and source stand there beside its default threshold.
-Scores never contain a threshold, so deciding again costs no decode; a score that cannot be known is None, never a
-made-up number, and does not reject.
+Scores never contain a threshold, so deciding again (`stages.judge`) costs no decode; a score that cannot be known is
+None, never a made-up number, and does not reject.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from operator import itemgetter
 from typing import Any, Literal
 
-import numpy as np
+from wanprep.stages.looks import LooksConfig
 
-from wanprep.bulk import columns
-from wanprep.by_hand import DROP, KEEP
-from wanprep.signals import overlay
-from wanprep.stages.copies import Claims, nothing_claimed, repeated
-from wanprep.stages.looks import LooksConfig, with_identity
-from wanprep.stages.overlays import Apart, overlays
-from wanprep.stages.repeats import Matches
-from wanprep.stages.trained import USUAL, Sizes, scaled
-from wanprep.stages.verdicts import Judged, Verdict, info, judged
-
-Pools = MutableMapping[str, overlay.Pooled]
 # Measured of frames in the one decode, between the bars that were seen then, before a crop was known.
 OF_FRAMES = ("blur", "motion_blur", "shake", "static", "light_jump", "frozen", "compression", "noise", "luma", "camera")
-# Shown beside what filters judge.
-INFOS = ("duplicate_rate", "luma", "camera", "camera_speed", "subject_motion", "drawn", "likeness", "measured_part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,54 +175,6 @@ def _entries(config: type[FilterConfig] | FilterConfig) -> list[Filter]:
 
 REGISTRY: Mapping[str, Filter] = {entry.name: entry for entry in _entries(FilterConfig)}
 OPTIONAL = tuple(name for name, entry in REGISTRY.items() if entry.optional)
-
-
-def decide(rows: Sequence[Mapping[str, Any]], config: FilterConfig, *memories: Any) -> list[Verdict]:
-    """The verdicts of `judge`, clip by clip."""
-    return judge(rows, config, *memories).verdicts()
-
-
-def judge(
-    rows: Sequence[Mapping[str, Any]],
-    config: FilterConfig,
-    pools: Pools | None = None,
-    matches: Matches | None = None,
-    apart: Apart = dict,
-    claims: Claims = nothing_claimed,
-    trained: Sizes = USUAL,
-) -> Judged:
-    """Judge all clips together, in order of clip_id. Pure.
-
-    rows: the scores of `scoring.measure_clip` and clip_id, source_id, group; optionally kind ("image": only what stills
-    show), and path, start_s, end_s: by these repeats are named, and ordered where all else is equal; scores_key, beside
-    a memory.
-    embedding (bytes of float16) and what `stages.looks` scored: for the optional filters. by_hand: keep or drop, what
-    a person said: one to keep stands for its repeats before all others, one to drop for none.
-    pools, matches: what overlay evidence said before, by keys.pool, and what comparing clips said, by keys.match; what
-    is found out now is added to them. apart: evidence that rows do not hold, see `overlays`. claims: what else speaks
-    for clips that repeat each other, see `copies`. trained: see `trained`; compression counts as it shows at that size.
-    """
-    rows = with_identity(sorted(rows, key=itemgetter("clip_id")))
-    pooled, boxes = overlays(rows, config.overlay.threshold, pools, apart)
-    asked = ["clip_id", "kind", "by_hand", "lit", *INFOS, *(entry.score for entry in REGISTRY.values())]
-    found = dict(zip(asked, columns(rows, asked)))
-    still = np.array([kind == "image" for kind in found["kind"]], bool)
-    coarse, lit = (np.array(found[name], np.float64) for name in ("quantiser", "lit"))  # None becomes NaN
-    shown = scaled(coarse, lit, np.where(still, *trained[::-1]))
-    computed = {"overlay": pooled, "compression": shown}
-    made = []
-    for name, entry in REGISTRY.items():
-        if name != "duplicate":
-            values = computed[name] if name in computed else np.array(found[entry.score], np.float64)
-            rule = getattr(config, name)
-            made.append(judged(values, still, entry, rule))
-    rejected = Judged(clip_ids=found["clip_id"], columns=[column for column in made if column.name not in OPTIONAL])
-    made += [info(name, found[name]) for name in INFOS]
-    made.append(info("overlay_box", [box or None for box in boxes]))
-    # What a person says of a clip wins over every filter.
-    bad = [h == DROP or (h != KEEP and bool(names)) for h, names in zip(found["by_hand"], rejected.names("reject"))]
-    made += repeated(rows, bad, config.duplicate, matches, claims)
-    return Judged(clip_ids=found["clip_id"], columns=made)
 
 
 def measured_elsewhere(part: Sequence[int]) -> str:

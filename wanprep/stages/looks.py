@@ -18,6 +18,7 @@ from wanprep.stage import Missing, Reject
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
     from wanprep.models.heads import Head
@@ -160,22 +161,22 @@ def known_embeddings(path: Path) -> NDArray[np.float32] | None:
     return vectors if metadata_of(data).get("digest") == digest_bytes(vectors.tobytes()) else None
 
 
-def with_identity(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def with_identity(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with `likeness` (cosine to the references, or to the set's middle) and `deviations`, where embedded."""
-    import math
-
     import numpy as np
+    import polars as pl
 
     from wanprep.signals.looks import deviations, likeness
 
-    blobs = [row.get("embedding") for row in rows]
-    if not any(blobs):
+    if not rows["embedding"].is_not_null().any():
         return rows
+    blobs = rows["embedding"].to_list()
     own = likeness([np.frombuffer(blob, np.float16).astype(np.float32) if blob else None for blob in blobs])
-    cosines = np.array([row.get("likeness", value) for row, value in zip(rows, own)], np.float64)
-    pairs = zip(cosines, deviations(cosines))
-    found = [{"likeness": c, "deviations": d} if math.isfinite(d) else {"likeness": None} for c, d in pairs]
-    return [{**row, **{k: v and round(v, 6) for k, v in more.items()}} for row, more in zip(rows, found)]
+    cosines = rows["likeness"].to_numpy()
+    cosines = np.where(np.isnan(cosines), own, cosines)
+    apart = deviations(cosines)
+    known = {"likeness": np.where(np.isfinite(apart), cosines, np.nan), "deviations": apart}
+    return rows.with_columns(pl.Series(name, np.round(values, 6)).fill_nan(None) for name, values in known.items())
 
 
 class Appraiser:

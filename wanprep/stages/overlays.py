@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from wanprep import keys
 from wanprep.signals import cards, drawn, overlay, second_look
+from wanprep.stages.scored import BOXES
 
 # Log-odds, chosen on half of the benchmark's sources (tests/benchmarks/bench_quality.py); SUREST, BOTH and FIRST with
 # the other half and drawn shots in view, too (docs/measured/marks.md).
@@ -41,51 +43,63 @@ Apart = Callable[[], Mapping[str, bytes]]
 
 
 def overlays(
-    rows: Sequence[Mapping[str, Any]],
+    rows: pl.DataFrame,
     threshold: float,
     pools: MutableMapping[str, overlay.Pooled] | None = None,
     apart: Apart = dict,
-) -> tuple[np.ndarray, list[Any]]:
+) -> tuple[np.ndarray, pl.Series]:
     """Confidence 0..1 that each clip bears an overlay (NaN = unknown), and its box in fractions of the frame if so.
 
-    rows: source_id, group, mark, second_mark, moving_mark, brief_mark and title_mark (log-odds or None), their boxes
-    (mark_box and so on), drawn (confidence or None), evidence (bytes) or map_rows (the height of its map, 0 for none)
-    with the bytes in `apart`, by scores_key, which is asked for only where a pool is not known. pools: the memory of
-    pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on a clip is called marked.
+    rows: `scored`: the looks are log-odds; map_rows is the height of the overlay map, 0 for none, null where only the
+    map itself tells; a map is in evidence, else in `apart` by scores_key, which is asked for only where a pool is not
+    known. pools: the memory of pooled evidence, by keys.pool, of rows with scores_key. threshold: from where on a clip
+    is called marked.
 
     A source with too few scenes falls back on its group, which may convict but not acquit (a mark on one source of
     many would be outvoted), and then on each clip alone.
     """
-    marks, moving = (
-        np.array([math.nan if row.get(name) is None else row[name] for row in rows], np.float64)
-        for name in ("mark", "moving_mark")
-    )
-    moving = np.nan_to_num(moving, nan=-math.inf)
-    sure = np.where([_is_drawn(row) for row in rows], SUREST, SURER)
-    maps = _Maps(rows, pools, apart)
-    limit = _logit(threshold)
+    looks, maps, limit = _Looks(rows), _Maps(rows, pools, apart), _logit(threshold)
     logits = np.full(len(rows), math.nan)
     boxes: list[Any] = [None] * len(rows)
+    sure = np.where(looks.drawn, SUREST, SURER)
     for owner, may_acquit in (("source_id", True), ("group", False)):
-        who, odds, moves, seen = _pooled(maps, owner, np.isnan(logits), marks, alone=may_acquit)
-        moves = np.fmax(moves, moving[who] - sure[who])
+        who, odds, moves, seen = _pooled(maps, owner, np.isnan(logits), looks.mark, alone=may_acquit)
+        moves = np.fmax(moves, looks.moving[who] - sure[who])
         still, odds = odds, np.fmax(odds, moves)
         settled = np.isnan(logits[who]) & ((odds > limit) | may_acquit)
         logits[who[settled]] = odds[settled]
         for k in np.flatnonzero(settled & (odds > limit)).tolist():
-            own = rows[who[k]]
-            boxes[who[k]] = own.get("moving_box") if still[k] < moves[k] else seen[k] or own.get("mark_box")
-    looks = _smoothed(marks, [row["source_id"] for row in rows])
-    for i in np.flatnonzero(np.isnan(logits) & np.isfinite(marks)).tolist():
-        logits[i], boxes[i] = _alone(rows[i], looks[i], moving[i], limit)
-    for i, row in enumerate(rows):
-        for name, even in (("brief", BRIEF), ("title", TITLE)):
-            odds_own = (row.get(f"{name}_mark") or -math.inf) - even
-            if odds_own > limit and not logits[i] > limit:
-                logits[i], boxes[i] = odds_own, row.get(f"{name}_box")
-                if name == "title" and (both := _both(row)) is not None and not both > limit:
-                    logits[i], boxes[i] = math.nan, None
-    return np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6), boxes
+            mine = who[k]
+            boxes[mine] = looks.box("moving", mine) if still[k] < moves[k] else seen[k] or looks.box("mark", mine)
+    alone, moved = _alone(looks, _smoothed(looks.mark, rows["source_id"]), limit)
+    left = np.isnan(logits) & np.isfinite(looks.mark)
+    logits[left] = alone[left]
+    for i in np.flatnonzero(left & (alone > limit)).tolist():
+        boxes[i] = looks.box("moving" if moved[i] else "mark", i)
+    _for_a_part(looks, logits, boxes, limit)
+    confidence = np.round(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 6)
+    return confidence, pl.Series([box and list(box) for box in boxes], dtype=pl.List(pl.Float64))
+
+
+class _Looks:
+    """What each clip looks like by itself: log-odds, and whether it is drawn. Where nothing was seen `mark` and
+    `second` are NaN, the others -inf."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.mark, self.second = (rows[name].to_numpy() for name in ("mark", "second_mark"))
+        self.moving, self.brief, self.title = (
+            np.nan_to_num(rows[name].to_numpy(), nan=-math.inf) for name in ("moving_mark", "brief_mark", "title_mark")
+        )
+        self.drawn = rows["drawn"].to_numpy() > drawn.DRAWN
+        self._boxes = {name: rows[name].to_list() for name in BOXES}
+
+    def box(self, name: str, clip: int) -> Any:
+        return self._boxes[f"{name}_box"][clip]
+
+    def both(self, first: np.ndarray | float = -math.inf) -> np.ndarray:
+        """Log-odds by both looks, the first that for marks or for large words; NaN without a second."""
+        words = np.minimum(np.maximum(first, self.title - second_look.LARGER), FIRST)
+        return self.second + words - np.where(self.drawn, BOTH[1], BOTH[0])
 
 
 class _Maps:
@@ -93,32 +107,34 @@ class _Maps:
 
     def __init__(
         self,
-        rows: Sequence[Mapping[str, Any]],
+        rows: pl.DataFrame,
         pools: MutableMapping[str, overlay.Pooled] | None,
         apart: Apart,
     ) -> None:
         self._rows, self._pools, self._apart = rows, pools, apart
-        self._heights = [row["map_rows"] if "map_rows" in row else self._height(row) for row in rows]
+        self._keys = rows["scores_key"].to_list()
+        self._here = rows["evidence"].to_list()
+        self._titled = (rows["card"].fill_null(0.0) > cards.CARD).to_list()
+        self._heights = rows["map_rows"].to_list()
+        for i in np.flatnonzero(rows["map_rows"].is_null()).tolist():
+            self._heights[i] = overlay.map_rows(evidence) if (evidence := self._evidence(i)) else 0
 
-    def _evidence(self, row: Mapping[str, Any]) -> bytes:
-        return (row["evidence"] if "evidence" in row else self._apart().get(row.get("scores_key", ""))) or b""
-
-    def _height(self, row: Mapping[str, Any]) -> int:
-        evidence = self._evidence(row)
-        return overlay.map_rows(evidence) if evidence else 0
+    def _evidence(self, clip: int) -> bytes:
+        here = self._here[clip]
+        return (self._apart().get(self._keys[clip]) if here is None else here) or b""
 
     def together(self, owner: str) -> Iterator[list[int]]:
         """Clips with one owner (a column) whose maps are of one height, where they might be enough scenes."""
         found: dict[tuple[Any, int], list[int]] = {}
-        for i, height in enumerate(self._heights):
-            if height:
-                found.setdefault((self._rows[i][owner], height), []).append(i)
+        for i, about in enumerate(zip(self._rows[owner].to_list(), self._heights)):
+            if about[1]:
+                found.setdefault(about, []).append(i)
         return (members for members in found.values() if len(members) >= overlay.MIN_SCENES)
 
     def moves(self, members: Sequence[int], pool: overlay.Pooled) -> Sequence[float]:
         """What of each clip moves as in the others, title cards aside: that these share their lettering says nothing of
         the rest. pool: of all of them."""
-        titled = {i for i in members if (self._rows[i].get("card") or 0.0) > cards.CARD}
+        titled = {i for i in members if self._titled[i]}
         if not titled:
             return pool.moves
         scenes = [i for i in members if i not in titled]
@@ -127,12 +143,11 @@ class _Maps:
         return [mine.get(i, -math.inf) for i in members]
 
     def pool(self, members: Sequence[int]) -> overlay.Pooled:
-        rows = [self._rows[i] for i in members]
         if self._pools is None:
-            return overlay.pool([self._evidence(row) for row in rows])
-        key = keys.pool([row["scores_key"] for row in rows])
+            return overlay.pool([self._evidence(i) for i in members])
+        key = keys.pool([self._keys[i] for i in members])
         if key not in self._pools:
-            self._pools[key] = overlay.pool([self._evidence(row) for row in rows])
+            self._pools[key] = overlay.pool([self._evidence(i) for i in members])
         return self._pools[key]
 
 
@@ -162,39 +177,32 @@ def _pooled(
     return who, odds, moves, [pool.box for members, pool in found for _ in members]
 
 
-def _smoothed(marks: np.ndarray, sources: Sequence[Any]) -> np.ndarray:
+def _smoothed(marks: np.ndarray, sources: pl.Series) -> np.ndarray:
     """Looks of clips beside those of the same source: a mark is on all pieces of a shot, a mistake on few."""
-    members: dict[Any, list[int]] = {}
-    for i in np.flatnonzero(np.isfinite(marks)).tolist():
-        members.setdefault(sources[i], []).append(i)
-    out = marks.copy()
-    for mine in members.values():
-        out[mine] = OWN * marks[mine] + (1 - OWN) * marks[mine].min()
-    return out
+    seen = pl.DataFrame({"source": sources, "mark": pl.Series(marks).fill_nan(None)})
+    least = seen.select(pl.col("mark").min().over("source")).to_series().to_numpy()
+    return OWN * marks + (1 - OWN) * least
 
 
-def _alone(row: Mapping[str, Any], look: float, moving: float, limit: float) -> tuple[float, Any]:
-    """(log-odds, box) of a clip by its own looks alone; NaN where it is unknown."""
-    first, both = look - SINGLE, _both(row, look)
-    stays, moves = first if both is None else both, moving - (SUREST if _is_drawn(row) else SURE)
-    odds = max(stays, moves)
-    if odds > limit:
-        return odds, row.get("moving_box" if stays < moves else "mark_box")
-    doubted = max(odds + DOUBT, first, moving - SURE)  # the first look alone, or the usual SURE, would convict
-    return (math.nan if doubted > limit else odds), None
+def _alone(looks: _Looks, smoothed: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of each clip by its own looks alone, NaN where it is unknown; and whether what moves has the say."""
+    first = smoothed - SINGLE
+    both = looks.both(smoothed)
+    stays, moves = np.where(np.isnan(both), first, both), looks.moving - np.where(looks.drawn, SUREST, SURE)
+    odds = np.maximum(stays, moves)
+    # The first look alone, or the usual SURE, would convict.
+    doubted = np.maximum(np.maximum(odds + DOUBT, first), looks.moving - SURE) > limit
+    return np.where(doubted & ~(odds > limit), math.nan, odds), stays < moves
 
 
-def _is_drawn(row: Mapping[str, Any]) -> bool:
-    return (row.get("drawn") or 0.0) > drawn.DRAWN
-
-
-def _both(row: Mapping[str, Any], first: float = -math.inf) -> float | None:
-    """Log-odds by both looks, the first that for marks or for large words; None without a second."""
-    if (second := row.get("second_mark")) is None:
-        return None
-    title = row.get("title_mark")
-    words = -math.inf if title is None else title - second_look.LARGER
-    return float(second + min(max(first, words), FIRST) - BOTH[_is_drawn(row)])
+def _for_a_part(looks: _Looks, logits: np.ndarray, boxes: list[Any], limit: float) -> None:
+    """What is drawn over a part of a clip, and large words, convict it whatever is said of the whole (in place); of
+    words that a second look does not bear out nothing is known."""
+    both = looks.both()
+    for name, own, even in (("brief", looks.brief, BRIEF), ("title", looks.title, TITLE)):
+        for i in np.flatnonzero((own - even > limit) & ~(logits > limit)).tolist():
+            refuted = name == "title" and both[i] <= limit
+            logits[i], boxes[i] = (math.nan, None) if refuted else (own[i] - even, looks.box(name, i))
 
 
 def _logit(share: float) -> float:

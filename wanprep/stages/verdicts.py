@@ -4,20 +4,19 @@ only where somebody asks for it. Pure.
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import polars as pl
 
 if TYPE_CHECKING:
     from wanprep.stages.filter import Filter, Rule
 
-SAID = ("", "keep", "reject", "unknown", "off")
+SAID = ("", "keep", "reject", "unknown", "off", "info")
 Score = tuple[Any, float | None, str]  # value, threshold, verdict: see Verdict
 
 
@@ -37,17 +36,22 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One score of every clip, as in Verdict.scores. said: "" for a clip of which the score says nothing."""
+    """One score of every clip, as in Verdict.scores. values: float, text or a list of numbers, null = unknown. said:
+    places in SAID; that of "" for a clip of which the score says nothing."""
 
     name: str
-    values: Sequence[Any]
-    said: Sequence[str]
+    values: pl.Series
+    said: np.ndarray
     threshold: float | None = None
 
+    def says(self, verdict: str) -> np.ndarray:
+        """bool[N]: of which clips it says this."""
+        return self.said == SAID.index(verdict)
 
-def info(name: str, values: Sequence[Any]) -> Column:
-    """A score that no filter judges; None where there is none."""
-    return Column(name=name, values=values, said=["" if value is None else "info" for value in values])
+
+def info(name: str, values: pl.Series) -> Column:
+    """A score that no filter judges; null where there is none."""
+    return Column(name=name, values=values, said=np.where(values.is_null(), SAID.index(""), SAID.index("info")))
 
 
 def judged(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> Column:
@@ -63,11 +67,7 @@ def judged(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> 
         said[:] = SAID.index("off")
         said[~known & entry.optional] = SAID.index("")
     said[still & (not entry.still)] = SAID.index("")
-    words = np.array(SAID, object)[said].tolist()  # each word once: tens of thousands are told apart by them
-    plain = values.tolist()
-    if np.isnan(values).any():
-        plain = [None if math.isnan(value) else value for value in plain]
-    return Column(name=entry.name, values=plain, said=words, threshold=rule.threshold)
+    return Column(name=entry.name, values=pl.Series(values).fill_nan(None), said=said, threshold=rule.threshold)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,50 +77,48 @@ class Judged:
     clip_ids: Sequence[str]
     columns: Sequence[Column]
 
-    def names(self, said: str) -> list[list[str]]:
-        """Of each clip the scores whose verdict this is."""
+    def names(self, verdict: str) -> list[list[str]]:
+        """Of each clip the scores of which this is said."""
         found: list[list[str]] = [[] for _ in self.clip_ids]
         for column in self.columns:
-            if said in column.said:
-                for names in compress(found, map(said.__eq__, column.said)):  # few of many
-                    names.append(column.name)
+            for clip in np.flatnonzero(column.says(verdict)).tolist():  # few of many
+                found[clip].append(column.name)
         return found
 
     def texts(self) -> list[str]:
         """Of each clip `Verdict.scores` as JSON, by name."""
-        columns = sorted(self.columns, key=lambda column: column.name)
-        form = functools.cache(lambda said: _form(columns, said))  # few clips are told apart by their verdicts
-        told = zip(*(column.said for column in columns))
-        return [form(said) % values for said, values in zip(told, zip(*(_json_of_each(c.values) for c in columns)))]
+        parts = [_json_of_each(column) for column in sorted(self.columns, key=lambda column: column.name)]
+        if not parts:
+            return ["{}"] * len(self.clip_ids)
+        text = pl.concat_str(parts, separator=", ", ignore_nulls=True)
+        return pl.select(pl.concat_str(pl.lit("{"), text, pl.lit("}"))).to_series().to_list()
 
     def verdicts(self) -> list[Verdict]:
         """In order of clip_ids."""
         scores: list[dict[str, Score]] = [{} for _ in self.clip_ids]
         for column in self.columns:
-            for mine, value, said in zip(scores, column.values, column.said):
-                if said:
-                    mine[column.name] = (value, column.threshold, said)
+            for mine, value, said in zip(scores, column.values.to_list(), column.said.tolist()):
+                if SAID[said]:
+                    mine[column.name] = (value, column.threshold, SAID[said])
         return [
             Verdict(clip_id=clip_id, state="reject" if reasons else "keep", reasons=tuple(reasons), scores=mine)
             for clip_id, reasons, mine in zip(self.clip_ids, self.names("reject"), scores)
         ]
 
 
-def _form(columns: Sequence[Column], said: Sequence[str]) -> str:
-    """JSON of the scores of clips of which this is said, with a place for the value of each column."""
-    text, comma = "", ""
-    for column, verdict in zip(columns, said):
-        name, limit, last = (json.dumps(part).replace("%", "%%") for part in (column.name, column.threshold, verdict))
-        text += f"{comma}{name}: [%s, {limit}, {last}]" if verdict else "%.0s"  # a place that shows nothing
-        comma = ", " if verdict else comma
-    return f"{{{text}}}"
+def _json_of_each(column: Column) -> pl.Expr:
+    """Of each clip `"name": [value, threshold, "verdict"]`; null where the score says nothing."""
+    name, limit = json.dumps(column.name), json.dumps(column.threshold)
+    ends = pl.Series([f", {limit}, {json.dumps(said)}]" if said else None for said in SAID], dtype=pl.String)
+    value = _json_of_values(column.values).fill_null("null")
+    return pl.concat_str(pl.lit(f"{name}: ["), value, ends.gather(column.said))
 
 
-def _json_of_each(values: Sequence[Any]) -> Sequence[str]:
-    kinds = set(map(type, values)) - {type(None)}
-    if kinds <= {float}:  # all of them in one call, which is far quicker
-        return json.dumps(values)[1:-1].split(", ")
-    if kinds <= {str}:  # words, few of them
-        texts = {value: json.dumps(value) for value in set(values)}
-        return [texts[value] for value in values]
-    return ["null" if value is None else json.dumps(value) for value in values]
+def _json_of_values(values: pl.Series) -> pl.Series:
+    if values.dtype == pl.String:  # words, few of them
+        words = values.drop_nulls().unique().to_list()
+        return values.replace_strict(words, [json.dumps(word) for word in words], return_dtype=pl.String)
+    if isinstance(values.dtype, pl.List):
+        numbers = values.cast(pl.List(pl.String)).list.join(", ")
+        return pl.select(pl.format("[{}]", numbers)).to_series()
+    return values.cast(pl.String)
