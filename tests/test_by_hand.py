@@ -24,6 +24,7 @@ from wanprep.runner import Options
 from wanprep.stage import UsageError
 from wanprep.stages.filter import FilterConfig
 from wanprep.stages.judge import decide as decide_rows
+from wanprep.stages.scored import stored
 
 spans = st.tuples(st.integers(0, 50), st.integers(1, 50)).map(lambda span: (span[0], span[0] + span[1]))
 
@@ -240,7 +241,7 @@ def test_what_split_rejected_is_scored_and_kept() -> None:
     short = next(c for c in decided_of(whole, pipeline).clips if c["start_pts"] == 20)
     assert (short["state"], short["reasons"]) == ("rejected", ["maybe_mixed"])
     events = [by_hand.event_of(short, "keep", 0)]
-    unscored = replace(whole, events=events, scores=source["scores"][:1])
+    unscored = replace(whole, events=events, scores=stored(source["scores"][:1]))
     states = {c["start_pts"]: c["state"] for c in decided_of(unscored, pipeline).clips}
     assert states == {0: "keep", 20: "pending"}
     states = {c["start_pts"]: c["state"] for c in decided_of(replace(whole, events=events), pipeline).clips}

@@ -15,6 +15,7 @@ from wanprep import keys
 from wanprep.decide import Measured, judged_clips
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.signals import overlay, phash
+from wanprep.stages.scored import stored
 
 SETTINGS = ["family=tiny", 'views=[{name="look",resolution=[64,32],frames=[9]}]']
 
@@ -75,7 +76,8 @@ def a_source(pipeline: Pipeline, path: str, identity: str, *ranges: tuple[int, i
 
 def together(*tables: dict[str, list]) -> Measured:
     names = {name for table in tables for name in table}
-    return Measured(**{name: [row for table in tables for row in table.get(name, [])] for name in names})
+    rows: dict[str, Any] = {name: [row for table in tables for row in table.get(name, [])] for name in names}
+    return Measured(**rows | {"scores": stored(rows.get("scores", ()))})
 
 
 def test_states_of_sources(pipeline: Pipeline) -> None:
@@ -152,9 +154,10 @@ def test_nothing_depends_on_the_order_of_rows(pipeline: Pipeline) -> None:
         chooser = random.Random(seed)
         shuffled = {
             name: chooser.sample(list(getattr(straight, name)), len(getattr(straight, name)))
-            for name in ("sources", "files", "signals", "shots", "plans", "scores")
+            for name in ("sources", "files", "signals", "shots", "plans")
         }
-        assert decide(replace(straight, **shuffled), pipeline) == expected
+        scores = straight.scores.sample(fraction=1, shuffle=True, seed=seed)
+        assert decide(replace(straight, **shuffled, scores=scores), pipeline) == expected
 
 
 def test_changed_split_settings_leave_no_stale_clip(pipeline: Pipeline) -> None:
@@ -250,18 +253,17 @@ def test_a_second_deciding_finds_all_it_needs_remembered(pipeline: Pipeline, mon
 def evidence_apart(measured: Measured, *, heights: bool) -> tuple[Measured, list[int]]:
     """The same, its evidence beside the scores, as tables hold it; and a list that grows when it is asked for."""
     asked: list[int] = []
-    held = {row["key"]: row["evidence"] for row in measured.scores}
+    held = dict(measured.scores.select("key", "evidence").iter_rows())
 
     def given() -> dict[str, bytes]:
         asked.append(1)
         return held
 
-    rows = []
-    for row in measured.scores:
+    rows = measured.scores.to_dicts()
+    for row in rows:
         more = {"map_rows": overlay.map_rows(row["evidence"])} if heights else {}
-        numbers = json.dumps({**json.loads(row["scores"]), **more})
-        rows.append({name: value for name, value in row.items() if name != "evidence"} | {"scores": numbers})
-    return replace(measured, scores=rows, evidence=given), asked
+        row |= {"evidence": None, "scores": json.dumps({**json.loads(row["scores"]), **more})}
+    return replace(measured, scores=stored(rows), evidence=given), asked
 
 
 @pytest.mark.parametrize("heights", [True, False])

@@ -65,9 +65,9 @@ def test_media_have_the_keys_of_their_parts(
     moved = {} if colour is None else {"colour": colour}
     told = {"source_id": owner, "start_pts": span[0], "end_pts": span[1], "bars": boxes[0], "crop": boxes[1]}
     expected = key_of(stage="media", version=keys.MEDIA_VERSION, rate=rate, size=size, **told, **moved)
-    assert keys.media(clip, rate, colour)(size, boxes[1]) == expected
+    assert keys.media(clip, rate, colour, size, boxes[1]) == expected
     other = clip | {"crop": [*boxes[0][:3], boxes[0][3] + 1]}
-    assert keys.media(other, rate, colour)(size, boxes[1]) != expected
+    assert keys.media(other, rate, colour, size, boxes[1]) != expected
 
 
 def test_an_owner_that_is_no_text_has_no_key() -> None:

@@ -43,12 +43,12 @@ _CODED = re.compile("%[0-9A-Fa-f]{2}")
 BASIS = tuple(  # tables that decisions depend on, and they themselves; not what is remembered of deciding
     name for name in TABLES if name not in ("evidence", "pools", "matches", "published", "runs")
 )
-READ = {  # what deciding reads of the measured tables; a row of them all has three times as much
+READ = {  # what deciding reads of the measured tables; a row of them all has three times as much. The largest first
+    "scores": "key outcome scores signature content",
     "files": "key outcome reason detail source_id",
     "signals": "key outcome reason detail kind digest truncated time_base first_pts width height",
     "shots": "key outcome spans",
     "plans": "key outcome plans",
-    "scores": "key outcome scores signature content",
     "artefacts": "key outcome reason detail path digest",
 }
 IN_ORDER = ("captions", "events", "looks", "agreement")  # deciding reads all rows of these, as they were recorded
@@ -156,14 +156,15 @@ class Dataset:
             tables[name] = self.manifest.read(name).sort("seq", maintain_order=True)
         for name in PLAIN:
             tables[name] = self.manifest.read(name)
-        rows = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
+        scores = tables.pop("scores").with_columns(evidence=pl.lit(None, pl.Binary))  # is asked for apart
+        rows: dict[str, Any] = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
         events = [*tables["events"].to_dicts(), *({**event, "at": math.inf} for event in edited)]
         if events:
             published, runs = (self.manifest.read(name).to_dicts() for name in ("published", "runs"))
             events = with_leads(events, published, runs)
             rows["events"] = [{k: v for k, v in event.items() if k not in VOLATILE} for event in events]
         evidence = functools.cache(lambda: self.manifest.apart("scores", "evidence"))
-        return Measured(wanted_captions=wanted_captions, evidence=evidence, **rows)
+        return Measured(wanted_captions=wanted_captions, evidence=evidence, scores=scores, **rows)
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
         """Decide everything anew and store the decisions."""

@@ -37,7 +37,7 @@ from wanprep.stages.filter import share_warnings
 from wanprep.stages.judge import Pools
 from wanprep.stages.judge import judge as judge_rows
 from wanprep.stages.overlays import Apart
-from wanprep.stages.scored import CLIP, LOOKED, STORED, parsed
+from wanprep.stages.scored import CLIP, LOOKED, parsed, stored
 from wanprep.stages.trained import sizes
 
 Row = dict[str, Any]
@@ -47,14 +47,15 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Latest row a key of every measured table, and the listing of sources."""
+    """Latest row a key of every measured table, and the listing of sources. scores: as `stored` makes them, for there
+    is a row a clip and each is large."""
 
     sources: Rows = ()
     files: Rows = ()
     signals: Rows = ()
     shots: Rows = ()
     plans: Rows = ()
-    scores: Rows = ()
+    scores: pl.DataFrame = field(default_factory=stored)
     evidence: Apart = dict  # overlay maps by key of scores, where these lack them
     pools: Rows = ()  # key, value
     matches: Rows = ()  # key, value
@@ -194,14 +195,12 @@ def judge(
 
 def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
     """What judging needs of the clips that have been scored."""
-    scores = rows_by_key(measured.scores)
     due = [clip for clip in clips if clip["state"] == "pending" and clip["n_frames"] is not None]
-    pairs = ((clip, scores.get(scores_key(clip))) for clip in due)
-    found = [(clip, row) for clip, row in pairs if row and row["outcome"] == "done"]
-    mine, rows = [clip for clip, _ in found], [row for _, row in found]
-    kept = frame_of(rows, {"key": pl.String, **STORED}).rename({"key": "scores_key"})
-    parts = [frame_of(mine, CLIP), kept, parsed([row["scores"] for row in rows]), _looked(mine, measured, pipeline)]
-    return pl.concat(parts, how="horizontal")
+    keys_of_due = pl.Series("scores_key", [scores_key(clip) for clip in due], dtype=pl.String)
+    about = pl.concat([frame_of(due, CLIP), keys_of_due.to_frame(), _looked(due, measured, pipeline)], how="horizontal")
+    done = measured.scores.filter(pl.col("outcome") == "done").drop("outcome", "content")
+    found = about.join(done, left_on="scores_key", right_on="key", maintain_order="left")
+    return pl.concat([found.drop("scores"), parsed(found["scores"])], how="horizontal")
 
 
 def _looked(clips: Sequence[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:

@@ -46,8 +46,7 @@ def decide_samples(
     texts = _with_files("text", about, files)
     samples = samples.join(texts, on=["clip_id", "flip"], how="left", maintain_order="left")
     samples = _rejected(samples, pl.col("side").is_not_null(), pl.lit("caption_names_a_side"), pl.col("side"))
-    made = _media_keys(samples, kept, colours, pipeline.model.fps)
-    samples = _with_files("media", samples.with_columns(media_key=made), files)
+    samples = _with_files("media", _with_media_keys(samples, kept, colours, pipeline.model.fps), files)
     refused = pl.col("media_outcome") == "rejected"
     samples = _rejected(samples, refused, pl.col("media_reason"), pl.col("media_detail"))
     # Where the caption was rejected the file stays: another captioner may look at it.
@@ -116,22 +115,20 @@ def _mirrored(clip: Mapping[str, Any]) -> tuple[str | None, str]:
     return caption, caption or ""
 
 
-def _media_keys(
+def _with_media_keys(
     samples: pl.DataFrame, kept: Mapping[str, Row], colours: Mapping[str, Sequence[float]], rate: int
-) -> pl.Series:
-    """Of the samples that are good; those of a clip stand together, and share few files."""
-    found: list[str | None] = []
-    crops = zip(*(samples["crop"].list.get(k).to_list() for k in range(4)))
-    sizes = zip(*(samples[name].to_list() for name in ("width", "height")))
-    before = None
-    for clip_id, state, size, crop in zip(samples["clip_id"].to_list(), samples["state"].to_list(), sizes, crops):
-        if clip_id != before:
-            before, made = clip_id, dict[Any, str]()
-            of_size = keys.media(kept[clip_id], rate, colours.get(clip_id))
-        if state == "ok" and size not in made:
-            made[size] = of_size(size, crop)
-        found.append(made[size] if state == "ok" else None)
-    return pl.Series(found, dtype=pl.String)
+) -> pl.DataFrame:
+    """Samples and the keys of the files of those that are good: a clip's samples of one size share one."""
+    file = ["clip_id", "width", "height"]
+    good = samples.filter(pl.col("state") == "ok").select(*file, "crop")
+    in_turn = pl.DataFrame({"clip_id": list(kept)}, schema={"clip_id": pl.String})  # as they lie in memory
+    files = in_turn.join(good.unique(file, keep="first"), on="clip_id", maintain_order="left")
+    made = [
+        keys.media(kept[clip_id], rate, colours.get(clip_id), (width, height), crop)
+        for clip_id, width, height, crop in zip(*(files[name].to_list() for name in files.columns))
+    ]
+    known = files.select(file).with_columns(media_key=pl.Series(made, dtype=pl.String), state=pl.lit("ok"))
+    return samples.join(known, on=[*file, "state"], how="left", maintain_order="left")
 
 
 def _latent_keys(samples: pl.DataFrame, encoder: Encoder | None) -> pl.Series:
@@ -162,9 +159,9 @@ def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dic
     """clip_id -> the colour transform of its pictures, where there is one."""
     if pipeline.colour.match == 0:
         return {}
-    scores = {row["key"]: row for row in measured.scores}
-    rows = {clip["clip_id"]: scores.get(scores_key(clip)) for clip in kept}
-    return colour.transforms(colour.summaries(kept, {k: row for k, row in rows.items() if row}), pipeline.colour)
+    scores = dict(measured.scores.select("key", "scores").iter_rows())
+    found = {clip["clip_id"]: scores.get(scores_key(clip)) for clip in kept}
+    return colour.transforms(colour.summaries(kept, found), pipeline.colour)
 
 
 def scores_key(clip: Mapping[str, Any]) -> str:
@@ -173,13 +170,15 @@ def scores_key(clip: Mapping[str, Any]) -> str:
 
 def clip_infos(clips: Iterable[Mapping[str, Any]], measured: Measured) -> list[ClipInfo]:
     """What bucketing needs to know of the kept clips."""
-    signals, scores = ({row["key"]: row for row in rows} for rows in (measured.signals, measured.scores))
-    return [_clip_info(clip, signals, scores) for clip in clips if clip["state"] == "keep"]
+    kept = [clip for clip in clips if clip["state"] == "keep"]
+    signals = {row["key"]: row for row in measured.signals}
+    asked = pl.DataFrame({"key": [scores_key(clip) for clip in kept]}, schema={"key": pl.String})
+    found = asked.join(measured.scores.select("key", "content"), on="key", how="left", maintain_order="left")
+    return [_clip_info(clip, signals, content) for clip, content in zip(kept, found["content"].to_list())]
 
 
-def _clip_info(clip: Mapping[str, Any], signals: Mapping[str, Any], scores: Mapping[str, Any]) -> ClipInfo:
+def _clip_info(clip: Mapping[str, Any], signals: Mapping[str, Any], content: bytes | None) -> ClipInfo:
     source = signals[clip["signals_key"]]
-    measured = scores.get(scores_key(clip))
     return ClipInfo(
         clip_id=clip["clip_id"],
         source_id=clip["source_id"],
@@ -188,6 +187,6 @@ def _clip_info(clip: Mapping[str, Any], signals: Mapping[str, Any], scores: Mapp
         height=clip["height"],
         n_frames=clip["n_frames"],
         is_image=clip["kind"] == "image",
-        content=(measured or {}).get("content") or b"",
+        content=content or b"",
         frame=(clip["crop"][0], clip["crop"][1], source["width"], source["height"]),
     )

@@ -19,7 +19,6 @@ from wanprep import ids
 from wanprep.config import to_table
 
 Sized = tuple[int, int]
-Box = tuple[int, int, int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 36
 PLANS_VERSION = 2
@@ -97,18 +96,16 @@ def _match_rule() -> str:
     return ids.digest_file(Path(phash.__file__))
 
 
-def media(clip_row: Mapping[str, Any], rate: int, colour: Sequence[float] | None) -> Callable[[Sized, Box], str]:
-    """Of a clip's files: a key by size and crop, which two or three of them differ in. colour: the transform of its
-    pictures, if there is one."""
+def media(
+    clip_row: Mapping[str, Any], rate: int, colour: Sequence[float] | None, size: Sized, crop: Sequence[int]
+) -> str:
+    """Of a clip's file of this size, made of this part (x, y, width, height) of its picture. colour: the transform of
+    its pictures, if there is one."""
     left, top, wide, high = clip_row["crop"]
+    x, y, w, h = crop
+    width, height = size
     moved = "" if colour is None else f'"colour":{ids.canonical(list(colour))},'
-    before = f'{{"bars":[{left},{top},{wide},{high}],{moved}"crop":['
-    between = f'],"end_pts":{clip_row["end_pts"]},"rate":{rate},"size":['
+    part = f'"bars":[{left},{top},{wide},{high}],{moved}"crop":[{x},{y},{w},{h}],"end_pts":{clip_row["end_pts"]}'
     owner = f'"source_id":{ids.canonical_text(clip_row["source_id"])},"stage":"media"'
-    after = f'],{owner},"start_pts":{clip_row["start_pts"]},"version":{MEDIA_VERSION}}}'
-
-    def of_size(size: Sized, crop: Box) -> str:
-        (width, height), (x, y, w, h) = size, crop
-        return ids.digest_text(f"{before}{x},{y},{w},{h}{between}{width},{height}{after}")
-
-    return of_size
+    span = f'"start_pts":{clip_row["start_pts"]},"version":{MEDIA_VERSION}'
+    return ids.digest_text(f'{{{part},"rate":{rate},"size":[{width},{height}],{owner},{span}}}')

@@ -183,11 +183,7 @@ def _commands(folder: Path, sources: int, a_group: int) -> dict[str, Any]:
     folder.mkdir()
     dataset = Dataset.create(folder / "dataset")
     dataset.roots = {"r": str(folder)}
-    dataset.save()
-    table = made_up.measured(dataset.pipeline, sources, a_source=1, a_group=a_group)
-    for name in ("files", "signals", "shots", "plans", "scores"):
-        dataset.manifest.append(name, getattr(table, name))
-    dataset.manifest.replace("sources", [dict(row) for row in table.sources])
+    made_up.store(dataset, made_up.measured(dataset.pipeline, sources, a_source=1, a_group=a_group))
     commands = {
         "filter, first": ("filter", "--quiet"),
         "filter again": ("filter", "--quiet", "--set", "filter.blur.threshold=0.14"),

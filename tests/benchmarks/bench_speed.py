@@ -156,11 +156,7 @@ def _redecided(clips: int, each: int, repeats: int) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         first = Dataset.create(Path(folder))
-        table = made_up.measured(first.pipeline, clips, a_source=each)
-        for name in ("files", "signals", "shots", "plans", "scores"):
-            first.manifest.append(name, getattr(table, name))
-        first.manifest.replace("sources", [dict(row) for row in table.sources])
-        first.save()
+        made_up.store(first, made_up.measured(first.pipeline, clips, a_source=each))
         first.decide()
         times, kept, samples = [], [], 0
         for step in range(repeats):

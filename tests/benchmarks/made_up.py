@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from wanprep import keys
+from wanprep.dataset import Dataset
 from wanprep.decide import Measured
 from wanprep.pipeline import Pipeline
 from wanprep.signals import moving, overlay, recurring
+from wanprep.stages.scored import stored
 
 SLOTS, RATE = 96, 24  # frames a clip and a second of the made-up sources
 REPEATED = 0.02  # share of clips that show one of 200 pieces of footage again
@@ -58,8 +60,17 @@ def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, a_group: in
             scores = json.dumps(_scores(rng) | {"map_rows": overlay.map_rows(blob["evidence"])})
             span_key = keys.scores(key, span["start_frame"], span["end_frame"], *span["crop"])
             tables["scores"].append(_done(span_key, scores=scores, **blob))
-    rows: dict[str, Any] = dict(tables)
+    rows: dict[str, Any] = {name: stored(table) if name == "scores" else table for name, table in tables.items()}
     return Measured(**rows)
+
+
+def store(dataset: Dataset, table: Measured) -> None:
+    """As if all of it had been measured there."""
+    for name in ("files", "signals", "shots", "plans"):
+        dataset.manifest.append(name, getattr(table, name))
+    dataset.manifest.append("scores", table.scores.to_dicts())
+    dataset.manifest.replace("sources", [dict(row) for row in table.sources])
+    dataset.save()
 
 
 def _done(key: str, **more: Any) -> dict[str, Any]:

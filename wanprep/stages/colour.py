@@ -128,12 +128,12 @@ def apply(rgb: NDArray[np.uint8], matrix: Sequence[float] | None) -> NDArray[np.
     return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
-def summaries(clips: Sequence[Mapping[str, Any]], scores: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows for `transforms` of kept clips. scores: clip_id -> its row of that table, where it has one."""
+def summaries(clips: Sequence[Mapping[str, Any]], scores: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """Rows for `transforms` of kept clips. scores: clip_id -> its scores as JSON, where it has any."""
     found = []
     for clip in clips:
-        row = scores.get(clip["clip_id"])
-        colour = json.loads(row["scores"]).get("colour") if row else None
+        text = scores.get(clip["clip_id"])
+        colour = json.loads(text).get("colour") if text else None
         names = ("clip_id", "source_id", "group", "kind", "n_frames")
         found.append({**{name: clip[name] for name in names}, "colour": colour})
     return found

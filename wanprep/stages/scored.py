@@ -31,14 +31,18 @@ LOOKED: Mapping[str, Any] = {
     **dict.fromkeys(("aesthetic", "nsfw", "likeness", "deviations"), pl.Float64),
     "embedding": pl.Binary,
 }
-# What is measured beside, and by which key it is known.
-STORED: Mapping[str, Any] = dict.fromkeys(("signature", "evidence"), pl.Binary)
 CLIP: Mapping[str, Any] = {
     **dict.fromkeys(("clip_id", "source_id", "group", "kind", "path", "by_hand"), pl.String),
     **dict.fromkeys(("start_s", "end_s"), pl.Float64),
     **dict.fromkeys(("start_frame", "end_frame"), pl.Int64),
 }
-SCORED: Mapping[str, Any] = {**CLIP, "scores_key": pl.String, **STORED, **MEASURED, **LOOKED}
+BESIDE: Mapping[str, Any] = {"scores_key": pl.String, **dict.fromkeys(("signature", "evidence"), pl.Binary)}
+SCORED: Mapping[str, Any] = {**CLIP, **BESIDE, **MEASURED, **LOOKED}
+# What deciding reads of the table `scores`, in which MEASURED is JSON.
+STORED: Mapping[str, Any] = {
+    **dict.fromkeys(("key", "outcome", "scores"), pl.String),
+    **dict.fromkeys(("signature", "evidence", "content"), pl.Binary),
+}
 
 
 def scored(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -46,6 +50,11 @@ def scored(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return frame_of(rows, SCORED)
 
 
-def parsed(texts: Sequence[str]) -> pl.DataFrame:
+def stored(rows: Sequence[Mapping[str, Any]] = ()) -> pl.DataFrame:
+    """Rows of the table `scores`, as far as deciding reads it."""
+    return frame_of(rows, STORED)
+
+
+def parsed(texts: pl.Series) -> pl.DataFrame:
     """The columns of MEASURED, of scores as JSON, in their order."""
-    return pl.Series(texts, dtype=pl.String).str.json_decode(pl.Struct(MEASURED)).struct.unnest()
+    return texts.str.json_decode(pl.Struct(MEASURED)).struct.unnest()
