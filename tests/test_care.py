@@ -59,6 +59,8 @@ def test_damage_is_named_marked_and_mended(dataset: Path) -> None:
     assert faults == {latent: "damaged", text: "damaged", media: "missing"}
     assert "--repair" in wanprep("verify", *out, check=1).stdout
     assert "3 are pending again" in wanprep("verify", *out, "--repair").stdout  # `&& wanprep run` goes on
+    flat = pl.read_parquet(dataset / "manifest.parquet")
+    assert not {latent, media} & {*flat["latent_path"], *flat["media_path"]}
     for stage in ("bucket", "cache"):
         wanprep(stage, *out, "--workers", "2")
     wanprep("verify", *out)

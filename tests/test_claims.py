@@ -45,7 +45,9 @@ def claimed(
 ) -> dict[str, Claim]:
     files = [{"key": row["file_key"], "source_id": row["source_id"]} for row in sources]
     measured = Measured(sources=sources, files=files, events=events)
-    return dict(claims_of(clips, measured, pipeline)([row["clip_id"] for row in clips]))
+    return dict(
+        claims_of({row["clip_id"]: row for row in clips}, measured, pipeline)([row["clip_id"] for row in clips])
+    )
 
 
 def test_the_last_word_of_a_person_counts() -> None:
@@ -112,5 +114,5 @@ def test_views_are_counted_that_get_a_sample(shape: tuple[int, int, int, bool], 
 
 
 def test_only_clips_that_are_asked_for_are_looked_at() -> None:
-    claims = claims_of([clip("0"), clip("1")], Measured(), piped())
+    claims = claims_of({name: clip(name) for name in "01"}, Measured(), piped())
     assert set(claims(["1"])) == {"1"}

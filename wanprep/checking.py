@@ -193,7 +193,6 @@ def check(
     dataset: Dataset, options: Options, listen: Listener
 ) -> tuple[dict[str, Any], Decided, Report | None, Missing | None]:
     """Judge texts, compare with pictures, store the flags: findings, decisions, report, what is missing."""
-    from wanprep import flat
     from wanprep.run import find_edits
 
     report, missing = None, None
@@ -206,7 +205,6 @@ def check(
             except Missing as error:
                 missing = error
         decided = dataset.decide()
-        flat.write(dataset)
     config = dataset.pipeline.caption.check
     measured = dataset.manifest.read("agreement").sort("seq", maintain_order=True).to_dicts()
     found = agreement.agreements(decided.clips, decided.samples.to_dicts(), measured, dataset.pipeline)

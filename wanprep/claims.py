@@ -30,19 +30,16 @@ Row = Mapping[str, Any]
 Shape = tuple[int, int, int, bool]  # width, height of the picture after bars; frames of the plan; is it a still
 
 
-def claims_of(clips: Sequence[Row], measured: Measured, pipeline: Pipeline) -> Claims:
-    """clips: all of them, for captions by hand find theirs among all."""
+def claims_of(clips: Mapping[str, Row], measured: Measured, pipeline: Pipeline) -> Claims:
+    """clips: all of them by clip_id, for captions by hand find theirs among all."""
 
     def claims(clip_ids: Sequence[str]) -> Mapping[str, Claim]:
-        wanted = set(clip_ids)
-        typed = typed_in(measured.events, clips)
+        typed = typed_in(measured.events, list(clips.values()))
         since, beside = _films(measured)
         read = pipeline.caption.captioner in (AUTO, "sidecar")
         views: dict[Shape, int] = {}  # most clips of a film are of the same size
         found = {}
-        for clip in clips:
-            if clip["clip_id"] not in wanted:
-                continue
+        for clip in map(clips.__getitem__, clip_ids):
             text = beside.get((clip["source_id"], clip["path"])) if read else None
             shape = clip["width"], clip["height"], clip["n_frames"], clip["kind"] == "image"
             if shape not in views:

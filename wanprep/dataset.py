@@ -15,12 +15,13 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import config
+from wanprep import config, flat
 from wanprep.bulk import no_collection
 from wanprep.captioners.leads import with_leads
 from wanprep.frames import rows_of
@@ -167,7 +168,7 @@ class Dataset:
         return Measured(wanted_captions=wanted_captions, evidence=evidence, scores=scores, **rows)
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
-        """Decide everything anew and store the decisions."""
+        """Decide everything anew and store the decisions, in their tables and as the flat manifest."""
         from wanprep.decide import decide
 
         with no_collection():
@@ -175,7 +176,11 @@ class Dataset:
             decided = decide(self.measured(wanted_captions), self.pipeline, self.encoder())
             self.manifest.append("pools", decided.pools)
             self.manifest.append("matches", decided.matches)
-            self.manifest.replace_all({name: getattr(decided, name) for name in DERIVED})
+            tables = {name: self.manifest.table(name).typed(getattr(decided, name)) for name in DERIVED}
+            with ThreadPoolExecutor(1) as beside:
+                written = beside.submit(flat.write, self.root / flat.NAME, **tables)
+                self.manifest.replace_all(tables)
+                written.result()
             basis["tables"] |= {name: self.manifest.table(name).version() for name in DERIVED}
             write_atomic(self.manifest.root / DECIDED, json.dumps(basis).encode())
         return decided

@@ -178,11 +178,11 @@ def judge(
 
     pools, matches: as in stages.judge.
     """
-    claims = claims_of(clips, measured, pipeline)
+    by_id = {clip["clip_id"]: clip for clip in clips}
+    claims = claims_of(by_id, measured, pipeline)
     rows = _scored(clips, measured, pipeline)
     trained = sizes(pipeline.views)
     judged = judge_rows(rows, pipeline.filter, pools, matches, measured.evidence, claims, trained)
-    by_id = {clip["clip_id"]: clip for clip in clips}
     rejected = judged.names("reject")
     for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):
         clip = by_id[clip_id]

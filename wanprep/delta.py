@@ -151,14 +151,13 @@ class Table:
         table = self._open()
         stamp = {"seq": table.version() + 1, "at": time.time(), "host": socket.gethostname()}
         full = [{**{k: v for k, v in stamp.items() if k in self.columns}, **row} for row in rows]
-        self._commit(table, self._write_part(self._typed(full)), removed=[])
+        self._commit(table, self._write_part(self.typed(full)), removed=[])
         if len(self._parts(table)) > COMPACT_ABOVE:
             self._compact()
 
     def replace(self, rows: Content) -> bool:
-        """Make `rows` the whole content, in one commit; False when they are so already. A frame has the table's
-        columns, all of them, in their order; ValueError otherwise."""
-        frame = self._fitting(rows) if isinstance(rows, pl.DataFrame) else self._typed(list(rows))
+        """Make `rows` the whole content, in one commit; False when they are so already. Errors as of `typed`."""
+        frame = self.typed(rows)
         with self._rewriting():
             table = self._open()
             before, was = self._parts(table), table.version()
@@ -178,12 +177,16 @@ class Table:
         # succeed and double its rows (measured): whoever removes parts holds this lock. Appends need none.
         return exclusive(self.folder.with_name(f".{self.folder.name}.lock"), wait=True)
 
-    def _fitting(self, frame: pl.DataFrame) -> pl.DataFrame:
-        if frame.schema != self.polars_schema:
-            raise ValueError(f"table {self.folder.name} has the columns {self.polars_schema}, not {dict(frame.schema)}")
-        return frame.rechunk()
-
-    def _typed(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    def typed(self, rows: Content) -> pl.DataFrame:
+        """Rows as this table holds them. What a row leaves out is null; a frame has all columns, in their order.
+        ValueError for a column that the table does not have, or lacks of a frame."""
+        if isinstance(rows, pl.DataFrame):
+            if rows.schema != self.polars_schema:
+                raise ValueError(
+                    f"table {self.folder.name} has the columns {self.polars_schema}, not {dict(rows.schema)}"
+                )
+            return rows.rechunk()
+        rows = list(rows)
         unknown = set().union(*rows) - self.columns.keys()
         if unknown:
             raise ValueError(f"table {self.folder.name} has no column {sorted(unknown)}")

@@ -1,21 +1,17 @@
 """The flat manifest: one Parquet file, a row a sample, for people and other tools.
 
-Derived anew by every run, published atomically, and never read back by us. Clips that were rejected and sources that
+Derived with every deciding, published atomically, and never read back by us. Clips that were rejected and sources that
 could not be read have a row too (without a sample), so that everything that went in can be found in this one file.
 """
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import polars as pl
 
 from wanprep.ids import write_atomic
-from wanprep.schema import DERIVED
-
-if TYPE_CHECKING:
-    from wanprep.dataset import Dataset
 
 NAME = "manifest.parquet"
 
@@ -46,11 +42,9 @@ def table(sources: pl.DataFrame, clips: pl.DataFrame, samples: pl.DataFrame) -> 
     return pl.concat(parts, how="diagonal").select(COLUMNS).rechunk()
 
 
-def write(dataset: Dataset) -> None:
-    """Write `manifest.parquet`, unless it is there with the same content."""
-    frame = table(*(dataset.manifest.read(name) for name in DERIVED))
+def write(path: Path, sources: pl.DataFrame, clips: pl.DataFrame, samples: pl.DataFrame) -> None:
+    """Write `table` of these to `path`, unless it is there with the same content."""
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", compression_level=1)
-    path = dataset.root / NAME
+    table(sources, clips, samples).write_parquet(buffer, compression="zstd", compression_level=1)
     if not path.exists() or path.read_bytes() != buffer.getvalue():
         write_atomic(path, buffer.getvalue())

@@ -63,7 +63,6 @@ def labelled(clips: Sequence[Row], file: Path) -> dict[str, tuple[Row, str]]:
 def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) -> tuple[list[Row], Decided]:
     """Store what is said of the clips and decide anew: (clips of which something else is said than before, as they
     were; the decisions). word: of WORDS, for `ids`."""
-    from wanprep import flat
     from wanprep.run import find_edits
 
     with dataset.lease():
@@ -76,7 +75,6 @@ def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) ->
         events = [by_hand.event_of(clip, value, count + k) for k, (clip, value) in enumerate(changed)]
         dataset.manifest.append("events", events)
         decided = dataset.decide() if events else before
-        flat.write(dataset)
     return [clip for clip, _ in changed], decided
 
 

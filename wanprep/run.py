@@ -1,4 +1,4 @@
-"""One run: list the sources, then measure and decide stage by stage, and leave the flat manifest behind.
+"""One run: list the sources, then measure and decide stage by stage.
 
 Everything here is safe to stop at any moment: the next run sees what is final and goes on from there.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wanprep import arrivals, edits, flat
+from wanprep import arrivals, edits
 from wanprep.captioners import files as caption_files
 from wanprep.captioners import leads, publishing
 from wanprep.config import to_table
@@ -102,7 +102,6 @@ def _go_through(dataset: Dataset, stages: Sequence[str], options: Options, summa
         if stage == "caption":
             summary.published = publish_captions(dataset, decided)
             summary.notes += leads.notes(decided.chosen, dataset.pipeline.caption)
-    flat.write(dataset)
     summary.decided = decided
 
 

@@ -235,13 +235,14 @@ def _frame(
     ids: list[str] = []
     crops: dict[int, list[int]] = {}  # by sample, where it is not that of the plan
     details: dict[int, str] = {}  # the same
+    names = {shape: [item.sample_id for item in plan] for shape, plan in plans.items()}
     for number, clip in enumerate(clips):
-        shape, first = _shape(clip), len(ids)
+        shape, first, clip_id = _shape(clip), len(ids), clip.clip_id
         plan, start = plans[shape], starts[shape]
         rows += range(start, start + len(plan))
         owners += [number] * len(plan)
-        ids += [item.sample_id(clip.clip_id) for item in plan]
-        boxes: Mapping[Any, Box] = moved.get(clip.clip_id, {})
+        ids += [name(clip_id) for name in names[shape]]
+        boxes: Mapping[Any, Box] = moved.get(clip_id, {})
         for k, item in enumerate(plan) if boxes or shape in doubled else ():
             box = tuple(item.columns["crop"] or ())
             if item.follows and box in boxes:
