@@ -20,7 +20,7 @@ from wanprep.config import to_table
 
 Sized = tuple[int, int]
 # Raise a version when a change of code changes what is measured.
-ANALYSIS_VERSION = 36
+ANALYSIS_VERSION = 37
 PLANS_VERSION = 2
 SHOTS_VERSION = 24
 SCORES_VERSION = 52

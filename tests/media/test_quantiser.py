@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from traced import packets
 
-from wanprep.media import hevc, quantiser, vp8
+from wanprep.media import avc, hevc, quantiser, vp8
 from wanprep.media.pixels import still_frame
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
@@ -93,6 +93,51 @@ def test_only_old_mpeg_leaves_block_edges_as_they_are(tmp_path):
         path = encoded(tmp_path / f"{codec}.mkv", "-c:v", codec)
         with open_video(path, probe(path)) as video:
             assert next(video.frames()).coded().smoothed is smoothed
+
+
+@pytest.mark.parametrize("container", ["mkv", "ts"])  # with lengths, with start codes
+@pytest.mark.parametrize(
+    "how",
+    [
+        "", "cabac=0", "8x8dct=1:cqm=jvt", "interlaced=1", "slices=3", "open-gop=1:keyint=3:bframes=2",
+        "weightp=0:bframes=0:ref=1", "nal-hrd=vbr:vbv-maxrate=2000:vbv-bufsize=2000", "annexb=1:aud=1", "bff=1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv422p10le"])
+def test_h264_says_whether_block_edges_are_smoothed(tmp_path, container, how, pixels):
+    """As x264 was told, of keyframes of many kinds of streams; an option, not its text in the stream, is the truth."""
+    for told, smoothed in (("no-deblock=1", False), ("deblock=-6,-6", True), ("deblock=0,0", True)):
+        path = encoded(
+            tmp_path / f"{smoothed}.{container}", "-pix_fmt", pixels, "-c:v", "libx264", "-x264-params",
+            ":".join(filter(None, ("keyint=4:min-keyint=1", how, told))),
+        )  # fmt: skip
+        with open_video(path, probe(path)) as video:
+            found = [frame.coded() for frame in video.frames()]
+        assert {coded.smoothed for coded in found} == {smoothed}
+        assert {coded.leaves for coded in found} == {0.0}
+
+
+def test_x264s_fastest_preset_does_not_smooth_edges(tmp_path):
+    path = encoded(tmp_path / "x.mp4", "-c:v", "libx264", "-preset", "ultrafast")
+    with open_video(path, probe(path)) as video:
+        assert {frame.coded().smoothed for frame in video.frames()} == {False}
+
+
+def test_h264_that_cannot_be_read_counts_as_smoothed(tmp_path):
+    path = encoded(tmp_path / "x.mp4", "-c:v", "libx264", "-preset", "ultrafast")
+    with av.open(str(path)) as container:
+        box = bytes(container.streams.video[0].codec_context.extradata)
+        packet = bytes(next(container.demux(video=0)))
+    assert not avc.smoothed(box, packet)
+    rng = np.random.default_rng(5)
+    for cut in range(0, len(box), 3):
+        assert avc.smoothed(box[:cut], packet)
+    for _ in range(300):  # damaged anywhere: an answer, and no error
+        bent = bytearray(box)
+        bent[rng.integers(0, len(box))] ^= int(rng.integers(1, 256))
+        assert avc.smoothed(bytes(bent), packet) in (True, False)
+    assert avc.smoothed(b"", b"")
+    assert avc.smoothed(box, b"")
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])

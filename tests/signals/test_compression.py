@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wanprep.signals import coarse, hidden
-from wanprep.signals.compression import LEVEL, blockiness, noise_sigma, quantiser, traces
+from wanprep.signals.compression import LEVEL, UNSMOOTHED, blockiness, noise_sigma, quantiser, traces
 
 
 def picture(seed: int = 0, height: int = 360, width: int = 640) -> np.ndarray:
@@ -121,10 +121,13 @@ def test_what_a_finer_coding_hides_is_looked_for_where_the_last_one_can_be_told(
     assert [(it["said"], it["hevc"]) for it in asked] == [(17.0, 0.0), (17.0, 1.0)]
     assert asked[0]["uneven"] == pytest.approx(math.log(blockiness(picture())))
     assert math.isnan(traces(picture(), noise=False)["hidden"])
-    assert math.isnan(traces(picture(), smoothed=False, leaves=0.0, noise=False)["hidden"])
+    bare = traces(picture(), smoothed=False, said=17.0, leaves=0.0, noise=False)  # must say more
+    assert bare["hidden"] == pytest.approx(said - UNSMOOTHED)
+    assert math.isnan(bare["blockiness"])
+    assert asked[2] == pytest.approx(asked[0], nan_ok=True)
     monkeypatch.setattr(hidden, "look", lambda luma: hidden.Look(math.nan, True))
     assert math.isnan(traces(picture(), leaves=0.0, noise=False)["hidden"])
-    assert len(asked) == 2
+    assert len(asked) == 3
 
 
 def test_the_worse_of_looks_and_stream_counts():

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from wanprep.media import nal
 from wanprep.media.bits import Bits, Broken
 
 SLICE, PARAMETERS = 512, 2048  # bytes of a slice, and of a parameter set, that hold all that is read of them
@@ -57,26 +58,21 @@ def quantiser(extradata: bytes, keyframe: bytes, packet: bytes) -> float:
     pictures: dict[int, _Picture] = {}
     try:
         length = _length_size(extradata)
-        before = itertools.chain(_boxed(extradata), _units(keyframe, length))
-        for own, units in ((False, before), (True, _units(packet, length))):
+        before = itertools.chain(_boxed(extradata), nal.units(keyframe, length))
+        for own, units in ((False, before), (True, nal.units(packet, length))):
             for unit in units:
                 kind = unit[0] >> 1 & 63
                 if len(unit) < 3 or (unit[0] & 1) << 5 | unit[1] >> 3:  # of a second eye, or of an alpha plane
                     continue
                 if kind == _SPS:
-                    _read_sequence(_bits(unit, PARAMETERS), sequences)
+                    _read_sequence(nal.bits(unit, 2, PARAMETERS), sequences)
                 elif kind == _PPS:
-                    _read_picture(_bits(unit, PARAMETERS), pictures)
+                    _read_picture(nal.bits(unit, 2, PARAMETERS), pictures)
                 elif kind in _SLICES and own:
-                    return _read_slice(_bits(unit, SLICE), kind, sequences, pictures)
+                    return _read_slice(nal.bits(unit, 2, SLICE), kind, sequences, pictures)
     except (Broken, LookupError):
         pass
     return math.nan
-
-
-def _bits(unit: bytes, most: int) -> Bits:
-    """After the header of a NAL unit, without the bytes that keep start codes out of it (7.3.1.1)."""
-    return Bits(unit[2:most].replace(b"\0\0\3", b"\0\0"))
 
 
 def _length_size(extradata: bytes) -> int:
@@ -87,32 +83,12 @@ def _length_size(extradata: bytes) -> int:
 def _boxed(extradata: bytes) -> Iterator[bytes]:
     """NAL units of the extradata (ISO/IEC 14496-15, 8.3.3.1)."""
     if not _length_size(extradata):
-        yield from _units(extradata, 0)
+        yield from nal.units(extradata, 0)
         return
     at = 23
     for _ in range(extradata[22]):
-        count, at = int.from_bytes(extradata[at + 1 : at + 3], "big"), at + 3
-        for _ in range(count):
-            length = int.from_bytes(extradata[at : at + 2], "big")
-            yield from _some(extradata[at + 2 : at + 2 + length])
-            at += 2 + length
-
-
-def _units(packet: bytes, length_size: int) -> Iterator[bytes]:
-    if not length_size:
-        for unit in packet.split(b"\0\0\1")[1:]:
-            yield from _some(unit)
-        return
-    at = 0
-    while at < len(packet):
-        length = int.from_bytes(packet[at : at + length_size], "big")
-        yield from _some(packet[at + length_size : at + length_size + length])
-        at += length_size + length
-
-
-def _some(unit: bytes) -> Iterator[bytes]:
-    if unit:
-        yield unit
+        found, at = nal.listed(extradata, at + 3, int.from_bytes(extradata[at + 1 : at + 3], "big"))
+        yield from found
 
 
 def _read_sequence(bits: Bits, found: dict[int, _Sequence]) -> None:

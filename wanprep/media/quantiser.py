@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wanprep.media import av1, hevc, vp8
+from wanprep.media import av1, avc, hevc, vp8
 from wanprep.media.sidedata import side_data
 
 _ASKS = {"export_side_data": "venc_params"}  # option of a decoder
@@ -46,9 +46,9 @@ def options(codec: str) -> dict[str, str]:
 
 class Coded(NamedTuple):
     """quantiser: mean of one picture on H.264's scale, NaN where unknown. smoothed: whether its decoder smooths block
-    edges; where not, they show in finely coded pictures too, and looks say less than the stream. leaves: by how much
-    coarser a picture looks to `signals.hidden` than in H.264 when it is coded finely; NaN where traces of an earlier
-    coder cannot be told from its own."""
+    edges; where not, they show in finely coded pictures too, and looks say less. leaves: by how much coarser a picture
+    looks to `signals.hidden` than in H.264 when it is coded finely; NaN where traces of an earlier coder cannot be told
+    from its own."""
 
     quantiser: float
     smoothed: bool
@@ -153,6 +153,7 @@ class Keyframe:
         self._packet, self._alone = packet, alone
         self._beside: threading.Thread | None = None
         self._found: Blocks | None = None
+        self._smoothed = True
         self._looked = False
         self.asked = False
 
@@ -175,7 +176,8 @@ class Keyframe:
         if self._found is None:
             return UNKNOWN
         found = self._found.coded(box)
-        return found._replace(quantiser=found.quantiser + _BY_KEYFRAME[self._alone.name])
+        said = found.quantiser + _BY_KEYFRAME[self._alone.name]
+        return found._replace(quantiser=said, smoothed=found.smoothed and self._smoothed)
 
     def _look(self) -> None:
         import av
@@ -190,6 +192,8 @@ class Keyframe:
                 pictures = []
             context.flush_buffers()
         self._found = _told(pictures[0]) if pictures else None
+        if context.name == "h264":
+            self._smoothed = avc.smoothed(context.extradata or b"", bytes(memoryview(self._packet)[:HEADER]))
         self._looked, self._packet = True, None
 
 

@@ -29,6 +29,7 @@ PEAK, CUT = 8.0, 1.05  # how much less a peak at block edges says, and where it 
 # Blockiness as a quantiser: x264 at crf 33, 38 and 44 has medians of 0.028, 0.036 and 0.073 on half A of bench_quality,
 # and of what was coded again finely, of JPEG and MPEG and of enlarged ones 1.8 % are above this.
 LEVEL, AT, STEEP = 0.048, 37.0, 10.0
+UNSMOOTHED = 3.0  # H.264 without its loop filter, coded finely, looks coarser by this (chosen on half A)
 
 
 def traces(
@@ -37,15 +38,18 @@ def traces(
     """All numbers of one frame, by the names that signals keep them under. About 4 ms at 1080p.
 
     smoothed, said, leaves: `media.quantiser.Coded`. Where edges are not smoothed, blocks show however finely a picture
-    is coded, and are not looked for; nor are they in what is drawn, nor, where `leaves` is not known, what a finer
-    coding hides. noise: whether it is measured, which takes most of the time; else NaN.
+    is coded: they say nothing by themselves, and all traces together must say more. Blocks are not looked for in what
+    is drawn, nor, where `leaves` is not known, what a finer coding hides. noise: whether it is measured, which takes
+    most of the time; else NaN.
     """
-    look = hidden.look(luma_HW) if smoothed else hidden.Look(math.nan, False)
-    blocks = blockiness(luma_HW) if smoothed and not look.drawn else math.nan
+    asked = smoothed or math.isfinite(leaves)
+    look = hidden.look(luma_HW) if asked else hidden.Look(math.nan, False)
+    blocks = blockiness(luma_HW) if asked and not look.drawn else math.nan
     seen = math.isfinite(look.quantiser - leaves)
+    found = coarse.quantiser(coarse.numbers(look, luma_HW, blocks, said, leaves)) if seen else math.nan
     return {
-        "blockiness": blocks,
-        "hidden": coarse.quantiser(coarse.numbers(look, luma_HW, blocks, said, leaves)) if seen else math.nan,
+        "blockiness": blocks if smoothed else math.nan,
+        "hidden": found if smoothed else found - UNSMOOTHED,
         "noise": noise_sigma(luma_HW) if noise else math.nan,
     }
 
