@@ -27,7 +27,7 @@ OF_TYPE = {
     pl.List(pl.Int64): st.lists(st.integers(-9, 9), max_size=4),
 }
 NAMED = {name: st.none() | OF_TYPE[kind] for name, kind in MEASURED.items()}
-SCORES = st.fixed_dictionaries({}, optional=NAMED | {"of a later version": st.integers()})
+SCORES = st.fixed_dictionaries({}, optional=NAMED | {"of a later version": st.integers(-(2**60), 2**60)})
 
 
 def texts(rows: list[dict[str, Any]]) -> pl.Series:
@@ -47,7 +47,7 @@ def test_whole_numbers_are_numbers() -> None:
 
 
 def test_a_score_of_another_kind_is_no_score() -> None:
-    with pytest.raises(TypeError, match="sharpness"):
+    with pytest.raises(TypeError):
         scored([{"clip_id": "a", "sharpness": "high"}])
 
 
