@@ -53,10 +53,11 @@ def repeated(
             continue
         rivals: dict[int, Rival] = {}
         mine = rows[good]
+        spans = mine.select("clip_id", "path", "start_s", "end_s")
         for k, repeat in _found(mine, rule.threshold, matches, claims, rivals).items():
             i = good[k]
             values[i], said[i] = round(repeat.distance, ROUND), SAID.index("reject")
-            like[i] = _span(mine.row(repeat.of, named=True), repeat.mirrored)
+            like[i] = _span(spans.row(repeat.of, named=True), repeat.mirrored)
             reasons[i] = _why(rivals[repeat.of], rivals[k], repeat)
     return [
         Column(name="duplicate", values=pl.Series(values).fill_nan(None), said=said, threshold=rule.threshold),
