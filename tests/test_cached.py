@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from wanprep import cached
-from wanprep.cached import CachedDataset, CachedSample, Damaged
+from wanprep.cached import CachedDataset, CachedSample
 from wanprep.families import FAMILIES
 from wanprep.ids import digest_bytes, write_atomic
+from wanprep.stage import Damaged
 from wanprep.tensors import to_bytes
 
 TINY = FAMILIES["tiny"]

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
 import pytest
 
 from wanprep.captioners.files import DAMAGED
 from wanprep.claims import claims_of, filled, typed_in
 from wanprep.decide import Measured
+from wanprep.frames import frame_of, types_of
 from wanprep.pipeline import Pipeline, resolve
+from wanprep.schema import TABLES
 from wanprep.stages.precedence import FOLDER_TEXT, OWN_TEXT, TOUCHED, TYPED, Claim
 
 Row = dict[str, Any]
@@ -45,9 +48,11 @@ def claimed(
 ) -> dict[str, Claim]:
     files = [{"key": row["file_key"], "source_id": row["source_id"]} for row in sources]
     measured = Measured(sources=sources, files=files, events=events)
-    return dict(
-        claims_of({row["clip_id"]: row for row in clips}, measured, pipeline)([row["clip_id"] for row in clips])
-    )
+    return dict(claims_of(table(clips), measured, pipeline)([row["clip_id"] for row in clips]))
+
+
+def table(clips: list[Row]) -> pl.DataFrame:
+    return frame_of(clips, types_of(TABLES["clips"]))
 
 
 def test_the_last_word_of_a_person_counts() -> None:
@@ -114,5 +119,5 @@ def test_views_are_counted_that_get_a_sample(shape: tuple[int, int, int, bool], 
 
 
 def test_only_clips_that_are_asked_for_are_looked_at() -> None:
-    claims = claims_of({name: clip(name) for name in "01"}, Measured(), piped())
+    claims = claims_of(table([clip(name) for name in "01"]), Measured(), piped())
     assert set(claims(["1"])) == {"1"}

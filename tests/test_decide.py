@@ -26,9 +26,9 @@ def pipeline() -> Pipeline:
 
 
 def decide(measured: Measured, pipeline: Pipeline) -> Any:
-    """With samples as rows, which can be compared."""
+    """With clips and samples as rows, which can be compared."""
     made = deciding.decide(measured, pipeline)
-    return replace(made, samples=made.samples.to_dicts())
+    return replace(made, clips=made.clip_rows, samples=made.samples.to_dicts())
 
 
 def listed(path: str, state: str = "pending", root: str = "r") -> dict:
@@ -77,7 +77,8 @@ def a_source(pipeline: Pipeline, path: str, identity: str, *ranges: tuple[int, i
 def together(*tables: dict[str, list]) -> Measured:
     names = {name for table in tables for name in table}
     rows: dict[str, Any] = {name: [row for table in tables for row in table.get(name, [])] for name in names}
-    return Measured(**rows | {"scores": stored(rows.get("scores", ()))})
+    scores = {row["key"]: row for row in rows.get("scores", ())}  # one a key, as in the table
+    return Measured(**rows | {"scores": stored(list(scores.values()))})
 
 
 def test_states_of_sources(pipeline: Pipeline) -> None:

@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import polars as pl
 import pytest
 
+from wanprep import keyed
 from wanprep.decide import Measured
+from wanprep.frames import frame_of, types_of
 from wanprep.ids import key_of
 from wanprep.joins import MUTE, decide_samples
 from wanprep.pipeline import Pipeline, resolve
@@ -48,7 +51,12 @@ def made(key: str, outcome: str = "done", reason: str = "") -> Row:
 def samples(pipeline: Pipeline, clips: list[Row], *files: Row) -> list[Row]:
     encoder: Any = Encoder()
     measured = Measured(signals=[{"key": "k", "width": 64, "height": 32}], artefacts=files)
-    return decide_samples(clips, measured, pipeline, encoder).to_dicts()
+    return decide_samples(table(clips), measured, pipeline, encoder).to_dicts()
+
+
+def table(clips: list[Row]) -> pl.DataFrame:
+    held = frame_of(clips, types_of(TABLES["clips"]))
+    return held.with_columns(scores_key=keyed.scores(held))
 
 
 def one_state(rows: list[Row], name: str = "cache_state") -> Any:
@@ -127,6 +135,6 @@ def test_the_copys_camera_pans_to_the_other_side(
 
 def test_without_an_encoder_nothing_is_cached_and_nothing_lost(pipeline: Pipeline) -> None:
     measured = Measured(signals=[{"key": "k", "width": 64, "height": 32}])
-    rows = decide_samples([a_clip("a"), a_clip("b", state="rejected")], measured, pipeline, None).to_dicts()
+    rows = decide_samples(table([a_clip("a"), a_clip("b", state="rejected")]), measured, pipeline, None).to_dicts()
     assert [(row["clip_id"], row["cache_state"], row["text_key"]) for row in rows] == [("a", "pending", None)] * 4
-    assert decide_samples([], measured, pipeline, None).is_empty()
+    assert decide_samples(table([]), measured, pipeline, None).is_empty()

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanprep import delta, frames
-from wanprep.cached import Damaged
 from wanprep.frames import frame_of
 from wanprep.manifest import Manifest, comparable
 from wanprep.schema import TABLES
+from wanprep.stage import Damaged
 
 
 def row(key: str, outcome: str = "done", **more: object) -> dict:

@@ -16,7 +16,7 @@ from wanprep.lease import Held
 from wanprep.media.probe import probe
 from wanprep.media.read import open_video
 from wanprep.runner import Options, Report
-from wanprep.steps import steps
+from wanprep.steps import STAGES, steps
 from wanprep.wanted import wanted
 
 
@@ -143,7 +143,7 @@ def test_deciding_again_is_for_what_was_measured_or_is_asked_anew(
 )
 def test_keys_alone_tell_what_steps_want(dataset: Path, changed: tuple[str, ...]) -> None:
     opened = Dataset.open(dataset, assignments=changed)
-    for step in (step for stage in steps(opened).values() for step in stage):
+    for step in (step for stage in STAGES for step in steps(opened, stage)):
         listed = wanted(step, opened)
         if listed is None:
             assert step.name in ("caption", "cache")
@@ -326,7 +326,7 @@ def test_a_run_has_the_dataset_for_itself_from_its_first_step_to_its_last(tmp_pa
             pass
         refused.append(report.stage)
 
-    runs.run(opened, runs.STAGES, Options(), source=tmp_path / "in", listen=listen)
+    runs.run(opened, STAGES, Options(), source=tmp_path / "in", listen=listen)
     assert refused[0] == "scan"
     assert refused[-1] == "latents"
     with Dataset.open(tmp_path / "set").lease():  # negative control: now it is free

@@ -19,7 +19,8 @@ from rich.console import Console
 from wanprep import costs
 from wanprep.families import family
 from wanprep.stage import UsageError
-from wanprep.stages.bucket import ClipInfo, View, samples_of
+from wanprep.stages.bucket import ClipInfo, View
+from wanprep.stages.samples import samples_of
 from wanprep.stats import render, report
 from wanprep.stats_lengths import MAX_BINS, length_bins
 from wanprep.stats_render import human_bytes, human_count, keep_end

@@ -16,7 +16,8 @@ from wanprep.config import from_table
 from wanprep.families import family
 from wanprep.show_suggest import show_suggestion
 from wanprep.stage import UsageError
-from wanprep.stages.bucket import ClipInfo, View, samples_of
+from wanprep.stages.bucket import ClipInfo, View
+from wanprep.stages.samples import samples_of
 from wanprep.stages.windows import check_views
 from wanprep.suggest import RESERVE_GIB, suggest
 

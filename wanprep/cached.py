@@ -18,21 +18,10 @@ from typing import TYPE_CHECKING
 from wanprep import shards
 from wanprep.families import Family
 from wanprep.ids import digest_bytes, key_of
+from wanprep.stage import Damaged
 
 if TYPE_CHECKING:
     import torch
-
-
-class Damaged(Exception):
-    """A file on disk is not the one its row describes. `what` names it, `remedy` the command that mends it."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}. {remedy}")
-        self.what = what
-        self.remedy = remedy
-
-    def __reduce__(self) -> tuple[type[Damaged], tuple[str, str]]:
-        return (Damaged, (self.what, self.remedy))
 
 
 REMAKE = "Run `wanprep cache`, which makes it again"  # for what is gone or short: `cache` sees that by itself

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanprep import shards
-from wanprep.cached import Damaged
 from wanprep.ids import digest_bytes, digest_file
+from wanprep.schema import STORED
+from wanprep.stage import Damaged
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
 
-STORED = ("signals", "artefacts")  # tables whose rows name files
 VOID = "void"  # outcome of a row that takes back what was measured under its key
 _HEX = "[0-9a-f]"
 _OURS = re.compile(
@@ -205,9 +205,9 @@ def sweep(root: Path) -> list[str]:
 
 
 def _unwanted(dataset: Dataset, live: list[Artefact]) -> set[Artefact]:
-    from wanprep.steps import steps
+    from wanprep.steps import STAGES, steps
 
-    stored = [step for stage in steps(dataset).values() for step in stage if step.table in STORED]
+    stored = [step for stage in STAGES for step in steps(dataset, stage) if step.table in STORED]
     wanted = {key for step in stored for item in step.items(dataset) for key in item.parts}
     blind = dataset.encoder() is None
     return {a for a in live if a.key not in wanted and not (blind and _of_weights(a))}

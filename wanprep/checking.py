@@ -207,10 +207,10 @@ def check(
         decided = dataset.decide()
     config = dataset.pipeline.caption.check
     measured = dataset.manifest.read("agreement").sort("seq", maintain_order=True).to_dicts()
-    found = agreement.agreements(decided.clips, decided.samples.to_dicts(), measured, dataset.pipeline)
+    found = agreement.agreements(decided.clip_rows, decided.samples.to_dicts(), measured, dataset.pipeline)
     windows = [w for one in found for w in one.windows if w.drop >= config.drop]
     little = [one for one in found if agreement.AGREES_LITTLE in agreement.flags_of(one, config)]
-    texts = judge_texts(decided.clips, dataset.pipeline, token_counter(family(dataset.pipeline.family)))
+    texts = judge_texts(decided.clip_rows, dataset.pipeline, token_counter(family(dataset.pipeline.family)))
     findings = {
         "captions": len(texts),
         "texts": [row for row in texts if row["flags"]],

@@ -9,13 +9,16 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from wanprep.captioners import several
 from wanprep.captioners.choose import last_human
 from wanprep.captioners.files import DAMAGED
 from wanprep.captioners.registry import AUTO
 from wanprep.captioners.sidecar import FOLDER_DEFAULT
-from wanprep.events import attach
+from wanprep.events import anchors, attach
 from wanprep.families import Family
+from wanprep.frames import rows_of
 from wanprep.stage import Reject
 from wanprep.stages.copies import Claims
 from wanprep.stages.crop import choose
@@ -27,19 +30,20 @@ if TYPE_CHECKING:
     from wanprep.pipeline import Pipeline
 
 Row = Mapping[str, Any]
+_READ = ("clip_id", "source_id", "path", "kind", "width", "height", "n_frames")
 Shape = tuple[int, int, int, bool]  # width, height of the picture after bars; frames of the plan; is it a still
 
 
-def claims_of(clips: Mapping[str, Row], measured: Measured, pipeline: Pipeline) -> Claims:
-    """clips: all of them by clip_id, for captions by hand find theirs among all."""
+def claims_of(clips: pl.DataFrame, measured: Measured, pipeline: Pipeline) -> Claims:
+    """clips: all of them, for captions by hand find theirs among all."""
 
     def claims(clip_ids: Sequence[str]) -> Mapping[str, Claim]:
-        typed = typed_in(measured.events, list(clips.values()))
+        typed = typed_in(measured.events, anchors(clips, measured.events))
         since, beside = _films(measured)
         read = pipeline.caption.captioner in (AUTO, "sidecar")
         views: dict[Shape, int] = {}  # most clips of a film are of the same size
         found = {}
-        for clip in map(clips.__getitem__, clip_ids):
+        for clip in rows_of(clips.filter(pl.col("clip_id").is_in(clip_ids)).select(*_READ)):
             text = beside.get((clip["source_id"], clip["path"])) if read else None
             shape = clip["width"], clip["height"], clip["n_frames"], clip["kind"] == "image"
             if shape not in views:

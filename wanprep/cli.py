@@ -15,7 +15,7 @@ import click
 from wanprep import __version__, cli_care, cli_inspect, cli_judge, cli_models, cli_read, cli_sheet
 from wanprep.bulk import no_collection
 from wanprep.cli_options import measuring
-from wanprep.stage import DISK_FULL, Missing, UsageError, refused
+from wanprep.stage import DISK_FULL, Damaged, Missing, UsageError, refused
 
 
 class _Group(click.Group):
@@ -256,7 +256,6 @@ def main() -> None:
     """Entry point: turns what is raised into the exit codes of `wanprep --help`."""
     # Read when numpy is loaded: its products are small here, and dividing them among the cores takes longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from wanprep.cached import Damaged
     from wanprep.engines.children import still_deaf
     from wanprep.lease import Held
 

@@ -12,25 +12,27 @@ was rejected: its samples are rejected until it has another one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from wanprep import by_hand, keys, originals
+from wanprep import by_hand, keyed, keys, originals
 from wanprep.bulk import no_collection
 from wanprep.captioners import several
 from wanprep.captioners.agreement import flag_captions
 from wanprep.captioners.choose import damaged
 from wanprep.captioners.files import Chosen
 from wanprep.claims import claims_of
-from wanprep.clips import decide_clips, rows_by_key, shots_of
-from wanprep.events import attach
-from wanprep.frames import frame_of
-from wanprep.joins import decide_samples, scores_key
+from wanprep.clips import decide_clips, divided, rows_by_key
+from wanprep.events import anchors, attach
+from wanprep.frames import frame_of, framed, replaced, rows_of, types_of
+from wanprep.joins import decide_samples
 from wanprep.memory import of_clips
 from wanprep.pipeline import Pipeline
+from wanprep.schema import TABLES
 from wanprep.stages import caption, looks, repeats
 from wanprep.stages.cache import Encoder
 from wanprep.stages.filter import share_warnings
@@ -39,10 +41,19 @@ from wanprep.stages.judge import judge as judge_rows
 from wanprep.stages.overlays import Apart
 from wanprep.stages.scored import CLIP, LOOKED, parsed, stored
 from wanprep.stages.trained import sizes
+from wanprep.stages.verdicts import Judged
 
 Row = dict[str, Any]
 MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
 Rows = Sequence[Mapping[str, Any]]
+_CLIPS = types_of(TABLES["clips"])
+_JUDGED, _CAPTIONED = (
+    {name: _CLIPS[name] for name in names.split()}
+    for names in (
+        "clip_id state reasons unknown",
+        "clip_id caption_key caption caption_origin provisional caption_flags more_captions reasons",
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +81,18 @@ class Measured:
 @dataclass(frozen=True, kw_only=True)
 class Decided:
     sources: list[Row]
-    clips: list[Row]
+    clips: pl.DataFrame
     samples: pl.DataFrame
     chosen: dict[str, Chosen]  # clip_id -> its caption
     orphaned: list[Row]  # human decisions whose clip is no more
     warnings: list[str]  # filters that reject suspiciously much
     pools: list[Row]  # rows of pooled overlay evidence that were not known yet
     matches: list[Row]  # rows of compared clips that were not known yet
+
+    @cached_property
+    def clip_rows(self) -> list[Row]:
+        """`clips` row by row, for who looks at each."""
+        return rows_of(self.clips)
 
 
 @no_collection()
@@ -86,11 +102,14 @@ def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = Non
     sources = decide_sources(measured)
     clips = decide_clips(sources, measured, pipeline)
     pools, matches = of_clips(measured.pools, measured.matches)
-    warnings = judge(clips, measured, pipeline, pools, matches)
-    chosen, orphaned = give_captions(clips, measured, pipeline)
+    clips, warnings = judge(clips, measured, pipeline, pools, matches)
+    clips, chosen, orphaned = give_captions(clips, measured, pipeline)
     samples = decide_samples(clips, measured, pipeline, encoder)
+    clips = clips.select(*_CLIPS)
     if measured.agreement:
-        flag_captions(clips, samples.to_dicts(), measured.agreement, pipeline)
+        rows = rows_of(clips)
+        flag_captions(rows, samples.to_dicts(), measured.agreement, pipeline)
+        clips = frame_of(rows, _CLIPS)
     return Decided(
         sources=sources,
         clips=clips,
@@ -154,93 +173,109 @@ def _signals_state(row: Row, signals: Mapping[str, Mapping[str, Any]]) -> Row:
 def judged_clips(measured: Measured, pipeline: Pipeline) -> list[Row]:
     """Every clip as the filters leave it: without captions, and no samples are made."""
     clips = decide_clips(decide_sources(measured), measured, pipeline)
-    judge(clips, measured, pipeline, *of_clips(measured.pools, measured.matches))
-    return clips
+    clips, _ = judge(clips, measured, pipeline, *of_clips(measured.pools, measured.matches))
+    return rows_of(clips.select(*_CLIPS))
 
 
 def planned_frames(measured: Measured, pipeline: Pipeline) -> dict[str, list[int]]:
     """clip_id -> the source frame (counted from 0) that each slot of its plan takes."""
     frames = {}
-    for source, _, spans, plans in shots_of(decide_sources(measured), measured, pipeline, frames=True):
-        for span, plan in zip(spans, plans or ()):
+    for source, _, spans, plans in divided(decide_sources(measured), measured, pipeline):
+        for span, plan in zip(json.loads(spans), json.loads(plans or "[]")):
             frames[keys.clip(source["source_id"], span["start_pts"], span["end_pts"])] = plan["frames"]
     return frames
 
 
 def judge(
-    clips: list[Row],
+    clips: pl.DataFrame,
     measured: Measured,
     pipeline: Pipeline,
     pools: Pools | None = None,
     matches: repeats.Matches | None = None,
-) -> list[str]:
-    """Fill in state, reasons, unknown and scores of every clip that has been scored (in place); returns warnings.
+) -> tuple[pl.DataFrame, list[str]]:
+    """(clips with state, reasons, unknown and scores of every one that has been scored, and scores_key; warnings).
 
     pools, matches: as in stages.judge.
     """
-    by_id = {clip["clip_id"]: clip for clip in clips}
-    claims = claims_of(by_id, measured, pipeline)
-    rows = _scored(clips, measured, pipeline)
-    trained = sizes(pipeline.views)
+    due = (pl.col("state") == "pending") & pl.col("n_frames").is_not_null()
+    clips = clips.with_columns(scores_key=pl.when(due).then(pl.lit(keyed.scores(clips))))
+    rows = _scored(clips.filter(due), measured, pipeline)
+    claims, trained = claims_of(clips, measured, pipeline), sizes(pipeline.views)
     judged = judge_rows(rows, pipeline.filter, pools, matches, measured.evidence, claims, trained)
     rejected = judged.names("reject")
-    for clip_id, reasons, unknown, text in zip(judged.clip_ids, rejected, judged.names("unknown"), judged.texts()):
-        clip = by_id[clip_id]
-        if clip["by_hand"]:  # wins over every filter; what they say stands in the scores
-            reasons = [by_hand.REASON, *reasons] if clip["by_hand"] == by_hand.DROP else []
-        clip["state"], clip["reasons"] = "rejected" if reasons else "keep", reasons
-        clip["unknown"], clip["scores"] = sorted(unknown), text
-    return share_warnings(rejected, pipeline.filter) if len(rejected) >= MIN_FOR_WARNING else []
+    warnings = share_warnings(rejected, pipeline.filter) if len(rejected) >= MIN_FOR_WARNING else []
+    told = framed({"clip_id": judged.clip_ids, **_said(judged, rows)}, _JUDGED).with_columns(scores=judged.texts())
+    return replaced(clips, told, "clip_id"), warnings
 
 
-def _scored(clips: Iterable[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
-    """What judging needs of the clips that have been scored."""
-    due = [clip for clip in clips if clip["state"] == "pending" and clip["n_frames"] is not None]
-    keys_of_due = pl.Series("scores_key", [scores_key(clip) for clip in due], dtype=pl.String)
-    about = pl.concat([frame_of(due, CLIP), keys_of_due.to_frame(), _looked(due, measured, pipeline)], how="horizontal")
+def _said(judged: Judged, rows: pl.DataFrame) -> dict[str, Sequence[Any]]:
+    """Of each clip what the filters and people make of it. rows: by these it was judged."""
+    reasons = judged.names("reject")
+    by_person = dict(rows.drop_nulls("by_hand").select("clip_id", "by_hand").iter_rows())
+    for k, clip_id in enumerate(judged.clip_ids) if by_person else ():
+        if word := by_person.get(clip_id):  # wins over every filter; what they say stands in the scores
+            reasons[k] = [by_hand.REASON, *reasons[k]] if word == by_hand.DROP else []
+    states = ["rejected" if names else "keep" for names in reasons]
+    return {"state": states, "reasons": reasons, "unknown": [sorted(names) for names in judged.names("unknown")]}
+
+
+def _scored(due: pl.DataFrame, measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
+    """What judging needs of those of these clips that have been scored."""
+    about = pl.concat([due.select(*CLIP, "scores_key"), _looked(due, measured, pipeline)], how="horizontal")
     done = measured.scores.filter(pl.col("outcome") == "done").drop("outcome", "content")
     found = about.join(done, left_on="scores_key", right_on="key", maintain_order="left")
     return pl.concat([found.drop("scores"), parsed(found["scores"])], how="horizontal")
 
 
-def _looked(clips: Sequence[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
+def _looked(clips: pl.DataFrame, measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
     """What an image-text model made of these clips."""
     looked = {row["about"]: row for row in measured.looks if row["outcome"] == "done"}  # of several the newest
     if not looked:
         return frame_of([{}] * len(clips), LOOKED)
-    rows = (looked.get(looks.about(clip, pipeline.filter.looks)) for clip in clips)
+    spans = rows_of(clips.select("source_id", "start_pts", "end_pts", "crop"))
+    rows = (looked.get(looks.about(clip, pipeline.filter.looks)) for clip in spans)
     return frame_of(
         [{**json.loads(row["scores"]), "embedding": row["embedding"]} if row else {} for row in rows], LOOKED
     )
 
 
-def give_captions(clips: list[Row], measured: Measured, pipeline: Pipeline) -> tuple[dict[str, Chosen], list[Row]]:
-    """Fill in the caption of every kept clip that has one (in place); also returns the captions by clip, and what
-    people wrote or decided of clips that are no more."""
-    kept = [clip for clip in clips if clip["state"] == "keep"]
-    wanted = measured.wanted_captions
-    typed = (event for event in measured.events if several.number_of(event["kind"]) is not None)
-    events, orphaned = attach(typed, clips)
-    chosen = caption.decide(kept, measured.captions, events, pipeline.caption, wanted=wanted or None)
-    unread = damaged(events)
-    for clip in kept:
-        clip["caption_key"] = wanted.get(clip["clip_id"])
-        choice: Chosen | None = chosen.get(clip["clip_id"])
-        if choice:
-            clip["caption"], clip["caption_origin"] = choice.text, choice.origin
-            clip["provisional"], clip["caption_flags"] = choice.provisional, list(choice.flags)
-            clip["more_captions"] = several.listed(choice.more)
-        elif clip["clip_id"] in unread:
-            clip["caption_origin"], clip["reasons"] = "human", [unread[clip["clip_id"]].split(":")[0]]
-    _note_refused([clip for clip in kept if clip["caption"] is None and not clip["reasons"]], measured.captions)
-    return chosen, [*orphaned, *by_hand.verdicts(measured.events, clips)[1]]
+def give_captions(
+    clips: pl.DataFrame, measured: Measured, pipeline: Pipeline
+) -> tuple[pl.DataFrame, dict[str, Chosen], list[Row]]:
+    """(clips with the caption of every kept one that has one; the captions by clip; what people wrote or decided of
+    clips that are no more)."""
+    wanted, events = measured.wanted_captions, measured.events
+    every = anchors(clips, events)
+    typed = (event for event in events if several.number_of(event["kind"]) is not None)
+    attached, orphaned = attach(typed, every)
+    lost = [*orphaned, *by_hand.verdicts(events, every)[1]]
+    if not (measured.captions or attached or wanted):  # nothing was captioned yet
+        return clips, {}, lost
+    kept = rows_of(clips.filter(pl.col("state") == "keep").select("clip_id", "source_id", "start_pts", "end_pts"))
+    chosen = caption.decide(kept, measured.captions, attached, pipeline.caption, wanted=wanted or None)
+    latest, unread = rows_by_key(measured.captions), damaged(attached)
+    told = [_captioned(row["clip_id"], chosen, wanted.get(row["clip_id"], ""), unread, latest) for row in kept]
+    return replaced(clips, frame_of(told, _CAPTIONED), "clip_id"), chosen, lost
 
 
-def _note_refused(clips: Sequence[Row], captions: Rows) -> None:
-    """A kept clip whose caption was rejected stays kept, for a new caption mends it, but says why it is not used."""
-    if clips:
-        latest = rows_by_key(captions)
-        for clip in clips:
-            row = latest.get(clip["caption_key"])
-            if row and row["outcome"] == "rejected":
-                clip["reasons"] = [row["reason"]]
+def _captioned(
+    clip_id: str,
+    chosen: Mapping[str, Chosen],
+    wanted: str,
+    unread: Mapping[str, str],
+    latest: Mapping[str, Mapping[str, Any]],
+) -> Row:
+    """What the table `clips` says of the caption of a clip that is kept. wanted: its key, "" for none; latest: the
+    captions, by key."""
+    found: Row = {"clip_id": clip_id, "caption_key": wanted or None}
+    choice = chosen.get(clip_id)
+    if choice:
+        flags, more = list(choice.flags), several.listed(choice.more)
+        told = {"caption": choice.text, "caption_origin": choice.origin, "provisional": choice.provisional}
+        found |= {**told, "caption_flags": flags, "more_captions": more}
+    elif clip_id in unread:
+        found |= {"caption_origin": "human", "reasons": [unread[clip_id].split(":")[0]]}
+    elif wanted in latest and latest[wanted]["outcome"] == "rejected":
+        # It stays kept, for a new caption mends it, but says why it is not used.
+        found["reasons"] = [latest[wanted]["reason"]]
+    return found

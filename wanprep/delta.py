@@ -22,11 +22,11 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.schema import ArrayType, PrimitiveType
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
-from wanprep.cached import Damaged
 from wanprep.frames import frame_of, types_of
 from wanprep.ids import digest_bytes, digest_file, numbered_errors, write_atomic
 from wanprep.lease import exclusive
 from wanprep.schema import Column
+from wanprep.stage import Damaged
 
 CHECKPOINT_EVERY = 20  # commits; opening a table takes 0.2 ms for each commit since
 COMPACT_ABOVE = 64  # parts; reading 200 parts takes 0.09 s, so this keeps every read well under that

@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
+from wanprep.frames import rows_of
+
 MIN_IOU = 0.8
 
 Row = Mapping[str, Any]
+
+
+def anchors(clips: pl.DataFrame, events: Sequence[Row]) -> Sequence[Row]:
+    """What `attach` reads of a table of clips; nothing where there are no events, which are few, if any."""
+    return rows_of(clips.select("clip_id", "source_id", "start_pts", "end_pts")) if events else []
 
 
 def overlap(a: Row, b: Row) -> float:

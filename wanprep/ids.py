@@ -13,7 +13,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,16 @@ def digest_text(text: str) -> str:
     return digest.hexdigest()
 
 
+def digests(texts: Iterable[bytes]) -> list[str]:
+    """`digest_bytes` of each of many."""
+    made = []
+    for text in texts:
+        digest = _BEGUN.copy()
+        digest.update(text)
+        made.append(digest.hexdigest())
+    return made
+
+
 def _canonical_json() -> Callable[[Any], str]:
     """Writer of canonical JSON, set up once: `json.dumps` does that in each call, which takes half of its time."""
     encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -62,13 +72,19 @@ canonical = _canonical_json()
 canonical_text = json.encoder.encode_basestring  # of a text; TypeError for anything else
 
 
+def key_ends(name: str, **fixed: Any) -> tuple[str, str]:
+    """The text that `key_of` digests, before and after the value of one part, a text that differs from key to key."""
+    place = "\0here\0"
+    before, after = canonical({**fixed, name: place}).split(canonical_text(place))
+    return before, after
+
+
 def key_maker(name: str, **fixed: Any) -> Callable[[str], str]:
     """`key_of` where one part, a text, differs from call to call: `key_maker("a", b=1)(x) == key_of(a=x, b=1)`.
 
     What is fixed is written once, so a call takes half the time, and less where much is fixed.
     """
-    place = "\0here\0"
-    before, after = canonical({**fixed, name: place}).split(canonical_text(place))
+    before, after = key_ends(name, **fixed)
     return lambda text: digest_text(f"{before}{canonical_text(text)}{after}")
 
 

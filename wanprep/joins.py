@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import keys
+from wanprep import ids, keyed
 from wanprep.captioners import several
-from wanprep.frames import frame_of
+from wanprep.frames import frame_of, rows_of, types_of
 from wanprep.pipeline import Pipeline
 from wanprep.schema import TABLES
 from wanprep.stages import colour
-from wanprep.stages.bucket import ClipInfo, sample_frame
+from wanprep.stages.bucket import ClipInfo
 from wanprep.stages.cache import Encoder
+from wanprep.stages.samples import INFO, infos_in, sample_frame
 from wanprep.stages.sides import names_a_side, other_side
 
 if TYPE_CHECKING:
@@ -30,19 +31,22 @@ _CLIP: dict[str, Any] = {
     **dict.fromkeys(("clip_id", "caption", "text_key", "mute", "side", "moved", "more_texts"), pl.String),
     **dict.fromkeys(("flip", "others_there", "others_failed"), pl.Boolean),
 }
+_COLOUR = dict.fromkeys(("clip_id", "colour"), pl.String)
+_SIZE = {"key": pl.String, "width": pl.Int64, "height": pl.Int64}  # of a source
 _FILES = dict.fromkeys(("key", "outcome", "reason", "detail", "path", "digest"), pl.String)
 MUTE = "the caption of its clip was rejected"  # detail of a sample that waits for another caption
 
 
 def decide_samples(
-    clips: Sequence[Row], measured: Measured, pipeline: Pipeline, encoder: Encoder | None
+    clips: pl.DataFrame, measured: Measured, pipeline: Pipeline, encoder: Encoder | None
 ) -> pl.DataFrame:
-    """Samples of the kept clips, with their files as far as these are made: the table `samples`."""
-    kept = {clip["clip_id"]: clip for clip in clips if clip["state"] == "keep"}
+    """Samples of the kept clips, with their files as far as these are made: the table `samples`. clips: as the table
+    `clips`, and scores_key."""
+    kept = clips.filter(pl.col("state") == "keep")
     files = frame_of(measured.artefacts, _FILES).unique("key", keep="last")
-    samples = sample_frame(clip_infos(clips, measured), pipeline.views, pipeline.model)
-    colours = _colours(list(kept.values()), measured, pipeline)
-    about = _about(kept.values(), colours, measured, encoder, mirrored=bool(samples["flip"].any()))
+    samples = sample_frame(_shapes(kept, measured), pipeline.views, pipeline.model)
+    colours = _colours(kept, measured, pipeline)
+    about = _about(kept, colours, measured, encoder, mirrored=bool(samples["flip"].any()))
     texts = _with_files("text", about, files)
     samples = samples.join(texts, on=["clip_id", "flip"], how="left", maintain_order="left")
     samples = _rejected(samples, pl.col("side").is_not_null(), pl.lit("caption_names_a_side"), pl.col("side"))
@@ -73,18 +77,23 @@ def _rejected(samples: pl.DataFrame, where: pl.Expr, reason: pl.Expr, detail: pl
 
 
 def _about(
-    clips: Iterable[Row],
+    kept: pl.DataFrame,
     colours: Mapping[str, Sequence[float]],
     measured: Measured,
     encoder: Encoder | None,
     mirrored: bool,
 ) -> pl.DataFrame:
     """Rows of _CLIP. mirrored: whether any sample is."""
+    mute = pl.col("reasons").list.first()
+    if not (encoder or colours or mirrored):  # a clip is what the table says of it
+        plain = kept.select("clip_id", "caption", mute=mute, flip=pl.lit(False))
+        return plain.with_columns(pl.lit(None, kind).alias(name) for name, kind in _CLIP.items() if name not in plain)
     artefacts = {row["key"]: row for row in measured.artefacts} if encoder else {}
+    clips = kept.select("clip_id", "caption", "caption_origin", "more_captions", "scores", mute=mute)
     rows = []
-    for clip in clips:
+    for clip in rows_of(clips):
         more = several.parsed(clip["more_captions"])
-        row = {"clip_id": clip["clip_id"], "mute": (clip["reasons"] or [None])[0]}
+        row = {"clip_id": clip["clip_id"], "mute": clip["mute"]}
         if clip["clip_id"] in colours:
             row["moved"] = json.dumps(colours[clip["clip_id"]])
         if encoder:
@@ -116,18 +125,15 @@ def _mirrored(clip: Mapping[str, Any]) -> tuple[str | None, str]:
 
 
 def _with_media_keys(
-    samples: pl.DataFrame, kept: Mapping[str, Row], colours: Mapping[str, Sequence[float]], rate: int
+    samples: pl.DataFrame, kept: pl.DataFrame, colours: Mapping[str, Sequence[float]], rate: int
 ) -> pl.DataFrame:
     """Samples and the keys of the files of those that are good: a clip's samples of one size share one."""
     file = ["clip_id", "width", "height"]
-    good = samples.filter(pl.col("state") == "ok").select(*file, "crop")
-    in_turn = pl.DataFrame({"clip_id": list(kept)}, schema={"clip_id": pl.String})  # as they lie in memory
-    files = in_turn.join(good.unique(file, keep="first"), on="clip_id", maintain_order="left")
-    made = [
-        keys.media(kept[clip_id], rate, colours.get(clip_id), (width, height), crop)
-        for clip_id, width, height, crop in zip(*(files[name].to_list() for name in files.columns))
-    ]
-    known = files.select(file).with_columns(media_key=pl.Series(made, dtype=pl.String), state=pl.lit("ok"))
+    files = samples.filter(pl.col("state") == "ok").select(*file, "crop").unique(file, keep="first")
+    about = kept.select("clip_id", "source_id", "start_pts", "end_pts", bars="crop")
+    told = frame_of([{"clip_id": c, "colour": ids.canonical(list(m))} for c, m in colours.items()], _COLOUR)
+    files = files.join(about, on="clip_id").join(told, on="clip_id", how="left")
+    known = files.select(*file, media_key=keyed.media(files, rate), state=pl.lit("ok"))
     return samples.join(known, on=[*file, "state"], how="left", maintain_order="left")
 
 
@@ -155,38 +161,28 @@ def _cached(samples: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _colours(kept: Sequence[Row], measured: Measured, pipeline: Pipeline) -> dict[str, list[float]]:
+def _colours(kept: pl.DataFrame, measured: Measured, pipeline: Pipeline) -> dict[str, list[float]]:
     """clip_id -> the colour transform of its pictures, where there is one."""
     if pipeline.colour.match == 0:
         return {}
-    scores = dict(measured.scores.select("key", "scores").iter_rows())
-    found = {clip["clip_id"]: scores.get(scores_key(clip)) for clip in kept}
-    return colour.transforms(colour.summaries(kept, found), pipeline.colour)
+    told = kept.select("clip_id", "source_id", "group", "kind", "n_frames", key="scores_key")
+    told = told.join(measured.scores.select("key", "scores"), on="key", how="left", maintain_order="left")
+    return colour.transforms(colour.summaries(rows_of(told)), pipeline.colour)
 
 
-def scores_key(clip: Mapping[str, Any]) -> str:
-    return keys.scores(clip["signals_key"], clip["start_frame"], clip["end_frame"], *clip["crop"])
+def clip_infos(kept: Iterable[Mapping[str, Any]], measured: Measured) -> list[ClipInfo]:
+    """What bucketing needs to know of kept clips, one by one. kept: rows of the table `clips`."""
+    clips = frame_of(list(kept), types_of(TABLES["clips"]))
+    return infos_in(_shapes(clips.with_columns(scores_key=keyed.scores(clips)), measured))
 
 
-def clip_infos(clips: Iterable[Mapping[str, Any]], measured: Measured) -> list[ClipInfo]:
-    """What bucketing needs to know of the kept clips."""
-    kept = [clip for clip in clips if clip["state"] == "keep"]
-    signals = {row["key"]: row for row in measured.signals}
-    asked = pl.DataFrame({"key": [scores_key(clip) for clip in kept]}, schema={"key": pl.String})
-    found = asked.join(measured.scores.select("key", "content"), on="key", how="left", maintain_order="left")
-    return [_clip_info(clip, signals, content) for clip, content in zip(kept, found["content"].to_list())]
-
-
-def _clip_info(clip: Mapping[str, Any], signals: Mapping[str, Any], content: bytes | None) -> ClipInfo:
-    source = signals[clip["signals_key"]]
-    return ClipInfo(
-        clip_id=clip["clip_id"],
-        source_id=clip["source_id"],
-        group=clip["group"],
-        width=clip["width"],
-        height=clip["height"],
-        n_frames=clip["n_frames"],
-        is_image=clip["kind"] == "image",
-        content=content or b"",
-        frame=(clip["crop"][0], clip["crop"][1], source["width"], source["height"]),
-    )
+def _shapes(kept: pl.DataFrame, measured: Measured) -> pl.DataFrame:
+    """What bucketing needs to know of kept clips: the columns `samples.INFO`. kept: with scores_key."""
+    size = {"signals_key": "key", "whole_width": "width", "whole_height": "height"}
+    sources = frame_of(measured.signals, _SIZE).unique("key", keep="last").select(**size)
+    scores = measured.scores.select("key", "content")
+    known = kept.join(scores, left_on="scores_key", right_on="key", how="left", maintain_order="left")
+    known = known.join(sources, on="signals_key", how="left", maintain_order="left")
+    place = {name: pl.col("crop").list.get(k) for k, name in enumerate(("x", "y"))}
+    content = pl.col("content").fill_null(b"")
+    return known.with_columns(content, is_image=pl.col("kind") == "image", **place).select(*INFO)

@@ -68,8 +68,8 @@ def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) ->
     with dataset.lease():
         find_edits(dataset)
         before = dataset.decide()
-        said = labelled(before.clips, file) if file else {}
-        said |= {clip["clip_id"]: (clip, word) for clip in named(before.clips, ids)}
+        said = labelled(before.clip_rows, file) if file else {}
+        said |= {clip["clip_id"]: (clip, word) for clip in named(before.clip_rows, ids)}
         changed = [(clip, WORDS[value]) for clip, value in said.values() if clip["by_hand"] != WORDS[value]]
         count = dataset.manifest.read("events").height
         events = [by_hand.event_of(clip, value, count + k) for k, (clip, value) in enumerate(changed)]
@@ -80,7 +80,7 @@ def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) ->
 
 def show_judged(dataset: Dataset, changed: Sequence[Row], decided: Decided, as_json: bool) -> None:
     """What became of the clips of which something new was said."""
-    now = {clip["clip_id"]: clip for clip in decided.clips}
+    now = {clip["clip_id"]: clip for clip in decided.clip_rows}
     if as_json:
         names = ("clip_id", "path", "start_s", "end_s", "by_hand", "state", "reasons")
         print_json([{name: now[clip["clip_id"]][name] for name in names} for clip in changed])

@@ -4,27 +4,34 @@ The one exception is `shots` and `plans`, which remember decisions that are wort
 numbers); what they depend on includes the settings of `[split]` and the family's rate. Latents and embeddings have
 their keys in `stages.cache`, captions in `stages.caption`.
 
-Keys that deciding asks for by the ten thousand (`signals`, `clip`, `scores`, `pool`, `media`) write the canonical JSON
-of `ids.key_of` as one text, names in their order.
+Keys that deciding asks for by the ten thousand (`signals`, `clip`, `scores`, `pool`, media) write the canonical JSON of
+`ids.key_of` as one text, names in their order; `wanprep.keyed` makes whole columns of them.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from wanprep import ids
 from wanprep.config import to_table
 
-Sized = tuple[int, int]
 # Raise a version when a change of code changes what is measured.
 ANALYSIS_VERSION = 37
 PLANS_VERSION = 2
 SHOTS_VERSION = 24
 SCORES_VERSION = 52
 MEDIA_VERSION = 6
+
+CLIP_LENGTH = 16
+CLIP = '{"end_pts":%s,"source_id":%s,"start_pts":%s}'
+SCORES = '{"crop":%s,"frames":[%s,%s],"signals":%s,"stage":"scores","version":%s}'
+MEDIA = (
+    '{"bars":%s,%s"crop":%s,"end_pts":%s,"rate":%s,"size":[%s,%s],'
+    '"source_id":%s,"stage":"media","start_pts":%s,"version":%s}'
+)
 
 
 @functools.lru_cache(maxsize=1 << 17)  # asked for by every stage
@@ -58,16 +65,13 @@ def _plans_at(rate: int, version: int) -> Callable[[str], str]:
 
 def clip(source_id: str, start_pts: int, end_pts: int) -> str:
     """Identity of a clip: the span, whatever the detector settings that found it. Short, because it names files."""
-    owner = ids.canonical_text(source_id)
-    return ids.digest_text(f'{{"end_pts":{end_pts},"source_id":{owner},"start_pts":{start_pts}}}')[:16]
+    return ids.digest_text(CLIP % (end_pts, ids.canonical_text(source_id), start_pts))[:CLIP_LENGTH]
 
 
-@functools.lru_cache(maxsize=1 << 17)  # asked for several times in each deciding of a whole table
 def scores(signals_key: str, start_frame: int, end_frame: int, x: int, y: int, width: int, height: int) -> str:
     """x, y, width, height: of the clip's crop, the part of the picture that is scored."""
-    told = f'"signals":{ids.canonical_text(signals_key)},"stage":"scores","version":{SCORES_VERSION}'
-    part = f'"crop":[{x},{y},{width},{height}],"frames":[{start_frame},{end_frame}]'
-    return ids.digest_text(f"{{{part},{told}}}")
+    owner, crop = ids.canonical_text(signals_key), f"[{x},{y},{width},{height}]"
+    return ids.digest_text(SCORES % (crop, start_frame, end_frame, owner, SCORES_VERSION))
 
 
 def pool(scores_keys: Sequence[str]) -> str:
@@ -94,18 +98,3 @@ def _match_rule() -> str:
     from wanprep.signals import phash
 
     return ids.digest_file(Path(phash.__file__))
-
-
-def media(
-    clip_row: Mapping[str, Any], rate: int, colour: Sequence[float] | None, size: Sized, crop: Sequence[int]
-) -> str:
-    """Of a clip's file of this size, made of this part (x, y, width, height) of its picture. colour: the transform of
-    its pictures, if there is one."""
-    left, top, wide, high = clip_row["crop"]
-    x, y, w, h = crop
-    width, height = size
-    moved = "" if colour is None else f'"colour":{ids.canonical(list(colour))},'
-    part = f'"bars":[{left},{top},{wide},{high}],{moved}"crop":[{x},{y},{w},{h}],"end_pts":{clip_row["end_pts"]}'
-    owner = f'"source_id":{ids.canonical_text(clip_row["source_id"])},"stage":"media"'
-    span = f'"start_pts":{clip_row["start_pts"]},"version":{MEDIA_VERSION}'
-    return ids.digest_text(f'{{{part},"rate":{rate},"size":[{width},{height}],{owner},{span}}}')

@@ -38,18 +38,18 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
     decided = summary.decided
     assert decided
     samples = decided.samples.select("clip_id", "state", "reason").to_dicts()
-    tables = {"sources": decided.sources, "clips": decided.clips, "samples": samples}
+    tables = {"sources": decided.sources, "clips": decided.clip_rows, "samples": samples}
     found = [state_line(name, rows) for name, rows in tables.items()]
     found += source_lines(dataset, decided.sources, summary.news) + clipless_lines(
-        dataset, decided.sources, decided.clips
+        dataset, decided.sources, decided.clip_rows
     )
-    found += clip_lines(dataset, decided.clips, samples)
+    found += clip_lines(dataset, decided.clip_rows, samples)
     found += _text_lines(dataset, summary, decided)
     if summary.edited:
         found.append(f"{counted(summary.edited, 'caption')} edited by hand {were(summary.edited)} taken over")
     found += map(plain, lost.lines(dataset, decided.orphaned, decided.sources))
     found += _copy_lines(dataset, decided, summary)
-    found += _caption_lines(dataset, decided) + _long_lines(dataset, decided.clips)
+    found += _caption_lines(dataset, decided) + _long_lines(dataset, decided.clip_rows)
     if dataset.pipeline.model.caution:
         found.append(dataset.pipeline.model.caution)
     found += decided.warnings + summary.notes
@@ -57,7 +57,7 @@ def lines(dataset: Dataset, summary: Summary) -> list[str]:
         found.append(f"{counted(summary.published, 'caption file')} written")
     if summary.waiting:
         found.append(f"pending: {summary.waiting}")
-    fault = faults.line(decided.clips, dataset.pipeline.caption.sampling)
+    fault = faults.line(decided.clip_rows, dataset.pipeline.caption.sampling)
     return [*found, *([fault] if fault else []), _last_line(dataset, summary)]
 
 
@@ -142,13 +142,13 @@ def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -
 
 def _copy_lines(dataset: Dataset, decided: Decided, summary: Summary) -> list[str]:
     events = dataset.manifest.read("events").sort("seq", maintain_order=True).to_dicts()
-    typed = typed_in(events, decided.clips)
-    return [plain(line) for line in replaced.lines(decided.clips, typed, summary.kept)]
+    typed = typed_in(events, decided.clip_rows)
+    return [plain(line) for line in replaced.lines(decided.clip_rows, typed, summary.kept)]
 
 
 def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
     """What is to be said of captions: placeholders, what the checks found, what the models used."""
-    clips = [clip for clip in decided.clips if clip["caption"] is not None]
+    clips = [clip for clip in decided.clip_rows if clip["caption"] is not None]
     found = []
     template = sum(clip["caption_origin"] == "template" for clip in clips)
     if template:
@@ -211,9 +211,9 @@ def _text_lines(dataset: Dataset, summary: Summary, decided: Decided) -> list[st
     if not summary.ignored and "caption" not in summary.reports:
         return []
     texts, config = beside.texts_of(decided.sources, dataset.roots), dataset.pipeline.caption
-    found = beside.lines(texts, decided.clips, dataset.roots, config.captioner)
+    found = beside.lines(texts, decided.clip_rows, dataset.roots, config.captioner)
     earlier = leads.every(dataset.manifest.read("runs").to_dicts())
-    found += beside.trigger_lines(decided.chosen, decided.clips, texts, config, earlier, dataset.roots)
+    found += beside.trigger_lines(decided.chosen, decided.clip_rows, texts, config, earlier, dataset.roots)
     rest = beside.left_alone(summary.ignored, texts, summary.folder)
     return [plain(line) for line in found] + ([f"left alone (no movie or picture): {listed(rest)}"] if rest else [])
 
@@ -244,9 +244,9 @@ def _steps(counts: Mapping[str, int]) -> str:
 
 def _nothing_left(dataset: Dataset, summary: Summary) -> str:
     assert summary.decided
-    refused = sum(standing.uncaptioned(summary.decided.clips).values())
+    refused = sum(standing.uncaptioned(summary.decided.clip_rows).values())
     but = f", but {counted(refused, 'kept clip')} {are(refused)} without a caption" if refused else ""
-    fault, count, number = faults.common(summary.decided.clips)
+    fault, count, number = faults.common(summary.decided.clip_rows)
     but += f", but {count} of {number} captions have the fault {fault}" if fault else ""
     if not summary.published and not any(report.done or report.rejected for report in summary.reports.values()):
         what = "nothing else is pending" if summary.waiting else "nothing is pending"

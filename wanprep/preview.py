@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep.frames import frame_of
 from wanprep.manifest import Manifest
+from wanprep.schema import DERIVED
 from wanprep.stage import Missing
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def preview(dataset: Dataset, source: Path | None = None, edited: Iterable[Mappi
     if source is not None:
         measured = replace(measured, sources=listed_sources(dataset, source).rows)
     decided = decide(measured, dataset.pipeline, encoder)
-    derived = {"samples": decided.samples}
-    for name in ("sources", "clips"):
-        derived[name] = frame_of(getattr(decided, name), dataset.manifest.table(name).polars_schema)
+    derived = {name: dataset.manifest.table(name).typed(getattr(decided, name)) for name in DERIVED}
     seen = copy.copy(dataset)
     seen.manifest = _Decided(dataset.manifest, derived)
     return seen

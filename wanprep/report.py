@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanprep import edits, outcome, standing
-from wanprep.care import STORED
 from wanprep.runner import Report
+from wanprep.schema import STORED
 from wanprep.tables import console, counted, plain, print_json, table
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool)
     lines = outcome.lines(dataset, summary)
     if as_json:
         steps = {name: _report_json(report) for name, report in summary.reports.items()}
-        states = {name: dict(Counter(row["state"] for row in getattr(decided, name))) for name in ("sources", "clips")}
-        states["samples"] = dict(Counter(decided.samples["state"]))
+        states = {"sources": dict(Counter(row["state"] for row in decided.sources))}
+        states |= {name: dict(Counter(getattr(decided, name)["state"])) for name in ("clips", "samples")}
         print_json({"steps": steps, **states, "seconds": summary.seconds, "notes": lines})
         return
     out = console(err=True)
@@ -116,10 +116,9 @@ def show_summary(dataset: Dataset, summary: Summary, as_json: bool, quiet: bool)
 
 def show_status(dataset: Dataset, as_json: bool) -> None:
     """Done, rejected by reason, failed, pending: for every step, counted in what is wanted today."""
-    from wanprep.run import STAGES
-    from wanprep.steps import steps
+    from wanprep.steps import STAGES, steps
 
-    rows = [standing.standing(dataset, step) for stage in STAGES for step in steps(dataset)[stage]]
+    rows = [standing.standing(dataset, step) for stage in STAGES for step in steps(dataset, stage)]
     edited, notes = edits.waiting(dataset)
     if as_json:
         print_json([row | ({"edited": edited} if row["step"] == "caption" else {}) for row in rows])

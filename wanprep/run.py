@@ -23,8 +23,6 @@ from wanprep.runner import Listener, Options, Report, run_stage
 from wanprep.stage import Missing
 from wanprep.steps import steps
 
-STAGES = ("split", "fps", "filter", "bucket", "caption", "cache")
-
 
 @dataclass(kw_only=True)
 class Summary:
@@ -92,7 +90,7 @@ def _go_through(dataset: Dataset, stages: Sequence[str], options: Options, summa
     for stage in stages:
         if stage == "cache" and not _can_cache(dataset, summary, by_name=len(stages) == 1):
             continue
-        for step in steps(dataset)[stage]:
+        for step in steps(dataset, stage):
             report = run_stage(step, dataset, options, listen)
             summary.reports[step.name] = report
             wanted = wanted_captions(dataset) if stage == "caption" else None
@@ -111,7 +109,7 @@ def plan(dataset: Dataset, stages: Sequence[str], options: Options) -> dict[str,
 
     found = {}
     for stage in stages:
-        for step in steps(dataset)[stage]:
+        for step in steps(dataset, stage):
             found[step.name] = run_stage(step, dataset, options)
     if options.limit is None and options.only is None:  # what has no key yet is no item, but will be one
         for name, count in unencoded(dataset).items():
@@ -177,13 +175,13 @@ def find_edits(dataset: Dataset) -> tuple[int, list[str]]:
 
 def wanted_captions(dataset: Dataset) -> dict[str, str]:
     """clip_id -> key of the caption that each kept clip asks for now."""
-    captions = steps(dataset)["caption"][0]
+    captions = steps(dataset, "caption")[0]
     return {item.row["clip_id"]: next(iter(item.parts)) for item in captions.items(dataset)}
 
 
 def asked_captions(decided: Decided) -> dict[str, str]:
     """As `wanted_captions`, of the captions that these decisions were made with."""
-    return {clip["clip_id"]: clip["caption_key"] for clip in decided.clips if clip["caption_key"] is not None}
+    return {clip["clip_id"]: clip["caption_key"] for clip in decided.clip_rows if clip["caption_key"] is not None}
 
 
 def publish_captions(dataset: Dataset, decided: Decided) -> int:
@@ -191,7 +189,7 @@ def publish_captions(dataset: Dataset, decided: Decided) -> int:
     published = dataset.manifest.read("published").sort("seq", maintain_order=True)
     written = publishing.publish(
         dataset.root / caption_files.FOLDER,
-        decided.clips,
+        decided.clip_rows,
         decided.chosen,
         caption_files.known_files(published.to_dicts()),
         lambda rows: dataset.manifest.append("published", rows),

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from wanprep import care
 from wanprep.bulk import collection, no_collection
 from wanprep.engines import local
 from wanprep.engines.local import Outcome
+from wanprep.schema import STORED
 from wanprep.stage import Item, Missing, Stage
 from wanprep.wanted import wanted
 
@@ -68,7 +68,9 @@ def run_stage(stage: Stage, dataset: Dataset, options: Options, listen: Listener
         report.pending = len(_pending(stage, dataset, options, report))
         return report
     todo = _pending(stage, dataset, options, report)
-    if todo and stage.table in care.STORED:  # what was being written when a command was killed is among it
+    if todo and stage.table in STORED:  # what was being written when a command was killed is among it
+        from wanprep import care
+
         care.sweep(dataset.root)
     listen(report, None, len(todo))
     batch = _Batch(dataset, stage.table)

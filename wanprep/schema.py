@@ -101,6 +101,8 @@ TABLES: dict[str, Columns] = {
     ),
 }
 
+STORED = ("signals", "artefacts")  # tables whose rows name files
+
 # Columns that are kept in a table of their own name, by key, and read only where they are asked for: deciding again
 # needs no overlay map whose pool is remembered, and maps are nine tenths of all that is measured of a clip.
 APART: dict[str, tuple[str, ...]] = {"scores": ("evidence",)}

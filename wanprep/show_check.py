@@ -19,7 +19,7 @@ def show_check(dataset: Dataset, options: Options, listen: Listener, as_json: bo
     from wanprep.checking import check
 
     findings, decided, report, missing = check(dataset, options, listen)
-    clips = {clip["clip_id"]: clip for clip in decided.clips}
+    clips = {clip["clip_id"]: clip for clip in decided.clip_rows}
     if as_json:
         print_json(findings)
     else:

@@ -50,6 +50,18 @@ class Missing(Exception):
         return (Missing, (self.what, self.remedy))
 
 
+class Damaged(Exception):
+    """A file on disk is not the one its row describes. `what` names it, `remedy` the command that mends it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}. {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[Damaged], tuple[str, str]]:
+        return (Damaged, (self.what, self.remedy))
+
+
 class Failed(RuntimeError):
     """A failure outside of this program, a server's say: `reason` and the words say all, no place in the code helps."""
 

@@ -164,21 +164,21 @@ def _left_out(dataset: Dataset, step: str) -> Counter[str]:
 def pending(dataset: Dataset, decided: Decided) -> dict[str, int]:
     """Step -> items it has still to do, read off the decisions alone: quick, whatever the size of the dataset."""
     sources = [row for row in decided.sources if row["state"] in ("pending", "failed")]
-    divided = {clip["source_id"] for clip in decided.clips}  # a good source has a clip that says what became of it
+    divided = {clip["source_id"] for clip in decided.clip_rows}  # a good source has a clip that says what became of it
     ok = decided.samples.filter(state="ok")
     files = decided.samples.filter((pl.col("state") == "ok") | (pl.col("detail") == MUTE))
     used = set(ok["clip_id"])
     looks_at_none = dataset.pipeline.caption.captioner in ("template", "sidecar")
     mute = [
         clip
-        for clip in decided.clips
+        for clip in decided.clip_rows
         if clip["state"] == "keep" and clip["caption"] is None and not clip["reasons"]
         if looks_at_none or clip["clip_id"] in used
     ]
     found = {
         "split": len(sources),
         "shots": sum(row["state"] == "ok" and row["source_id"] not in divided for row in decided.sources),
-        "filter": sum(clip["state"] == "pending" for clip in decided.clips),
+        "filter": sum(clip["state"] == "pending" for clip in decided.clip_rows),
         "bucket": files.filter(pl.col("media_digest").is_null())["clip_id"].n_unique(),
         "caption": len(mute),
         "cache": _texts(dataset),
@@ -202,7 +202,7 @@ def _texts(dataset: Dataset) -> int:
     if (captioned["cache_state"] == "cached").all() and not dataset.pipeline.caption.class_word:
         return 0
     try:
-        items = steps(dataset)["cache"][0].items(dataset) if dataset.encoder() else []
+        items = steps(dataset, "cache")[0].items(dataset) if dataset.encoder() else []
     except Missing:
         items = []
     if items:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,15 @@ from typing import Any
 import polars as pl
 
 from wanprep import keys
-from wanprep.caching import Latents, Texts
-from wanprep.captioning import caption_steps
 from wanprep.dataset import Dataset
-from wanprep.looking import look_steps
 from wanprep.scan import Hash
 from wanprep.stage import Item, Row, Stage
 from wanprep.stages.split import SplitConfig
 
 
-def steps(dataset: Dataset) -> dict[str, list[Stage]]:
-    """Every stage's steps, by the stage's name, in running order."""
-    pipeline = dataset.pipeline
-    root = str(dataset.root)
-    return {
-        "split": [Hash(), Analyse(root), Shots(root, pipeline.split)],
-        "fps": [Plans(root, pipeline.split, pipeline.model.fps)],
-        "filter": [Scores(root), *look_steps(root, pipeline)],
-        "bucket": [Media(root, pipeline.model.fps)],
-        "caption": caption_steps(root, pipeline),
-        "cache": [Texts(root, pipeline.family, pipeline.cache), Latents(root, pipeline.family, pipeline.cache)],
-    }
+def steps(dataset: Dataset, stage: str) -> list[Stage]:
+    """The steps of a stage, in running order."""
+    return _STEPS[stage](dataset)
 
 
 _OF_CLIPS = (  # less than all columns, because whole tables go through here
@@ -255,3 +243,46 @@ class Media:
         signals = _load_signals(f"{self.root}/{args['signals']['path']}", args["signals"]["digest"])
         with unchanged(Path(args["path"]), args["seen"], args["source_id"]):
             return list(render_clip(Path(self.root), args, parts, signals, self.rate))
+
+
+def _split(dataset: Dataset) -> list[Stage]:
+    root = str(dataset.root)
+    return [Hash(), Analyse(root), Shots(root, dataset.pipeline.split)]
+
+
+def _fps(dataset: Dataset) -> list[Stage]:
+    return [Plans(str(dataset.root), dataset.pipeline.split, dataset.pipeline.model.fps)]
+
+
+def _filter(dataset: Dataset) -> list[Stage]:
+    from wanprep.looking import look_steps
+
+    return [Scores(str(dataset.root)), *look_steps(str(dataset.root), dataset.pipeline)]
+
+
+def _bucket(dataset: Dataset) -> list[Stage]:
+    return [Media(str(dataset.root), dataset.pipeline.model.fps)]
+
+
+def _caption(dataset: Dataset) -> list[Stage]:
+    from wanprep.captioning import caption_steps
+
+    return caption_steps(str(dataset.root), dataset.pipeline)
+
+
+def _cache(dataset: Dataset) -> list[Stage]:
+    from wanprep.caching import Latents, Texts
+
+    about = str(dataset.root), dataset.pipeline.family, dataset.pipeline.cache
+    return [Texts(*about), Latents(*about)]
+
+
+_STEPS: Mapping[str, Callable[[Dataset], list[Stage]]] = {  # in the order of the data flow
+    "split": _split,
+    "fps": _fps,
+    "filter": _filter,
+    "bucket": _bucket,
+    "caption": _caption,
+    "cache": _cache,
+}
+STAGES = tuple(_STEPS)

@@ -16,7 +16,8 @@ from typing import Any, get_args
 from wanprep import config, costs
 from wanprep.families import FAMILIES, Family
 from wanprep.stage import UsageError
-from wanprep.stages.bucket import ClipInfo, buckets_of, samples_of
+from wanprep.stages.bucket import ClipInfo, buckets_of
+from wanprep.stages.samples import samples_of
 from wanprep.stages.windows import View, snap_down
 from wanprep.toml_text import dump_toml
 

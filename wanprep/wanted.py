@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from wanprep import keys
+from wanprep import keyed, keys
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -67,8 +67,7 @@ def _scores(dataset: Dataset) -> pl.DataFrame:
     of_split = (pl.col("state") == "rejected") & (pl.col("scores") == "{}")  # found wanting before any score
     analysed = pl.col("signals_key").is_in(_signals(dataset)["key"].implode())
     clips = dataset.manifest.read("clips").filter(~of_split & analysed & pl.col("n_frames").is_not_null())
-    rows = zip(*(clips[name].to_list() for name in ("signals_key", "start_frame", "end_frame", "crop")))
-    return _numbered([keys.scores(*row, *crop) for *row, crop in rows])
+    return _numbered(keyed.scores(clips))
 
 
 def _media(dataset: Dataset) -> pl.DataFrame:

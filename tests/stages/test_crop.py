@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from wanprep.families import family
 from wanprep.signals.content import BINS
 from wanprep.stage import Reject, UsageError
-from wanprep.stages.bucket import ClipInfo, View, choose, mp4_needs, samples_of
+from wanprep.stages.bucket import ClipInfo, View, choose, mp4_needs
 from wanprep.stages.crop import crop_box, follow
+from wanprep.stages.samples import samples_of
 from wanprep.stages.sides import names_a_side
 from wanprep.stages.windows import check_views
 

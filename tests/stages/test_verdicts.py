@@ -63,5 +63,5 @@ def test_texts_are_the_scores_as_json(table: Judged) -> None:
 
 def test_what_no_filter_judges_is_left_out_where_it_is_not_known() -> None:
     table = Judged(clip_ids=["a", "b"], columns=[info("camera", pl.Series(["pan left, slow", None]))])
-    assert table.texts() == ['{"camera": ["pan left, slow", null, "info"]}', "{}"]
+    assert table.texts().to_list() == ['{"camera": ["pan left, slow", null, "info"]}', "{}"]
     assert [verdict.state for verdict in table.verdicts()] == ["keep", "keep"]

@@ -31,7 +31,7 @@ def export(dataset: Dataset, folder: Path) -> tuple[int, list[str]]:
     texts: dict[str, str] = {}
     with dataset.lease():
         _, notes = find_edits(dataset)
-        clips = dataset.decide().clips
+        clips = dataset.decide().clip_rows
     for clip in clips:
         if clip["state"] == "keep" and clip["caption"] is not None:
             texts[clip["clip_id"]] = clip["caption"]

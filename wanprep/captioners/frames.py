@@ -122,9 +122,9 @@ def decoded(media: Media, indices: tuple[int, ...]) -> NDArray[np.uint8]:
     """Frames of a file by number (rising), uint8 [F, H, W, 3]; Damaged when it does not hold them."""
     import numpy as np
 
-    from wanprep.cached import Damaged
     from wanprep.media.probe import probe
     from wanprep.media.read import open_video
+    from wanprep.stage import Damaged
 
     facts = probe(media.path)
     wanted, pictures = set(indices), []

@@ -12,7 +12,7 @@ Legend: Y'CbCr is full-range BT.709 with levels 0..255, chroma around 0. A trans
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,12 +128,8 @@ def apply(rgb: NDArray[np.uint8], matrix: Sequence[float] | None) -> NDArray[np.
     return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
-def summaries(clips: Sequence[Mapping[str, Any]], scores: Mapping[str, str | None]) -> list[dict[str, Any]]:
-    """Rows for `transforms` of kept clips. scores: clip_id -> its scores as JSON, where it has any."""
-    found = []
-    for clip in clips:
-        text = scores.get(clip["clip_id"])
-        colour = json.loads(text).get("colour") if text else None
-        names = ("clip_id", "source_id", "group", "kind", "n_frames")
-        found.append({**{name: clip[name] for name in names}, "colour": colour})
-    return found
+def summaries(clips: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for `transforms` of kept clips, with their scores as JSON, None for none."""
+    names = ("clip_id", "source_id", "group", "kind", "n_frames")
+    colours = ((clip, json.loads(clip["scores"] or "{}").get("colour")) for clip in clips)
+    return [{**{name: clip[name] for name in names}, "colour": colour} for clip, colour in colours]

@@ -85,13 +85,13 @@ class Judged:
                 found[clip].append(column.name)
         return found
 
-    def texts(self) -> list[str]:
+    def texts(self) -> pl.Series:
         """Of each clip `Verdict.scores` as JSON, by name."""
         parts = [_json_of_each(column) for column in sorted(self.columns, key=lambda column: column.name)]
         if not parts:
-            return ["{}"] * len(self.clip_ids)
+            return pl.Series(["{}"] * len(self.clip_ids), dtype=pl.String)
         text = pl.concat_str(parts, separator=", ", ignore_nulls=True)
-        return pl.select(pl.concat_str(pl.lit("{"), text, pl.lit("}"))).to_series().to_list()
+        return pl.select(pl.concat_str(pl.lit("{"), text, pl.lit("}"))).to_series()
 
     def verdicts(self) -> list[Verdict]:
         """In order of clip_ids."""

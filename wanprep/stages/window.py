@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wanprep.cached import Damaged
 from wanprep.ids import digest_file
+from wanprep.stage import Damaged
 
 REDO = "Run `wanprep bucket`, which makes it again"
 
