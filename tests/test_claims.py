@@ -8,8 +8,8 @@ import pytest
 
 from wanprep.captioners.files import DAMAGED
 from wanprep.claims import claims_of, filled, typed_in
-from wanprep.decide import Measured
 from wanprep.frames import frame_of, types_of
+from wanprep.measured import Measured
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.schema import TABLES
 from wanprep.stages.precedence import FOLDER_TEXT, OWN_TEXT, TOUCHED, TYPED, Claim

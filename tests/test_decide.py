@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from wanprep import decide as deciding
 from wanprep import keys
-from wanprep.decide import Measured, judged_clips
+from wanprep.decide import judged_clips
+from wanprep.measured import Measured, plans_of, shots_of, signals_of
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.signals import overlay, phash
 from wanprep.stages.scored import stored
@@ -77,8 +78,9 @@ def a_source(pipeline: Pipeline, path: str, identity: str, *ranges: tuple[int, i
 def together(*tables: dict[str, list]) -> Measured:
     names = {name for table in tables for name in table}
     rows: dict[str, Any] = {name: [row for table in tables for row in table.get(name, [])] for name in names}
-    scores = {row["key"]: row for row in rows.get("scores", ())}  # one a key, as in the table
-    return Measured(**rows | {"scores": stored(list(scores.values()))})
+    for name, held in (("signals", signals_of), ("shots", shots_of), ("plans", plans_of), ("scores", stored)):
+        rows[name] = held(list({row["key"]: row for row in rows.get(name, ())}.values()))  # one a key, as in tables
+    return Measured(**rows)
 
 
 def test_states_of_sources(pipeline: Pipeline) -> None:
@@ -153,12 +155,13 @@ def test_nothing_depends_on_the_order_of_rows(pipeline: Pipeline) -> None:
     expected = decide(straight, pipeline)
     for seed in range(5):
         chooser = random.Random(seed)
-        shuffled = {
+        shuffled: dict[str, Any] = {
             name: chooser.sample(list(getattr(straight, name)), len(getattr(straight, name)))
-            for name in ("sources", "files", "signals", "shots", "plans")
+            for name in ("sources", "files")
         }
-        scores = straight.scores.sample(fraction=1, shuffle=True, seed=seed)
-        assert decide(replace(straight, **shuffled, scores=scores), pipeline) == expected
+        for name in ("signals", "shots", "plans", "scores"):
+            shuffled[name] = getattr(straight, name).sample(fraction=1, shuffle=True, seed=seed)
+        assert decide(replace(straight, **shuffled), pipeline) == expected
 
 
 def test_changed_split_settings_leave_no_stale_clip(pipeline: Pipeline) -> None:

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from wanprep import keyed
-from wanprep.decide import Measured
 from wanprep.frames import frame_of, types_of
 from wanprep.ids import key_of
 from wanprep.joins import MUTE, decide_samples
+from wanprep.measured import Measured, signals_of
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.schema import TABLES
 
@@ -50,7 +50,7 @@ def made(key: str, outcome: str = "done", reason: str = "") -> Row:
 
 def samples(pipeline: Pipeline, clips: list[Row], *files: Row) -> list[Row]:
     encoder: Any = Encoder()
-    measured = Measured(signals=[{"key": "k", "width": 64, "height": 32}], artefacts=files)
+    measured = Measured(signals=signals_of([{"key": "k", "width": 64, "height": 32}]), artefacts=files)
     return decide_samples(table(clips), measured, pipeline, encoder).to_dicts()
 
 
@@ -134,7 +134,7 @@ def test_the_copys_camera_pans_to_the_other_side(
 
 
 def test_without_an_encoder_nothing_is_cached_and_nothing_lost(pipeline: Pipeline) -> None:
-    measured = Measured(signals=[{"key": "k", "width": 64, "height": 32}])
+    measured = Measured(signals=signals_of([{"key": "k", "width": 64, "height": 32}]))
     rows = decide_samples(table([a_clip("a"), a_clip("b", state="rejected")]), measured, pipeline, None).to_dicts()
     assert [(row["clip_id"], row["cache_state"], row["text_key"]) for row in rows] == [("a", "pending", None)] * 4
     assert decide_samples(table([]), measured, pipeline, None).is_empty()

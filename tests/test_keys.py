@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from wanprep import keyed, keys
 from wanprep.config import to_table
 from wanprep.frames import frame_of
-from wanprep.ids import canonical, key_ends, key_maker, key_of
+from wanprep.ids import canonical, key_between, key_ends, key_of
 from wanprep.stages.split import SplitConfig
 
 PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8), st.lists(st.integers(), max_size=3))
@@ -17,18 +17,18 @@ NAMES = st.sampled_from(["a", "b", "clip_id", "view", "zeta", "é"])
 
 @settings(max_examples=200, deadline=None)
 @given(name=NAMES, text=st.text(max_size=12), fixed=st.dictionaries(NAMES, PLAIN, max_size=4))
-def test_a_maker_gives_the_same_keys(name: str, text: str, fixed: dict) -> None:
+def test_a_key_between_its_ends_is_the_same(name: str, text: str, fixed: dict) -> None:
     fixed.pop(name, None)
-    assert key_maker(name, **fixed)(text) == key_of(**{name: text}, **fixed)
+    assert key_between(key_ends(name, **fixed), text) == key_of(**{name: text}, **fixed)
 
 
-def test_a_maker_takes_names_of_files_that_are_no_utf8() -> None:
-    assert key_maker("path", root="r")("film\udcff.mp4") == key_of(path="film\udcff.mp4", root="r")
+def test_ends_take_names_of_files_that_are_no_utf8() -> None:
+    assert key_between(key_ends("path", root="r"), "film\udcff.mp4") == key_of(path="film\udcff.mp4", root="r")
 
 
 def test_a_text_that_looks_like_the_place_is_no_place() -> None:
     with pytest.raises(ValueError, match="unpack"):
-        key_maker("a", b="\0here\0")("x")
+        key_ends("a", b="\0here\0")
 
 
 def test_shots_depend_on_the_signals_and_on_the_settings() -> None:

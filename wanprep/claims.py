@@ -26,7 +26,7 @@ from wanprep.stages.precedence import FOLDER_TEXT, OWN_TEXT, TOUCHED, TYPED, Cla
 from wanprep.stages.windows import View, windows
 
 if TYPE_CHECKING:
-    from wanprep.decide import Measured
+    from wanprep.measured import Measured
     from wanprep.pipeline import Pipeline
 
 Row = Mapping[str, Any]

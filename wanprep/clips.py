@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from wanprep.pipeline import Pipeline
 from wanprep.schema import TABLES
 
 if TYPE_CHECKING:
-    from wanprep.decide import Measured
+    from wanprep.measured import Measured
 
 Row = dict[str, Any]
 _TYPES = types_of(TABLES["clips"])
@@ -29,22 +28,16 @@ _SPAN: Mapping[str, Any] = {
     **dict.fromkeys(("state", "reason"), pl.String),
 }
 _PLAN: Mapping[str, Any] = dict.fromkeys(("n_frames", "duplicated"), pl.Int64)
-_ABOUT: Mapping[str, Any] = {
-    **dict.fromkeys(("source_id", "path", "group", "kind", "signals_key", "time_base", "truncated"), pl.String),
-    # For times in seconds: in floats whole numbers up to 2^53 are exact.
-    **dict.fromkeys(("first_pts", "numerator", "denominator"), pl.Float64),
-}
+_OF_SOURCE: Mapping[str, Any] = dict.fromkeys(("source_id", "path", "group", "kind"), pl.String)
+_CLOCK: Mapping[str, Any] = {"time_base": pl.String, "numerator": pl.Float64, "denominator": pl.Float64}
+_OF_SIGNALS = ("time_base", "truncated", "first_pts")
 NO_TEXTS = pl.lit([], dtype=pl.List(pl.String))
-
-
-def rows_by_key(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {row["key"]: row for row in rows}
 
 
 def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
     """Every shot of every good source as a clip, before quality is judged; with what a person said of it. As the table
     `clips`, by path and time."""
-    clips = _clips(list(divided(sources, measured, pipeline)))
+    clips = _clips(divided(sources, measured, pipeline))
     said = by_hand.verdicts(measured.events, anchors(clips, measured.events))[0]
     if said:
         told = replaced(clips, pl.DataFrame({"clip_id": list(said), "by_hand": list(said.values())}), "clip_id")
@@ -54,31 +47,35 @@ def decide_clips(sources: Sequence[Row], measured: Measured, pipeline: Pipeline)
     return clips
 
 
-def divided(
-    sources: Iterable[Row], measured: Measured, pipeline: Pipeline
-) -> Iterator[tuple[Row, Mapping[str, Any], str, str | None]]:
-    """(source, its signals, spans of its shots, their plans or None) of every good source; the latter two as JSON."""
-    signals, shots, plans = (rows_by_key(rows) for rows in (measured.signals, measured.shots, measured.plans))
-    rate, key_of = pipeline.model.fps, keys.shots_under(pipeline.split)
-    for source in sources:
-        if source["state"] != "ok":
-            continue
-        signal = signals[keys.signals(source["source_id"])]
-        shots_key = key_of(signal["digest"])
-        shot, plan = shots.get(shots_key), plans.get(keys.plans(shots_key, rate))
-        if shot and shot["outcome"] == "done":
-            yield source, signal, shot["spans"], plan["plans"] if plan and plan["outcome"] == "done" else None
+def divided(sources: Iterable[Row], measured: Measured, pipeline: Pipeline) -> pl.DataFrame:
+    """Good sources whose shots are known: _OF_SOURCE, signals_key and _OF_SIGNALS, and as JSON the spans of their shots
+    and the plans of these, null without any."""
+    good = frame_of([source for source in sources if source["state"] == "ok"], _OF_SOURCE)
+    good = good.with_columns(signals_key=pl.Series(list(map(keys.signals, good["source_id"])), dtype=pl.String))
+    signals = measured.signals.select(*_OF_SIGNALS, "digest", signals_key="key")
+    found = good.join(signals, on="signals_key", maintain_order="left")
+    found = found.with_columns(shots=keyed.between(keys.shots_ends(pipeline.split), found["digest"]))
+    found = found.join(_done(measured.shots, "spans"), left_on="shots", right_on="key", maintain_order="left")
+    found = found.with_columns(key=keyed.between(keys.plans_ends(pipeline.model.fps), found["shots"]))
+    found = found.join(_done(measured.plans, "plans"), on="key", how="left", maintain_order="left")
+    return found.drop("digest", "shots", "key")
 
 
-def _clips(found: Sequence[tuple[Row, Mapping[str, Any], str, str | None]]) -> pl.DataFrame:
-    about = frame_of([_about(source, signal) for source, signal, _, _ in found], _ABOUT)
-    spans = _parsed((spans for _, _, spans, _ in found), _SPAN)
+def _done(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    return table.filter(pl.col("outcome") == "done").select("key", name)
+
+
+def _clips(found: pl.DataFrame) -> pl.DataFrame:
+    """found: as `divided` makes it."""
+    spans = _parsed(found["spans"], _SPAN)
     # Most of a plan's text is its frames, which are not asked for.
-    plans = _parsed((plans and _FRAMES.sub("", plans) for _, _, _, plans in found), _PLAN)
+    short = [plans and _FRAMES.sub("", plans) for plans in found["plans"].to_list()]
+    plans = _parsed(pl.Series(short, dtype=pl.String), _PLAN)
     counts = spans.list.len()
     whole = (plans.list.len() == counts).fill_null(False) & (counts > 0)
-    owners = np.repeat(np.arange(len(found)), counts.to_numpy())
-    rows = pl.concat([about[owners], spans.filter(counts > 0).explode().struct.unnest()], how="horizontal")
+    owners = pl.Series(np.repeat(np.arange(len(found)), counts.to_numpy()))
+    about = _with_clock(found.drop("spans", "plans")).select(pl.all().gather(owners))
+    rows = pl.concat([about, spans.filter(counts > 0).explode().struct.unnest()], how="horizontal")
     planned = plans.filter(whole).explode().struct.unnest()
     has_plan = whole.gather(owners)
     place = pl.select(pl.when(has_plan).then(has_plan.cum_sum() - 1)).to_series()
@@ -86,19 +83,21 @@ def _clips(found: Sequence[tuple[Row, Mapping[str, Any], str, str | None]]) -> p
     return _as_clips(rows.with_columns(still=has_plan & (rows["kind"] == "image")))
 
 
-def _parsed(texts: Iterable[str | None], kind: Mapping[str, Any]) -> pl.Series:
+def _parsed(texts: pl.Series, kind: Mapping[str, Any]) -> pl.Series:
     """Lists of such values of their JSON, null of none."""
-    return pl.Series(list(texts), dtype=pl.String).str.json_decode(pl.List(pl.Struct(kind)))
+    return texts.str.json_decode(pl.List(pl.Struct(kind)))
 
 
-def _about(source: Row, signal: Mapping[str, Any]) -> Row:
-    numerator, denominator = _ratio(signal["time_base"])
-    told = {"signals_key": signal["key"], "numerator": numerator, "denominator": denominator}
-    return {**source, **{name: signal[name] for name in ("time_base", "truncated", "first_pts")}, **told}
+def _with_clock(found: pl.DataFrame) -> pl.DataFrame:
+    """With what times in seconds are worked out of, in floats, in which whole numbers up to 2^53 are exact."""
+    bases = found["time_base"].unique().to_list()
+    rows = [(base, *map(float, Fraction(base).as_integer_ratio())) for base in bases]
+    clock = pl.DataFrame(rows, _CLOCK, orient="row")
+    return found.with_columns(pl.col("first_pts").cast(pl.Float64)).join(clock, on="time_base", maintain_order="left")
 
 
 def _as_clips(rows: pl.DataFrame) -> pl.DataFrame:
-    """rows: of spans, with _ABOUT of the source, n_frames and duplicated, null without a plan, and still."""
+    """rows: of spans, with what is known of their source, n_frames and duplicated, null without a plan, and still."""
 
     def seconds(pts: str) -> pl.Expr:
         return (pl.col(pts) - pl.col("first_pts")) * pl.col("numerator") / pl.col("denominator")
@@ -121,8 +120,3 @@ def _as_clips(rows: pl.DataFrame) -> pl.DataFrame:
     )
     later = [pl.lit(None, dtype=kind).alias(name) for name, kind in _TYPES.items() if name not in made.columns]
     return made.with_columns(later).select(*_TYPES).sort("path", "start_pts", "clip_id")
-
-
-@functools.lru_cache(maxsize=1024)
-def _ratio(time_base: str) -> tuple[int, int]:
-    return Fraction(time_base).as_integer_ratio()

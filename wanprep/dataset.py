@@ -28,6 +28,7 @@ from wanprep.frames import rows_of
 from wanprep.ids import write_atomic
 from wanprep.lease import Held, exclusive
 from wanprep.manifest import Manifest, latest_columns
+from wanprep.measured import READ, Measured
 from wanprep.pipeline import Pipeline, as_toml, resolve
 from wanprep.scan import MARKER, root_id
 from wanprep.schema import DERIVED, TABLES, VOLATILE
@@ -36,7 +37,7 @@ from wanprep.toml_text import dump_toml, read_toml
 
 if TYPE_CHECKING:
     from wanprep.cached import CachedDataset
-    from wanprep.decide import Decided, Measured
+    from wanprep.decide import Decided
     from wanprep.stages.cache import Encoder
 
 DECIDED = "decided.json"  # in manifest/: what the stored decisions were made of
@@ -44,14 +45,6 @@ _CODED = re.compile("%[0-9A-Fa-f]{2}")
 BASIS = tuple(  # tables that decisions depend on, and they themselves; not what is remembered of deciding
     name for name in TABLES if name not in ("evidence", "pools", "matches", "published", "runs")
 )
-READ = {  # what deciding reads of the measured tables; a row of them all has three times as much. The largest first
-    "scores": "key outcome scores signature content",
-    "files": "key outcome reason detail source_id",
-    "signals": "key outcome reason detail kind digest truncated time_base first_pts width height",
-    "shots": "key outcome spans",
-    "plans": "key outcome plans",
-    "artefacts": "key outcome reason detail path digest",
-}
 IN_ORDER = ("captions", "events", "looks", "agreement")  # deciding reads all rows of these, as they were recorded
 PLAIN = ("sources", "pools", "matches")  # and of these
 HEADER = """\
@@ -146,18 +139,17 @@ class Dataset:
     ) -> Measured:
         """Everything that decisions are made of. wanted_captions: by default those of the last captioning. edited:
         events that are not recorded, with those that are."""
-        from wanprep.decide import Measured
-
         self.read_ahead(clips=("clip_id", "caption_key"))
         if wanted_captions is None:
             clips = self.manifest.read("clips", ("clip_id", "caption_key")).drop_nulls("caption_key")
             wanted_captions = dict(zip(clips["clip_id"], clips["caption_key"]))
-        tables = {name: self.manifest.latest(name).select(columns.split()) for name, columns in READ.items()}
+        tables = {name: self.manifest.latest(name).select(columns) for name, columns in READ.items()}
         for name in IN_ORDER:
             tables[name] = self.manifest.read(name).sort("seq", maintain_order=True)
         for name in PLAIN:
             tables[name] = self.manifest.read(name)
-        scores = tables.pop("scores").with_columns(evidence=pl.lit(None, pl.Binary))  # is asked for apart
+        columns: dict[str, Any] = {name: tables.pop(name) for name in ("signals", "shots", "plans", "scores")}
+        columns["scores"] = columns["scores"].with_columns(evidence=pl.lit(None, pl.Binary))  # is asked for apart
         rows: dict[str, Any] = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
         events = [*tables["events"].to_dicts(), *({**event, "at": math.inf} for event in edited)]
         if events:
@@ -165,7 +157,7 @@ class Dataset:
             events = with_leads(events, published, runs)
             rows["events"] = [{k: v for k, v in event.items() if k not in VOLATILE} for event in events]
         evidence = functools.cache(lambda: self.manifest.apart("scores", "evidence"))
-        return Measured(wanted_captions=wanted_captions, evidence=evidence, scores=scores, **rows)
+        return Measured(wanted_captions=wanted_captions, evidence=evidence, **columns, **rows)
 
     def decide(self, wanted_captions: Mapping[str, str] | None = None) -> Decided:
         """Decide everything anew and store the decisions, in their tables and as the flat manifest."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -26,10 +26,11 @@ from wanprep.captioners.agreement import flag_captions
 from wanprep.captioners.choose import damaged
 from wanprep.captioners.files import Chosen
 from wanprep.claims import claims_of
-from wanprep.clips import decide_clips, divided, rows_by_key
+from wanprep.clips import decide_clips, divided
 from wanprep.events import anchors, attach
 from wanprep.frames import frame_of, framed, replaced, rows_of, types_of
 from wanprep.joins import decide_samples
+from wanprep.measured import Measured, Rows
 from wanprep.memory import of_clips
 from wanprep.pipeline import Pipeline
 from wanprep.schema import TABLES
@@ -38,14 +39,13 @@ from wanprep.stages.cache import Encoder
 from wanprep.stages.filter import share_warnings
 from wanprep.stages.judge import Pools
 from wanprep.stages.judge import judge as judge_rows
-from wanprep.stages.overlays import Apart
-from wanprep.stages.scored import CLIP, LOOKED, parsed, stored
+from wanprep.stages.scored import CLIP, LOOKED, parsed
 from wanprep.stages.trained import sizes
 from wanprep.stages.verdicts import Judged
 
 Row = dict[str, Any]
 MIN_FOR_WARNING = 5  # clips; of fewer a share says nothing
-Rows = Sequence[Mapping[str, Any]]
+_OF_SIGNALS = ("key", "outcome", "reason", "detail", "kind", "truncated")
 _CLIPS = types_of(TABLES["clips"])
 _JUDGED, _CAPTIONED = (
     {name: _CLIPS[name] for name in names.split()}
@@ -54,28 +54,6 @@ _JUDGED, _CAPTIONED = (
         "clip_id caption_key caption caption_origin provisional caption_flags more_captions reasons",
     )
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """Latest row a key of every measured table, and the listing of sources. scores: as `stored` makes them, for there
-    is a row a clip and each is large."""
-
-    sources: Rows = ()
-    files: Rows = ()
-    signals: Rows = ()
-    shots: Rows = ()
-    plans: Rows = ()
-    scores: pl.DataFrame = field(default_factory=stored)
-    evidence: Apart = dict  # overlay maps by key of scores, where these lack them
-    pools: Rows = ()  # key, value
-    matches: Rows = ()  # key, value
-    artefacts: Rows = ()
-    captions: Rows = ()
-    events: Rows = ()
-    looks: Rows = ()
-    agreement: Rows = ()
-    wanted_captions: Mapping[str, str] = field(default_factory=dict)  # clip_id -> key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +103,7 @@ def decide(measured: Measured, pipeline: Pipeline, encoder: Encoder | None = Non
 def decide_sources(measured: Measured) -> list[Row]:
     """State of each listed file. One of several files with the same bytes stands for all of them: the one that did so
     before, as long as it is there, else the first."""
-    files, signals = rows_by_key(measured.files), rows_by_key(measured.signals)
+    files, signals = rows_by_key(measured.files), rows_by_key(rows_of(measured.signals.select(_OF_SIGNALS)))
     first: dict[str, Row] = {}
     decided = []
     for listed, stood_for in originals.in_turn(measured.sources, files):
@@ -141,6 +119,10 @@ def decide_sources(measured: Measured) -> list[Row]:
         decided.append(row)
     originals.tell_moved(decided)
     return sorted(decided, key=lambda row: (row["root"], row["path"]))
+
+
+def rows_by_key(rows: Rows) -> dict[str, Mapping[str, Any]]:
+    return {row["key"]: row for row in rows}
 
 
 def _measured_state(row: Mapping[str, Any] | None) -> Row | None:
@@ -180,9 +162,10 @@ def judged_clips(measured: Measured, pipeline: Pipeline) -> list[Row]:
 def planned_frames(measured: Measured, pipeline: Pipeline) -> dict[str, list[int]]:
     """clip_id -> the source frame (counted from 0) that each slot of its plan takes."""
     frames = {}
-    for source, _, spans, plans in divided(decide_sources(measured), measured, pipeline):
+    found = divided(decide_sources(measured), measured, pipeline).select("source_id", "spans", "plans")
+    for source_id, spans, plans in found.iter_rows():
         for span, plan in zip(json.loads(spans), json.loads(plans or "[]")):
-            frames[keys.clip(source["source_id"], span["start_pts"], span["end_pts"])] = plan["frames"]
+            frames[keys.clip(source_id, span["start_pts"], span["end_pts"])] = plan["frames"]
     return frames
 
 

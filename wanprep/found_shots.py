@@ -70,9 +70,9 @@ def _shots(dataset: Dataset, source_id: str | None = None) -> list[dict[str, Any
     done = dataset.manifest.latest("signals").filter(pl.col("outcome") == "done")
     if source_id is not None:
         done = done.filter(pl.col("source_id") == source_id)
-    key_of = keys.shots_under(dataset.pipeline.split)
     analysed = {keys.signals(row["source_id"]): row for row in done.select(_OF_SIGNALS).to_dicts()}
-    wanted = {key_of(row["digest"]): row for key, row in analysed.items() if key == row["key"]}
+    today = [row for key, row in analysed.items() if key == row["key"]]
+    wanted = {keys.shots(row["digest"], dataset.pipeline.split): row for row in today}
     shots = dataset.manifest.latest("shots").filter(pl.col("outcome") == "done")
     found = shots.select("key", "spans", "transitions").to_dicts()
     return [{**row, **wanted[row["key"]]} for row in found if row["key"] in wanted]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 DIGEST_BYTES = 16
+Ends = tuple[str, str]  # of a key's text
 _BEGUN = hashlib.blake2b(digest_size=DIGEST_BYTES)
 
 
@@ -72,20 +73,17 @@ canonical = _canonical_json()
 canonical_text = json.encoder.encode_basestring  # of a text; TypeError for anything else
 
 
-def key_ends(name: str, **fixed: Any) -> tuple[str, str]:
-    """The text that `key_of` digests, before and after the value of one part, a text that differs from key to key."""
+def key_ends(name: str, **fixed: Any) -> Ends:
+    """The text that `key_of` digests, before and after the value of one part, a text that differs from key to key:
+    `key_between(key_ends("a", b=1), x) == key_of(a=x, b=1)`, in half of its time and less where much is fixed."""
     place = "\0here\0"
     before, after = canonical({**fixed, name: place}).split(canonical_text(place))
     return before, after
 
 
-def key_maker(name: str, **fixed: Any) -> Callable[[str], str]:
-    """`key_of` where one part, a text, differs from call to call: `key_maker("a", b=1)(x) == key_of(a=x, b=1)`.
-
-    What is fixed is written once, so a call takes half the time, and less where much is fixed.
-    """
-    before, after = key_ends(name, **fixed)
-    return lambda text: digest_text(f"{before}{canonical_text(text)}{after}")
+def key_between(ends: Ends, text: str) -> str:
+    before, after = ends
+    return digest_text(f"{before}{canonical_text(text)}{after}")
 
 
 def temporary_name(path: Path) -> Path:

@@ -22,7 +22,7 @@ from wanprep.stages.samples import INFO, infos_in, sample_frame
 from wanprep.stages.sides import names_a_side, other_side
 
 if TYPE_CHECKING:
-    from wanprep.decide import Measured
+    from wanprep.measured import Measured
 
 Row = dict[str, Any]
 # What samples of a clip share, the mirrored ones and the others. mute, side: why they are rejected; moved: of its
@@ -32,7 +32,6 @@ _CLIP: dict[str, Any] = {
     **dict.fromkeys(("flip", "others_there", "others_failed"), pl.Boolean),
 }
 _COLOUR = dict.fromkeys(("clip_id", "colour"), pl.String)
-_SIZE = {"key": pl.String, "width": pl.Int64, "height": pl.Int64}  # of a source
 _FILES = dict.fromkeys(("key", "outcome", "reason", "detail", "path", "digest"), pl.String)
 MUTE = "the caption of its clip was rejected"  # detail of a sample that waits for another caption
 
@@ -178,8 +177,7 @@ def clip_infos(kept: Iterable[Mapping[str, Any]], measured: Measured) -> list[Cl
 
 def _shapes(kept: pl.DataFrame, measured: Measured) -> pl.DataFrame:
     """What bucketing needs to know of kept clips: the columns `samples.INFO`. kept: with scores_key."""
-    size = {"signals_key": "key", "whole_width": "width", "whole_height": "height"}
-    sources = frame_of(measured.signals, _SIZE).unique("key", keep="last").select(**size)
+    sources = measured.signals.select(signals_key="key", whole_width="width", whole_height="height")
     scores = measured.scores.select("key", "content")
     known = kept.join(scores, left_on="scores_key", right_on="key", how="left", maintain_order="left")
     known = known.join(sources, on="signals_key", how="left", maintain_order="left")

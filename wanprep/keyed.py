@@ -11,14 +11,14 @@ from wanprep import ids, keys
 
 def clips(rows: pl.DataFrame) -> pl.Series:
     """`keys.clip` of source_id, start_pts, end_pts."""
-    made = _digests(rows, keys.CLIP, pl.col("end_pts"), _few(rows["source_id"]), pl.col("start_pts"))
+    made = _filled(rows, keys.CLIP, pl.col("end_pts"), _few(rows["source_id"]), pl.col("start_pts"))
     return made.str.head(keys.CLIP_LENGTH)
 
 
 def scores(rows: pl.DataFrame) -> pl.Series:
     """`keys.scores` of signals_key, start_frame, end_frame, crop."""
     span = pl.col("start_frame"), pl.col("end_frame")
-    return _digests(rows, keys.SCORES, _listed("crop"), *span, _few(rows["signals_key"]), pl.lit(keys.SCORES_VERSION))
+    return _filled(rows, keys.SCORES, _listed("crop"), *span, _few(rows["signals_key"]), pl.lit(keys.SCORES_VERSION))
 
 
 def media(rows: pl.DataFrame, rate: int) -> pl.Series:
@@ -28,22 +28,32 @@ def media(rows: pl.DataFrame, rate: int) -> pl.Series:
     colour = pl.format('"colour":{},', "colour").fill_null("")
     span = pl.col("start_pts"), pl.lit(keys.MEDIA_VERSION)
     about = pl.col("end_pts"), pl.lit(rate), pl.col("width"), pl.col("height"), _few(rows["source_id"])
-    return _digests(rows, keys.MEDIA, _listed("bars"), colour, _listed("crop"), *about, *span)
+    return _filled(rows, keys.MEDIA, _listed("bars"), colour, _listed("crop"), *about, *span)
 
 
-def samples(clip_ids: pl.Series, ends: Sequence[tuple[str, str]], owners: pl.Series, kinds: pl.Series) -> pl.Series:
+def between(ends: ids.Ends, texts: pl.Series) -> pl.Series:
+    """`ids.key_between` of each text."""
+    before, after = map(pl.lit, ends)
+    return _digests(pl.DataFrame({"text": _quoted(texts)}), before, pl.col("text"), after)
+
+
+def samples(clip_ids: pl.Series, ends: Sequence[ids.Ends], owners: pl.Series, kinds: pl.Series) -> pl.Series:
     """A sample's key names its clip and what it is beside. ends: of each kind the text before and after the clip
     (`ids.key_ends`); owners, kinds: of each sample the place of its clip and of its kind."""
     before, after = (pl.Series([end[k] for end in ends], dtype=pl.String) for k in (0, 1))
     rows = {"before": before.gather(kinds), "clip": _quoted(clip_ids).gather(owners), "after": after.gather(kinds)}
-    return _digests(pl.DataFrame(rows), "%s%s%s", *map(pl.col, rows))
+    return _digests(pl.DataFrame(rows), *map(pl.col, rows))
 
 
-def _digests(rows: pl.DataFrame, text: str, *parts: pl.Expr) -> pl.Series:
-    """Of each row the digest of a text of `keys` with these parts in its places. TypeError where one is null."""
+def _filled(rows: pl.DataFrame, text: str, *parts: pl.Expr) -> pl.Series:
+    """Of each row the digest of a text of `keys` with these parts in its places."""
     first, *others = map(pl.lit, text.split("%s"))
-    whole = [first, *(piece for pair in zip(parts, others, strict=True) for piece in pair)]
-    texts = rows.select(pl.concat_str(whole).cast(pl.Binary)).to_series()
+    return _digests(rows, first, *(piece for pair in zip(parts, others, strict=True) for piece in pair))
+
+
+def _digests(rows: pl.DataFrame, *pieces: pl.Expr) -> pl.Series:
+    """Of each row the digest of its text, in pieces. TypeError where one is null."""
+    texts = rows.select(pl.concat_str(pieces).cast(pl.Binary)).to_series()
     return pl.Series(ids.digests(texts.to_list()), dtype=pl.String)
 
 

@@ -11,7 +11,7 @@ Keys that deciding asks for by the ten thousand (`signals`, `clip`, `scores`, `p
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +34,41 @@ MEDIA = (
 )
 
 
-@functools.lru_cache(maxsize=1 << 17)  # asked for by every stage
 def signals(source_id: str) -> str:
-    source = ids.canonical_text(source_id)
-    return ids.digest_text(f'{{"source_id":{source},"stage":"signals","version":{ANALYSIS_VERSION}}}')
+    return _signals(source_id, ANALYSIS_VERSION)
 
 
-def shots(signals_digest: str, split: Any) -> str:
-    return shots_under(split)(signals_digest)
-
-
-def shots_under(split: Any) -> Callable[[str], str]:
-    """`shots` with the same settings, which are not looked at again: for all sources of a dataset."""
-    return _shots_under(split, SHOTS_VERSION)
+@functools.lru_cache(maxsize=1 << 17)  # asked for by every stage
+def _signals(source_id: str, version: int) -> str:
+    return ids.key_between(_signals_ends(version), source_id)
 
 
 @functools.lru_cache(maxsize=8)
-def _shots_under(split: Any, version: int) -> Callable[[str], str]:
-    return ids.key_maker("signals", stage="shots", version=version, split=to_table(split))
+def _signals_ends(version: int) -> ids.Ends:
+    return ids.key_ends("source_id", stage="signals", version=version)
+
+
+def shots(signals_digest: str, split: Any) -> str:
+    return ids.key_between(shots_ends(split), signals_digest)
+
+
+def shots_ends(split: Any) -> ids.Ends:
+    """`shots` of all sources has these ends (`keyed.between`): the settings are not looked at again for each."""
+    return _shots_ends(split, SHOTS_VERSION)
+
+
+@functools.lru_cache(maxsize=8)
+def _shots_ends(split: Any, version: int) -> ids.Ends:
+    return ids.key_ends("signals", stage="shots", version=version, split=to_table(split))
 
 
 def plans(shots_key: str, rate: int) -> str:
-    return _plans_at(rate, PLANS_VERSION)(shots_key)
+    return ids.key_between(plans_ends(rate), shots_key)
 
 
-@functools.lru_cache(maxsize=8)  # asked for once a source, as `shots` is
-def _plans_at(rate: int, version: int) -> Callable[[str], str]:
-    return ids.key_maker("shots", stage="plans", version=version, rate=rate)
+def plans_ends(rate: int) -> ids.Ends:
+    """As `shots_ends`."""
+    return ids.key_ends("shots", stage="plans", version=PLANS_VERSION, rate=rate)
 
 
 def clip(source_id: str, start_pts: int, end_pts: int) -> str:

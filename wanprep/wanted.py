@@ -49,8 +49,8 @@ def _signals(dataset: Dataset) -> pl.DataFrame:
     return dataset.manifest.outcomes("signals").filter(done).select("key", "digest")
 
 
-def _shots_keys(dataset: Dataset) -> list[str]:
-    return list(map(keys.shots_under(dataset.pipeline.split), _signals(dataset)["digest"].to_list()))
+def _shots_keys(dataset: Dataset) -> pl.Series:
+    return keyed.between(keys.shots_ends(dataset.pipeline.split), _signals(dataset)["digest"])
 
 
 def _shots(dataset: Dataset) -> pl.DataFrame:
@@ -59,8 +59,9 @@ def _shots(dataset: Dataset) -> pl.DataFrame:
 
 def _plans(dataset: Dataset) -> pl.DataFrame:
     shots = dataset.manifest.outcomes("shots").filter(pl.col("outcome") == "done")
-    done, rate = set(shots["key"].to_list()), dataset.pipeline.model.fps
-    return _numbered([keys.plans(key, rate) for key in _shots_keys(dataset) if key in done])
+    wanted = _shots_keys(dataset)
+    there = wanted.filter(wanted.is_in(shots["key"].implode()))
+    return _numbered(keyed.between(keys.plans_ends(dataset.pipeline.model.fps), there))
 
 
 def _scores(dataset: Dataset) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 
 from wanprep import keys
 from wanprep.dataset import Dataset
-from wanprep.decide import Measured
+from wanprep.measured import Measured, plans_of, shots_of, signals_of
 from wanprep.pipeline import Pipeline
 from wanprep.signals import moving, overlay, recurring
 from wanprep.stages.scored import stored
@@ -60,15 +60,16 @@ def measured(pipeline: Pipeline, clips: int, *, a_source: int = 100, a_group: in
             scores = json.dumps(_scores(rng) | {"map_rows": overlay.map_rows(blob["evidence"])})
             span_key = keys.scores(key, span["start_frame"], span["end_frame"], *span["crop"])
             tables["scores"].append(_done(span_key, scores=scores, **blob))
-    rows: dict[str, Any] = {name: stored(table) if name == "scores" else table for name, table in tables.items()}
+    columns = {"signals": signals_of, "shots": shots_of, "plans": plans_of, "scores": stored}
+    rows: dict[str, Any] = {name: columns.get(name, list)(table) for name, table in tables.items()}
     return Measured(**rows)
 
 
 def store(dataset: Dataset, table: Measured) -> None:
     """As if all of it had been measured there."""
-    for name in ("files", "signals", "shots", "plans"):
-        dataset.manifest.append(name, getattr(table, name))
-    dataset.manifest.append("scores", table.scores.to_dicts())
+    dataset.manifest.append("files", table.files)
+    for name in ("signals", "shots", "plans", "scores"):
+        dataset.manifest.append(name, getattr(table, name).to_dicts())
     dataset.manifest.replace("sources", [dict(row) for row in table.sources])
     dataset.save()
 
