@@ -69,8 +69,8 @@ class Decided:
 
     @cached_property
     def clip_rows(self) -> list[Row]:
-        """`clips` row by row, for who looks at each."""
-        return rows_of(self.clips)
+        """`clips` row by row, for who looks at each; without what is long and seldom asked for."""
+        return rows_of(self.clips.drop("scores", "unknown", "crop"))
 
 
 @no_collection()

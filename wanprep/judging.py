@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import polars as pl
 
 from wanprep import by_hand
+from wanprep.frames import rows_of
 from wanprep.lost import latest
 from wanprep.stage import UsageError
 from wanprep.standing import go_on, out_of, pending
@@ -80,7 +82,8 @@ def judge(dataset: Dataset, word: str, ids: Sequence[str], file: Path | None) ->
 
 def show_judged(dataset: Dataset, changed: Sequence[Row], decided: Decided, as_json: bool) -> None:
     """What became of the clips of which something new was said."""
-    now = {clip["clip_id"]: clip for clip in decided.clip_rows}
+    ids = [clip["clip_id"] for clip in changed]
+    now = {clip["clip_id"]: clip for clip in rows_of(decided.clips.filter(pl.col("clip_id").is_in(ids)))}
     if as_json:
         names = ("clip_id", "path", "start_s", "end_s", "by_hand", "state", "reasons")
         print_json([{name: now[clip["clip_id"]][name] for name in names} for clip in changed])

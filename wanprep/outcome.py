@@ -20,6 +20,7 @@ from wanprep.captioners.choose import REWRITE
 from wanprep.captioners.rewrite import FAILED
 from wanprep.claims import typed_in
 from wanprep.families import family
+from wanprep.frames import rows_of
 from wanprep.stages.caption import token_counter
 from wanprep.tables import counted, plain
 
@@ -143,7 +144,8 @@ def clip_lines(dataset: Dataset, clips: Sequence[Row], samples: Sequence[Row]) -
 def _copy_lines(dataset: Dataset, decided: Decided, summary: Summary) -> list[str]:
     events = dataset.manifest.read("events").sort("seq", maintain_order=True).to_dicts()
     typed = typed_in(events, decided.clip_rows)
-    return [plain(line) for line in replaced.lines(decided.clip_rows, typed, summary.kept)]
+    gone = decided.clips.filter(pl.col("reasons").list.contains("duplicate"))  # few, and only their scores are read
+    return [plain(line) for line in replaced.lines(rows_of(gone), typed, summary.kept)]
 
 
 def _caption_lines(dataset: Dataset, decided: Decided) -> list[str]:
