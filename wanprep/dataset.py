@@ -132,7 +132,8 @@ class Dataset:
 
     def read_ahead(self, **more: Iterable[str]) -> None:
         """Have the tables in memory that deciding reads. more: columns of others, by table."""
-        self.manifest.read_ahead({name: latest_columns(name) for name in (*READ, *IN_ORDER, *PLAIN)} | more)
+        # What every run changes first: its log is the longest, and opening a table is reading its log.
+        self.manifest.read_ahead({**more, **{name: latest_columns(name) for name in (*READ, *IN_ORDER, *PLAIN)}})
 
     def measured(
         self, wanted_captions: Mapping[str, str] | None = None, edited: Iterable[Mapping[str, Any]] = ()

@@ -60,8 +60,8 @@ def judged(values: np.ndarray, still: np.ndarray, entry: Filter, rule: Rule) -> 
     limit = rule.threshold if entry.bad == "above" else -rule.threshold
     known = np.isfinite(values) & (entry.still | ~still)
     bad = known & (badness > limit)
-    order = np.flatnonzero(known)[np.argsort(-badness[known], kind="stable")]
-    bad[order[: math.floor(rule.worst * len(order) + 1e-9)]] = True
+    if worst := math.floor(rule.worst * int(known.sum()) + 1e-9):
+        bad[np.flatnonzero(known)[np.argsort(-badness[known], kind="stable")[:worst]]] = True
     said = np.where(known, np.where(bad, SAID.index("reject"), SAID.index("keep")), SAID.index("unknown"))
     if not rule.enabled:
         said[:] = SAID.index("off")
