@@ -99,8 +99,10 @@ def _with_clock(found: pl.DataFrame) -> pl.DataFrame:
 def _as_clips(rows: pl.DataFrame) -> pl.DataFrame:
     """rows: of spans, with what is known of their source, n_frames and duplicated, null without a plan, and still."""
 
-    def seconds(pts: str) -> pl.Expr:
-        return (pl.col(pts) - pl.col("first_pts")) * pl.col("numerator") / pl.col("denominator")
+    def seconds(pts: str) -> pl.Series:
+        # By numpy: where all are the same, polars multiplies by the reciprocal, and the last digit is another.
+        since, by, of = (rows[name].to_numpy() for name in ("first_pts", "numerator", "denominator"))
+        return pl.Series((rows[pts].to_numpy() - since) * by / of)
 
     good, still = pl.col("state") == "ok", pl.col("still")
     made = rows.with_columns(
