@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wanprep import decide as deciding
 from wanprep import keys
 from wanprep.decide import judged_clips
-from wanprep.measured import Measured, plans_of, shots_of, signals_of
+from wanprep.measured import Measured, artefacts_of, plans_of, shots_of, signals_of
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.signals import overlay, phash
 from wanprep.stages.scored import stored
@@ -29,7 +29,7 @@ def pipeline() -> Pipeline:
 def decide(measured: Measured, pipeline: Pipeline) -> Any:
     """With clips and samples as rows, which can be compared."""
     made = deciding.decide(measured, pipeline)
-    return replace(made, clips=made.clip_rows, samples=made.samples.to_dicts())
+    return replace(made, clips=made.clips.to_dicts(), samples=made.samples.to_dicts())
 
 
 def listed(path: str, state: str = "pending", root: str = "r") -> dict:
@@ -185,10 +185,10 @@ def test_media_row_gives_the_sample_its_file(pipeline: Pipeline) -> None:
     measured = together(a_source(pipeline, "a.mp4", "aa", (0, 20, "")))
     (sample,) = decide(measured, pipeline).samples
     done = measured_row(sample["media_key"], path="clips/64x32/x.mp4", digest="d")
-    (with_file,) = decide(replace(measured, artefacts=[done]), pipeline).samples
+    (with_file,) = decide(replace(measured, artefacts=artefacts_of([done])), pipeline).samples
     assert (with_file["media_path"], with_file["cache_state"]) == ("clips/64x32/x.mp4", "pending")
     gone = measured_row(sample["media_key"], "rejected", reason="unreadable", detail="changed")
-    (rejected,) = decide(replace(measured, artefacts=[gone]), pipeline).samples
+    (rejected,) = decide(replace(measured, artefacts=artefacts_of([gone])), pipeline).samples
     assert (rejected["state"], rejected["reason"]) == ("rejected", "unreadable")
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from wanprep import keyed
 from wanprep.frames import frame_of, types_of
-from wanprep.ids import key_of
+from wanprep.ids import Ends, key_ends, key_of
 from wanprep.joins import MUTE, decide_samples
-from wanprep.measured import Measured, signals_of
+from wanprep.measured import Measured, artefacts_of, signals_of
 from wanprep.pipeline import Pipeline, resolve
 from wanprep.schema import TABLES
 
@@ -21,9 +21,12 @@ Row = dict[str, Any]
 class Encoder:
     """Names files as the real one does: by what is in them."""
 
-    def latent_key(self, digest: str, start: int, frames: int, flip: bool) -> str:
+    def latent_ends(self, start: int, frames: int, flip: bool) -> Ends:
         assert type(flip) is bool
-        return key_of(digest=digest, start=start, frames=frames, flip=flip)
+        return key_ends("digest", start=start, frames=frames, flip=flip)
+
+    def text_ends(self) -> Ends:
+        return key_ends("text")
 
     def text_key(self, text: str) -> str:
         return key_of(text=text)
@@ -50,7 +53,7 @@ def made(key: str, outcome: str = "done", reason: str = "") -> Row:
 
 def samples(pipeline: Pipeline, clips: list[Row], *files: Row) -> list[Row]:
     encoder: Any = Encoder()
-    measured = Measured(signals=signals_of([{"key": "k", "width": 64, "height": 32}]), artefacts=files)
+    measured = Measured(signals=signals_of([{"key": "k", "width": 64, "height": 32}]), artefacts=artefacts_of(files))
     return decide_samples(table(clips), measured, pipeline, encoder).to_dicts()
 
 

@@ -100,7 +100,7 @@ def test_samples_have_the_keys_of_their_parts(clips: list[str], kinds: list[dict
     place = st.tuples(st.integers(0, len(clips) - 1), st.integers(0, len(kinds) - 1))
     places = data.draw(st.lists(place, max_size=8))
     owners, which = (pl.Series([p[k] for p in places], dtype=pl.UInt32) for k in (0, 1))
-    found = keyed.samples(pl.Series(clips), [key_ends("clip_id", **kind) for kind in kinds], owners, which)
+    found = keyed.between_ends(pl.Series(clips), [key_ends("clip_id", **kind) for kind in kinds], owners, which)
     assert found.to_list() == [key_of(clip_id=clips[c], **kinds[k]) for c, k in places]
 
 

@@ -149,7 +149,9 @@ class Dataset:
             tables[name] = self.manifest.read(name).sort("seq", maintain_order=True)
         for name in PLAIN:
             tables[name] = self.manifest.read(name)
-        columns: dict[str, Any] = {name: tables.pop(name) for name in ("signals", "shots", "plans", "scores")}
+        columns: dict[str, Any] = {
+            name: tables.pop(name) for name in ("signals", "shots", "plans", "scores", "artefacts")
+        }
         columns["scores"] = columns["scores"].with_columns(evidence=pl.lit(None, pl.Binary))  # is asked for apart
         rows: dict[str, Any] = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
         events = [*tables["events"].to_dicts(), *({**event, "at": math.inf} for event in edited)]

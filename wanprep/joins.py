@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from wanprep.measured import Measured
 
 Row = dict[str, Any]
-# What samples of a clip share, the mirrored ones and the others. mute, side: why they are rejected; moved: of its
-# colours.
-_CLIP: dict[str, Any] = {
-    **dict.fromkeys(("clip_id", "caption", "text_key", "mute", "side", "moved", "more_texts"), pl.String),
-    **dict.fromkeys(("flip", "others_there", "others_failed"), pl.Boolean),
+_MOVED = dict.fromkeys(("clip_id", "moved"), pl.String)
+_OTHERS: dict[str, Any] = {
+    **dict.fromkeys(("clip_id", "more_texts"), pl.String),
+    **dict.fromkeys(("others_there", "others_failed"), pl.Boolean),
 }
 _COLOUR = dict.fromkeys(("clip_id", "colour"), pl.String)
-_FILES = dict.fromkeys(("key", "outcome", "reason", "detail", "path", "digest"), pl.String)
 MUTE = "the caption of its clip was rejected"  # detail of a sample that waits for another caption
 
 
@@ -42,7 +40,7 @@ def decide_samples(
     """Samples of the kept clips, with their files as far as these are made: the table `samples`. clips: as the table
     `clips`, and scores_key."""
     kept = clips.filter(pl.col("state") == "keep")
-    files = frame_of(measured.artefacts, _FILES).unique("key", keep="last")
+    files = measured.artefacts
     samples = sample_frame(_shapes(kept, measured), pipeline.views, pipeline.model)
     colours = _colours(kept, measured, pipeline)
     about = _about(kept, colours, measured, encoder, mirrored=bool(samples["flip"].any()))
@@ -56,7 +54,7 @@ def decide_samples(
     mute = (pl.col("state") == "ok") & pl.col("mute").is_not_null()
     samples = samples.with_columns(wanted=pl.col("media_key").is_not_null() & ~mute)
     samples = _rejected(samples, mute, pl.col("mute"), pl.lit(MUTE))
-    samples = _with_files("latent", samples.with_columns(latent_key=_latent_keys(samples, encoder)), files)
+    samples = _with_files("latent", _with_latent_keys(samples, encoder), files)
     return _cached(samples).select(TABLES["samples"].keys())
 
 
@@ -82,34 +80,54 @@ def _about(
     encoder: Encoder | None,
     mirrored: bool,
 ) -> pl.DataFrame:
-    """Rows of _CLIP. mirrored: whether any sample is."""
+    """What samples of a clip share, the mirrored ones (flip) and the others: caption, text_key; mute, side: why they
+    are rejected; moved: of its colours; more_texts, others_there, others_failed: of its other captions. mirrored:
+    whether any sample is."""
     mute = pl.col("reasons").list.first()
-    if not (encoder or colours or mirrored):  # a clip is what the table says of it
-        plain = kept.select("clip_id", "caption", mute=mute, flip=pl.lit(False))
-        return plain.with_columns(pl.lit(None, kind).alias(name) for name, kind in _CLIP.items() if name not in plain)
-    artefacts = {row["key"]: row for row in measured.artefacts} if encoder else {}
-    clips = kept.select("clip_id", "caption", "caption_origin", "more_captions", "scores", mute=mute)
+    about = kept.select("clip_id", "caption", mute=mute, flip=pl.lit(False), side=pl.lit(None, pl.String))
+    if mirrored:
+        about = pl.concat([about, frame_of([_copy(clip) for clip in rows_of(kept)], about.schema)])
+    moved = [{"clip_id": clip_id, "moved": json.dumps(matrix)} for clip_id, matrix in colours.items()]
+    about = about.with_columns(text_key=_text_keys(about["caption"], encoder))
+    for more in (frame_of(moved, _MOVED), _others(kept, measured, encoder)):
+        about = about.join(more, on="clip_id", how="left")
+    return about.with_columns(pl.col("others_there").fill_null(True), pl.col("others_failed").fill_null(False))
+
+
+def _text_keys(captions: pl.Series, encoder: Encoder | None) -> pl.Series:
+    if encoder is None:
+        return pl.Series([None] * len(captions), dtype=pl.String)
+    from wanprep.models.text import clean
+
+    there = captions.is_not_null()
+    made = keyed.between(encoder.text_ends(), pl.Series(list(map(clean, captions.drop_nulls())), dtype=pl.String))
+    return made.gather(pl.select(pl.when(there).then(there.cum_sum() - 1)).to_series())
+
+
+def _others(kept: pl.DataFrame, measured: Measured, encoder: Encoder | None) -> pl.DataFrame:
+    """Of clips with several captions the other ones, as far as they are made."""
+    clips = rows_of(kept.select("clip_id", "more_captions").drop_nulls()) if encoder else []
+    artefacts = {row["key"]: row for row in rows_of(measured.artefacts)} if clips else {}
     rows = []
-    for clip in rows_of(clips):
-        more = several.parsed(clip["more_captions"])
-        row = {"clip_id": clip["clip_id"], "mute": clip["mute"]}
-        if clip["clip_id"] in colours:
-            row["moved"] = json.dumps(colours[clip["clip_id"]])
-        if encoder:
-            others = several.joined(more, artefacts, encoder)
-            row["more_texts"] = json.dumps(others, ensure_ascii=False) if others else None
-            row["others_there"] = all(text["path"] for text in others)
-            row["others_failed"] = any(text["failed"] for text in others)
-        for flip in (False, True) if mirrored else (False,):
-            caption, said = _mirrored(clip) if flip else (clip["caption"], "")
-            side = names_a_side(" | ".join([said, *(text["text"] for text in more)])) if flip else None
-            told = {"flip": flip, "caption": caption}
-            if side:
-                told["side"] = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it"
-            if encoder:
-                told["text_key"] = None if caption is None else encoder.text_key(caption)
-            rows.append(row | told)
-    return frame_of(rows, _CLIP)
+    for clip in clips:
+        assert encoder
+        others = several.joined(several.parsed(clip["more_captions"]), artefacts, encoder)
+        states = {
+            "others_there": all(text["path"] for text in others),
+            "others_failed": any(text["failed"] for text in others),
+        }
+        rows.append({"clip_id": clip["clip_id"], "more_texts": json.dumps(others, ensure_ascii=False), **states})
+    return frame_of(rows, _OTHERS)
+
+
+def _copy(clip: Row) -> Row:
+    """The row of `_about` for the mirrored copies of a clip."""
+    caption, said = _mirrored(clip)
+    more = (text["text"] for text in several.parsed(clip["more_captions"]))
+    side = names_a_side(" | ".join([said, *more]))
+    why = f"its caption says {side!r}, which is the other side in the mirrored copy; reword it" if side else None
+    mute = (clip["reasons"] or [None])[0]
+    return {"clip_id": clip["clip_id"], "caption": caption, "mute": mute, "flip": True, "side": why}
 
 
 def _mirrored(clip: Mapping[str, Any]) -> tuple[str | None, str]:
@@ -136,14 +154,21 @@ def _with_media_keys(
     return samples.join(known, on=[*file, "state"], how="left", maintain_order="left")
 
 
-def _latent_keys(samples: pl.DataFrame, encoder: Encoder | None) -> pl.Series:
-    found: list[str | None] = [None] * len(samples)
-    if encoder:
-        rows = samples.select("media_digest", "start", "frames", "flip", "wanted").iter_rows()
-        for k, (digest, start, frames, flip, wanted) in enumerate(rows):
-            if wanted and digest:
-                found[k] = encoder.latent_key(digest, start, frames, flip)
-    return pl.Series(found, dtype=pl.String)
+def _with_latent_keys(samples: pl.DataFrame, encoder: Encoder | None) -> pl.DataFrame:
+    """Of the samples that are `wanted` and have their file."""
+    if encoder is None:
+        return samples.with_columns(latent_key=pl.lit(None, pl.String))
+    frames = ["start", "frames", "flip"]
+    due = samples.filter(pl.col("wanted") & pl.col("media_digest").is_not_null()).select(
+        "sample_id", "media_digest", *frames
+    )
+    kinds = due.select(frames).unique().with_row_index("kind")
+    due = due.join(kinds, on=frames, how="left", maintain_order="left")
+    ends = [encoder.latent_ends(*row) for row in kinds.select(frames).iter_rows()]
+    every = pl.select(pl.arange(len(due), dtype=pl.UInt32)).to_series()
+    made = keyed.between_ends(due["media_digest"], ends, every, due["kind"])
+    known = due.select("sample_id", latent_key=made)
+    return samples.join(known, on="sample_id", how="left", maintain_order="left")
 
 
 def _cached(samples: pl.DataFrame) -> pl.DataFrame:

@@ -37,11 +37,10 @@ def between(ends: ids.Ends, texts: pl.Series) -> pl.Series:
     return _digests(pl.DataFrame({"text": _quoted(texts)}), before, pl.col("text"), after)
 
 
-def samples(clip_ids: pl.Series, ends: Sequence[ids.Ends], owners: pl.Series, kinds: pl.Series) -> pl.Series:
-    """A sample's key names its clip and what it is beside. ends: of each kind the text before and after the clip
-    (`ids.key_ends`); owners, kinds: of each sample the place of its clip and of its kind."""
+def between_ends(texts: pl.Series, ends: Sequence[ids.Ends], which: pl.Series, kinds: pl.Series) -> pl.Series:
+    """`ids.key_between` of many texts and few ends. which, kinds: of each key the places of its text and its ends."""
     before, after = (pl.Series([end[k] for end in ends], dtype=pl.String) for k in (0, 1))
-    rows = {"before": before.gather(kinds), "clip": _quoted(clip_ids).gather(owners), "after": after.gather(kinds)}
+    rows = {"before": before.gather(kinds), "text": _quoted(texts).gather(which), "after": after.gather(kinds)}
     return _digests(pl.DataFrame(rows), *map(pl.col, rows))
 
 

@@ -39,6 +39,10 @@ def plans_of(rows: Rows = ()) -> pl.DataFrame:
     return _read_of("plans", rows)
 
 
+def artefacts_of(rows: Rows = ()) -> pl.DataFrame:
+    return _read_of("artefacts", rows)
+
+
 def _read_of(name: str, rows: Rows) -> pl.DataFrame:
     """Rows of such a table, as far as deciding reads it."""
     return frame_of(rows, types_of({column: TABLES[name][column] for column in READ[name]}))
@@ -55,10 +59,10 @@ class Measured:
     shots: pl.DataFrame = field(default_factory=shots_of)
     plans: pl.DataFrame = field(default_factory=plans_of)
     scores: pl.DataFrame = field(default_factory=stored)
+    artefacts: pl.DataFrame = field(default_factory=artefacts_of)
     evidence: Apart = dict  # overlay maps by key of scores, where these lack them
     pools: Rows = ()  # key, value
     matches: Rows = ()  # key, value
-    artefacts: Rows = ()
     captions: Rows = ()
     events: Rows = ()
     looks: Rows = ()

@@ -23,3 +23,9 @@ class _Later:
 def later(text: str, flags: int = 0) -> re.Pattern[str]:
     """`re.compile` at the first use, which is when an error in `text` shows, too."""
     return cast("re.Pattern[str]", _Later(text, flags))
+
+
+def only_spaces(text: str) -> bool:
+    """Can cleaning change nothing of this text but its spaces? So it is of most captions, and tables of them are
+    cleaned: printable ASCII without an HTML entity is what ftfy and unescaping leave as it is."""
+    return text.isascii() and text.isprintable() and "&" not in text

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from tinyvae import WAN, make
 
 from wanprep.families import FAMILIES
-from wanprep.ids import digest_file
+from wanprep.ids import digest_file, key_between
 from wanprep.models import vae as codec
 from wanprep.models.load import load_vae
 from wanprep.models.text import clean
@@ -25,7 +25,7 @@ from wanprep.stages.cache import (
     CacheConfig,
     Encoder,
     distinct_texts,
-    latent_key,
+    latent_ends,
     shared_encoder,
     text_key,
 )
@@ -205,11 +205,12 @@ def test_equal_texts_are_one_and_the_empty_prompt_is_always_there(encoder: Encod
 
 
 def test_every_part_of_a_key_matters() -> None:
-    base = {"mp4_digest": "m", "start": 0, "frames": 5, "vae_id": "v", "dtype": "bf16", "tiling": False}
-    other = {"mp4_digest": "n", "start": 1, "frames": 9, "vae_id": "w", "dtype": "fp32", "tiling": True}
-    keys = {latent_key(**base), latent_key(**base, compute="bf16"), latent_key(**base, condition=True)}
-    keys |= {latent_key(**(base | {name: value})) for name, value in other.items()}
-    assert len(keys) == 3 + len(other)
+    base = {"start": 0, "frames": 5, "vae_id": "v", "dtype": "bf16", "tiling": False}
+    other = {"start": 1, "frames": 9, "vae_id": "w", "dtype": "fp32", "tiling": True}
+    ends = [latent_ends(**base), latent_ends(**base, compute="bf16"), latent_ends(**base, condition=True)]
+    ends += [latent_ends(**(base | {name: value})) for name, value in other.items()]
+    keys = {key_between(end, digest) for end in ends for digest in "mn"}
+    assert len(keys) == 2 * (3 + len(other))
     assert len({text_key("a", "e"), text_key("b", "e"), text_key("a", "f"), text_key("a", "e", compute="fp32")}) == 4
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wanprep.patterns import only_spaces
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,6 +25,8 @@ def clean(text: str) -> str:
 
     diffusers leaves ftfy out silently where it is not installed; here it is required, so that a text means one thing.
     """
+    if only_spaces(text):
+        return " ".join(text.split())
     import ftfy
     import regex
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanprep.families import Family, family
-from wanprep.ids import digest_bytes, key_of
+from wanprep.ids import Ends, digest_bytes, key_between, key_ends, key_of
 from wanprep.models.dtypes import DTYPES
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class CacheConfig:
             raise ValueError('cache.weights and cache.device must not be empty; "auto" chooses')
 
 
-def latent_key(
-    mp4_digest: str,
+def latent_ends(
     start: int,
     frames: int,
     vae_id: str,
@@ -78,8 +77,9 @@ def latent_key(
     condition: bool = False,
     image: str = "",
     flip: bool = False,
-) -> str:
-    """Key of a latent: frames [start, start + frames) of one mp4 (its size is in its bytes), the VAE, and how it ran.
+) -> Ends:
+    """Ends of a latent's key, between which its mp4's digest stands (its size is in its bytes): frames [start, start +
+    frames) of it, the VAE, and how it ran.
 
     compute "auto" stands as such: what it means depends on the machine, and all of them agree within 1e-2, so a dataset
     may be looked at elsewhere and stays cached. condition: whether the file also holds image-to-video's condition.
@@ -91,10 +91,10 @@ def latent_key(
         more["path"] = path
     if image:
         more["image"] = image
-    return key_of(
+    return key_ends(
+        "mp4",
         kind="latent",
         format=FORMAT,
-        mp4=mp4_digest,
         start=start,
         frames=frames,
         vae=vae_id,
@@ -110,7 +110,13 @@ def text_key(text: str, encoder_id: str, *, dtype: str = "bf16", compute: str = 
     """Key of an embedding. The text is cleaned first: two texts the encoder cannot tell apart have one key."""
     from wanprep.models.text import clean
 
-    return key_of(kind="text", format=FORMAT, text=clean(text), encoder=encoder_id, dtype=dtype, compute=compute)
+    return key_between(text_ends(encoder_id, dtype, compute), clean(text))
+
+
+@functools.lru_cache(maxsize=8)
+def text_ends(encoder_id: str, dtype: str, compute: str) -> Ends:
+    """Ends of `text_key`, between which the cleaned text stands."""
+    return key_ends("text", kind="text", format=FORMAT, encoder=encoder_id, dtype=dtype, compute=compute)
 
 
 def class_text(caption: str, trigger: str | None, class_word: str | None) -> str | None:
@@ -231,13 +237,21 @@ class Encoder:
             torch.cuda.empty_cache()
 
     def latent_key(self, mp4_digest: str, start: int, frames: int, flip: bool = False) -> str:
+        return key_between(self.latent_ends(start, frames, flip), mp4_digest)
+
+    def latent_ends(self, start: int, frames: int, flip: bool = False) -> Ends:
+        """Of the keys of all latents of these frames (`keyed.between_ends`)."""
         c = self.config
         how: dict[str, Any] = {"compute": c.vae_compute, "path": c.vae_path, "condition": self.condition, "flip": flip}
         how["image"] = self.image_id
-        return latent_key(mp4_digest, start, frames, self.vae_id, c.dtype, c.tiling, **how)
+        return latent_ends(start, frames, self.vae_id, c.dtype, c.tiling, **how)
 
     def text_key(self, text: str) -> str:
         return text_key(text, self.encoder_id, dtype=self.config.dtype, compute=self.config.text_compute)
+
+    def text_ends(self) -> Ends:
+        """Of the keys of all cleaned texts (`keyed.between`)."""
+        return text_ends(self.encoder_id, self.config.dtype, self.config.text_compute)
 
     def _find(self, part: str) -> Path:
         from wanprep.models.find import require_weights

@@ -79,7 +79,7 @@ class _Samples:
         made = frame_of([item.columns for item in self.planned], _TYPES)
         owners, kinds = (pl.Series(places, dtype=pl.UInt32) for places in (self.owners, self.kinds))
         ends = [key_ends("clip_id", **item.identity) for item in self.planned]
-        ids = keyed.samples(self.clips["clip_id"], ends, owners, kinds)
+        ids = keyed.between_ends(self.clips["clip_id"], ends, owners, kinds)
         return made[kinds].with_columns(
             crop=_gathered(made["crop"], self.kinds, self._moved_crops()),
             detail=_gathered(made["detail"], self.kinds, self._stand_ins(ids)),
