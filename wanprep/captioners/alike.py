@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import re
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 LIKENESS = 0.9
 MIN_WORDS = 6  # "a man walks" may be said of two clips
 BANDS, ROWS = 16, 8  # of MinHash values
-Words = frozenset[str]
+AT_ONCE = 1 << 15  # words whose values are in memory together
+Words = frozenset[int]
 
 
 def near_identical(texts: Mapping[str, str], likeness: float = LIKENESS) -> frozenset[str]:
@@ -29,47 +30,66 @@ def near_identical(texts: Mapping[str, str], likeness: float = LIKENESS) -> froz
 
 @functools.lru_cache(maxsize=4)
 def _near_identical(texts: tuple[tuple[str, str], ...], likeness: float) -> frozenset[str]:
-    names: dict[Words, list[str]] = defaultdict(list)
-    for name, text in texts:
-        words = frozenset(re.findall(r"\w+", text.lower()))
-        if len(words) >= MIN_WORDS:
-            names[words].append(name)
-    sets = list(names)
-    found = {number for number, words in enumerate(sets) if len(names[words]) > 1}
-    for bucket in _buckets(sets):
+    told = pl.DataFrame(texts, {"name": pl.String, "text": pl.String}, orient="row")
+    words = told["text"].str.to_lowercase().str.extract_all(r"\w+").list.unique()
+    sets = told.select("name", words=words).filter(pl.col("words").list.len() >= MIN_WORDS)
+    counts, spoken = sets["words"].list.len().cast(pl.Int64).to_numpy(), sets["words"].explode().to_frame("word")
+    vocabulary = spoken.unique().with_row_index("number")
+    numbers = spoken.join(vocabulary, on="word", maintain_order="left")["number"].to_numpy()
+    starts = np.cumsum(counts) - counts
+
+    @functools.cache
+    def words_of(number: int) -> Words:
+        return frozenset(numbers[starts[number] :][: counts[number]].tolist())
+
+    found: set[int] = set()
+    for bucket in _buckets(_least(numbers, starts, counts, _hashes(vocabulary["word"].to_list()))):
         for number in bucket:
             if number not in found:
-                words = sets[number]
-                found.update(_first_alike(number, words, bucket, sets, likeness))
-    return frozenset(name for number in found for name in names[sets[number]])
+                found.update(_first_alike(number, bucket, words_of, likeness))
+    return frozenset(sets["name"].gather(sorted(found)).to_list())
 
 
-def _first_alike(number: int, words: Words, bucket: list[int], sets: list[Words], likeness: float) -> tuple[int, ...]:
+def _first_alike(
+    number: int, bucket: Sequence[int], words_of: Callable[[int], Words], likeness: float
+) -> tuple[int, ...]:
+    mine = words_of(number)
     for other in bucket:
-        if other != number and len(words & sets[other]) >= likeness * len(words | sets[other]):
-            return number, other
+        if other != number:
+            theirs = words_of(other)
+            if len(mine & theirs) >= likeness * len(mine | theirs):
+                return number, other
     return ()
 
 
-def _buckets(sets: list[Words]) -> list[list[int]]:
-    """Numbers of the sets that agree in one band of their MinHash values, for every band."""
-    if len(sets) < 2:
-        return []
-    vocabulary = {word: row for row, word in enumerate(sorted(set().union(*sets)))}
-    values = _hashes(list(vocabulary))
-    least = np.stack([values[[vocabulary[word] for word in words]].min(axis=0) for words in sets])
-    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
-    for number, row in enumerate(least.reshape(len(sets), BANDS, ROWS)):
-        for band in range(BANDS):
-            buckets[(band, row[band].tobytes())].append(number)
-    return [bucket for bucket in buckets.values() if len(bucket) > 1]
+def _least(
+    numbers: NDArray[Any], starts: NDArray[Any], counts: NDArray[Any], values: NDArray[np.uint16]
+) -> NDArray[np.uint16]:
+    """[sets, BANDS * ROWS] MinHash values: of each set the least of its words. Sets of a length are taken together."""
+    least = np.zeros((len(counts), BANDS * ROWS), np.uint16)
+    for count in np.unique(counts).tolist():
+        mine = np.flatnonzero(counts == count)
+        for some in np.array_split(mine, -(-len(mine) * count // AT_ONCE)):
+            least[some] = values[numbers[starts[some][:, None] + np.arange(count)]].min(axis=1)
+    return least
 
 
-def _hashes(words: list[str]) -> NDArray[np.uint32]:
+def _buckets(least: NDArray[np.uint16]) -> Iterator[list[int]]:
+    """Places of the sets that agree in one band of their MinHash values, for every band."""
+    bands = np.ascontiguousarray(least).view(np.uint64).reshape(len(least), BANDS, ROWS // 4)
+    told = bands[..., 0] ^ (bands[..., 1] * np.uint64(0x9E3779B97F4A7C15))  # that others fall together only costs time
+    for band in told.T:
+        order = np.argsort(band, kind="stable")
+        edges = np.concatenate([[0], np.flatnonzero(np.diff(band[order])) + 1, [len(order)]])
+        for start in np.flatnonzero(np.diff(edges) > 1).tolist():  # few of many
+            yield order[edges[start] : edges[start + 1]].tolist()
+
+
+def _hashes(words: Sequence[str]) -> NDArray[np.uint16]:
     """[words, BANDS * ROWS] hash values: one good hash of each word, spread by multiply-add (Dietzfelbinger 1996)."""
-    digests = b"".join(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest() for word in words)
+    digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in words)
     dice = np.random.default_rng(0)
     factors = dice.integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     offsets = dice.integers(0, 2**63, BANDS * ROWS, dtype=np.uint64)
     base = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-    return ((base[:, None] * factors + offsets) >> np.uint64(32)).astype(np.uint32)
+    return ((base[:, None] * factors + offsets) >> np.uint64(48)).astype(np.uint16)
