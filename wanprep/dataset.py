@@ -46,6 +46,7 @@ BASIS = tuple(  # tables that decisions depend on, and they themselves; not what
     name for name in TABLES if name not in ("evidence", "pools", "matches", "published", "runs")
 )
 IN_ORDER = ("captions", "events", "looks", "agreement")  # deciding reads all rows of these, as they were recorded
+UNREAD = ("model", "prompt", "identity", "attempts", "tokens_in", "tokens_out", "cost")  # of captions
 PLAIN = ("sources", "pools", "matches")  # and of these
 HEADER = """\
 # Written by wanprep: the settings this dataset was made with. Edit them and run the command again;
@@ -153,7 +154,9 @@ class Dataset:
             name: tables.pop(name) for name in ("signals", "shots", "plans", "scores", "artefacts")
         }
         columns["scores"] = columns["scores"].with_columns(evidence=pl.lit(None, pl.Binary))  # is asked for apart
-        rows: dict[str, Any] = {name: rows_of(table.drop(VOLATILE, strict=False)) for name, table in tables.items()}
+        rows: dict[str, Any] = {
+            name: rows_of(table.drop(*VOLATILE, *UNREAD, strict=False)) for name, table in tables.items()
+        }
         events = [*tables["events"].to_dicts(), *({**event, "at": math.inf} for event in edited)]
         if events:
             published, runs = (self.manifest.read(name).to_dicts() for name in ("published", "runs"))

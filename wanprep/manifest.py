@@ -136,10 +136,10 @@ def comparable(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:
     rows = _without_void(rows)
-    if "path" in rows.columns or rows["key"].n_unique() < len(rows):
+    if rows["key"].n_unique() < len(rows):
         final = pl.col("outcome").is_in(FINAL)
         rows = rows.sort(final, "seq", maintain_order=True).unique("key", keep="last", maintain_order=True)
-    if "path" in rows.columns:
+    if "path" in rows.columns and rows["path"].drop_nulls().is_duplicated().any():
         newest = pl.col("seq").rank("ordinal", descending=True).over("path") == 1
         rows = rows.filter(pl.col("path").is_null() | newest)
     return rows.sort("key")

@@ -25,7 +25,10 @@ def later(text: str, flags: int = 0) -> re.Pattern[str]:
     return cast("re.Pattern[str]", _Later(text, flags))
 
 
-def only_spaces(text: str) -> bool:
-    """Can cleaning change nothing of this text but its spaces? So it is of most captions, and tables of them are
-    cleaned: printable ASCII without an HTML entity is what ftfy and unescaping leave as it is."""
-    return text.isascii() and text.isprintable() and "&" not in text
+def plainly_clean(text: str) -> str | None:
+    """A text of which cleaning changes nothing but its spaces, with single ones; None for any other. Most captions are
+    such, and tables of them are cleaned: printable ASCII without HTML entities is what ftfy leaves as it is."""
+    if not (text.isascii() and text.isprintable() and "&" not in text):
+        return None
+    single = "  " not in text and not text.startswith(" ") and not text.endswith(" ")
+    return text if single else " ".join(text.split())

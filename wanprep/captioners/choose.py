@@ -63,7 +63,8 @@ def decide(
             choice = _chosen(row, config, rewritten)
         else:
             continue
-        chosen[clip_id] = replace(choice, more=_others(typed, row, choice.text, config))
+        more = _others(typed, row, choice.text, config)
+        chosen[clip_id] = replace(choice, more=more) if more else choice
     return _alike_flagged(chosen)
 
 
@@ -128,7 +129,7 @@ def last_human(events: Iterable[Row]) -> dict[str, dict[int, Row | None]]:
 def _others(typed: Mapping[int, Row | None], row: Row | None, first: str, config: CaptionConfig) -> tuple[Chosen, ...]:
     """The other captions of a clip, by number: typed ones over those that came with its row. What says nothing, or
     the same as an earlier one, is none."""
-    came = dict(enumerate(json.loads((row or {}).get("more") or "[]"), start=2))
+    came = dict(enumerate(json.loads(row["more"]), start=2)) if row and row.get("more") else {}
     found: list[Chosen] = []
     for number in sorted(came.keys() | (typed.keys() - {1})):
         event = typed.get(number)

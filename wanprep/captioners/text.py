@@ -10,7 +10,7 @@ import functools
 import html
 import re
 
-from wanprep.patterns import later, only_spaces
+from wanprep.patterns import later, plainly_clean
 
 PLACEHOLDER = "[trigger]"
 _PLACEHOLDER = later(re.escape(PLACEHOLDER), re.IGNORECASE)
@@ -28,8 +28,8 @@ def clean(text: str) -> str:
     Source: diffusers/pipelines/wan/pipeline_wan.py, `basic_clean` and `whitespace_clean`. One pass is enough for all
     but nested HTML entities; each further pass only shortens the text, so the loop ends.
     """
-    if only_spaces(text):
-        return " ".join(text.split())
+    if (plain := plainly_clean(text)) is not None:
+        return plain
     import ftfy
 
     while True:
@@ -53,8 +53,11 @@ def final_text(raw: str, trigger: str | None, separator: str = " ", *, class_wor
     for value in (trigger, class_word):
         if value and _PLACEHOLDER.search(value):
             raise ValueError(f'"{value}" contains {PLACEHOLDER}, which stands for the trigger')
+    text = clean(raw)
+    if not trigger and "[" not in text:  # the most of a table
+        return text
     trigger = clean(trigger or "")
-    text = _fill_placeholder(clean(raw), trigger or clean(class_word or ""))
+    text = _fill_placeholder(text, trigger or clean(class_word or ""))
     if not trigger:
         return text
     lead = re.sub(r"\s+", " ", trigger + separator)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wanprep.patterns import only_spaces
+from wanprep.patterns import plainly_clean
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +25,8 @@ def clean(text: str) -> str:
 
     diffusers leaves ftfy out silently where it is not installed; here it is required, so that a text means one thing.
     """
-    if only_spaces(text):
-        return " ".join(text.split())
+    if (plain := plainly_clean(text)) is not None:
+        return plain
     import ftfy
     import regex
 
