@@ -1,12 +1,17 @@
 """The trigger comes first exactly once, and what is shown is what the pipeline embeds."""
 
+import html
 import re
 
+import ftfy
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanprep.captioners.text import clean, final_text
+from wanprep.models.text import clean as embedded
+from wanprep.patterns import plainly_clean
 
 GHIBLI = ("Studio Ghibli style", ". ")
 FRUNG = ("frung", ", young woman, ")
@@ -139,3 +144,18 @@ def test_clean_is_the_pipelines(prompt_clean, raw):
     once = prompt_clean(raw)
     if prompt_clean(once) == once:
         assert cleaned == once  # and where its one pass is enough, ours is the same
+
+
+PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PRINTABLE | st.text(max_size=12))
+def test_what_is_cleaned_plainly_is_cleaned_as_all_else_is(text: str) -> None:
+    plain = plainly_clean(text)
+    fixed = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+    expected = regex.sub(r"\s+", " ", fixed).strip()
+    assert plain is None or plain == expected
+    assert embedded(text) == expected  # the encoder's
+    if text.isascii() and text.isprintable() and "&" not in text:
+        assert plain is not None
