@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from wanprep.captioners import alike
 from wanprep.captioners.alike import near_identical
 from wanprep.captioners.checks import SERIOUS, check, estimated_tokens
 
@@ -199,6 +200,15 @@ def test_near_identical_texts_are_found_and_like_ones_are_not():
     }
     assert near_identical(texts) == {"a", "b", "c"}
     assert near_identical({}) == frozenset()
+
+
+def test_what_many_clips_say_is_compared_once(monkeypatch: pytest.MonkeyPatch):
+    """A captioner that looks at nothing: without this another text would be compared with each of them."""
+    texts = dict.fromkeys(map(str, range(500)), HONEST[0]) | {"other": HONEST[2]}
+    compared, least = [], alike._least
+    monkeypatch.setattr(alike, "_least", lambda *found: compared.append(len(found[1])) or least(*found))
+    assert near_identical(texts) == texts.keys() - {"other"}
+    assert compared == [2]
 
 
 def test_near_identical_finds_what_comparing_all_pairs_finds():

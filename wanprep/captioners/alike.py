@@ -31,8 +31,9 @@ def near_identical(texts: Mapping[str, str], likeness: float = LIKENESS) -> froz
 @functools.lru_cache(maxsize=4)
 def _near_identical(texts: tuple[tuple[str, str], ...], likeness: float) -> frozenset[str]:
     told = pl.DataFrame(texts, {"name": pl.String, "text": pl.String}, orient="row")
-    words = told["text"].str.to_lowercase().str.extract_all(r"\w+").list.unique()
-    sets = told.select("name", words=words).filter(pl.col("words").list.len() >= MIN_WORDS)
+    said = told.group_by("text", maintain_order=True).agg("name")  # a thousand equal ones are compared as one
+    words = said["text"].str.to_lowercase().str.extract_all(r"\w+").list.unique()
+    sets = said.select("name", words=words).filter(pl.col("words").list.len() >= MIN_WORDS)
     counts, spoken = sets["words"].list.len().cast(pl.Int64).to_numpy(), sets["words"].explode().to_frame("word")
     vocabulary = spoken.unique().with_row_index("number")
     numbers = spoken.join(vocabulary, on="word", maintain_order="left")["number"].to_numpy()
@@ -42,12 +43,12 @@ def _near_identical(texts: tuple[tuple[str, str], ...], likeness: float) -> froz
     def words_of(number: int) -> Words:
         return frozenset(numbers[starts[number] :][: counts[number]].tolist())
 
-    found: set[int] = set()
+    found = set(np.flatnonzero(sets["name"].list.len().to_numpy() > 1).tolist())
     for bucket in _buckets(_least(numbers, starts, counts, _hashes(vocabulary["word"].to_list()))):
         for number in bucket:
             if number not in found:
                 found.update(_first_alike(number, bucket, words_of, likeness))
-    return frozenset(sets["name"].gather(sorted(found)).to_list())
+    return frozenset(sets["name"].gather(sorted(found)).explode().drop_nulls().to_list())
 
 
 def _first_alike(
