@@ -1,5 +1,7 @@
 """The pipeline file of the repository, the defaults in code, and the layers between."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,3 +194,16 @@ def test_the_three_views_recipe_is_the_published_one() -> None:
     assert (own.steps, own.rank, own.lora_alpha, own.lr, own.optimizer) == (28000, 32, 32, 5e-5, "AdamW8bit")
     assert (config.sampling.method, config.sampling.shift, own.batch_size) == ("shift", 3, 1)
     assert config.family == resolve(file=PIPELINES / "style-24gb-three-views.toml", environment={}).family
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("wanprep.pipeline", ["torch", "polars", "cv2", "av"]),
+        ("wanprep.dataset", ["torch", "cv2", "av", "wanprep.decide", "wanprep.stages.overlays"]),
+    ],
+)
+def test_settings_and_an_opened_dataset_load_nothing_heavy(module: str, heavy: list[str]) -> None:
+    code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

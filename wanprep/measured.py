@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from wanprep.frames import frame_of, types_of
 from wanprep.schema import TABLES
-from wanprep.stages.overlays import Apart
 from wanprep.stages.scored import stored
+
+if TYPE_CHECKING:  # it brings all signals of overlays, for which no reader of a dataset asks
+    from wanprep.stages.overlays import Apart
 
 Rows = Sequence[Mapping[str, Any]]
 READ = {  # a row of all columns has three times as much. The largest first
@@ -27,31 +30,20 @@ READ = {  # a row of all columns has three times as much. The largest first
 }
 
 
-def signals_of(rows: Rows = ()) -> pl.DataFrame:
-    return _read_of("signals", rows)
-
-
-def shots_of(rows: Rows = ()) -> pl.DataFrame:
-    return _read_of("shots", rows)
-
-
-def plans_of(rows: Rows = ()) -> pl.DataFrame:
-    return _read_of("plans", rows)
-
-
-def artefacts_of(rows: Rows = ()) -> pl.DataFrame:
-    return _read_of("artefacts", rows)
-
-
-def _read_of(name: str, rows: Rows) -> pl.DataFrame:
+def _read_of(name: str, rows: Rows = ()) -> pl.DataFrame:
     """Rows of such a table, as far as deciding reads it."""
     return frame_of(rows, types_of({column: TABLES[name][column] for column in READ[name]}))
 
 
+signals_of, shots_of, plans_of, artefacts_of = (
+    partial(_read_of, name) for name in ("signals", "shots", "plans", "artefacts")
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Latest row a key of every measured table, and the listing of sources. Tables with a row a source or clip that is
-    large stay columns; scores: as `stored` makes them."""
+    """Latest row a key of every measured table, and the listing of sources. What is joined by key stays columns;
+    scores: as `stored` makes them."""
 
     sources: Rows = ()
     files: Rows = ()

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from wanprep.captioners import checks, several
-from wanprep.captioners.alike import near_identical
 from wanprep.captioners.base import PROVISIONAL, Origin
 from wanprep.captioners.files import DAMAGED, Chosen
 from wanprep.captioners.leads import typed_body
@@ -196,6 +195,8 @@ def _raw(row: Row) -> str:
 
 def _alike_flagged(chosen: dict[str, Chosen]) -> dict[str, Chosen]:
     """Flag captions of models that say the same of different clips; one file beside a movie does so on purpose."""
+    from wanprep.captioners.alike import near_identical  # brings polars, which settings of captions do without
+
     same = near_identical({clip_id: choice.text for clip_id, choice in chosen.items() if choice.origin == "vlm"})
     for clip_id in same:
         chosen[clip_id] = replace(chosen[clip_id], flags=(*chosen[clip_id].flags, ALIKE))
