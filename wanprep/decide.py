@@ -187,13 +187,15 @@ def judge(
     judged = judge_rows(rows, pipeline.filter, pools, matches, measured.evidence, claims, trained)
     rejected = judged.names("reject")
     warnings = share_warnings(rejected, pipeline.filter) if len(rejected) >= MIN_FOR_WARNING else []
-    told = framed({"clip_id": judged.clip_ids, **_said(judged, rows)}, _JUDGED).with_columns(scores=judged.texts())
+    said = {"clip_id": judged.clip_ids, **_said(judged, rejected, rows)}
+    told = framed(said, _JUDGED).with_columns(scores=judged.texts())
     return replaced(clips, told, "clip_id"), warnings
 
 
-def _said(judged: Judged, rows: pl.DataFrame) -> dict[str, Sequence[Any]]:
-    """Of each clip what the filters and people make of it. rows: by these it was judged."""
-    reasons = judged.names("reject")
+def _said(judged: Judged, rejected: Sequence[list[str]], rows: pl.DataFrame) -> dict[str, Sequence[Any]]:
+    """Of each clip what the filters and people make of it. rejected: the filters that reject it; rows: by these it was
+    judged."""
+    reasons = list(rejected)
     by_person = dict(rows.drop_nulls("by_hand").select("clip_id", "by_hand").iter_rows())
     for k, clip_id in enumerate(judged.clip_ids) if by_person else ():
         if word := by_person.get(clip_id):  # wins over every filter; what they say stands in the scores

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from wanprep import keys
+from wanprep.ids import key_between
 
 if TYPE_CHECKING:
     from wanprep.dataset import Dataset
@@ -71,8 +72,8 @@ def _shots(dataset: Dataset, source_id: str | None = None) -> list[dict[str, Any
     if source_id is not None:
         done = done.filter(pl.col("source_id") == source_id)
     analysed = {keys.signals(row["source_id"]): row for row in done.select(_OF_SIGNALS).to_dicts()}
-    today = [row for key, row in analysed.items() if key == row["key"]]
-    wanted = {keys.shots(row["digest"], dataset.pipeline.split): row for row in today}
+    ends = keys.shots_ends(dataset.pipeline.split)
+    wanted = {key_between(ends, row["digest"]): row for key, row in analysed.items() if key == row["key"]}
     shots = dataset.manifest.latest("shots").filter(pl.col("outcome") == "done")
     found = shots.select("key", "spans", "transitions").to_dicts()
     return [{**row, **wanted[row["key"]]} for row in found if row["key"] in wanted]

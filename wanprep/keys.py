@@ -68,7 +68,12 @@ def plans(shots_key: str, rate: int) -> str:
 
 def plans_ends(rate: int) -> ids.Ends:
     """As `shots_ends`."""
-    return ids.key_ends("shots", stage="plans", version=PLANS_VERSION, rate=rate)
+    return _plans_ends(rate, PLANS_VERSION)
+
+
+@functools.lru_cache(maxsize=8)  # asked for once a source, as `shots` is
+def _plans_ends(rate: int, version: int) -> ids.Ends:
+    return ids.key_ends("shots", stage="plans", version=version, rate=rate)
 
 
 def clip(source_id: str, start_pts: int, end_pts: int) -> str:

@@ -181,7 +181,7 @@ def wanted_captions(dataset: Dataset) -> dict[str, str]:
 
 def asked_captions(decided: Decided) -> dict[str, str]:
     """As `wanted_captions`, of the captions that these decisions were made with."""
-    return {clip["clip_id"]: clip["caption_key"] for clip in decided.clip_rows if clip["caption_key"] is not None}
+    return dict(decided.clips.select("clip_id", "caption_key").drop_nulls().iter_rows())
 
 
 def publish_captions(dataset: Dataset, decided: Decided) -> int:
