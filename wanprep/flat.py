@@ -45,6 +45,6 @@ def table(sources: pl.DataFrame, clips: pl.DataFrame, samples: pl.DataFrame) -> 
 def write(path: Path, sources: pl.DataFrame, clips: pl.DataFrame, samples: pl.DataFrame) -> None:
     """Write `table` of these to `path`, unless it is there with the same content."""
     buffer = io.BytesIO()
-    table(sources, clips, samples).write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+    table(sources, clips, samples).write_parquet(buffer, compression="zstd", compression_level=1)
     if not path.exists() or path.read_bytes() != buffer.getvalue():
         write_atomic(path, buffer.getvalue())
