@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -73,10 +74,10 @@ def arguments(about: str | None) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def workers() -> Iterator[Callable[..., list[Any]]]:
-    """Two processes that work out a function of each job, a tuple of arguments, in order. Spawned: decoders keep
+    """A process a core that work out a function of each job, a tuple of arguments, in order. Spawned: decoders keep
     threads that do not survive a fork."""
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        yield lambda work, jobs: list(pool.map(work, *zip(*jobs), chunksize=5))
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        yield lambda work, jobs: list(pool.map(work, *zip(*jobs), chunksize=1))
 
 
 def joined(found: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
