@@ -18,6 +18,7 @@ from wanprep.stages.scored import stored
 
 TINY = (
     "family=tiny",
+    'caption.trigger="ohwx woman"',
     'views=[{name="a",resolution=[832,480],frames=[17,33]},{name="b",resolution=[480,272],frames=[41]}]',
 )
 SLOTS, RATE = 96, 24  # frames a clip and a second of the made-up sources

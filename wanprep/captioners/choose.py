@@ -62,7 +62,7 @@ def decide(
             choice = _chosen(row, config, rewritten)
         else:
             continue
-        more = _others(typed, row, choice.text, config)
+        more = _others(typed, row, choice.text, config) if typed or (row and row.get("more")) else ()
         chosen[clip_id] = replace(choice, more=more) if more else choice
     return _alike_flagged(chosen)
 
@@ -185,8 +185,12 @@ def _chosen(row: Row, config: CaptionConfig, rewritten: Mapping[str, Row]) -> Ch
 def _outgrown(row: Row, body: str, config: CaptionConfig) -> bool:
     """Is the caption more than the text encoder reads, now that the trigger stands before it?"""
     counted = row.get("text_tokens") or checks.estimated_tokens(body)
-    lead = checks.estimated_tokens(config.trigger + config.separator) if config.trigger else 0
-    return counted + lead > checks.MAX_TOKENS
+    return counted + _lead_tokens(config.trigger or "", config.separator) > checks.MAX_TOKENS
+
+
+@functools.lru_cache(maxsize=64)  # a whole table has the same
+def _lead_tokens(trigger: str, separator: str) -> int:
+    return checks.estimated_tokens(trigger + separator) if trigger else 0
 
 
 def _raw(row: Row) -> str:

@@ -50,22 +50,27 @@ def final_text(raw: str, trigger: str | None, separator: str = " ", *, class_wor
     Without a trigger `[trigger]` becomes `class_word`, or goes. Idempotent. ValueError if the trigger or the class
     word contains the placeholder.
     """
-    for value in (trigger, class_word):
-        if value and _PLACEHOLDER.search(value):
-            raise ValueError(f'"{value}" contains {PLACEHOLDER}, which stands for the trigger')
+    trigger, said, lead = _cleaned(trigger or "", separator, class_word or "")
     text = clean(raw)
-    if not trigger and "[" not in text:  # the most of a table
-        return text
-    trigger = clean(trigger or "")
-    text = _fill_placeholder(text, trigger or clean(class_word or ""))
+    if "[" in text:  # few have one
+        text = _fill_placeholder(text, said)
     if not trigger:
         return text
-    lead = re.sub(r"\s+", " ", trigger + separator)
     body = _without_lead(text, trigger, separator)
     if not body:  # no dangling comma; the words of the separator stay
         bare = lead.rstrip(_JOINTS)
         return clean(bare if len(bare) > len(trigger) else trigger)
     return clean(lead + body)
+
+
+@functools.lru_cache(maxsize=64)  # a whole table has the same
+def _cleaned(trigger: str, separator: str, class_word: str) -> tuple[str, str, str]:
+    """(trigger, what stands for the placeholder, what stands before a caption)."""
+    for value in (trigger, class_word):
+        if _PLACEHOLDER.search(value):
+            raise ValueError(f'"{value}" contains {PLACEHOLDER}, which stands for the trigger')
+    trigger = clean(trigger)
+    return trigger, trigger or clean(class_word), re.sub(r"\s+", " ", trigger + separator)
 
 
 def begins_with(text: str, trigger: str, separator: str) -> int:
@@ -91,7 +96,7 @@ def _after(text: str, start: str) -> str | None:
 
 
 def _without_joints(text: str) -> str:
-    return _LEADING.sub("", text, count=1)
+    return text if text[:1].isalnum() else _LEADING.sub("", text, count=1)
 
 
 def _fill_placeholder(text: str, replacement: str) -> str:
