@@ -46,8 +46,8 @@ BASIS = tuple(  # tables that decisions depend on, and they themselves; not what
     name for name in TABLES if name not in ("evidence", "pools", "matches", "published", "runs")
 )
 IN_ORDER = ("captions", "events", "looks", "agreement")  # deciding reads all rows of these, as they were recorded
-UNREAD = ("model", "prompt", "identity", "attempts", "tokens_in", "tokens_out", "cost")  # of captions
 PLAIN = ("sources", "pools", "matches")  # and of these
+UNREAD = ("model", "prompt", "identity", "attempts", "tokens_in", "tokens_out", "cost")  # columns of captions
 HEADER = """\
 # Written by wanprep: the settings this dataset was made with. Edit them and run the command again;
 # only what depends on a change is made anew. `wanprep run --pipeline FILE` replaces them all.

@@ -106,11 +106,12 @@ def _text_keys(captions: pl.Series, encoder: Encoder | None) -> pl.Series:
 
 def _others(kept: pl.DataFrame, measured: Measured, encoder: Encoder | None) -> pl.DataFrame:
     """Of clips with several captions the other ones, as far as they are made."""
-    clips = rows_of(kept.select("clip_id", "more_captions").drop_nulls()) if encoder else []
+    if encoder is None:
+        return frame_of([], _OTHERS)
+    clips = rows_of(kept.select("clip_id", "more_captions").drop_nulls())
     artefacts = {row["key"]: row for row in rows_of(measured.artefacts)} if clips else {}
     rows = []
     for clip in clips:
-        assert encoder
         others = several.joined(several.parsed(clip["more_captions"]), artefacts, encoder)
         states = {
             "others_there": all(text["path"] for text in others),

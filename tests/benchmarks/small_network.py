@@ -74,7 +74,7 @@ def arguments(about: str | None) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def workers() -> Iterator[Callable[..., list[Any]]]:
-    """A process a core that work out a function of each job, a tuple of arguments, in order. Spawned: decoders keep
+    """A process a core; they work out a function of each job, a tuple of arguments, in order. Spawned: decoders keep
     threads that do not survive a fork."""
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         yield lambda work, jobs: list(pool.map(work, *zip(*jobs), chunksize=1))

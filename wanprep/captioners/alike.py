@@ -24,7 +24,8 @@ Words = frozenset[int]
 
 
 def near_identical(texts: Mapping[str, str], likeness: float = LIKENESS) -> frozenset[str]:
-    """Names of the texts that another text says again, word for word or nearly so. texts: name -> text."""
+    """Names of the texts that another text says again, word for word or nearly so. texts: name -> cleaned
+    text (UnicodeEncodeError for a lone surrogate, which `text.clean` leaves in none)."""
     return _near_identical(tuple(sorted(texts.items())), likeness)
 
 

@@ -62,7 +62,7 @@ def decide(
             choice = _chosen(row, config, rewritten)
         else:
             continue
-        more = _others(typed, row, choice.text, config) if typed or (row and row.get("more")) else ()
+        more = _others(typed, row, choice.text, config)
         chosen[clip_id] = replace(choice, more=more) if more else choice
     return _alike_flagged(chosen)
 
@@ -129,6 +129,8 @@ def _others(typed: Mapping[int, Row | None], row: Row | None, first: str, config
     """The other captions of a clip, by number: typed ones over those that came with its row. What says nothing, or
     the same as an earlier one, is none."""
     came = dict(enumerate(json.loads(row["more"]), start=2)) if row and row.get("more") else {}
+    if not (came or typed):  # of most clips
+        return ()
     found: list[Chosen] = []
     for number in sorted(came.keys() | (typed.keys() - {1})):
         event = typed.get(number)
